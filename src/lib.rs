@@ -1,0 +1,22 @@
+//! The box between ordinary SIP phones and Twilio: a pure core ([`engine`]) and the drivers that give it sockets,
+//! clocks and files. `Cargo.toml` builds the binary `gateway` from it; tests, benches and fuzz targets use it as a library.
+
+pub mod call;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod event;
+pub mod log;
+pub mod media;
+pub mod net;
+pub mod random;
+pub mod registrar;
+pub mod route;
+pub mod secret;
+pub mod sip;
+pub mod status;
+pub mod store;
+pub mod time;
+pub mod trunk;
+pub mod twilio;
+pub mod twiml;
