@@ -73,7 +73,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// An empty journal; with `echo` every entry but SIP traffic is also written to stderr.
+    /// An empty journal; with `echo` every entry is also written to stderr.
     pub fn new(echo: bool) -> Self {
         Self { start: Instant::now(), entries: Mutex::default(), length: watch::Sender::new(0), echo }
     }
