@@ -78,9 +78,14 @@ impl Journal {
         Self { start: Instant::now(), entries: Mutex::default(), length: watch::Sender::new(0), echo }
     }
 
+    /// Milliseconds since the start, on the clock of the entries.
+    pub fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
     /// Writes an event down.
     pub fn write(&self, event: Event) {
-        let at_ms = self.start.elapsed().as_millis() as u64;
+        let at_ms = self.now_ms();
         if self.echo {
             eprintln!("{at_ms:>7} {event:?}");
         }
