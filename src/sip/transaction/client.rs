@@ -260,7 +260,9 @@ fn derived(original: &Request, method: Method) -> Request {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         if is("CSeq") {
             let number = value.split_ascii_whitespace().next().unwrap_or_default();
-            request.headers.push(header::make("CSeq", format!("{number} {method}")));
+            request
+                .headers
+                .push(header::make("CSeq", format!("{number} {}", wire::method_token(method))));
         } else if is("Via") {
             // One Via only (sections 9.1 and 17.1.1.3).
             if !std::mem::replace(&mut via, true) {

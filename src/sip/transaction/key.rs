@@ -1,10 +1,11 @@
 //! What makes a message belong to a transaction (RFC 3261 sections 17.1.3, 17.2.3 and 8.2.2.2).
 
-use rsip::{Headers, Method, Request, Response};
+use rsip::{Method, Request, Response};
 
+use crate::sip::dialog::tag;
 use crate::sip::flow::Transport;
-use crate::sip::header::{self, NameAddr, Via};
-use crate::sip::uri;
+use crate::sip::header::{self, Via};
+use crate::sip::{uri, wire};
 
 /// Branches that begin so were made by RFC 3261 and are unique (section 8.1.1.7).
 pub(super) const MAGIC_COOKIE: &str = "z9hG4bK";
@@ -20,7 +21,7 @@ impl ClientKey {
     pub fn new(branch: &str, method: Method) -> Self {
         ClientKey {
             branch: branch.to_owned(),
-            method: method.to_string(),
+            method: wire::method_token(method).to_owned(),
         }
     }
 
@@ -89,7 +90,7 @@ impl ServerKey {
             host: via.host.to_ascii_lowercase(),
             port: via.port,
             branch: via.branch().map(str::to_owned),
-            method: method.to_string(),
+            method: wire::method_token(method).to_owned(),
             rfc2543,
         })
     }
@@ -97,7 +98,7 @@ impl ServerKey {
     /// The INVITE that a CANCEL with this key is for (section 9.2).
     pub fn cancelled(&self) -> Self {
         ServerKey {
-            method: Method::Invite.to_string(),
+            method: wire::method_token(Method::Invite).to_owned(),
             ..self.clone()
         }
     }
@@ -126,12 +127,6 @@ impl MergeKey {
             method,
         })
     }
-}
-
-/// The tag of a From or To header.
-pub(super) fn tag(headers: &Headers, name: &'static str) -> Option<String> {
-    let address = NameAddr::parse(header::value(headers, name)?).ok()?;
-    address.tag().map(str::to_owned)
 }
 
 /// A To-tag for responses that the layer makes by itself: the same for the same request, so that a repetition gets the

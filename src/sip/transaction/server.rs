@@ -5,8 +5,9 @@ use std::time::Duration;
 use rsip::Response;
 
 use super::io::{Io, Next};
-use super::key::{MergeKey, ServerKey, tag};
+use super::key::{MergeKey, ServerKey};
 use super::timer::{T1, T2, T4, TIMEOUT, Timer};
+use crate::sip::dialog::tag;
 use crate::sip::flow::Flow;
 use crate::sip::wire;
 
