@@ -280,10 +280,10 @@ impl Engine {
 
     /// The picture for `gateway status`.
     pub fn status(&self, now: Instant) -> Status {
-        let extensions = self.config.extensions.iter().enumerate().map(|(index, extension)| ExtensionStatus {
+        let extensions = self.config.extensions.iter().map(|extension| ExtensionStatus {
             name: extension.name.clone(),
             handsets: self.registrar.status(&extension.name, now),
-            registration: self.trunk.registration_status(index, now),
+            registration: self.trunk.registration(&extension.name, now),
         });
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
