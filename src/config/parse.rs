@@ -29,8 +29,13 @@ const TWILIO_MEDIA: &str = "168.86.128.0/18";
 pub fn parse(text: &str, file_name: &str, host: &Host) -> Result<Config, Vec<ConfigError>> {
     let source = Source::new(file_name, text);
     let (document, mistakes) = DeTable::parse_recoverable(text);
+    let mut last = 0;
     for mistake in mistakes {
         let line = mistake.span().map_or(1, |span| source.line(&span));
+        // After the first mistake of a line the reader guesses.
+        if std::mem::replace(&mut last, line) == line {
+            continue;
+        }
         source.error(line, format!("is not TOML: {}", mistake.message()));
     }
     // What a broken file would mean is a guess, and errors about a guess mislead.

@@ -14,6 +14,9 @@ use super::ConfigError;
 /// Longest part of a wrong value that an error repeats, in characters.
 const MAX_SHOWN: usize = 80;
 
+/// Most mistakes that are told; a file with more is no config file.
+const MAX_ERRORS: usize = 50;
+
 /// A known key this similar to an unknown one (Jaro-Winkler, 0 to 1) is proposed.
 const SIMILAR: f64 = 0.75;
 
@@ -52,10 +55,15 @@ impl<'a> Source<'a> {
         self.errors.borrow_mut().push(error);
     }
 
-    /// All mistakes in the order of the file.
+    /// All mistakes in the order of the file, the first [`MAX_ERRORS`] of them.
     pub(super) fn into_errors(self) -> Vec<ConfigError> {
         let mut errors = self.errors.into_inner();
         errors.sort_by_key(|error| error.line);
+        if errors.len() > MAX_ERRORS {
+            let more = errors.len() - MAX_ERRORS;
+            errors.truncate(MAX_ERRORS);
+            errors.push(ConfigError { file: self.file.to_owned(), line: 0, message: format!("and {more} more") });
+        }
         errors
     }
 

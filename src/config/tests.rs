@@ -183,6 +183,13 @@ fn a_broken_file_names_the_line() {
 }
 
 #[test]
+fn a_file_of_another_kind_does_not_flood_its_reader() {
+    let told = errors(&"a b c d e f g\n".repeat(10_000));
+    assert_eq!(told.len(), 51);
+    assert_eq!(told[50], "gateway.toml: and 9950 more");
+}
+
+#[test]
 fn a_key_given_twice_names_the_second_line() {
     let told = errors("[site]\nname = \"a\"\nname = \"b\"\n");
     assert_eq!(told, ["gateway.toml:3: is not TOML: duplicate key"]);
