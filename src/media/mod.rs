@@ -5,6 +5,7 @@
 
 pub mod dtmf;
 pub mod latch;
+mod leg;
 pub mod outgoing;
 pub mod packet;
 pub mod quality;
