@@ -69,14 +69,7 @@ impl Header {
 }
 
 /// Writes what a relay changes in a header; the packet must be at least [`HEADER`] long.
-pub fn rewrite(
-    packet: &mut [u8; HEADER],
-    marker: bool,
-    payload_type: u8,
-    sequence: u16,
-    timestamp: u32,
-    ssrc: u32,
-) {
+pub fn rewrite(packet: &mut [u8; HEADER], marker: bool, payload_type: u8, sequence: u16, timestamp: u32, ssrc: u32) {
     packet[1] = (u8::from(marker) << 7) | (payload_type & 0x7f);
     packet[2..4].copy_from_slice(&sequence.to_be_bytes());
     packet[4..8].copy_from_slice(&timestamp.to_be_bytes());

@@ -137,7 +137,14 @@ impl Relay {
 
     /// Takes the packet `buffer[..len]` that came from `from` on the RTP socket of a leg. The buffer must be of
     /// [`super::packet::BUFFER`] octets.
-    pub fn rtp(&mut self, now: Instant, slot: Slot, from: SocketAddr, buffer: &mut [u8], len: usize) -> Option<Forward> {
+    pub fn rtp(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Forward> {
         let leg = self.legs.get_mut(slot.0 as usize)?.as_mut()?;
         let was_silent = leg.is_silent();
         let packet = leg.receive(now, from, buffer, len, &mut self.notices);
@@ -150,7 +157,14 @@ impl Relay {
     }
 
     /// Takes the packet `buffer[..len]` that came from `from` on the RTCP socket of a leg.
-    pub fn rtcp(&mut self, now: Instant, slot: Slot, from: SocketAddr, buffer: &mut [u8], len: usize) -> Option<Forward> {
+    pub fn rtcp(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<Forward> {
         let leg = self.legs.get_mut(slot.0 as usize)?.as_mut()?;
         let len = leg.receive_rtcp(now, from, buffer, len)?;
         let partner = leg.partner?;
@@ -161,7 +175,11 @@ impl Relay {
 
     /// When [`Relay::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let digits = self.sending.iter().filter_map(|&slot| self.leg(slot)?.digit_due()).min();
+        let digits = self
+            .sending
+            .iter()
+            .filter_map(|&slot| self.leg(slot)?.digit_due())
+            .min();
         soonest(self.next_silence, digits)
     }
 
@@ -223,7 +241,10 @@ impl Relay {
     }
 }
 
-const _: () = assert!(MAX_PACKET + 64 <= super::packet::BUFFER, "tags and a CNAME fit behind the longest packet");
+const _: () = assert!(
+    MAX_PACKET + 64 <= super::packet::BUFFER,
+    "tags and a CNAME fit behind the longest packet"
+);
 
 #[cfg(test)]
 #[path = "relay_tests.rs"]

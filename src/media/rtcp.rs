@@ -103,7 +103,8 @@ fn report(buffer: &mut [u8], from: usize, size: usize, to: usize, translation: &
     if size < REPORT_HEADER + info + count * REPORT_BLOCK {
         return None;
     }
-    let word = |buffer: &[u8], at: usize| u32::from_be_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
+    let word =
+        |buffer: &[u8], at: usize| u32::from_be_bytes([buffer[at], buffer[at + 1], buffer[at + 2], buffer[at + 3]]);
     let put = |buffer: &mut [u8], at: usize, value: u32| buffer[at..at + 4].copy_from_slice(&value.to_be_bytes());
     if kind == SENDER_REPORT {
         let (ssrc, offset) = translation.sender?;
@@ -118,7 +119,9 @@ fn report(buffer: &mut [u8], from: usize, size: usize, to: usize, translation: &
     }
     let blocks = REPORT_HEADER + info;
     let about_us = translation.block.and_then(|block| {
-        let at = (0..count).map(|n| from + blocks + n * REPORT_BLOCK).find(|&at| word(buffer, at) == block.ours)?;
+        let at = (0..count)
+            .map(|n| from + blocks + n * REPORT_BLOCK)
+            .find(|&at| word(buffer, at) == block.ours)?;
         Some((at, block))
     });
     let mut end = to + blocks;
@@ -159,7 +162,11 @@ mod tests {
         packets: 77,
         octets: 7700,
         sender: Some((0x1111_1111, 1000)),
-        block: Some(Block { ours: 0x2222_2222, theirs: 0x3333_3333, sequence: 0u32.wrapping_sub(50) }),
+        block: Some(Block {
+            ours: 0x2222_2222,
+            theirs: 0x3333_3333,
+            sequence: 0u32.wrapping_sub(50),
+        }),
     };
 
     fn words(values: &[u32]) -> Vec<u8> {
@@ -175,14 +182,36 @@ mod tests {
 
     fn sender_report() -> Vec<u8> {
         words(&[
-            0x82c8_0012, 0x1111_1111, 1, 2, 5000, 9, 99, // sender info
-            0x9999_9999, 1, 2, 3, 4, 5, // about somebody else
-            0x2222_2222, 0x0500_0001, 450, 8, 0xabcd, 0xef, // about us
+            0x82c8_0012,
+            0x1111_1111,
+            1,
+            2,
+            5000,
+            9,
+            99, // sender info
+            0x9999_9999,
+            1,
+            2,
+            3,
+            4,
+            5, // about somebody else
+            0x2222_2222,
+            0x0500_0001,
+            450,
+            8,
+            0xabcd,
+            0xef, // about us
         ])
     }
 
     fn description() -> Vec<u8> {
-        [words(&[0x81ca_0006, 0xaaaa_aaaa]), vec![1, 16], TRANSLATION.cname.to_vec(), vec![0, 0]].concat()
+        [
+            words(&[0x81ca_0006, 0xaaaa_aaaa]),
+            vec![1, 16],
+            TRANSLATION.cname.to_vec(),
+            vec![0, 0],
+        ]
+        .concat()
     }
 
     #[test]
@@ -190,7 +219,19 @@ mod tests {
         let own_description = [words(&[0x81ca_0003, 0x1111_1111]), b"\x01\x05a@b.c\0".to_vec()].concat();
         let packet = translated(&[sender_report(), own_description].concat()).unwrap();
         let report = [
-            0x81c8_000c, 0xaaaa_aaaa, 1, 2, 6000, 77, 7700, 0x3333_3333, 0x0500_0001, 400, 8, 0xabcd, 0xef,
+            0x81c8_000c,
+            0xaaaa_aaaa,
+            1,
+            2,
+            6000,
+            77,
+            7700,
+            0x3333_3333,
+            0x0500_0001,
+            400,
+            8,
+            0xabcd,
+            0xef,
         ];
         assert_eq!(packet, [words(&report), description()].concat());
     }
@@ -234,7 +275,7 @@ mod tests {
     #[test]
     fn mutated_packets_never_panic_and_never_grow_past_a_description() {
         let mut random = Random::from_number(5);
-        for _ in 0..50_000 {
+        for _ in 0..20_000 {
             let mut packet = [sender_report(), words(&[0x80c9_0001, 5])].concat();
             for _ in 0..=random.below(4) {
                 let at = random.below(packet.len() as u64) as usize;
