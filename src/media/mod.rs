@@ -11,7 +11,6 @@ pub mod packet;
 pub mod quality;
 pub mod relay;
 pub mod rtcp;
-pub mod sdes;
 pub mod srtp;
 
 use std::net::{IpAddr, SocketAddr};

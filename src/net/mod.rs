@@ -1,1 +1,4 @@
+//! The drivers: they turn sockets into inputs and outputs into sockets, and decide nothing.
+
+pub mod http;
 pub mod rtp;

@@ -360,7 +360,7 @@ fn socket(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     // Networks that do not honour it may also refuse it: media flows all the same.
     let _ = match address {
-        IpAddr::V4(_) => setsockopt(&socket, sockopt::IpTos, &EXPEDITED),
+        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4Tos, &EXPEDITED),
         IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6TClass, &EXPEDITED),
     };
     Ok(socket)

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{MasterKey, Suite};
+use crate::media::{MasterKey, Suite};
 
 /// One `a=crypto` line that we can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Crypto {
 
 /// Why a line cannot be used. Never holds the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SdesError {
+pub enum CryptoError {
     #[error("a=crypto needs a tag of 1 to 9 digits, a suite and a key")]
     Malformed,
     #[error("a=crypto key is not inline: with 30 octets in base64")]
@@ -31,33 +31,33 @@ impl Crypto {
     /// Reads the value behind `a=crypto:`. `Ok(None)` for a suite that we do not have, which is no fault of an offer.
     /// A lifetime is tolerated: no call sends 2^31 packets. Session parameters that begin with `-` may be ignored
     /// (RFC 4568 section 6.3.7), others not.
-    pub fn parse(value: &str) -> Result<Option<Crypto>, SdesError> {
+    pub fn parse(value: &str) -> Result<Option<Crypto>, CryptoError> {
         let mut words = value.split_ascii_whitespace();
         let (Some(tag), Some(suite), Some(params)) = (words.next(), words.next(), words.next()) else {
-            return Err(SdesError::Malformed);
+            return Err(CryptoError::Malformed);
         };
         if !(1..=9).contains(&tag.len()) || !tag.bytes().all(|b| b.is_ascii_digit()) {
-            return Err(SdesError::Malformed);
+            return Err(CryptoError::Malformed);
         }
-        let tag = tag.parse().map_err(|_| SdesError::Malformed)?;
+        let tag = tag.parse().map_err(|_| CryptoError::Malformed)?;
         let Some(suite) = Suite::from_token(suite) else {
             return Ok(None);
         };
         if params.contains(';') {
-            return Err(SdesError::Mki);
+            return Err(CryptoError::Mki);
         }
-        let mut parts = params.strip_prefix("inline:").ok_or(SdesError::Key)?.split('|');
+        let mut parts = params.strip_prefix("inline:").ok_or(CryptoError::Key)?.split('|');
         let key = parts
             .next()
             .and_then(|text| STANDARD.decode(text).ok())
-            .ok_or(SdesError::Key)?;
-        let key = MasterKey(key.try_into().map_err(|_| SdesError::Key)?);
+            .ok_or(CryptoError::Key)?;
+        let key = MasterKey(key.try_into().map_err(|_| CryptoError::Key)?);
         // `|lifetime`, `|MKI:length` or `|lifetime|MKI:length`.
         if parts.any(|part| part.contains(':')) {
-            return Err(SdesError::Mki);
+            return Err(CryptoError::Mki);
         }
         if words.any(|parameter| !parameter.starts_with('-')) {
-            return Err(SdesError::SessionParameter);
+            return Err(CryptoError::SessionParameter);
         }
         Ok(Some(Crypto { tag, suite, key }))
     }
@@ -102,7 +102,7 @@ mod tests {
     fn an_mki_or_a_second_key_is_refused() {
         for tail in ["|1:4", "|2^20|1:4", &format!(";inline:{KEY}")] {
             let line = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}{tail}");
-            assert_eq!(Crypto::parse(&line), Err(SdesError::Mki), "{tail}");
+            assert_eq!(Crypto::parse(&line), Err(CryptoError::Mki), "{tail}");
         }
     }
 
@@ -111,9 +111,9 @@ mod tests {
         let line = |tail: &str| format!("1 AES_CM_128_HMAC_SHA1_32 inline:{KEY} {tail}");
         assert_eq!(
             Crypto::parse(&line("UNENCRYPTED_SRTP")),
-            Err(SdesError::SessionParameter)
+            Err(CryptoError::SessionParameter)
         );
-        assert_eq!(Crypto::parse(&line("KDR=1")), Err(SdesError::SessionParameter));
+        assert_eq!(Crypto::parse(&line("KDR=1")), Err(CryptoError::SessionParameter));
         assert!(Crypto::parse(&line("-X=1")).unwrap().is_some());
     }
 
@@ -126,7 +126,7 @@ mod tests {
             "x AES_CM_128_HMAC_SHA1_80 inline:a",
             "1234567890 A b",
         ] {
-            assert_eq!(Crypto::parse(line), Err(SdesError::Malformed), "{line}");
+            assert_eq!(Crypto::parse(line), Err(CryptoError::Malformed), "{line}");
         }
         for key in [
             "",
@@ -140,9 +140,9 @@ mod tests {
             assert_eq!(
                 Crypto::parse(&line).map(drop),
                 if key.is_empty() {
-                    Err(SdesError::Malformed)
+                    Err(CryptoError::Malformed)
                 } else {
-                    Err(SdesError::Key)
+                    Err(CryptoError::Key)
                 }
             );
         }
