@@ -173,7 +173,7 @@ impl Leg {
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
         }
         self.restart_session_timer(scope);
-        (!request.body.is_empty()).then_some(LegEvent::Modified)
+        (!request.body.is_empty()).then_some(LegEvent::Modified { offered: true })
     }
 
     /// DTMF by INFO: `application/dtmf-relay` (Cisco: `Signal=5`, `Duration=160`) or `application/dtmf` (one digit).
@@ -266,7 +266,7 @@ impl Leg {
         self.send_ack(scope, ack);
         self.restart_session_timer(scope);
         self.offer_what_waited(scope);
-        Some(LegEvent::Modified)
+        Some(LegEvent::Modified { offered: false })
     }
 
     /// A refusal of our re-INVITE (RFC 3261 section 14.1): the session stays as it was.

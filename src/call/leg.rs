@@ -87,8 +87,8 @@ pub enum LegEvent {
     Cancelled,
     /// Their ACK to our 2xx came.
     Acknowledged,
-    /// Their re-INVITE or UPDATE, or their answer to ours, changed the media.
-    Modified,
+    /// Their re-INVITE or UPDATE (`offered`), or their answer to ours, changed the media.
+    Modified { offered: bool },
     /// They hung up.
     HungUp,
     /// The leg broke; a BYE is on its way where one could still arrive.
@@ -205,6 +205,8 @@ pub struct Leg {
     /// What we write as direction, when they do not restrict it: the other leg's wish (hold).
     pub wish: Direction,
     pub state: State,
+    /// The transaction of their INVITE.
+    pub server: Option<ServerId>,
     pub(super) pending: Vec<Pending>,
     /// Dialogs of this leg in the index.
     pub(super) indexed: Vec<DialogId>,
@@ -236,6 +238,7 @@ impl Leg {
             negotiation: None,
             wish: Direction::SendRecv,
             state: State::New,
+            server: None,
             pending: Vec::new(),
             indexed: Vec::new(),
         }

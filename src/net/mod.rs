@@ -1,1 +1,12 @@
+//! The drivers: they give the pure core sockets, clocks and files, and never decide.
+
+pub mod clock;
+pub mod control;
 pub mod dns;
+pub mod http;
+pub mod rtp;
+pub mod run;
+pub mod shell;
+pub mod stream;
+pub mod tls;
+pub mod udp;

@@ -93,6 +93,8 @@ impl std::fmt::Display for NameAddr {
 
 /// One of Contact's values.
 #[derive(Clone, Debug, PartialEq)]
+// Almost all are addresses: a box would cost an allocation and save nothing.
+#[allow(clippy::large_enum_variant)]
 pub enum Contact {
     /// `*`, for a REGISTER with Expires 0.
     Star,

@@ -44,10 +44,6 @@ impl<'a> Head<'a> {
             if let Err(fault) = head.field(&line, &mut count) {
                 head.fault.get_or_insert(fault);
             }
-            if count == MAX_HEADERS && !lines.0.is_empty() {
-                head.fault.get_or_insert(Fault::TooLarge);
-                break;
-            }
         }
         head
     }
@@ -76,10 +72,14 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Names the header that is wrong, short enough for a log line.
-fn malformed(line: &str) -> Fault {
+fn malformed(name: &str) -> Fault {
+    Fault::Header(shown(name))
+}
+
+/// A text of the sender as a fault shows it: short enough for a log line, and on one line.
+pub(super) fn shown(text: &str) -> String {
     const SHOWN: usize = 40;
-    Fault::Header(line.chars().take(SHOWN).filter(|c| !c.is_control()).collect())
+    text.chars().take(SHOWN).filter(|c| !c.is_control()).collect()
 }
 
 fn start(line: &[u8]) -> Start<'_> {

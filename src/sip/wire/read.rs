@@ -3,7 +3,7 @@
 use rsip::common::Version;
 use rsip::{Headers, Request, Response, SipMessage};
 
-use super::head::{Head, Start, head_length};
+use super::head::{Head, Start, head_length, shown};
 use super::reply::refuse;
 use super::{Datagram, Fault, MAX_BODY, MAX_HEAD, ReadError, method_of};
 use crate::sip::header::{self, NameAddr, Via};
@@ -95,14 +95,14 @@ fn check(head: &Head, body: &Result<&[u8], Fault>) -> Result<Checked, Fault> {
             let uri = request_line(rest)?;
             let cseq_method = check_headers(head, body)?;
             let uri = uri::parse(uri).map_err(|error| match error {
-                UriError::Scheme(scheme) => Fault::UriScheme(scheme),
+                UriError::Scheme(scheme) => Fault::UriScheme(shown(&scheme)),
                 UriError::Malformed(_) => Fault::RequestLine,
             })?;
             // Headers of a URI have no place in a Request-URI (RFC 3261 section 19.1.1).
             if uri::has_headers(&uri) {
                 return Err(Fault::RequestLine);
             }
-            let known = method_of(method).ok_or_else(|| Fault::UnknownMethod(method.to_string()))?;
+            let known = method_of(method).ok_or_else(|| Fault::UnknownMethod(shown(method)))?;
             if cseq_method != method.as_ref() {
                 return Err(Fault::CSeqMethod);
             }
@@ -137,8 +137,13 @@ fn check_version(version: &str, malformed: Fault) -> Result<(), Fault> {
         return Ok(());
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match version[version.len().min(4)..].split_once('.') {
-        Some((major, minor)) if digits(major) && digits(minor) => Err(Fault::Version),
+    match version
+        .split_once('/')
+        .and_then(|(name, number)| Some((name, number.split_once('.')?)))
+    {
+        Some((name, (major, minor))) if name.eq_ignore_ascii_case("SIP") && digits(major) && digits(minor) => {
+            Err(Fault::Version)
+        }
         _ => Err(malformed),
     }
 }

@@ -4,6 +4,7 @@ use super::head::{Head, head_length};
 use super::read::{body_length, message};
 use super::reply::refuse;
 use super::{Fault, Frame, MAX_BODY, MAX_HEAD, ReadError};
+use crate::sip::header;
 
 /// What [`StreamReader`] holds at most: one message that is still growing, and one read of the same size behind it.
 const MAX_HELD: usize = 2 * (MAX_HEAD + MAX_BODY);
@@ -30,6 +31,10 @@ impl StreamReader {
     pub fn push(&mut self, bytes: &[u8]) {
         self.held.drain(..self.taken);
         self.taken = 0;
+        // A long message must not cost its octets for as long as the connection lives.
+        if self.held.is_empty() {
+            self.held.shrink_to(MAX_HEAD);
+        }
         let room = MAX_HELD - self.held.len();
         self.overrun |= bytes.len() > room;
         self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -100,8 +105,15 @@ impl StreamReader {
     /// Lengths of the head and of the whole message at the front, when the head is there.
     fn frame(&mut self) -> Result<Option<(usize, usize)>, ReadError> {
         let bytes = &self.held[self.taken..];
-        if bytes.is_empty() || bytes[0] == b'\r' {
+        let Some(first) = bytes.first().filter(|b| **b != b'\r') else {
             return Ok(None);
+        };
+        // TLS on a TCP port, say: no start line can come of it.
+        if !header::is_token(char::from(*first).encode_utf8(&mut [0; 4])) {
+            return Err(ReadError {
+                fault: Fault::NotSip,
+                reply: None,
+            });
         }
         let window = &bytes[..bytes.len().min(MAX_HEAD)];
         let Some(head_end) = head_length(window, self.searched) else {
