@@ -306,7 +306,7 @@ impl Leg {
     }
 
     /// Puts credentials for the SIP domain on a request. `false` when there are none.
-    fn authorize(&self, scope: &mut Scope<'_, '_>, request: &mut Request, challenge: Option<&digest::Challenge>) -> bool {
+    fn authorize(&self, scope: &mut Scope<'_, '_>, request: &mut Request, challenge: Option<(&digest::Challenge, &'static str)>) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = request.method.to_string();
@@ -474,8 +474,8 @@ impl Leg {
         let (purpose, attempts) = (pending.purpose, pending.attempts + 1);
         match response.status_code.code() {
             401 | 407 => {
-                let Some((challenge, _)) = digest::strongest(response) else { return false };
-                if !self.authorize(scope, &mut request, Some(&challenge)) {
+                let Some((challenge, name)) = digest::strongest(response) else { return false };
+                if !self.authorize(scope, &mut request, Some((&challenge, name))) {
                     return false;
                 }
             }
