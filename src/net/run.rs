@@ -135,7 +135,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         });
     }
     shell.input(Input::Tick);
-    crate::cli::notify_ready();
+    super::ready::tell();
 
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
