@@ -37,7 +37,7 @@ impl NameAddr {
         let (display, rest) = match value.starts_with('"') {
             true => {
                 let (display, rest) = quoted_string(value)?;
-                (Some(display), rest.trim_start())
+                (Some(display).filter(|d| !d.is_empty()), rest.trim_start())
             }
             false => match find_outside(value, b'<') {
                 Some(bracket) => (unquoted_display(&value[..bracket])?, &value[bracket..]),
@@ -155,6 +155,7 @@ mod tests {
             Some("Bell, Alexander")
         );
         assert_eq!(NameAddr::parse("<sip:c@x>").unwrap().display, None);
+        assert_eq!(NameAddr::parse("\"\" <sip:c@x>").unwrap().display, None);
     }
 
     #[test]
