@@ -185,11 +185,7 @@ impl<'a> Section<'a> {
             .filter_map(|fmt| fmt.parse::<u8>().ok())
         {
             let encoding = self.encoding(payload_type);
-            let is = |name: &str| {
-                encoding
-                    .as_deref()
-                    .is_some_and(|encoding| encoding.eq_ignore_ascii_case(name))
-            };
+            let is = |name: &str| encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(name));
             let codec = [Codec::Pcmu, Codec::Pcma]
                 .into_iter()
                 .find(|codec| codec.payload_type() == payload_type && (encoding.is_none() || is(codec.name())));

@@ -48,7 +48,7 @@ pub(super) enum Up {
 #[derive(Debug)]
 pub(super) struct Invite {
     /// The request without body: ACK and CANCEL are made of it.
-    request: Request,
+    request: Box<Request>,
     state: InviteState,
     cancel: Cancel,
 }
@@ -86,7 +86,7 @@ impl Invite {
         io.start(Timer::B, TIMEOUT);
         request.body.clear();
         Invite {
-            request,
+            request: Box::new(request),
             state: InviteState::Calling { octets, interval: T1 },
             cancel: Cancel::No,
         }
