@@ -96,16 +96,9 @@ fn what_they_protect_we_open_over_loss_reordering_and_the_turn() {
         let (sent, order) = journey(&mut random, 64_000, 4000);
         let (mut theirs, mut ours) = (oracle(suite, &key(1)), SrtpReceiver::new(suite, &key(1)));
         let packets: Vec<_> = sent.iter().map(|&sequence| rtp(&mut random, sequence)).collect();
-        let sealed: Vec<_> = packets
-            .iter()
-            .map(|packet| theirs.encrypt_rtp(packet).unwrap())
-            .collect();
+        let sealed: Vec<_> = packets.iter().map(|packet| theirs.encrypt_rtp(packet).unwrap()).collect();
         for at in order {
-            assert_eq!(
-                unprotect(&mut ours, &sealed[at]).unwrap(),
-                packets[at],
-                "{suite:?} packet {at}"
-            );
+            assert_eq!(unprotect(&mut ours, &sealed[at]).unwrap(), packets[at], "{suite:?} packet {at}");
             assert_eq!(unprotect(&mut ours, &sealed[at]), Err(SrtpError::Replayed));
         }
     }
@@ -120,11 +113,7 @@ fn they_open_what_we_protect_over_loss_reordering_and_the_turn() {
         let packets: Vec<_> = sent.iter().map(|&sequence| rtp(&mut random, sequence)).collect();
         let sealed: Vec<_> = packets.iter().map(|packet| protect(&mut ours, packet)).collect();
         for at in order {
-            assert_eq!(
-                theirs.decrypt_rtp(&sealed[at]).unwrap(),
-                packets[at],
-                "{suite:?} packet {at}"
-            );
+            assert_eq!(theirs.decrypt_rtp(&sealed[at]).unwrap(), packets[at], "{suite:?} packet {at}");
         }
     }
 }
@@ -137,11 +126,7 @@ fn a_relay_that_reorders_protects_late_packets_as_they_would() {
         let (mut ours, mut receiver) = (SrtpSender::new(suite, &key(1)), oracle(suite, &key(1)));
         for at in order {
             let packet = rtp(&mut random, sent[at]);
-            assert_eq!(
-                receiver.decrypt_rtp(&protect(&mut ours, &packet)).unwrap(),
-                packet,
-                "{suite:?} packet {at}"
-            );
+            assert_eq!(receiver.decrypt_rtp(&protect(&mut ours, &packet)).unwrap(), packet, "{suite:?} packet {at}");
         }
     }
 }
@@ -173,10 +158,7 @@ fn keys_of_the_other_direction_open_nothing() {
         let mut random = Random::from_number(9);
         let packet = rtp(&mut random, 1);
         let sealed = oracle(suite, &key(1)).encrypt_rtp(&packet).unwrap();
-        assert_eq!(
-            unprotect(&mut SrtpReceiver::new(suite, &key(2)), &sealed),
-            Err(SrtpError::Forged)
-        );
+        assert_eq!(unprotect(&mut SrtpReceiver::new(suite, &key(2)), &sealed), Err(SrtpError::Forged));
         let sealed = protect(&mut SrtpSender::new(suite, &key(1)), &packet);
         assert!(oracle(suite, &key(2)).decrypt_rtp(&sealed).is_err());
     }

@@ -76,10 +76,7 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Events {
-            state: State::Pause(Instant::ZERO),
-            queue: VecDeque::new(),
-        }
+        Events { state: State::Pause(Instant::ZERO), queue: VecDeque::new() }
     }
 }
 
@@ -116,11 +113,7 @@ impl Events {
             State::Ending { digit, left, .. } => {
                 self.state = match left - 1 {
                     0 => State::Pause(now + PAUSE),
-                    left => State::Ending {
-                        digit,
-                        left,
-                        due: due + INTERVAL,
-                    },
+                    left => State::Ending { digit, left, due: due + INTERVAL },
                 };
                 return Some(packet(digit, digit.duration, false, true));
             }
@@ -133,11 +126,7 @@ impl Events {
             self.state = State::Sending { digit, sent, due: next };
             Some(packet(digit, sent, begins, false))
         } else {
-            self.state = State::Ending {
-                digit,
-                left: END_PACKETS - 1,
-                due: next,
-            };
+            self.state = State::Ending { digit, left: END_PACKETS - 1, due: next };
             Some(packet(digit, digit.duration, begins, true))
         }
     }
@@ -152,10 +141,7 @@ fn packet(digit: Digit, duration: u32, begins: bool, ends: bool) -> EventPacket 
     // LONGEST keeps the duration inside 16 bits.
     let [high, low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
     let flags = if ends { END | VOLUME } else { VOLUME };
-    EventPacket {
-        begins,
-        payload: [digit.event, flags, high, low],
-    }
+    EventPacket { begins, payload: [digit.event, flags, high, low] }
 }
 
 #[cfg(test)]
@@ -188,19 +174,13 @@ mod tests {
         let sent = run(&mut events);
         let times: Vec<_> = sent.iter().map(|(at, _)| *at).collect();
         assert_eq!(times, [0, 20, 40, 60, 80, 100, 120]);
-        let durations: Vec<_> = sent
-            .iter()
-            .map(|(_, p)| u16::from_be_bytes([p.payload[2], p.payload[3]]))
-            .collect();
+        let durations: Vec<_> = sent.iter().map(|(_, p)| u16::from_be_bytes([p.payload[2], p.payload[3]])).collect();
         assert_eq!(durations, [160, 320, 480, 640, 800, 800, 800]);
         let markers: Vec<_> = sent.iter().map(|(_, p)| p.begins).collect();
         assert_eq!(markers, [true, false, false, false, false, false, false]);
         let ends: Vec<_> = sent.iter().map(|(_, p)| p.payload[1] & END != 0).collect();
         assert_eq!(ends, [false, false, false, false, true, true, true]);
-        assert!(
-            sent.iter()
-                .all(|(_, p)| p.payload[0] == 5 && p.payload[1] & 0x7f == VOLUME)
-        );
+        assert!(sent.iter().all(|(_, p)| p.payload[0] == 5 && p.payload[1] & 0x7f == VOLUME));
     }
 
     #[test]

@@ -43,12 +43,7 @@ impl Crypto {
     fn new(keys: SrtpKeys) -> Self {
         let sender = SrtpSender::new(keys.suite, &keys.local);
         let receiver = SrtpReceiver::new(keys.suite, &keys.remote);
-        Crypto {
-            keys,
-            sender,
-            receiver,
-            former: None,
-        }
+        Crypto { keys, sender, receiver, former: None }
     }
 
     /// Opens a packet under the present or, for a while, the former key. A packet that does not open is unchanged.
@@ -202,10 +197,7 @@ impl Leg {
                 }
             },
         };
-        let Some(body) = header
-            .body(&buffer[..len])
-            .filter(|body| !is_event || body.len() >= dtmf::PAYLOAD)
-        else {
+        let Some(body) = header.body(&buffer[..len]).filter(|body| !is_event || body.len() >= dtmf::PAYLOAD) else {
             self.report.foreign += 1;
             return None;
         };
@@ -221,25 +213,13 @@ impl Leg {
         self.report.packets_received += 1;
         self.report.octets_received += body.len() as u64;
         let extended = self.arrive(now, &header, is_event)?;
-        let origin = Origin {
-            leg: self.id,
-            stream: self.streams,
-        };
-        receive.then_some(Received {
-            header,
-            len,
-            origin,
-            extended,
-            is_event,
-        })
+        let origin = Origin { leg: self.id, stream: self.streams };
+        receive.then_some(Received { header, len, origin, extended, is_event })
     }
 
     /// Places a packet in its stream, and begins another one where that is due.
     fn arrive(&mut self, now: Instant, header: &Header, is_event: bool) -> Option<u64> {
-        let same = self
-            .reception
-            .as_mut()
-            .filter(|reception| reception.ssrc == header.ssrc);
+        let same = self.reception.as_mut().filter(|reception| reception.ssrc == header.ssrc);
         let arrival = same.map_or(Arrival::Restarted, |reception| reception.arrive(header.sequence));
         let extended = match arrival {
             Arrival::Suspect => return None,
@@ -271,15 +251,8 @@ impl Leg {
         buffer: &mut [u8],
         len: usize,
     ) -> Option<usize> {
-        let declared = self
-            .params
-            .as_ref()
-            .and_then(|params| params.remote)
-            .and_then(port_above);
-        let admitted = self
-            .params
-            .as_ref()
-            .is_some_and(|p| self.rtcp_latch.admits(now, from, declared, &p.latch));
+        let declared = self.params.as_ref().and_then(|params| params.remote).and_then(port_above);
+        let admitted = self.params.as_ref().is_some_and(|p| self.rtcp_latch.admits(now, from, declared, &p.latch));
         if !admitted || !readable(buffer, len).is_some_and(|packet| is_rtp_or_rtcp(packet[0])) {
             self.report.foreign += 1;
             return None;
@@ -310,22 +283,9 @@ impl Leg {
         if self.events.is_sending() {
             return None;
         }
-        let numbers = self
-            .outgoing
-            .relay(now, packet.origin, packet.extended, packet.header.timestamp)?;
-        let numbers = Numbers {
-            begins: numbers.begins || packet.header.marker,
-            ..numbers
-        };
-        self.finish(
-            buffer,
-            packet.len,
-            packet.header.payload,
-            payload_type,
-            numbers,
-            packet.is_event,
-            to,
-        )
+        let numbers = self.outgoing.relay(now, packet.origin, packet.extended, packet.header.timestamp)?;
+        let numbers = Numbers { begins: numbers.begins || packet.header.marker, ..numbers };
+        self.finish(buffer, packet.len, packet.header.payload, payload_type, numbers, packet.is_event, to)
     }
 
     /// The digit packet that is due, if any.
@@ -340,11 +300,7 @@ impl Leg {
         if event.begins {
             self.outgoing.set_clock(now, timestamp);
         }
-        let numbers = Numbers {
-            sequence: self.outgoing.take(),
-            timestamp,
-            begins: event.begins,
-        };
+        let numbers = Numbers { sequence: self.outgoing.take(), timestamp, begins: event.begins };
         let len = HEADER + dtmf::PAYLOAD;
         let packet = buffer.get_mut(..len)?;
         packet[0] = 0x80;
@@ -353,10 +309,7 @@ impl Leg {
     }
 
     /// Writes the header, protects and counts.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the fields of one packet, which no other place needs together"
-    )]
+    #[expect(clippy::too_many_arguments, reason = "the fields of one packet, which no other place needs together")]
     fn finish(
         &mut self,
         buffer: &mut [u8],
@@ -367,19 +320,8 @@ impl Leg {
         is_event: bool,
         to: SocketAddr,
     ) -> Option<(SocketAddr, usize)> {
-        let Numbers {
-            sequence,
-            timestamp,
-            begins,
-        } = numbers;
-        packet::rewrite(
-            buffer.first_chunk_mut()?,
-            begins,
-            payload_type,
-            sequence,
-            timestamp,
-            self.outgoing.ssrc,
-        );
+        let Numbers { sequence, timestamp, begins } = numbers;
+        packet::rewrite(buffer.first_chunk_mut()?, begins, payload_type, sequence, timestamp, self.outgoing.ssrc);
         let sent = match &mut self.crypto {
             None => len,
             // A duplicate, or older than the window: its key stream was used.
@@ -398,34 +340,18 @@ impl Leg {
 
     /// Sends a report of the partner's on, in our numbers.
     pub(super) fn relay_rtcp(&mut self, partner: &Leg, buffer: &mut [u8], len: usize) -> Option<(SocketAddr, usize)> {
-        let to = self
-            .rtcp_latch
-            .source()
-            .or_else(|| port_above(self.latch.source().or(self.params.as_ref()?.remote)?))?;
-        let (theirs, ours) = (
-            Origin {
-                leg: partner.id,
-                stream: partner.streams,
-            },
-            self.origin(),
-        );
+        let to =
+            self.rtcp_latch.source().or_else(|| port_above(self.latch.source().or(self.params.as_ref()?.remote)?))?;
+        let (theirs, ours) = (Origin { leg: partner.id, stream: partner.streams }, self.origin());
         let translation =
             Translation {
                 ssrc: self.outgoing.ssrc,
                 cname: self.cname,
                 packets: self.outgoing.packets,
                 octets: self.outgoing.octets,
-                sender: partner
-                    .reception
-                    .as_ref()
-                    .map(|r| r.ssrc)
-                    .zip(self.outgoing.timestamp_offset(theirs)),
+                sender: partner.reception.as_ref().map(|r| r.ssrc).zip(self.outgoing.timestamp_offset(theirs)),
                 block: self.reception.as_ref().zip(partner.outgoing.sequence_back(ours)).map(
-                    |(reception, sequence)| Block {
-                        ours: partner.outgoing.ssrc,
-                        theirs: reception.ssrc,
-                        sequence,
-                    },
+                    |(reception, sequence)| Block { ours: partner.outgoing.ssrc, theirs: reception.ssrc, sequence },
                 ),
             };
         let len = rtcp::translate(buffer, len, &translation)?;
@@ -436,10 +362,7 @@ impl Leg {
     }
 
     fn origin(&self) -> Origin {
-        Origin {
-            leg: self.id,
-            stream: self.streams,
-        }
+        Origin { leg: self.id, stream: self.streams }
     }
 
     /// Where RTP goes: to the latched source, before that to the declared address. `None` when we may not send.

@@ -32,11 +32,7 @@ pub enum Command {
     /// connection of either ends.
     Connect { a: MediaLeg, b: MediaLeg },
     /// Send an RFC 4733 event out by this leg (SIP INFO from the other side turned into an event).
-    Dtmf {
-        leg: MediaLeg,
-        digit: char,
-        duration: Duration,
-    },
+    Dtmf { leg: MediaLeg, digit: char, duration: Duration },
     /// Close the sockets. Answered by [`Notice::Closed`].
     Close { leg: MediaLeg },
 }
@@ -91,10 +87,7 @@ pub struct Subnet {
 impl Subnet {
     /// Exactly one address.
     pub fn host(address: IpAddr) -> Self {
-        Subnet {
-            address,
-            prefix: if address.is_ipv4() { 32 } else { 128 },
-        }
+        Subnet { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
     }
 
     /// Whether the range holds `address`. IPv4-mapped IPv6 addresses count as IPv4.
@@ -105,9 +98,7 @@ impl Subnet {
                 (u32::from(net) ^ u32::from(ip)) & mask == 0
             }
             (IpAddr::V6(net), IpAddr::V6(ip)) => {
-                let mask = u128::MAX
-                    .checked_shl(128 - u32::from(self.prefix.min(128)))
-                    .unwrap_or(0);
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix.min(128))).unwrap_or(0);
                 (u128::from(net) ^ u128::from(ip)) & mask == 0
             }
             _ => false,
@@ -166,9 +157,7 @@ impl Suite {
 
     /// The suite of a token.
     pub fn from_token(token: &str) -> Option<Suite> {
-        [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32]
-            .into_iter()
-            .find(|s| s.token() == token)
+        [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32].into_iter().find(|s| s.token() == token)
     }
 }
 

@@ -58,15 +58,7 @@ impl Outgoing {
     pub fn new(random: &mut Random) -> Self {
         let highest = random.below(1 << 15);
         let (ssrc, timestamp) = (random.u32(), random.u32());
-        Outgoing {
-            ssrc,
-            highest,
-            timestamp,
-            sent_at: None,
-            mapping: None,
-            packets: 0,
-            octets: 0,
-        }
+        Outgoing { ssrc, highest, timestamp, sent_at: None, mapping: None, packets: 0, octets: 0 }
     }
 
     /// Numbers for a relayed packet. Gaps and reordering within one origin stay visible. `None` for a packet from
@@ -75,22 +67,13 @@ impl Outgoing {
         let mut begins = false;
         let mapping = match self.mapping {
             Some(mapping) if mapping.origin == origin && !mapping.broken => mapping,
-            Some(mapping) if mapping.origin == origin => Mapping {
-                first_in: extended,
-                first_out: self.highest + 1,
-                broken: false,
-                ..mapping
-            },
+            Some(mapping) if mapping.origin == origin => {
+                Mapping { first_in: extended, first_out: self.highest + 1, broken: false, ..mapping }
+            }
             _ => {
                 begins = true;
                 let timestamp_offset = self.now(now).wrapping_sub(timestamp);
-                Mapping {
-                    origin,
-                    first_in: extended,
-                    first_out: self.highest + 1,
-                    timestamp_offset,
-                    broken: false,
-                }
+                Mapping { origin, first_in: extended, first_out: self.highest + 1, timestamp_offset, broken: false }
             }
         };
         self.mapping = Some(mapping);
@@ -104,11 +87,7 @@ impl Outgoing {
                 self.sent_at = Some(now);
             }
         }
-        Some(Numbers {
-            sequence: extended as u16,
-            timestamp,
-            begins,
-        })
+        Some(Numbers { sequence: extended as u16, timestamp, begins })
     }
 
     /// The next sequence number, for a packet of our own.
@@ -137,28 +116,20 @@ impl Outgoing {
 
     /// What to add to the timestamps of `origin`; `None` when it is not what we relay.
     pub fn timestamp_offset(&self, origin: Origin) -> Option<u32> {
-        self.mapping
-            .filter(|mapping| mapping.origin == origin)
-            .map(|mapping| mapping.timestamp_offset)
+        self.mapping.filter(|mapping| mapping.origin == origin).map(|mapping| mapping.timestamp_offset)
     }
 
     /// What to add to our sequence numbers to get those of `origin`.
     pub fn sequence_back(&self, origin: Origin) -> Option<u32> {
         let mapping = self.mapping.filter(|mapping| mapping.origin == origin)?;
         // Their extended numbers begin one turn up, see `Reception::new`.
-        Some(
-            (mapping.first_in as u32)
-                .wrapping_sub(mapping.first_out as u32)
-                .wrapping_sub(1 << 16),
-        )
+        Some((mapping.first_in as u32).wrapping_sub(mapping.first_out as u32).wrapping_sub(1 << 16))
     }
 }
 
 /// RTP ticks in a duration.
 pub fn ticks(duration: Duration) -> u32 {
-    (duration.as_micros() as u64)
-        .saturating_mul(CLOCK_RATE)
-        .div_euclid(1_000_000) as u32
+    (duration.as_micros() as u64).saturating_mul(CLOCK_RATE).div_euclid(1_000_000) as u32
 }
 
 #[cfg(test)]
@@ -166,10 +137,7 @@ mod tests {
     use super::*;
 
     fn origin(leg: u64) -> Origin {
-        Origin {
-            leg: MediaLeg(leg),
-            stream: 0,
-        }
+        Origin { leg: MediaLeg(leg), stream: 0 }
     }
 
     fn at(millis: u64) -> Instant {

@@ -39,15 +39,7 @@ impl Reception {
     pub fn new(ssrc: u32, sequence: u16) -> Self {
         // One turn ahead, so that a packet from before the first one has a number too.
         let first = (1 << 16) + u64::from(sequence);
-        Reception {
-            ssrc,
-            first,
-            highest: first,
-            received: 0,
-            suspect: None,
-            transit: None,
-            jitter: 0,
-        }
+        Reception { ssrc, first, highest: first, received: 0, suspect: None, transit: None, jitter: 0 }
     }
 
     /// Counts a packet.

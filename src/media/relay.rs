@@ -175,11 +175,7 @@ impl Relay {
 
     /// When [`Relay::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let digits = self
-            .sending
-            .iter()
-            .filter_map(|&slot| self.leg(slot)?.digit_due())
-            .min();
+        let digits = self.sending.iter().filter_map(|&slot| self.leg(slot)?.digit_due()).min();
         soonest(self.next_silence, digits)
     }
 
@@ -241,10 +237,7 @@ impl Relay {
     }
 }
 
-const _: () = assert!(
-    MAX_PACKET + 64 <= super::packet::BUFFER,
-    "tags and a CNAME fit behind the longest packet"
-);
+const _: () = assert!(MAX_PACKET + 64 <= super::packet::BUFFER, "tags and a CNAME fit behind the longest packet");
 
 #[cfg(test)]
 #[path = "relay_tests.rs"]

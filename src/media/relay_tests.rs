@@ -24,11 +24,7 @@ fn key(seed: u64) -> MasterKey {
 }
 
 fn keys() -> SrtpKeys {
-    SrtpKeys {
-        suite: Suite::AesCm128HmacSha1_80,
-        local: key(1),
-        remote: key(2),
-    }
+    SrtpKeys { suite: Suite::AesCm128HmacSha1_80, local: key(1), remote: key(2) }
 }
 
 fn params(remote: &str) -> LegParams {
@@ -46,11 +42,7 @@ fn params(remote: &str) -> LegParams {
 }
 
 fn trunk_params() -> LegParams {
-    LegParams {
-        srtp: Some(keys()),
-        latch: vec!["168.86.128.0/18".parse().unwrap()],
-        ..params(TWILIO)
-    }
+    LegParams { srtp: Some(keys()), latch: vec!["168.86.128.0/18".parse().unwrap()], ..params(TWILIO) }
 }
 
 /// An RTP packet of 20 ms.
@@ -88,12 +80,7 @@ impl Office {
         relay.set(at(0), OTHER, params(SECOND));
         relay.connect(LAN, TRUNK);
         let suite = keys().suite;
-        Office {
-            relay,
-            slots,
-            theirs: SrtpSender::new(suite, &key(2)),
-            opener: SrtpReceiver::new(suite, &key(1)),
-        }
+        Office { relay, slots, theirs: SrtpSender::new(suite, &key(2)), opener: SrtpReceiver::new(suite, &key(1)) }
     }
 
     fn slot(&self, leg: MediaLeg) -> Slot {
@@ -104,9 +91,7 @@ impl Office {
     fn give(&mut self, now: u64, leg: MediaLeg, from: &str, packet: &[u8]) -> Option<(Forward, Vec<u8>)> {
         let mut buffer = [0; BUFFER];
         buffer[..packet.len()].copy_from_slice(packet);
-        let forward = self
-            .relay
-            .rtp(at(now), self.slot(leg), address(from), &mut buffer, packet.len())?;
+        let forward = self.relay.rtp(at(now), self.slot(leg), address(from), &mut buffer, packet.len())?;
         Some((forward, buffer[..forward.len].to_vec()))
     }
 
@@ -147,9 +132,7 @@ impl Office {
     }
 
     fn notices(&mut self) -> Vec<String> {
-        std::iter::from_fn(|| self.relay.poll_notice())
-            .map(|notice| format!("{notice:?}"))
-            .collect()
+        std::iter::from_fn(|| self.relay.poll_notice()).map(|notice| format!("{notice:?}")).collect()
     }
 
     fn report(&self, leg: MediaLeg) -> Report {
@@ -173,10 +156,7 @@ fn speech_goes_both_ways_and_is_secret_on_the_trunk_only() {
     assert_eq!((forward.slot, forward.to), (office.slot(LAN), address(PHONE)));
     assert_eq!(plain[HEADER..], packet[HEADER..]);
     let report = office.report(LAN);
-    assert_eq!(
-        (report.packets_received, report.packets_sent, report.octets_sent),
-        (1, 1, 160)
-    );
+    assert_eq!((report.packets_received, report.packets_sent, report.octets_sent), (1, 1, 160));
 }
 
 #[test]
@@ -217,11 +197,7 @@ fn media_goes_back_to_where_it_came_from_inside_the_subnet() {
     let real = "168.86.130.9:20000";
     office.give_secure(0, real, &rtp(0, 1, 9)).unwrap();
     assert_eq!(office.give(0, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.to, address(real));
-    assert!(
-        office
-            .notices()
-            .contains(&format!("Started {{ leg: MediaLeg(2), from: {real} }}"))
-    );
+    assert!(office.notices().contains(&format!("Started {{ leg: MediaLeg(2), from: {real} }}")));
     let stranger = office.seal(&rtp(0, 2, 9));
     assert_eq!(office.give(1, TRUNK, "10.0.0.1:20000", &stranger), None);
     assert_eq!(office.report(TRUNK).foreign, 1);
@@ -233,10 +209,7 @@ fn a_second_source_waits_until_the_first_is_silent() {
     office.give_secure(0, "168.86.130.9:1000", &rtp(0, 1, 9)).unwrap();
     assert_eq!(office.give_secure(1000, "168.86.130.9:2000", &rtp(0, 2, 9)), None);
     office.give_secure(3000, "168.86.130.9:2000", &rtp(0, 3, 9)).unwrap();
-    assert_eq!(
-        office.give(3000, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.to,
-        address("168.86.130.9:2000")
-    );
+    assert_eq!(office.give(3000, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.to, address("168.86.130.9:2000"));
 }
 
 #[test]
@@ -245,19 +218,9 @@ fn a_new_remote_address_releases_the_latch_and_the_same_one_keeps_it() {
     let natted = "168.86.130.9:1000";
     office.give_secure(0, natted, &rtp(0, 1, 9)).unwrap();
     office.relay.set(at(10), TRUNK, trunk_params());
-    assert_eq!(
-        office.give(10, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.to,
-        address(natted)
-    );
+    assert_eq!(office.give(10, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.to, address(natted));
     let moved = "168.86.128.8:12000";
-    office.relay.set(
-        at(20),
-        TRUNK,
-        LegParams {
-            remote: Some(address(moved)),
-            ..trunk_params()
-        },
-    );
+    office.relay.set(at(20), TRUNK, LegParams { remote: Some(address(moved)), ..trunk_params() });
     assert_eq!(office.give(20, LAN, PHONE, &rtp(0, 2, 7)).unwrap().0.to, address(moved));
     assert!(office.give_secure(20, moved, &rtp(0, 2, 9)).is_some());
 }
@@ -275,14 +238,7 @@ fn only_declared_payload_types_pass() {
 #[test]
 fn a_telephone_event_gets_the_number_that_the_other_side_declared() {
     let mut office = Office::new();
-    office.relay.set(
-        at(0),
-        LAN,
-        LegParams {
-            dtmf_in: Some(96),
-            ..params(PHONE)
-        },
-    );
+    office.relay.set(at(0), LAN, LegParams { dtmf_in: Some(96), ..params(PHONE) });
     office.phone_says(0, &rtp(0, 1, 7)).unwrap();
     for sequence in 2..6 {
         let out = office.phone_says(20, &event(96, sequence, 320)).unwrap();
@@ -291,14 +247,7 @@ fn a_telephone_event_gets_the_number_that_the_other_side_declared() {
     }
     assert_eq!(office.report(TRUNK).dtmf, 1);
     assert_eq!(office.phone_says(20, &event(101, 6, 320)), None);
-    office.relay.set(
-        at(30),
-        TRUNK,
-        LegParams {
-            dtmf_out: None,
-            ..trunk_params()
-        },
-    );
+    office.relay.set(at(30), TRUNK, LegParams { dtmf_out: None, ..trunk_params() });
     assert_eq!(office.phone_says(40, &event(96, 6, 320)), None);
 }
 
@@ -329,10 +278,7 @@ fn a_former_partner_hears_nothing_any_more() {
     let mut office = Office::new();
     office.relay.connect(LAN, OTHER);
     assert_eq!(office.give_secure(0, TWILIO, &rtp(0, 1, 9)), None);
-    assert_eq!(
-        office.give(0, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.slot,
-        office.slot(OTHER)
-    );
+    assert_eq!(office.give(0, LAN, PHONE, &rtp(0, 1, 7)).unwrap().0.slot, office.slot(OTHER));
     office.relay.connect(LAN, OTHER);
     assert!(office.give(20, OTHER, SECOND, &rtp(0, 1, 8)).is_some());
     office.relay.connect(LAN, LAN);
@@ -378,22 +324,9 @@ fn new_keys_begin_anew_and_the_old_ones_end_soon() {
     let mut office = Office::new();
     let before = header(&office.phone_says(0, &rtp(0, 1, 7)).unwrap());
     office.give_secure(0, TWILIO, &rtp(0, 1, 9)).unwrap();
-    let fresh = SrtpKeys {
-        suite: keys().suite,
-        local: key(3),
-        remote: key(4),
-    };
-    office.relay.set(
-        at(100),
-        TRUNK,
-        LegParams {
-            srtp: Some(fresh),
-            ..trunk_params()
-        },
-    );
-    office
-        .give_secure(200, TWILIO, &rtp(0, 2, 9))
-        .expect("the former key is good for a while");
+    let fresh = SrtpKeys { suite: keys().suite, local: key(3), remote: key(4) };
+    office.relay.set(at(100), TRUNK, LegParams { srtp: Some(fresh), ..trunk_params() });
+    office.give_secure(200, TWILIO, &rtp(0, 2, 9)).expect("the former key is good for a while");
     let late = 100 + FORMER_KEY_FOR.as_millis() as u64;
     assert_eq!(office.give_secure(late, TWILIO, &rtp(0, 3, 9)), None);
     office.theirs = SrtpSender::new(keys().suite, &key(4));
@@ -407,10 +340,7 @@ fn new_keys_begin_anew_and_the_old_ones_end_soon() {
 fn a_changed_remote_key_alone_leaves_what_we_send_untouched() {
     let mut office = Office::new();
     let before = header(&office.phone_says(0, &rtp(0, 1, 7)).unwrap());
-    let srtp = Some(SrtpKeys {
-        remote: key(4),
-        ..keys()
-    });
+    let srtp = Some(SrtpKeys { remote: key(4), ..keys() });
     office.relay.set(at(10), TRUNK, LegParams { srtp, ..trunk_params() });
     let after = header(&office.phone_says(20, &rtp(0, 2, 7)).unwrap());
     assert_eq!((after.ssrc, after.sequence), (before.ssrc, before.sequence + 1));
@@ -419,26 +349,11 @@ fn a_changed_remote_key_alone_leaves_what_we_send_untouched() {
 #[test]
 fn a_held_leg_neither_gets_nor_passes_on() {
     let mut office = Office::new();
-    office.relay.set(
-        at(0),
-        LAN,
-        LegParams {
-            send: false,
-            receive: false,
-            ..params(PHONE)
-        },
-    );
+    office.relay.set(at(0), LAN, LegParams { send: false, receive: false, ..params(PHONE) });
     assert_eq!(office.give_secure(0, TWILIO, &rtp(0, 1, 9)), None);
     assert_eq!(office.phone_says(0, &rtp(0, 1, 7)), None);
     assert_eq!(office.report(LAN).packets_received, 1);
-    office.relay.set(
-        at(10),
-        LAN,
-        LegParams {
-            remote: None,
-            ..params(PHONE)
-        },
-    );
+    office.relay.set(at(10), LAN, LegParams { remote: None, ..params(PHONE) });
     assert_eq!(office.give_secure(20, TWILIO, &rtp(0, 2, 9)), None);
 }
 
@@ -446,14 +361,7 @@ fn a_held_leg_neither_gets_nor_passes_on() {
 fn silence_is_told_once_until_media_comes_back() {
     let mut office = Office::new();
     let silence = Some(Duration::from_secs(10));
-    office.relay.set(
-        at(1000),
-        LAN,
-        LegParams {
-            silence,
-            ..params(PHONE)
-        },
-    );
+    office.relay.set(at(1000), LAN, LegParams { silence, ..params(PHONE) });
     assert_eq!(office.relay.poll_timeout(), Some(at(11_000)));
     office.phone_says(5000, &rtp(0, 1, 7));
     office.transmit(11_000);
@@ -473,11 +381,7 @@ fn silence_is_told_once_until_media_comes_back() {
 #[test]
 fn a_held_leg_is_not_called_silent() {
     let mut office = Office::new();
-    let held = LegParams {
-        receive: false,
-        silence: Some(Duration::from_secs(10)),
-        ..params(PHONE)
-    };
+    let held = LegParams { receive: false, silence: Some(Duration::from_secs(10)), ..params(PHONE) };
     office.relay.set(at(0), LAN, held.clone());
     office.transmit(60_000);
     assert!(office.notices().is_empty());
@@ -498,19 +402,12 @@ fn a_digit_goes_out_as_an_event_and_speech_waits_for_it() {
             assert_eq!((forward.slot, forward.to), (office.slot(TRUNK), address(TWILIO)));
             events.push(office.open(sealed));
         }
-        assert_eq!(
-            office.phone_says(now, &rtp(0, 100 + tick as u16, 7)).is_some(),
-            tick == 7
-        );
+        assert_eq!(office.phone_says(now, &rtp(0, 100 + tick as u16, 7)).is_some(), tick == 7);
     }
     let headers: Vec<_> = events.iter().map(|event| header(event)).collect();
     let sequences: Vec<_> = headers.iter().map(|h| h.sequence - before.sequence).collect();
     assert_eq!(sequences, [1, 2, 3, 4, 5, 6, 7]);
-    assert!(
-        headers
-            .iter()
-            .all(|h| h.payload_type == 101 && h.timestamp == headers[0].timestamp)
-    );
+    assert!(headers.iter().all(|h| h.payload_type == 101 && h.timestamp == headers[0].timestamp));
     assert_eq!(headers[0].timestamp.wrapping_sub(before.timestamp), 160);
     assert!(headers[0].marker && headers[1..].iter().all(|h| !h.marker));
     assert!(events.iter().all(|event| event[HEADER] == 11));
@@ -527,23 +424,9 @@ fn a_digit_is_refused_where_it_cannot_be_sent() {
     let short = Duration::from_millis(100);
     assert!(!office.relay.dtmf(MediaLeg(99), '1', short));
     assert!(!office.relay.dtmf(TRUNK, 'x', short));
-    office.relay.set(
-        at(0),
-        TRUNK,
-        LegParams {
-            dtmf_out: None,
-            ..trunk_params()
-        },
-    );
+    office.relay.set(at(0), TRUNK, LegParams { dtmf_out: None, ..trunk_params() });
     assert!(!office.relay.dtmf(TRUNK, '1', short));
-    office.relay.set(
-        at(0),
-        TRUNK,
-        LegParams {
-            send: false,
-            ..trunk_params()
-        },
-    );
+    office.relay.set(at(0), TRUNK, LegParams { send: false, ..trunk_params() });
     assert!(!office.relay.dtmf(TRUNK, '1', short));
     assert_eq!(office.relay.poll_timeout(), None);
 }
@@ -602,32 +485,12 @@ fn reports_cross_in_the_numbers_of_each_side() {
     let (_, played) = office.give_secure(0, TWILIO, &rtp(0, 900, 9)).unwrap();
     let played = header(&played);
     // The phone's sender report, about Twilio's stream as the phone hears it.
-    let report = words(&[
-        0x81c8_000c,
-        7,
-        1,
-        2,
-        500 * 160,
-        1,
-        160,
-        played.ssrc,
-        0,
-        played.sequence.into(),
-        0,
-        0,
-        0,
-    ]);
+    let report = words(&[0x81c8_000c, 7, 1, 2, 500 * 160, 1, 160, played.ssrc, 0, played.sequence.into(), 0, 0, 0]);
     let mut buffer = [0; BUFFER];
     buffer[..report.len()].copy_from_slice(&report);
     let from = address("192.168.1.20:4001");
-    let forward = office
-        .relay
-        .rtcp(at(10), office.slot(LAN), from, &mut buffer, report.len())
-        .unwrap();
-    assert_eq!(
-        (forward.slot, forward.to),
-        (office.slot(TRUNK), address("168.86.128.7:10001"))
-    );
+    let forward = office.relay.rtcp(at(10), office.slot(LAN), from, &mut buffer, report.len()).unwrap();
+    assert_eq!((forward.slot, forward.to), (office.slot(TRUNK), address("168.86.128.7:10001")));
     let len = office.opener.unprotect_rtcp(&mut buffer, forward.len).unwrap();
     assert_eq!(len, report.len() + 28);
     assert_eq!((word(&buffer, 1), word(&buffer, 4)), (heard.ssrc, heard.timestamp));
@@ -639,15 +502,9 @@ fn reports_cross_in_the_numbers_of_each_side() {
     buffer[..report.len()].copy_from_slice(&report);
     let len = office.theirs.protect_rtcp(&mut buffer, report.len()).unwrap();
     let from = address("168.86.128.7:40001");
-    let forward = office
-        .relay
-        .rtcp(at(20), office.slot(TRUNK), from, &mut buffer, len)
-        .unwrap();
+    let forward = office.relay.rtcp(at(20), office.slot(TRUNK), from, &mut buffer, len).unwrap();
     assert_eq!(forward.to, address("192.168.1.20:4001"));
-    assert_eq!(
-        (word(&buffer, 1), word(&buffer, 2), word(&buffer, 4)),
-        (played.ssrc, 7, 500)
-    );
+    assert_eq!((word(&buffer, 1), word(&buffer, 2), word(&buffer, 4)), (played.ssrc, 7, 500));
     assert_eq!(word(&buffer, 3), 0x0500_0001);
 }
 
@@ -658,23 +515,14 @@ fn rtcp_that_is_foreign_forged_or_malformed_is_dropped() {
     let mut give = |leg: MediaLeg, from: &str, packet: &[u8]| {
         let mut buffer = [0; BUFFER];
         buffer[..packet.len()].copy_from_slice(packet);
-        office.relay.rtcp(
-            at(0),
-            office.slots[leg.0 as usize - 1],
-            address(from),
-            &mut buffer,
-            packet.len(),
-        )
+        office.relay.rtcp(at(0), office.slots[leg.0 as usize - 1], address(from), &mut buffer, packet.len())
     };
     assert!(give(LAN, "192.168.1.20:4001", &report).is_some());
     assert_eq!(give(LAN, "10.0.0.1:4001", &report), None);
     assert_eq!(give(LAN, "192.168.1.20:4001", &report[..7]), None);
     assert_eq!(give(LAN, "192.168.1.20:4001", &[]), None);
     assert_eq!(give(TRUNK, "168.86.128.7:10001", &report), None);
-    assert_eq!(
-        give(TRUNK, "168.86.128.7:10001", &[report.clone(), vec![0; 14]].concat()),
-        None
-    );
+    assert_eq!(give(TRUNK, "168.86.128.7:10001", &[report.clone(), vec![0; 14]].concat()), None);
     assert_eq!(office.report(TRUNK).rejected, 2);
 }
 
@@ -704,27 +552,7 @@ fn mutated_and_truncated_packets_never_panic() {
         let leg = [LAN, TRUNK, OTHER][random.below(3) as usize];
         let mut packet = match random.below(4) {
             0 => event(101, random.u32() as u16, random.u32()),
-            1 => words(&[
-                0x82c8_0012,
-                7,
-                1,
-                2,
-                3,
-                4,
-                5,
-                6,
-                7,
-                8,
-                9,
-                10,
-                11,
-                12,
-                13,
-                14,
-                15,
-                16,
-                17,
-            ]),
+            1 => words(&[0x82c8_0012, 7, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]),
             _ => rtp(0, random.u32() as u16, random.below(3) as u32),
         };
         if leg == TRUNK && random.below(2) == 0 {
@@ -759,9 +587,6 @@ fn mutated_and_truncated_packets_never_panic() {
         office.transmit(round * 5);
         office.notices();
     }
-    let sent: u64 = [LAN, TRUNK, OTHER]
-        .iter()
-        .map(|&leg| office.report(leg).packets_sent)
-        .sum();
+    let sent: u64 = [LAN, TRUNK, OTHER].iter().map(|&leg| office.report(leg).packets_sent).sum();
     assert!(sent > 1000, "{sent} packets passed: the test tests something");
 }

@@ -119,9 +119,7 @@ fn report(buffer: &mut [u8], from: usize, size: usize, to: usize, translation: &
     }
     let blocks = REPORT_HEADER + info;
     let about_us = translation.block.and_then(|block| {
-        let at = (0..count)
-            .map(|n| from + blocks + n * REPORT_BLOCK)
-            .find(|&at| word(buffer, at) == block.ours)?;
+        let at = (0..count).map(|n| from + blocks + n * REPORT_BLOCK).find(|&at| word(buffer, at) == block.ours)?;
         Some((at, block))
     });
     let mut end = to + blocks;
@@ -162,11 +160,7 @@ mod tests {
         packets: 77,
         octets: 7700,
         sender: Some((0x1111_1111, 1000)),
-        block: Some(Block {
-            ours: 0x2222_2222,
-            theirs: 0x3333_3333,
-            sequence: 0u32.wrapping_sub(50),
-        }),
+        block: Some(Block { ours: 0x2222_2222, theirs: 0x3333_3333, sequence: 0u32.wrapping_sub(50) }),
     };
 
     fn words(values: &[u32]) -> Vec<u8> {
@@ -205,34 +199,14 @@ mod tests {
     }
 
     fn description() -> Vec<u8> {
-        [
-            words(&[0x81ca_0006, 0xaaaa_aaaa]),
-            vec![1, 16],
-            TRANSLATION.cname.to_vec(),
-            vec![0, 0],
-        ]
-        .concat()
+        [words(&[0x81ca_0006, 0xaaaa_aaaa]), vec![1, 16], TRANSLATION.cname.to_vec(), vec![0, 0]].concat()
     }
 
     #[test]
     fn a_sender_report_is_put_into_the_numbers_of_the_other_leg() {
         let own_description = [words(&[0x81ca_0003, 0x1111_1111]), b"\x01\x05a@b.c\0".to_vec()].concat();
         let packet = translated(&[sender_report(), own_description].concat()).unwrap();
-        let report = [
-            0x81c8_000c,
-            0xaaaa_aaaa,
-            1,
-            2,
-            6000,
-            77,
-            7700,
-            0x3333_3333,
-            0x0500_0001,
-            400,
-            8,
-            0xabcd,
-            0xef,
-        ];
+        let report = [0x81c8_000c, 0xaaaa_aaaa, 1, 2, 6000, 77, 7700, 0x3333_3333, 0x0500_0001, 400, 8, 0xabcd, 0xef];
         assert_eq!(packet, [words(&report), description()].concat());
     }
 

@@ -79,11 +79,7 @@ impl SessionKeys {
         let mut salt = [0; 14];
         derive(master, label + 2, &mut salt);
         let mac = Hmac::<Sha1>::new_from_slice(&mac).expect("HMAC takes keys of any length");
-        SessionKeys {
-            cipher: Aes128Enc::new(&key.into()),
-            salt,
-            mac,
-        }
+        SessionKeys { cipher: Aes128Enc::new(&key.into()), salt, mac }
     }
 
     /// Encrypts or decrypts: RFC 3711 section 4.1.1.
@@ -176,11 +172,7 @@ impl Windows {
     fn record(&mut self, ssrc: u32, index: u64) {
         match self.0.iter_mut().find(|window| window.ssrc == ssrc) {
             Some(window) => window.record(index),
-            None => self.0.push(Window {
-                ssrc,
-                highest: index,
-                used: 1,
-            }),
+            None => self.0.push(Window { ssrc, highest: index, used: 1 }),
         }
     }
 
@@ -220,17 +212,8 @@ pub struct SrtpSender {
 impl SrtpSender {
     /// A context at rollover 0.
     pub fn new(suite: Suite, key: &MasterKey) -> Self {
-        let (rtp, rtcp) = (
-            SessionKeys::derive(key, Label::Rtp),
-            SessionKeys::derive(key, Label::Rtcp),
-        );
-        SrtpSender {
-            suite,
-            rtp,
-            rtcp,
-            sent: Windows::default(),
-            rtcp_index: 0,
-        }
+        let (rtp, rtcp) = (SessionKeys::derive(key, Label::Rtp), SessionKeys::derive(key, Label::Rtcp));
+        SrtpSender { suite, rtp, rtcp, sent: Windows::default(), rtcp_index: 0 }
     }
 
     /// Encrypts the RTP packet in `buffer[..len]` and appends the tag; gives the new length. A packet whose index was
@@ -272,8 +255,7 @@ impl SrtpSender {
         }
         self.rtcp_index += 1;
         let ssrc = u32::from_be_bytes([buffer[4], buffer[5], buffer[6], buffer[7]]);
-        self.rtcp
-            .apply(ssrc, u64::from(self.rtcp_index), &mut buffer[RTCP_CLEAR..len]);
+        self.rtcp.apply(ssrc, u64::from(self.rtcp_index), &mut buffer[RTCP_CLEAR..len]);
         let end = len + RTCP_INDEX;
         buffer[len..end].copy_from_slice(&(ENCRYPTED | self.rtcp_index).to_be_bytes());
         let digest = self.rtcp.tag(&buffer[..end], &[]);
@@ -295,17 +277,8 @@ pub struct SrtpReceiver {
 impl SrtpReceiver {
     /// A context that has received nothing.
     pub fn new(suite: Suite, key: &MasterKey) -> Self {
-        let (rtp, rtcp) = (
-            SessionKeys::derive(key, Label::Rtp),
-            SessionKeys::derive(key, Label::Rtcp),
-        );
-        SrtpReceiver {
-            suite,
-            rtp,
-            rtcp,
-            received: Windows::default(),
-            rtcp_received: Windows::default(),
-        }
+        let (rtp, rtcp) = (SessionKeys::derive(key, Label::Rtp), SessionKeys::derive(key, Label::Rtcp));
+        SrtpReceiver { suite, rtp, rtcp, received: Windows::default(), rtcp_received: Windows::default() }
     }
 
     /// Authenticates and decrypts the SRTP packet in `buffer[..len]`; gives the length of the RTP packet.
@@ -324,10 +297,7 @@ impl SrtpReceiver {
                 Some(index).filter(|&index| authentic(index))
             }
             // A stream starts at rollover 0; at 1 when all before the turn of the sequence number were lost.
-            None => [0, 1 << 16]
-                .map(|turn| turn + u64::from(header.sequence))
-                .into_iter()
-                .find(|&i| authentic(i)),
+            None => [0, 1 << 16].map(|turn| turn + u64::from(header.sequence)).into_iter().find(|&i| authentic(i)),
         };
         let index = index.ok_or(SrtpError::Forged)?;
         self.received.record_received(header.ssrc, index);
@@ -340,10 +310,7 @@ impl SrtpReceiver {
     /// [`SrtpError::Forged`].
     pub fn unprotect_rtcp(&mut self, buffer: &mut [u8], len: usize) -> Result<usize, SrtpError> {
         let end = len.checked_sub(RTCP_TAG).ok_or(SrtpError::Malformed)?;
-        let clear = end
-            .checked_sub(RTCP_INDEX)
-            .filter(|&c| c >= RTCP_CLEAR)
-            .ok_or(SrtpError::Malformed)?;
+        let clear = end.checked_sub(RTCP_INDEX).filter(|&c| c >= RTCP_CLEAR).ok_or(SrtpError::Malformed)?;
         let packet = buffer.get(..len).ok_or(SrtpError::Malformed)?;
         let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
         let (ssrc, index) = (word(4), word(clear));
@@ -352,11 +319,7 @@ impl SrtpReceiver {
             return Err(SrtpError::Forged);
         }
         let index = u64::from(index & !ENCRYPTED);
-        if self
-            .rtcp_received
-            .get(ssrc)
-            .is_some_and(|window| !window.is_fresh(index))
-        {
+        if self.rtcp_received.get(ssrc).is_some_and(|window| !window.is_fresh(index)) {
             return Err(SrtpError::Replayed);
         }
         self.rtcp_received.record_received(ssrc, index);
@@ -372,10 +335,7 @@ mod tests {
 
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-        digits
-            .chunks(2)
-            .map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap())
-            .collect()
+        digits.chunks(2).map(|d| u8::from_str_radix(std::str::from_utf8(d).unwrap(), 16).unwrap()).collect()
     }
 
     fn key(seed: u64) -> MasterKey {
@@ -486,9 +446,7 @@ mod tests {
     #[test]
     fn a_replayed_packet_is_refused_and_a_late_one_inside_the_window_is_not() {
         let (mut sender, mut receiver) = pair(BOTH[0]);
-        let sealed: Vec<_> = (0..200)
-            .map(|s| protect(&mut sender, &rtp(7, s, b"x")).unwrap())
-            .collect();
+        let sealed: Vec<_> = (0..200).map(|s| protect(&mut sender, &rtp(7, s, b"x")).unwrap()).collect();
         unprotect(&mut receiver, &sealed[199]).unwrap();
         assert_eq!(unprotect(&mut receiver, &sealed[199]), Err(SrtpError::Replayed));
         unprotect(&mut receiver, &sealed[136]).unwrap();
@@ -504,10 +462,7 @@ mod tests {
         assert_eq!(protect(&mut sender, &rtp(7, 100, b"two")), Err(SrtpError::Replayed));
         protect(&mut sender, &rtp(8, 100, b"another ssrc")).unwrap();
         protect(&mut sender, &rtp(7, 300, b"far ahead")).unwrap();
-        assert_eq!(
-            protect(&mut sender, &rtp(7, 101, b"too old to know")),
-            Err(SrtpError::Replayed)
-        );
+        assert_eq!(protect(&mut sender, &rtp(7, 101, b"too old to know")), Err(SrtpError::Replayed));
     }
 
     #[test]

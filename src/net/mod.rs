@@ -4,6 +4,7 @@ pub mod clock;
 pub mod control;
 pub mod dns;
 pub mod http;
+pub mod ready;
 pub mod rtp;
 pub mod run;
 pub mod shell;

@@ -82,11 +82,7 @@ impl Drop for MediaHandle {
 /// Starts the thread. `notices` is called on it and must not block; `move |notice| { let _ = sender.send(notice); }`
 /// with any unbounded sender fits, since there are as many notices as commands and a few for each leg's life.
 pub fn start(config: MediaConfig, notices: impl FnMut(Notice) + Send + 'static) -> io::Result<MediaHandle> {
-    let MediaConfig {
-        ports,
-        origin,
-        mut random,
-    } = config;
+    let MediaConfig { ports, origin, mut random } = config;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
     epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -101,14 +97,8 @@ pub fn start(config: MediaConfig, notices: impl FnMut(Notice) + Send + 'static) 
         origin,
         notices,
     };
-    let thread = std::thread::Builder::new()
-        .name("media".into())
-        .spawn(move || driver.run())?;
-    Ok(MediaHandle {
-        commands: Some(commands),
-        wake,
-        thread: Some(thread),
-    })
+    let thread = std::thread::Builder::new().name("media".into()).spawn(move || driver.run())?;
+    Ok(MediaHandle { commands: Some(commands), wake, thread: Some(thread) })
 }
 
 /// Which of a leg's two sockets.
@@ -124,10 +114,7 @@ fn token(slot: Slot, kind: Kind) -> u64 {
 }
 
 fn from_token(token: u64) -> (Slot, Kind) {
-    (
-        Slot((token >> 1) as u32),
-        if token & 1 == 0 { Kind::Rtp } else { Kind::Rtcp },
-    )
+    (Slot((token >> 1) as u32), if token & 1 == 0 { Kind::Rtp } else { Kind::Rtcp })
 }
 
 /// A leg's sockets; closing them takes them out of epoll.
@@ -279,12 +266,7 @@ impl<F: FnMut(Notice)> Driver<F> {
 
     fn bind(&mut self, now: Instant, slot: Slot, bind: IpAddr) -> Result<SocketAddr, String> {
         let sockets = self.ports.bind(now, bind)?;
-        let wait = |kind| {
-            self.epoll.add(
-                sockets.get(kind),
-                EpollEvent::new(EpollFlags::EPOLLIN, token(slot, kind)),
-            )
-        };
+        let wait = |kind| self.epoll.add(sockets.get(kind), EpollEvent::new(EpollFlags::EPOLLIN, token(slot, kind)));
         if let Err(error) = wait(Kind::Rtp).and_then(|()| wait(Kind::Rtcp)) {
             self.ports.give_back(now, sockets.port);
             return Err(format!("media port {bind}:{}: epoll: {error}", sockets.port));
@@ -315,10 +297,7 @@ struct Ports(VecDeque<(u16, Instant)>);
 impl Ports {
     /// All even ports with their odd neighbour inside the range, in random order (RFC 6056: not to be guessed).
     fn new((first, last): (u16, u16), random: &mut Random) -> Self {
-        let mut ports: Vec<_> = (first..last)
-            .filter(|port| port % 2 == 0)
-            .map(|port| (port, Instant::ZERO))
-            .collect();
+        let mut ports: Vec<_> = (first..last).filter(|port| port % 2 == 0).map(|port| (port, Instant::ZERO)).collect();
         for at in (1..ports.len()).rev() {
             ports.swap(at, random.below(at as u64 + 1) as usize);
         }

@@ -113,14 +113,19 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
 
-    let reloader = Rc::new(Reloader { path: config_path, store: store.clone(), shell: Rc::clone(&shell), shared, running: RefCell::new(Arc::clone(&config)) });
+    let reloader = Rc::new(Reloader {
+        path: config_path,
+        store: store.clone(),
+        shell: Rc::clone(&shell),
+        shared,
+        running: RefCell::new(Arc::clone(&config)),
+    });
     {
         let shell = Rc::clone(&shell);
         let reloader = Rc::clone(&reloader);
         tokio::task::spawn_local(control::serve(control, move |ask| match ask {
-            control::Ask::Status => {
-                serde_json::to_string(&shell.look(|engine, now| engine.status(now))).unwrap_or_else(|error| error.to_string())
-            }
+            control::Ask::Status => serde_json::to_string(&shell.look(|engine, now| engine.status(now)))
+                .unwrap_or_else(|error| error.to_string()),
             control::Ask::Reload => reloader.reload(),
         }));
     }
@@ -135,7 +140,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         });
     }
     shell.input(Input::Tick);
-    crate::cli::notify_ready();
+    super::ready::tell();
 
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
@@ -219,7 +224,8 @@ impl Reloader {
     }
 
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut config = config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let mut config =
+            config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
         let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();

@@ -53,10 +53,7 @@ pub(super) struct Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
-            .field("used", &self.used.len())
-            .field("brake", &self.brake)
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("used", &self.used.len()).field("brake", &self.brake).finish_non_exhaustive()
     }
 }
 
@@ -79,9 +76,7 @@ impl Gate {
             .ok_or(Refusal::Challenge { stale: false })?;
         // A nonce is good only for the address it was sent to. So nobody is slowed down, and nothing is told about a
         // password, on the word of a forged source address.
-        let nonce = self
-            .read_nonce(&credentials.nonce, source)
-            .ok_or(Refusal::Challenge { stale: true })?;
+        let nonce = self.read_nonce(&credentials.nonce, source).ok_or(Refusal::Challenge { stale: true })?;
         if now.since(Instant::from_micros(nonce.0)) > NONCE_LIFETIME || nonce.0 <= self.floor {
             return Err(Refusal::Challenge { stale: true });
         }
@@ -98,7 +93,9 @@ impl Gate {
             self.wrong(context, source, &credentials.username);
             return Err(Refusal::Challenge { stale: false });
         }
-        if !same_callee(&credentials, request) || !self.count(now, nonce, &credentials) {
+        if !same_callee(&credentials, request)
+            || !self.count(now, nonce, credentials.qop.as_ref().map_or(1, |qop| qop.nc))
+        {
             return Err(Refusal::Challenge { stale: true });
         }
         Ok(credentials.username)
@@ -111,32 +108,22 @@ impl Gate {
         let nonce = (context.now.as_micros().max(1), context.random.u64());
         let nonce = format!("{:016x}{:016x}{}", nonce.0, nonce.1, hex(&sign(&key, nonce, source)));
         let realm = context.config.lan.realm.clone();
-        let challenge = Challenge {
-            realm,
-            nonce,
-            opaque: None,
-            stale,
-            algorithm: Some(Algorithm::Md5),
-            qop_auth: true,
-        };
+        let challenge =
+            Challenge { realm, nonce, opaque: None, stale, algorithm: Some(Algorithm::Md5), qop_auth: true };
         challenge.to_string()
     }
 
     /// Our own nonce for this source, expired or not.
     fn read_nonce(&self, text: &str, source: IpAddr) -> Option<Nonce> {
         let key = self.key.as_ref()?;
-        let nonce = (
-            u64::from_str_radix(text.get(..16)?, 16).ok()?,
-            u64::from_str_radix(text.get(16..32)?, 16).ok()?,
-        );
+        let nonce = (u64::from_str_radix(text.get(..16)?, 16).ok()?, u64::from_str_radix(text.get(16..32)?, 16).ok()?);
         let mac = hex(&sign(key, nonce, source));
         bool::from(mac.as_bytes().ct_eq(text.get(32..)?.as_bytes())).then_some(nonce)
     }
 
     /// Takes a use of a nonce; `false` is a replay (RFC 7616 section 5.6). Credentials without qop have no count, so
     /// that their nonce is good once.
-    fn count(&mut self, now: Instant, nonce: Nonce, credentials: &Credentials) -> bool {
-        let count = credentials.qop.as_ref().map_or(1, |qop| qop.nc);
+    fn count(&mut self, now: Instant, nonce: Nonce, count: u32) -> bool {
         let last = self.used.get(&nonce).copied().unwrap_or(0);
         if count <= last {
             return false;
@@ -155,10 +142,7 @@ impl Gate {
 
     fn wrong(&mut self, context: &mut Context<'_>, source: IpAddr, username: &str) {
         let (failures, delay) = self.brake.wrong(source, context.now);
-        let cause = match (
-            context.config.extension(username),
-            context.secrets.extensions.get(username),
-        ) {
+        let cause = match (context.config.extension(username), context.secrets.extensions.get(username)) {
             (Some(_), Some(_)) => format!(
                 "wrong password for extension {username}, try {failures}; \
                  give the handset the password that the gateway keeps for it (`gateway setup` shows it)"
@@ -174,17 +158,8 @@ impl Gate {
                 username.chars().take(64).collect::<String>()
             ),
         };
-        let wait = if delay.is_zero() {
-            String::new()
-        } else {
-            format!("; it must wait {} s now", delay.as_secs())
-        };
-        context.event(Event::new(
-            Level::Warning,
-            "handset.wrong-password",
-            source.to_string(),
-            cause + &wait,
-        ));
+        let wait = if delay.is_zero() { String::new() } else { format!("; it must wait {} s now", delay.as_secs()) };
+        context.event(Event::new(Level::Warning, "handset.wrong-password", source.to_string(), cause + &wait));
     }
 }
 
@@ -207,4 +182,30 @@ fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_answered_nonces_does_not_grow_memory_nor_lets_a_forgotten_one_be_replayed() {
+        let mut gate = Gate::default();
+        let most = MAX_NONCES as u64;
+        for number in 1..=most + 100 {
+            assert!(gate.count(Instant::ZERO, (number, 0), 1));
+        }
+        assert_eq!(gate.used.len(), MAX_NONCES);
+        assert_eq!(gate.floor, 100);
+        assert!(!gate.count(Instant::ZERO, (most, 0), 1));
+    }
+
+    #[test]
+    fn nonces_that_expired_are_forgotten() {
+        let mut gate = Gate::default();
+        assert!(gate.count(Instant::ZERO, (1, 0), 1));
+        let later = Instant::ZERO + NONCE_LIFETIME + Duration::from_secs(1);
+        assert!(gate.count(later, (later.as_micros(), 0), 1));
+        assert_eq!((gate.used.len(), gate.floor), (1, 1));
+    }
 }

@@ -5,6 +5,7 @@
 mod office;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,20 +35,28 @@ fn main() {
     std::thread::spawn(move || {
         runtime().block_on(async move {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
-            address.send(listener.local_addr().expect("a bound socket has an address")).expect("main waits");
+            let thread = std::fs::read_link("/proc/thread-self").expect("Linux names this thread");
+            address.send((listener.local_addr().expect("a bound socket has an address"), thread)).expect("main waits");
             let token = Secret::new(TOKEN.to_owned());
             serve(listener, Arc::new(Shared::new(Arc::new(office::config()), Some(&token))), |_| ()).await
         })
     });
-    let address = listening.recv().expect("the server listens");
+    let (address, thread) = listening.recv().expect("the server listens");
+    // Nanoseconds on a CPU so far: what a request costs, also on a machine that is busy with other things.
+    let cpu = || {
+        let text = std::fs::read_to_string(Path::new("/proc").join(&thread).join("schedstat")).unwrap_or_default();
+        text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<u64>().ok()).unwrap_or(0)
+    };
     let requests: Arc<Vec<Vec<u8>>> = Arc::new((0..DIFFERENT_REQUESTS).map(request).collect());
     for (connections, goal) in [(1, GOAL_ONE), (50, GOAL_FIFTY)] {
+        let before = cpu();
         let mut times = runtime().block_on(load(address, requests.clone(), connections, run));
+        let each = Duration::from_nanos((cpu() - before) / times.len() as u64);
         times.sort_unstable();
         let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1000.0;
         let rate = times.len() as f64 / run.as_secs_f64();
         println!(
-            "webhook, {connections:2} connections: {rate:6.0} req/s (goal {goal:.0}), p50 {:.3} ms, p99 {:.3} ms",
+            "webhook, {connections:2} connections: {rate:6.0} req/s (goal {goal:.0}), p50 {:.3} ms, p99 {:.3} ms, CPU of the server {each:?} a request",
             at(0.5),
             at(0.99)
         );

@@ -56,14 +56,7 @@ fn typed(headers: &Headers) -> Result<(), HeaderError> {
     }
     header::contacts(headers)?;
     header::cseq(headers)?;
-    for name in [
-        "Max-Forwards",
-        "Expires",
-        "Min-Expires",
-        "Min-SE",
-        "Retry-After",
-        "Content-Length",
-    ] {
+    for name in ["Max-Forwards", "Expires", "Min-Expires", "Min-SE", "Retry-After", "Content-Length"] {
         header::number(headers, name)?;
     }
     header::session_expires(headers)?;

@@ -38,19 +38,12 @@ fn pick<'a, T: ?Sized>(random: &mut Random, from: &[&'a T]) -> &'a T {
 
 fn word(random: &mut Random) -> String {
     const TOKEN: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCXYZ0123456789-.!*_'~";
-    (0..1 + below(random, 12))
-        .map(|_| char::from(TOKEN[below(random, TOKEN.len())]))
-        .collect()
+    (0..1 + below(random, 12)).map(|_| char::from(TOKEN[below(random, TOKEN.len())])).collect()
 }
 
 fn any_text(random: &mut Random) -> String {
     let text: String = (0..below(random, 12))
-        .map(|_| {
-            *pick(
-                random,
-                &[&'a', &'"', &'\\', &'<', &'>', &',', &';', &' ', &'é', &'大', &'=', &'@'],
-            )
-        })
+        .map(|_| *pick(random, &[&'a', &'"', &'\\', &'<', &'>', &',', &';', &' ', &'é', &'大', &'=', &'@']))
         .collect();
     text.trim().to_string()
 }
@@ -79,20 +72,12 @@ fn an_address(random: &mut Random) -> NameAddr {
 
 fn a_message(random: &mut Random) -> SipMessage {
     let body = random_octets(random, 200);
-    let method = pick(
-        random,
-        &["INVITE", "ACK", "BYE", "REGISTER", "PRACK", "MESSAGE", "UPDATE"],
-    );
+    let method = pick(random, &["INVITE", "ACK", "BYE", "REGISTER", "PRACK", "MESSAGE", "UPDATE"]);
     let mut all = Headers::default();
     for _ in 0..1 + below(random, 3) {
         let host = pick(random, &["192.0.2.9", "2001:db8::9", "h.example"]).to_string();
         let params = Params(vec![("rport".into(), None), ("branch".into(), Some(word(random)))]);
-        let via = Via {
-            transport: "TLS".into(),
-            host,
-            port: Some(random.u32() as u16),
-            params,
-        };
+        let via = Via { transport: "TLS".into(), host, port: Some(random.u32() as u16), params };
         all.push(header::make("Via", via.to_string()));
     }
     all.push(header::make("From", an_address(random).to_string()));
@@ -111,21 +96,10 @@ fn a_message(random: &mut Random) -> SipMessage {
     if below(random, 2) == 0 {
         // Every token above is a method.
         let method = method_of(method).unwrap();
-        SipMessage::Request(Request {
-            method,
-            uri: a_uri(random),
-            version,
-            headers: all,
-            body,
-        })
+        SipMessage::Request(Request { method, uri: a_uri(random), version, headers: all, body })
     } else {
         let status_code = status(100 + below(random, 600) as u16);
-        SipMessage::Response(Response {
-            status_code,
-            version,
-            headers: all,
-            body,
-        })
+        SipMessage::Response(Response { status_code, version, headers: all, body })
     }
 }
 
@@ -165,10 +139,8 @@ fn an_address_written_is_the_address_that_is_read() {
 /// Messages to start from: the archive of RFC 4475 and a few generated ones.
 fn seeds(random: &mut Random) -> Vec<Vec<u8>> {
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rfc4475")).unwrap();
-    let mut files: Vec<_> = folder
-        .map(|f| f.unwrap().path())
-        .filter(|p| p.extension().is_some_and(|e| e == "dat"))
-        .collect();
+    let mut files: Vec<_> =
+        folder.map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "dat")).collect();
     files.sort();
     let mut seeds: Vec<_> = files.iter().map(|p| std::fs::read(p).unwrap()).collect();
     seeds.extend((0..20).map(|_| write(&a_message(random))));
@@ -255,23 +227,10 @@ fn survive_message(message: &SipMessage) {
     let _ = typed(all);
     for (name, value) in all.iter().map(header::parts) {
         assert!(name.len() + value.len() <= 2 * MAX_HEAD);
-        let _ = (
-            Reason::parse(value),
-            Replaces::parse(value),
-            Params::parse(value),
-            uri::parse(value),
-        );
+        let _ = (Reason::parse(value), Replaces::parse(value), Params::parse(value), uri::parse(value));
         if let Ok(address) = NameAddr::parse(value) {
-            let _ = (
-                uri::user(&address.uri),
-                uri::host(&address.uri),
-                uri::header(&address.uri, "Replaces"),
-            );
-            assert_eq!(
-                NameAddr::parse(&address.to_string()).as_ref(),
-                Ok(&address),
-                "{value:?}"
-            );
+            let _ = (uri::user(&address.uri), uri::host(&address.uri), uri::header(&address.uri, "Replaces"));
+            assert_eq!(NameAddr::parse(&address.to_string()).as_ref(), Ok(&address), "{value:?}");
         }
     }
     let written = write(message);
@@ -284,10 +243,7 @@ fn mutated_messages_never_panic_and_what_is_read_can_be_written() {
     let mut random = Random::from_number(3);
     let seeds = seeds(&mut random);
     // GATEWAY_FUZZ=1000000 cargo test --test torture mutated
-    let rounds = std::env::var("GATEWAY_FUZZ")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(20_000);
+    let rounds = std::env::var("GATEWAY_FUZZ").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000);
     for _ in 0..rounds {
         survive(&mutate(&mut random, &seeds));
     }
@@ -302,20 +258,6 @@ fn noise_of_any_size_never_panics() {
     survive(&vec![b'\n'; 2 * (MAX_HEAD + MAX_BODY)]);
     survive(&vec![b' '; 2 * (MAX_HEAD + MAX_BODY)]);
     survive(&[b"INVITE sip:a@b SIP/2.0\r\n".as_slice(), &b"a: b\r\n".repeat(100_000)].concat());
-    survive(
-        &[
-            b"INVITE sip:a@b SIP/2.0\r\nVia: ".as_slice(),
-            &b",".repeat(16_000),
-            b"\r\n\r\n",
-        ]
-        .concat(),
-    );
-    survive(
-        &[
-            b"INVITE sip:a@b SIP/2.0\r\nVia: a\r\n".as_slice(),
-            &b" \r\n".repeat(5_000),
-            b"\r\n\r\n",
-        ]
-        .concat(),
-    );
+    survive(&[b"INVITE sip:a@b SIP/2.0\r\nVia: ".as_slice(), &b",".repeat(16_000), b"\r\n\r\n"].concat());
+    survive(&[b"INVITE sip:a@b SIP/2.0\r\nVia: a\r\n".as_slice(), &b" \r\n".repeat(5_000), b"\r\n\r\n"].concat());
 }

@@ -90,10 +90,7 @@ Content-Length: 0
     assert_eq!(typed(&r.headers), Ok(()));
     let contact = contact(&r);
     assert_eq!(contact.params.value("reg-id"), Some("1"));
-    assert_eq!(
-        contact.params.value("+SIP.instance"),
-        Some("<urn:uuid:00000000-0000-1000-8000-805e0c7788aa>")
-    );
+    assert_eq!(contact.params.value("+SIP.instance"), Some("<urn:uuid:00000000-0000-1000-8000-805e0c7788aa>"));
     assert!(
         header::has_token(&r.headers, "Allow", "PRACK") && header::has_token(&r.headers, "Allow-Events", "check-sync")
     );
@@ -175,10 +172,7 @@ Supported: x-sipura
     ));
     assert_eq!(typed(&r.headers), Ok(()));
     let contact = contact(&r);
-    assert_eq!(
-        (contact.display.as_deref(), contact.params.value("expires")),
-        (Some("Line 1"), Some("600"))
-    );
+    assert_eq!((contact.display.as_deref(), contact.params.value("expires")), (Some("Line 1"), Some("600")));
 }
 
 #[test]
@@ -199,16 +193,9 @@ Content-Length: 0
     ));
     assert_eq!(typed(&r.headers), Ok(()));
     assert_eq!(r.status_code.code(), 407);
-    assert!(
-        header::value(&r.headers, "proxy-authenticate")
-            .unwrap()
-            .starts_with("Digest realm=\"sip.twilio.com\"")
-    );
+    assert!(header::value(&r.headers, "proxy-authenticate").unwrap().starts_with("Digest realm=\"sip.twilio.com\""));
     let via = Via::parse(header::value(&r.headers, "Via").unwrap()).unwrap();
-    assert_eq!(
-        (via.params.value("received"), via.params.value("rport")),
-        (Some("198.51.100.7"), Some("41234"))
-    );
+    assert_eq!((via.params.value("received"), via.params.value("rport")), (Some("198.51.100.7"), Some("41234")));
     assert!(write_response(&r).starts_with(b"SIP/2.0 407 Proxy Authentication Required\r\n"));
 }
 
@@ -238,19 +225,10 @@ v=0
     );
     let r = request(&text);
     assert_eq!(typed(&r.headers), Ok(()));
-    let routes: Vec<_> = header::values(&r.headers, "Record-Route")
-        .map(|v| NameAddr::parse(v).unwrap().uri)
-        .collect();
+    let routes: Vec<_> = header::values(&r.headers, "Record-Route").map(|v| NameAddr::parse(v).unwrap().uri).collect();
     assert_eq!(routes.iter().map(uri::port).collect::<Vec<_>>(), [Some(5061), None]);
-    assert!(
-        routes
-            .iter()
-            .all(|u| uri::param(u, "lr") == Some(None) && uri::param(u, "r2") == Some(Some("on".into())))
-    );
-    assert_eq!(
-        header::value(&r.headers, "X-Twilio-CallSid"),
-        Some("CA00000000000000000000000000000000")
-    );
+    assert!(routes.iter().all(|u| uri::param(u, "lr") == Some(None) && uri::param(u, "r2") == Some(Some("on".into()))));
+    assert_eq!(header::value(&r.headers, "X-Twilio-CallSid"), Some("CA00000000000000000000000000000000"));
     assert_eq!(uri::user(&contact(&r).uri).as_deref(), Some("+15035550111"));
     // Written as it was read, octet by octet.
     assert_eq!(String::from_utf8(write_request(&r)).unwrap(), text);
@@ -264,13 +242,7 @@ fn twilios_record_routes_in_one_line_are_the_same_two() {
          l: 0\n\n",
     ));
     let routes: Vec<_> = header::values(&one.headers, "Record-Route").collect();
-    assert_eq!(
-        routes,
-        [
-            "<sip:54.172.60.0:5061;transport=tls;r2=on;lr>",
-            "<sip:54.172.60.0;r2=on;lr>"
-        ]
-    );
+    assert_eq!(routes, ["<sip:54.172.60.0:5061;transport=tls;r2=on;lr>", "<sip:54.172.60.0;r2=on;lr>"]);
 }
 
 #[test]

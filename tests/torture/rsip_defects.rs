@@ -94,14 +94,9 @@ fn a_contact_list_with_an_instance_and_brackets_in_the_display_name_is_split() {
     ));
     assert_eq!(header::values(&r.headers, "Contact").count(), 2);
     let contacts = header::contacts(&r.headers).unwrap();
-    let [Contact::Addr(first), Contact::Addr(second)] = &contacts[..] else {
-        panic!("{contacts:?}")
-    };
+    let [Contact::Addr(first), Contact::Addr(second)] = &contacts[..] else { panic!("{contacts:?}") };
     assert_eq!(first.display.as_deref(), Some("<A>, B"));
-    assert_eq!(
-        first.params.value("+sip.instance"),
-        Some("<urn:uuid:00000000-0000-1000-8000-000e08aabbcc>")
-    );
+    assert_eq!(first.params.value("+sip.instance"), Some("<urn:uuid:00000000-0000-1000-8000-000e08aabbcc>"));
     assert_eq!(uri::user(&second.uri).as_deref(), Some("x,y"));
 }
 
@@ -110,26 +105,16 @@ fn a_contact_list_with_an_instance_and_brackets_in_the_display_name_is_split() {
 #[test]
 fn a_via_list_keeps_all_its_values_and_any_transport() {
     let r = request(invite("").replace("Via: ", "Via: SIP/2.0/FOO p;branch = z9hG4bK0 , "));
-    let vias: Vec<_> = header::values(&r.headers, "Via")
-        .map(|v| Via::parse(v).unwrap())
-        .collect();
+    let vias: Vec<_> = header::values(&r.headers, "Via").map(|v| Via::parse(v).unwrap()).collect();
     assert_eq!(vias.len(), 2);
-    assert_eq!(
-        (vias[0].transport.as_str(), vias[0].branch()),
-        ("FOO", Some("z9hG4bK0"))
-    );
+    assert_eq!((vias[0].transport.as_str(), vias[0].branch()), ("FOO", Some("z9hG4bK0")));
     assert_eq!(vias[1].branch(), Some("z9hG4bK1"));
 }
 
 #[test]
 fn white_space_around_a_tag_is_not_part_of_it() {
     let r = request(invite("").replace(";tag=1", " ; tag = 1"));
-    assert_eq!(
-        NameAddr::parse(header::value(&r.headers, "From").unwrap())
-            .unwrap()
-            .tag(),
-        Some("1")
-    );
+    assert_eq!(NameAddr::parse(header::value(&r.headers, "From").unwrap()).unwrap().tag(), Some("1"));
 }
 
 // 8.
@@ -163,20 +148,14 @@ fn replaces_inside_a_refer_to_is_a_header_of_the_uri() {
     let refer_to = NameAddr::parse(value).unwrap();
     assert_eq!(uri::host(&refer_to.uri), "192.0.2.9");
     let replaces = header::Replaces::parse(&uri::header(&refer_to.uri, "Replaces").unwrap()).unwrap();
-    assert_eq!(
-        (replaces.call_id.as_str(), replaces.to_tag.as_str()),
-        ("abc@192.0.2.9", "7")
-    );
+    assert_eq!((replaces.call_id.as_str(), replaces.to_tag.as_str()), ("abc@192.0.2.9", "7"));
     assert_eq!(refer_to.to_string(), value);
 }
 
 #[test]
 fn a_tel_uri_is_a_number_and_not_a_host_called_tel() {
     let r = request(invite("").replace("sip:102@192.0.2.1 ", "tel:+1555-0100 "));
-    assert_eq!(
-        (uri::user(&r.uri).as_deref(), uri::host(&r.uri).as_str()),
-        (Some("+15550100"), "")
-    );
+    assert_eq!((uri::user(&r.uri).as_deref(), uri::host(&r.uri).as_str()), (Some("+15550100"), ""));
     assert!(write_request(&r).starts_with(b"INVITE tel:+1555-0100 SIP/2.0\r\n"));
 }
 
@@ -207,10 +186,7 @@ fn the_text_of_an_rsip_status_is_never_written() {
         status_code: rsip::StatusCode::Other(499, "x\r\nRoute: <sip:evil>".into()),
         ..rsip::Response::default()
     };
-    assert_eq!(
-        write_response(&reply),
-        b"SIP/2.0 499 Client Error\r\nContent-Length: 0\r\n\r\n"
-    );
+    assert_eq!(write_response(&reply), b"SIP/2.0 499 Client Error\r\nContent-Length: 0\r\n\r\n");
 }
 
 #[test]
@@ -220,10 +196,7 @@ fn a_value_can_not_start_a_header_of_its_own() {
     r.headers.push(Header::Other("X\r\nRoute".into(), "<sip:evil>".into()));
     let again = request(write_request(&r));
     assert_eq!(header::value(&again.headers, "Route"), None);
-    assert_eq!(
-        header::value(&again.headers, "Subject"),
-        Some("x  Route: <sip:evil>   body")
-    );
+    assert_eq!(header::value(&again.headers, "Subject"), Some("x  Route: <sip:evil>   body"));
     assert!(again.body.is_empty());
 }
 
@@ -233,10 +206,7 @@ fn content_length_is_what_the_body_has_whatever_the_header_says() {
     r.body = b"12345".to_vec();
     r.headers.push(Header::Other("l".into(), "7".into()));
     let text = String::from_utf8(write_request(&r)).unwrap();
-    assert!(
-        text.ends_with("\r\nContent-Length: 5\r\nSubject: x\r\n\r\n12345"),
-        "{text}"
-    );
+    assert!(text.ends_with("\r\nContent-Length: 5\r\nSubject: x\r\n\r\n12345"), "{text}");
 }
 
 // 10.
@@ -244,11 +214,7 @@ fn content_length_is_what_the_body_has_whatever_the_header_says() {
 #[test]
 fn octets_behind_content_length_are_dropped_from_a_datagram() {
     assert_eq!(request(invite("Content-Length: 2\r\n") + "hi there").body, b"hi");
-    assert_eq!(
-        request(invite("") + "hi there").body,
-        b"hi there",
-        "without the header all of it is the body"
-    );
+    assert_eq!(request(invite("") + "hi there").body, b"hi there", "without the header all of it is the body");
 }
 
 #[test]
@@ -263,9 +229,7 @@ fn pipelined_messages_of_a_stream_are_two_messages() {
     let mut reader = StreamReader::default();
     reader.push((invite("Content-Length: 2\r\n") + "hi" + &invite("Content-Length: 0\r\n")).as_bytes());
     for body in ["hi", ""] {
-        let Ok(Some(Frame::Message(rsip::SipMessage::Request(r)))) = reader.next() else {
-            panic!("{body}")
-        };
+        let Ok(Some(Frame::Message(rsip::SipMessage::Request(r)))) = reader.next() else { panic!("{body}") };
         assert_eq!(r.body, body.as_bytes());
     }
     assert_eq!(reader.next(), Ok(None));
@@ -282,18 +246,12 @@ fn keepalives_and_leading_line_ends_are_no_message() {
 #[test]
 fn lines_that_end_in_lf_alone_are_tolerated() {
     let r = request(invite("Subject: one\r\n two\r\n").replace("\r\n", "\n") + "body");
-    assert_eq!(
-        (header::value(&r.headers, "Subject"), r.body.as_slice()),
-        (Some("one two"), &b"body"[..])
-    );
+    assert_eq!((header::value(&r.headers, "Subject"), r.body.as_slice()), (Some("one two"), &b"body"[..]));
 }
 
 #[test]
 fn octets_that_are_no_utf_8_are_latin_1_and_hide_no_header() {
-    let octets: Vec<u8> = invite("Subject: caf\u{e9}\r\nX-After: y\r\n")
-        .chars()
-        .map(|c| c as u8)
-        .collect();
+    let octets: Vec<u8> = invite("Subject: caf\u{e9}\r\nX-After: y\r\n").chars().map(|c| c as u8).collect();
     let r = request(octets);
     assert_eq!(header::value(&r.headers, "Subject"), Some("café"));
     assert_eq!(header::value(&r.headers, "X-After"), Some("y"));
@@ -309,11 +267,7 @@ fn headers_that_rsip_does_not_know_are_reached_by_name() {
     let lines: String = names.split_whitespace().map(|name| format!("{name}: 1\r\n")).collect();
     let r = request(invite(&lines));
     for name in names.split_whitespace() {
-        assert_eq!(
-            header::value(&r.headers, &name.to_ascii_lowercase()),
-            Some("1"),
-            "{name}"
-        );
+        assert_eq!(header::value(&r.headers, &name.to_ascii_lowercase()), Some("1"), "{name}");
     }
     let written = String::from_utf8(write_request(&r)).unwrap();
     assert!(written.contains("\r\nSIP-ETag: 1\r\n") && written.contains("\r\nSubscription-State: 1\r\n"));
@@ -336,12 +290,7 @@ fn the_typed_readers_read_what_rsip_lacks() {
     assert_eq!(header::number(&headers, "Retry-After"), Ok(Some(5)));
     assert_eq!(header::date(&headers), Ok(Some(1_795_309_200)));
     assert!(header::has_token(&headers, "Supported", "100rel"));
-    assert_eq!(
-        header::Reason::parse(header::value(&headers, "Reason").unwrap())
-            .unwrap()
-            .cause,
-        Some(200)
-    );
+    assert_eq!(header::Reason::parse(header::value(&headers, "Reason").unwrap()).unwrap().cause, Some(200));
 }
 
 // Sizes and mandatory headers, which rsip does not look at.
@@ -357,15 +306,9 @@ fn a_message_beyond_a_limit_is_refused_with_the_answer_for_it() {
         assert_eq!(error.reply.unwrap().status_code.code(), 513);
     }
     let error = read(invite("Content-Length: 65537\r\n").as_bytes()).unwrap_err();
-    assert_eq!(
-        (error.fault, error.reply.unwrap().status_code.code()),
-        (Fault::BodyTooLarge, 413)
-    );
+    assert_eq!((error.fault, error.reply.unwrap().status_code.code()), (Fault::BodyTooLarge, 413));
     let used = invite("").matches("\r\n").count() - 2;
-    assert_eq!(
-        request(invite(&"X: y\r\n".repeat(128 - used))).headers.iter().count(),
-        128
-    );
+    assert_eq!(request(invite(&"X: y\r\n".repeat(128 - used))).headers.iter().count(), 128);
 }
 
 #[test]
@@ -375,27 +318,18 @@ fn a_missing_or_repeated_header_is_named() {
         let missing = read(invite("").replace(&line, "").as_bytes()).unwrap_err();
         assert_eq!((missing.fault, missing.reply.is_some()), (Fault::Missing(name), true));
         let repeated = read(invite(&line).as_bytes()).unwrap_err();
-        assert_eq!(
-            (repeated.fault, repeated.reply.is_some()),
-            (Fault::Repeated(name), true)
-        );
+        assert_eq!((repeated.fault, repeated.reply.is_some()), (Fault::Repeated(name), true));
     }
     let via = invite("").lines().nth(1).unwrap().to_string() + "\r\n";
     let error = read(invite("").replace(&via, "").as_bytes()).unwrap_err();
     assert_eq!((error.fault, error.reply), (Fault::Missing("Via"), None));
-    assert_eq!(
-        read(invite("Max-Forwards: 69\r\n").as_bytes()).unwrap_err().fault,
-        Fault::Repeated("Max-Forwards")
-    );
+    assert_eq!(read(invite("Max-Forwards: 69\r\n").as_bytes()).unwrap_err().fault, Fault::Repeated("Max-Forwards"));
 }
 
 #[test]
 fn a_line_without_a_colon_is_a_malformed_header() {
     for line in ["Foobar roobar\r\n", "X Y: z\r\n", ": z\r\n", "X\u{7f}: z\r\n"] {
         let error = read(invite(line).as_bytes()).unwrap_err();
-        assert!(
-            matches!(error.fault, Fault::Header(_)) && error.reply.is_some(),
-            "{line:?}: {error:?}"
-        );
+        assert!(matches!(error.fault, Fault::Header(_)) && error.reply.is_some(), "{line:?}: {error:?}");
     }
 }

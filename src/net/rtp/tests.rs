@@ -28,17 +28,9 @@ fn own_address(test: u8) -> IpAddr {
 fn running(test: u8, pairs: u16) -> Running {
     let (sender, notices) = mpsc::channel();
     let ports = (FIRST, FIRST + 2 * pairs - 1);
-    let config = MediaConfig {
-        ports,
-        origin: std::time::Instant::now(),
-        random: Random::from_number(1),
-    };
+    let config = MediaConfig { ports, origin: std::time::Instant::now(), random: Random::from_number(1) };
     let handle = start(config, move |notice| drop(sender.send(notice))).unwrap();
-    Running {
-        handle,
-        notices,
-        bind: own_address(test),
-    }
+    Running { handle, notices, bind: own_address(test) }
 }
 
 impl Running {
@@ -47,10 +39,7 @@ impl Running {
     }
 
     fn open(&self, leg: u64) -> Result<SocketAddr, String> {
-        self.handle.send(Command::Open {
-            leg: MediaLeg(leg),
-            bind: self.bind,
-        });
+        self.handle.send(Command::Open { leg: MediaLeg(leg), bind: self.bind });
         match self.notice() {
             Notice::Opened { local, .. } => Ok(local),
             Notice::Refused { error, .. } => Err(error),
@@ -79,10 +68,7 @@ impl Running {
             srtp,
             silence: None,
         });
-        self.handle.send(Command::Set {
-            leg: MediaLeg(leg),
-            params,
-        });
+        self.handle.send(Command::Set { leg: MediaLeg(leg), params });
     }
 }
 
@@ -105,19 +91,12 @@ fn a_call_is_relayed_between_rtp_and_srtp_and_a_digit_is_sent() {
     let (lan, trunk) = (running.open(1).unwrap(), running.open(2).unwrap());
     let (phone, twilio) = (endpoint(), endpoint());
     let suite = Suite::AesCm128HmacSha1_80;
-    let keys = SrtpKeys {
-        suite,
-        local: MasterKey([1; 30]),
-        remote: MasterKey([2; 30]),
-    };
+    let keys = SrtpKeys { suite, local: MasterKey([1; 30]), remote: MasterKey([2; 30]) };
     let mut opener = SrtpReceiver::new(suite, &keys.local);
     let mut sealer = SrtpSender::new(suite, &keys.remote);
     running.set(1, &phone, None);
     running.set(2, &twilio, Some(keys));
-    running.handle.send(Command::Connect {
-        a: MediaLeg(1),
-        b: MediaLeg(2),
-    });
+    running.handle.send(Command::Connect { a: MediaLeg(1), b: MediaLeg(2) });
     // An answered command behind the others: they are done now.
     running.open(3).unwrap();
 
@@ -136,11 +115,7 @@ fn a_call_is_relayed_between_rtp_and_srtp_and_a_digit_is_sent() {
         assert_eq!((len, from), (172, lan));
     }
     let duration = Duration::from_millis(60);
-    running.handle.send(Command::Dtmf {
-        leg: MediaLeg(1),
-        digit: '7',
-        duration,
-    });
+    running.handle.send(Command::Dtmf { leg: MediaLeg(1), digit: '7', duration });
     for _ in 0..5 {
         let (len, _) = phone.recv_from(&mut buffer).unwrap();
         assert_eq!((len, buffer[1] & 0x7f, buffer[12]), (16, 101, 7));
@@ -154,11 +129,7 @@ fn a_call_is_relayed_between_rtp_and_srtp_and_a_digit_is_sent() {
 fn ports_are_even_and_distinct_and_end_with_a_clear_refusal() {
     let running = running(2, 3);
     let mut ports: Vec<_> = (0..3).map(|leg| running.open(leg).unwrap().port()).collect();
-    assert!(
-        ports
-            .iter()
-            .all(|port| port % 2 == 0 && (FIRST..FIRST + 6).contains(port))
-    );
+    assert!(ports.iter().all(|port| port % 2 == 0 && (FIRST..FIRST + 6).contains(port)));
     ports.sort();
     ports.dedup();
     assert_eq!(ports.len(), 3);
@@ -180,10 +151,7 @@ fn a_pair_that_somebody_else_uses_is_passed_over() {
 #[test]
 fn an_address_that_is_not_ours_is_refused_by_name() {
     let running = running(4, 2);
-    running.handle.send(Command::Open {
-        leg: MediaLeg(1),
-        bind: "192.0.2.1".parse().unwrap(),
-    });
+    running.handle.send(Command::Open { leg: MediaLeg(1), bind: "192.0.2.1".parse().unwrap() });
     assert!(matches!(running.notice(), Notice::Refused { error, .. } if error.contains("192.0.2.1")));
 }
 

@@ -19,11 +19,7 @@ pub fn read_datagram(bytes: &[u8]) -> Result<Datagram, ReadError> {
     // The search stops where the head may end at the latest.
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
     let Some(head_end) = head_length(window, 0) else {
-        let fault = if bytes.len() > MAX_HEAD {
-            Fault::TooLarge
-        } else {
-            Fault::Truncated
-        };
+        let fault = if bytes.len() > MAX_HEAD { Fault::TooLarge } else { Fault::Truncated };
         return Err(refuse(&Head::scan(window), fault));
     };
     let head = Head::scan(&bytes[..head_end]);
@@ -58,19 +54,12 @@ pub(super) fn message(head: Head, body: Result<&[u8], Fault>) -> Result<SipMessa
         Ok(start) => {
             let (headers, body) = (head.headers, body.unwrap_or_default().to_vec());
             Ok(match start {
-                Checked::Request(method, uri) => SipMessage::Request(Request {
-                    method,
-                    uri,
-                    version: Version::V2,
-                    headers,
-                    body,
-                }),
-                Checked::Response(code) => SipMessage::Response(Response {
-                    status_code: status(code),
-                    version: Version::V2,
-                    headers,
-                    body,
-                }),
+                Checked::Request(method, uri) => {
+                    SipMessage::Request(Request { method, uri, version: Version::V2, headers, body })
+                }
+                Checked::Response(code) => {
+                    SipMessage::Response(Response { status_code: status(code), version: Version::V2, headers, body })
+                }
             })
         }
         Err(fault) => Err(refuse(&head, fault)),
@@ -126,10 +115,7 @@ fn status_line(rest: &str) -> Result<u16, Fault> {
     if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Fault::StatusLine);
     }
-    code.parse()
-        .ok()
-        .filter(|code| (100..700).contains(code))
-        .ok_or(Fault::StatusLine)
+    code.parse().ok().filter(|code| (100..700).contains(code)).ok_or(Fault::StatusLine)
 }
 
 fn check_version(version: &str, malformed: Fault) -> Result<(), Fault> {
@@ -137,10 +123,7 @@ fn check_version(version: &str, malformed: Fault) -> Result<(), Fault> {
         return Ok(());
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match version
-        .split_once('/')
-        .and_then(|(name, number)| Some((name, number.split_once('.')?)))
-    {
+    match version.split_once('/').and_then(|(name, number)| Some((name, number.split_once('.')?))) {
         Some((name, (major, minor))) if name.eq_ignore_ascii_case("SIP") && digits(major) && digits(minor) => {
             Err(Fault::Version)
         }
@@ -179,9 +162,7 @@ fn check_headers(head: &Head, body: &Result<&[u8], Fault>) -> Result<String, Fau
         Ok(None | Some(0..=255)) => {}
         _ => return Err(malformed("Max-Forwards")),
     }
-    header::cseq(headers)
-        .map(|(_, method)| method)
-        .map_err(|_| malformed("CSeq"))
+    header::cseq(headers).map(|(_, method)| method).map_err(|_| malformed("CSeq"))
 }
 
 fn required<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, Fault> {
@@ -191,9 +172,5 @@ fn required<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, Fau
 fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<Option<&'a str>, Fault> {
     let mut values = header::values(headers, name);
     let first = values.next();
-    if values.next().is_some() {
-        Err(Fault::Repeated(name))
-    } else {
-        Ok(first)
-    }
+    if values.next().is_some() { Err(Fault::Repeated(name)) } else { Ok(first) }
 }
