@@ -15,15 +15,11 @@ pub(super) struct Known {
 
 impl Known {
     pub fn new(challenge: Challenge, header: &'static str) -> Self {
-        Known { challenge, header, uses: 0 }
-    }
-
-    pub fn header(&self) -> &'static str {
-        self.header
-    }
-
-    pub fn nonce(&self) -> &str {
-        &self.challenge.nonce
+        Known {
+            challenge,
+            header,
+            uses: 0,
+        }
     }
 
     /// Name and value of the header for one more request.
@@ -37,7 +33,15 @@ impl Known {
     ) -> (&'static str, String) {
         self.uses = self.uses.saturating_add(1);
         let cnonce = random.hex(8);
-        let answer = digest::answer(&self.challenge, username, password.expose(), method, uri, self.uses, &cnonce);
+        let answer = digest::answer(
+            &self.challenge,
+            username,
+            password.expose(),
+            method,
+            uri,
+            self.uses,
+            &cnonce,
+        );
         (self.header, answer.to_string())
     }
 }

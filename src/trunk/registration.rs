@@ -8,7 +8,7 @@ use super::backoff::{Backoff, jitter};
 use super::credentials::Known;
 use crate::engine::Context;
 use crate::event::{Event, Level};
-use crate::sip::digest;
+use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Owner};
@@ -88,6 +88,8 @@ pub(super) struct Registration {
     call_id: String,
     cseq: u32,
     known: Option<Known>,
+    /// The last challenge of a call: a server may ask for calls elsewhere (407) than for registrations (401).
+    calls: Option<Known>,
     min_expires: Option<u32>,
     phase: Phase,
     /// The binding at the server, if it stands.
@@ -110,6 +112,7 @@ impl Registration {
             call_id,
             cseq: 0,
             known: None,
+            calls: None,
             min_expires: None,
             phase: Phase::Offline,
             expires: None,
@@ -156,9 +159,12 @@ impl Registration {
         self.dead.clear();
     }
 
-    /// The credentials for a request of this extension, from the last challenge.
-    pub fn known(&mut self) -> &mut Option<Known> {
-        &mut self.known
+    /// What answers for a call of this extension: a new challenge, the last one of a call, or that of the REGISTER.
+    pub fn for_call(&mut self, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
+        if let Some((challenge, name)) = challenge {
+            self.calls = Some(Known::new(challenge.clone(), name));
+        }
+        self.calls.as_mut().or(self.known.as_mut())
     }
 
     /// Sends what is due: the REGISTER, or the removal of a dead binding before it.
@@ -208,11 +214,16 @@ impl Registration {
         headers.push(header::make("Contact", contact));
         headers.push(header::make("Expires", asked.to_string()));
         if let Some(known) = &mut self.known {
-            let (name, value) =
-                known.answer(&self.extension, &secrets.trunk_password, "REGISTER", &target, context.random);
+            let (name, value) = known.answer(
+                &self.extension,
+                &secrets.trunk_password,
+                "REGISTER",
+                &target,
+                context.random,
+            );
             headers.push(header::make(name, value));
         }
-        headers.push(header::make("User-Agent", super::USER_AGENT));
+        headers.push(header::make("User-Agent", crate::USER_AGENT));
         let request = Request {
             method: Method::Register,
             uri: uri::sip(None, domain, None),
@@ -221,8 +232,15 @@ impl Registration {
             body: Vec::new(),
         };
         let owner = Owner::Registration(self.index);
-        let id = context.transactions.request(context.now, origin.flow, request, owner, context.random);
-        self.phase = Phase::InFlight(Attempt { id, purpose, challenges, too_brief: brief });
+        let id = context
+            .transactions
+            .request(context.now, origin.flow, request, owner, context.random);
+        self.phase = Phase::InFlight(Attempt {
+            id,
+            purpose,
+            challenges,
+            too_brief: brief,
+        });
     }
 
     fn asked(&self, context: &Context<'_>) -> u32 {
@@ -239,7 +257,12 @@ impl Registration {
         let Phase::InFlight(attempt) = std::mem::replace(&mut self.phase, Phase::Offline) else {
             return Outcome::Nothing;
         };
-        let Attempt { purpose, challenges, too_brief, .. } = attempt;
+        let Attempt {
+            purpose,
+            challenges,
+            too_brief,
+            ..
+        } = attempt;
         match code {
             200..300 => return self.on_success(context, origin, purpose, response),
             401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
@@ -247,9 +270,10 @@ impl Registration {
                     self.known = Some(Known::new(challenge, name));
                     self.send(context, origin, purpose, challenges + 1, too_brief);
                 }
-                None => {
-                    self.refuse(context, format!("the server's challenge can not be answered ({})", cause(response)))
-                }
+                None => self.refuse(
+                    context,
+                    format!("the server's challenge can not be answered ({})", cause(response)),
+                ),
             },
             401 | 407 => {
                 self.known = None;
@@ -267,11 +291,17 @@ impl Registration {
                         self.min_expires = Some(least);
                         self.send(context, origin, purpose, challenges, true);
                     }
-                    _ => self.refuse(context, format!("the server wants a longer trunk.expires ({})", cause(response))),
+                    _ => self.refuse(
+                        context,
+                        format!("the server wants a longer trunk.expires ({})", cause(response)),
+                    ),
                 }
             }
             408 | 500..600 => {
-                let after = header::number(&response.headers, "Retry-After").ok().flatten().unwrap_or(0);
+                let after = header::number(&response.headers, "Retry-After")
+                    .ok()
+                    .flatten()
+                    .unwrap_or(0);
                 let after = Duration::from_secs(u64::from(after)).min(RETRY_MAX);
                 self.fail(context, purpose, after, cause(response));
             }
@@ -304,7 +334,12 @@ impl Registration {
             Purpose::Leave => {
                 self.expires = None;
                 self.phase = Phase::Offline;
-                context.event(Event::new(Level::Info, "trunk.unregistered", self.extension.as_str(), "as we asked"));
+                context.event(Event::new(
+                    Level::Info,
+                    "trunk.unregistered",
+                    self.extension.as_str(),
+                    "as we asked",
+                ));
                 return Outcome::Nothing;
             }
             Purpose::Remove(contact) => {
@@ -328,7 +363,10 @@ impl Registration {
         let (ours, others): (Vec<&NameAddr>, Vec<&NameAddr>) =
             listed.iter().partition(|one| listed.len() == 1 || address(one) == own);
         let expires = header::number(&response.headers, "Expires").ok().flatten();
-        let granted = ours.first().and_then(|one| one.params.value("expires")).and_then(|text| text.parse().ok());
+        let granted = ours
+            .first()
+            .and_then(|one| one.params.value("expires"))
+            .and_then(|text| text.parse().ok());
         let granted = granted.or(expires).unwrap_or(asked).min(MAX_EXPIRES);
         if granted == 0 {
             self.fail(
@@ -339,8 +377,11 @@ impl Registration {
             );
             return Outcome::Nothing;
         }
-        self.dead =
-            others.into_iter().filter(|one| self.is_dead(one, origin)).map(|one| uri::write(&one.uri)).collect();
+        self.dead = others
+            .into_iter()
+            .filter(|one| self.is_dead(one, origin))
+            .map(|one| uri::write(&one.uri))
+            .collect();
         self.dead.truncate(MAX_FORMER);
 
         let granted = Duration::from_secs(u64::from(granted));
@@ -353,7 +394,12 @@ impl Registration {
         self.schedule(context.now);
         if fresh {
             let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
-            context.event(Event::new(Level::Info, "trunk.registered", self.extension.as_str(), text));
+            context.event(Event::new(
+                Level::Info,
+                "trunk.registered",
+                self.extension.as_str(),
+                text,
+            ));
         }
         Outcome::Registered
     }
@@ -369,8 +415,11 @@ impl Registration {
     }
 
     fn schedule(&mut self, now: Instant) {
-        self.phase =
-            Phase::Due(if self.dead.is_empty() { self.refresh } else { self.refresh.min(now + CLEAN_UP_PAUSE) });
+        self.phase = Phase::Due(if self.dead.is_empty() {
+            self.refresh
+        } else {
+            self.refresh.min(now + CLEAN_UP_PAUSE)
+        });
     }
 
     fn fail(&mut self, context: &mut Context<'_>, purpose: Purpose, at_least: Duration, cause: String) {
@@ -382,7 +431,12 @@ impl Registration {
                 let wait = self.backoff.next(context.random).max(at_least);
                 self.phase = Phase::Due(context.now + wait);
                 let text = format!("not registered: {cause}; next try in {} s", wait.as_secs());
-                context.event(Event::new(Level::Warning, "trunk.register-failed", self.extension.as_str(), text));
+                context.event(Event::new(
+                    Level::Warning,
+                    "trunk.register-failed",
+                    self.extension.as_str(),
+                    text,
+                ));
                 self.reason = Some(cause);
             }
         }
@@ -398,7 +452,10 @@ impl Registration {
     }
 
     pub fn status(&self, now: Instant) -> RegistrationStatus {
-        let left = self.expires.filter(|expires| *expires > now).map(|expires| expires.since(now).as_secs());
+        let left = self
+            .expires
+            .filter(|expires| *expires > now)
+            .map(|expires| expires.since(now).as_secs());
         let state = match &self.phase {
             Phase::Refused(_) => "refused",
             _ if left.is_some() => "registered",
@@ -417,7 +474,11 @@ impl Registration {
 
 /// What makes two contacts one at the server: user, host and port.
 fn address(contact: &NameAddr) -> Option<(Option<String>, String, Option<u16>)> {
-    Some((uri::user(&contact.uri), uri::host(&contact.uri), uri::port(&contact.uri)))
+    Some((
+        uri::user(&contact.uri),
+        uri::host(&contact.uri),
+        uri::port(&contact.uri),
+    ))
 }
 
 fn address_of(text: &str) -> Option<(Option<String>, String, Option<u16>)> {
@@ -441,7 +502,10 @@ fn cause(response: &Response) -> String {
     let code = response.status_code.code();
     let phrase = crate::sip::status::reason(code);
     match header::value(&response.headers, "X-Twilio-Error") {
-        Some(error) => format!("{code} {phrase}, Twilio error {}", error.chars().take(200).collect::<String>()),
+        Some(error) => format!(
+            "{code} {phrase}, Twilio error {}",
+            error.chars().take(200).collect::<String>()
+        ),
         None => format!("{code} {phrase}"),
     }
 }
