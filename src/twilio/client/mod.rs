@@ -240,13 +240,9 @@ impl Client {
 
     /// A URL as errors and traces show it: below the account.
     fn shown<'a>(&self, url: &'a str) -> &'a str {
-        let path = url
-            .strip_prefix(&self.account)
-            .or_else(|| url.strip_prefix(&self.origin))
-            .unwrap_or(url);
-        let path = path.split('?').next().unwrap_or_default();
-        path.strip_prefix('/')
-            .unwrap_or(if path.is_empty() { "(account)" } else { path })
+        let path = url.split('?').next().unwrap_or_default();
+        let below = path.strip_prefix(&self.account).and_then(|path| path.strip_prefix('/'));
+        below.or_else(|| path.strip_prefix(&self.origin)).unwrap_or(path)
     }
 
     fn tell(&mut self, shown: &str, form: &Form, answer: &Result<Answer, String>) {
@@ -434,3 +430,6 @@ fn read_roots(path: &Path) -> Result<RootCerts, String> {
         false => Ok(RootCerts::Specific(Arc::new(roots))),
     }
 }
+
+#[cfg(test)]
+mod tests;
