@@ -150,7 +150,11 @@ impl Api for Fake {
             let kind = Fake::kind(&collection);
             assert!(kind.is_creatable(), "a number was bought");
             let mut fields = Map::new();
-            fake.set("", &mut fields, &Form(form.0.iter().filter(|f| matches!(f.1, FormValue::Plain(_))).cloned().collect()));
+            fake.set(
+                "",
+                &mut fields,
+                &Form(form.0.iter().filter(|f| matches!(f.1, FormValue::Plain(_))).cloned().collect()),
+            );
             let key = reply_name(kind.schema().key);
             let there = fake.collections.entry(collection.clone()).or_default();
             if kind != Kind::Application && there.iter().any(|record| record[&key] == fields[&key]) {

@@ -138,7 +138,9 @@ fn contents(fake: &Fake) -> Vec<String> {
     let mut lines: Vec<String> = fake
         .collections
         .iter()
-        .flat_map(|(path, records)| records.iter().map(move |record| format!("{path} {}", Value::Object(record.clone()))))
+        .flat_map(|(path, records)| {
+            records.iter().map(move |record| format!("{path} {}", Value::Object(record.clone())))
+        })
         .collect();
     for line in &mut lines {
         for (sid, name) in &names {
@@ -286,8 +288,12 @@ fn a_number_that_points_elsewhere_is_adopted_by_name_and_given_back_as_it_was() 
         )]
     );
     the_box.set_up(&mut fake).unwrap();
-    let after: Map<String, Value> =
-        fake.record("IncomingPhoneNumbers", &number).clone().into_iter().filter(|(_, value)| !value.is_null()).collect();
+    let after: Map<String, Value> = fake
+        .record("IncomingPhoneNumbers", &number)
+        .clone()
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
     assert_eq!(after, before);
 }
 
@@ -324,8 +330,10 @@ fn a_number_that_is_not_in_the_account_is_a_problem_and_the_rest_is_made() {
     let plan = the_box.set_up(&mut fake).unwrap();
     assert_eq!(
         plan.problems,
-        ["phone number +15035559999 is not in the account; buy it at console.twilio.com, or remove its [[number]] from \
-          the config"]
+        [
+            "phone number +15035559999 is not in the account; buy it at console.twilio.com, or remove its [[number]] from \
+          the config"
+        ]
     );
     assert_eq!(fake.collections["SIP/Domains"].len(), 1);
 }
@@ -399,7 +407,8 @@ fn a_new_site_name_moves_everything_and_leaves_nothing_of_ours_behind() {
     let mut expected = fresh();
     let mut other = Box::new(the_box.config.clone());
     other.set_up(&mut expected).unwrap();
-    let contents = |fake: &Fake| contents(fake).into_iter().filter(|line| !line.contains("Incoming")).collect::<Vec<_>>();
+    let contents =
+        |fake: &Fake| contents(fake).into_iter().filter(|line| !line.contains("Incoming")).collect::<Vec<_>>();
     assert_eq!(contents(&fake), contents(&expected));
 }
 

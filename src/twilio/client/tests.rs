@@ -62,7 +62,9 @@ fn serve(listener: &TcpListener, script: Script) -> String {
         head.push(line.trim().to_owned());
     }
     let header = |name: &str| {
-        let find = |line: &String| line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_owned());
+        let find = |line: &String| {
+            line.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.to_owned())
+        };
         head.iter().find_map(find)
     };
     let length: usize = header("content-length").map_or(0, |text| text.parse().unwrap());
@@ -72,7 +74,8 @@ fn serve(listener: &TcpListener, script: Script) -> String {
     if let Script::Answer(status, headers, text) = script {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let length = text.len();
-        let answer = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{text}");
+        let answer =
+            format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{text}");
         reader.get_mut().write_all(answer.as_bytes()).unwrap();
     }
     format!("{} {}", head[0].trim_end_matches(" HTTP/1.1"), String::from_utf8(body).unwrap())
@@ -167,8 +170,7 @@ fn a_busy_twilio_is_asked_again_later_and_later_also_for_a_creation() {
 #[test]
 fn retry_after_is_honoured_within_a_bound() {
     let busy = |header: &'static [&'static str]| Script::Answer(503, header, String::new());
-    let server =
-        Server::start(vec![busy(&["Retry-After: 7"]), busy(&["Retry-After: 100000"]), answer(200, json!({}))]);
+    let server = Server::start(vec![busy(&["Retry-After: 7"]), busy(&["Retry-After: 100000"]), answer(200, json!({}))]);
     let (mut client, pauses) = client(&server.base);
     client.account().unwrap();
     assert_eq!(*pauses.lock().unwrap(), [7000, 30000]);
@@ -219,7 +221,10 @@ fn both_shapes_of_errors_are_read() {
             Some(21232),
         ),
         (
-            answer(400, json!({"type": "https://…", "title": "Bad", "detail": "Name is wrong", "status": 400, "code": 20001})),
+            answer(
+                400,
+                json!({"type": "https://…", "title": "Bad", "detail": "Name is wrong", "status": 400, "code": 20001}),
+            ),
             "POST SIP/Domains.json: Twilio refused, 400 code 20001: Name is wrong",
             Some(20001),
         ),
@@ -246,7 +251,10 @@ fn both_shapes_of_errors_are_read() {
 #[test]
 fn an_answer_that_is_none_of_twilios_is_told() {
     for (body, text) in [
-        ("<html>login</html>", "GET SIP/Domains.json: the answer cannot be understood: no JSON at line 1; check twilio.api"),
+        (
+            "<html>login</html>",
+            "GET SIP/Domains.json: the answer cannot be understood: no JSON at line 1; check twilio.api",
+        ),
         ("{}", "GET SIP/Domains.json: the answer cannot be understood: no list \"domains\"; check twilio.api"),
     ] {
         let server = Server::start(vec![Script::Answer(200, &[], body.to_owned())]);
@@ -302,7 +310,9 @@ fn secrets_show_neither_in_debug_nor_in_traces_nor_in_errors() {
     assert_eq!(
         *lines,
         [
-            format!("GET /2010-04-01/Accounts/{SID}.json -> 200 {{\"auth_token\":\"***\",\"list\":[{{\"secret\":\"***\"}}]}}"),
+            format!(
+                "GET /2010-04-01/Accounts/{SID}.json -> 200 {{\"auth_token\":\"***\",\"list\":[{{\"secret\":\"***\"}}]}}"
+            ),
             "POST SIP/CredentialLists/CL1/Credentials.json Username=101 Password=*** -> 500 (6 bytes)".to_owned(),
         ]
     );
