@@ -44,6 +44,9 @@ const MAX_PAGES: usize = 100;
 /// Names of reply fields whose content is never traced.
 const SECRET_FIELDS: [&str; 3] = ["auth_token", "secret", "password"];
 
+/// Is told each request and its answer, secrets masked.
+pub type Trace = Box<dyn FnMut(&str)>;
+
 /// What to reach and as whom.
 pub struct Options<'a> {
     /// `https://api.twilio.com`, or what stands in for it.
@@ -58,8 +61,7 @@ pub struct Options<'a> {
     pub random: Random,
     /// Waits between attempts.
     pub pause: Box<dyn FnMut(Duration)>,
-    /// Is told each request and its answer, secrets masked.
-    pub trace: Option<Box<dyn FnMut(&str)>>,
+    pub trace: Option<Trace>,
 }
 
 /// Requests sent so far, repeated ones included.
@@ -79,7 +81,7 @@ pub struct Client {
     authorization: Secret<String>,
     random: Random,
     pause: Box<dyn FnMut(Duration)>,
-    trace: Option<Box<dyn FnMut(&str)>>,
+    trace: Option<Trace>,
     pub count: Count,
 }
 
