@@ -74,11 +74,7 @@ async fn look_up(question: &DnsQuestion) -> Result<DnsAnswer, NetError> {
         }
         DnsQuestion::Address(name) => {
             // A single label (`localhost`, a box on the LAN) may need the search list.
-            let name = if name.contains('.') {
-                absolute(name)
-            } else {
-                name.clone()
-            };
+            let name = if name.contains('.') { absolute(name) } else { name.clone() };
             DnsAnswer::Address(resolver.lookup_ip(name).await?.iter().collect())
         }
     })
@@ -95,9 +91,7 @@ fn resolver() -> Result<TokioResolver, NetError> {
     options.use_hosts_file = ResolveHosts::Always;
     // Twilio's edges have IPv4 addresses only; where both exist, an office is likelier to have that one.
     options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-    Hickory::builder_with_config(config, TokioRuntimeProvider::default())
-        .with_options(options)
-        .build()
+    Hickory::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
 }
 
 /// The servers of a `resolv.conf` that hickory does not take as a whole (an odd search list is enough); without any,
@@ -132,18 +126,13 @@ mod tests {
     use super::*;
 
     fn resolve(question: DnsQuestion) -> DnsAnswer {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(Resolver.resolve(question))
     }
 
     #[test]
     fn localhost_needs_no_dns_server() {
-        let DnsAnswer::Address(addresses) = resolve(DnsQuestion::Address("localhost".into())) else {
-            panic!()
-        };
+        let DnsAnswer::Address(addresses) = resolve(DnsQuestion::Address("localhost".into())) else { panic!() };
         assert!(addresses.contains(&IpAddr::from([127, 0, 0, 1])), "{addresses:?}");
         assert!(addresses.iter().all(IpAddr::is_loopback), "{addresses:?}");
     }
@@ -151,14 +140,8 @@ mod tests {
     #[test]
     fn a_name_that_can_not_be_one_is_a_failed_answer() {
         let long = "x".repeat(64);
-        assert!(matches!(
-            resolve(DnsQuestion::Srv(format!("{long}.example"))),
-            DnsAnswer::Failed(_)
-        ));
-        assert!(matches!(
-            resolve(DnsQuestion::Address(String::from("a..b"))),
-            DnsAnswer::Failed(_)
-        ));
+        assert!(matches!(resolve(DnsQuestion::Srv(format!("{long}.example"))), DnsAnswer::Failed(_)));
+        assert!(matches!(resolve(DnsQuestion::Address(String::from("a..b"))), DnsAnswer::Failed(_)));
     }
 
     #[test]
@@ -166,10 +149,7 @@ mod tests {
         let text = "search -bad..name-\nnameserver 192.0.2.53\n nameserver\t2001:db8::53 # two\nnameserver rubbish\n";
         let config = fallback(text);
         let servers: Vec<IpAddr> = config.name_servers().iter().map(|server| server.ip).collect();
-        assert_eq!(
-            servers,
-            ["192.0.2.53".parse::<IpAddr>().unwrap(), "2001:db8::53".parse().unwrap()]
-        );
+        assert_eq!(servers, ["192.0.2.53".parse::<IpAddr>().unwrap(), "2001:db8::53".parse().unwrap()]);
     }
 
     #[test]

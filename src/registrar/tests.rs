@@ -417,11 +417,10 @@ fn several_handsets_share_an_extension_and_the_one_longest_silent_makes_room() {
     lan.codes();
     let response = phones[3].register(&mut lan, 3600);
     assert_eq!(listed(&response).len(), 3);
-    assert_eq!(lan.contacts("101"), [
-        "sip:101@192.168.1.4:5060",
-        "sip:101@192.168.1.1:5060",
-        "sip:101@192.168.1.3:5060"
-    ]);
+    assert_eq!(
+        lan.contacts("101"),
+        ["sip:101@192.168.1.4:5060", "sip:101@192.168.1.1:5060", "sip:101@192.168.1.3:5060"]
+    );
     assert_eq!(lan.codes(), ["handset.registered", "handset.lost"]);
 }
 
@@ -551,7 +550,10 @@ fn bindings_survive_a_restart_whatever_the_clock_says() {
     for wall in [WallClock(0), WallClock(9_999_999_999)] {
         let registrar = Registrar::new(Some(&text), Instant::ZERO, wall);
         let restored = registrar.bindings("101", Instant::from_secs(599));
-        assert_eq!((restored.len(), restored[0].flow, restored[0].contact.as_str()), (1, udp.flow, udp.contact.as_str()));
+        assert_eq!(
+            (restored.len(), restored[0].flow, restored[0].contact.as_str()),
+            (1, udp.flow, udp.contact.as_str())
+        );
         assert!(registrar.bindings("102", Instant::ZERO).is_empty());
         assert_eq!(registrar.poll_timeout(), Some(Instant::from_secs(600)));
     }
@@ -623,6 +625,12 @@ fn a_remote_address_is_kept_as_it_is_seen_not_as_the_contact_says() {
     phone.contact = "sip:101@10.9.9.9:5060;line=abc".into();
     phone.register(&mut lan, 600);
     let status = lan.registrar.status("101", lan.now);
-    assert_eq!((status[0].contact.as_str(), status[0].address.as_str()), ("sip:101@10.9.9.9:5060;line=abc", "192.168.1.21:5060"));
-    assert_eq!(lan.registrar.bindings("101", lan.now)[0].flow.remote, "192.168.1.21:5060".parse::<SocketAddr>().unwrap());
+    assert_eq!(
+        (status[0].contact.as_str(), status[0].address.as_str()),
+        ("sip:101@10.9.9.9:5060;line=abc", "192.168.1.21:5060")
+    );
+    assert_eq!(
+        lan.registrar.bindings("101", lan.now)[0].flow.remote,
+        "192.168.1.21:5060".parse::<SocketAddr>().unwrap()
+    );
 }

@@ -47,10 +47,7 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_secs(30), Duration::from_secs(1800));
         for full in [30, 60, 120, 240, 480, 960, 1800, 1800, 1800] {
             let wait = backoff.next(&mut random);
-            assert!(
-                wait >= Duration::from_secs(full) / 2 && wait <= Duration::from_secs(full),
-                "{wait:?} of {full} s"
-            );
+            assert!(wait >= Duration::from_secs(full) / 2 && wait <= Duration::from_secs(full), "{wait:?} of {full} s");
         }
         backoff.reset();
         assert!(backoff.next(&mut random) <= Duration::from_secs(30));

@@ -15,11 +15,7 @@ pub(super) struct Known {
 
 impl Known {
     pub fn new(challenge: Challenge, header: &'static str) -> Self {
-        Known {
-            challenge,
-            header,
-            uses: 0,
-        }
+        Known { challenge, header, uses: 0 }
     }
 
     /// Name and value of the header for one more request.
@@ -33,15 +29,7 @@ impl Known {
     ) -> (&'static str, String) {
         self.uses = self.uses.saturating_add(1);
         let cnonce = random.hex(8);
-        let answer = digest::answer(
-            &self.challenge,
-            username,
-            password.expose(),
-            method,
-            uri,
-            self.uses,
-            &cnonce,
-        );
+        let answer = digest::answer(&self.challenge, username, password.expose(), method, uri, self.uses, &cnonce);
         (self.header, answer.to_string())
     }
 }

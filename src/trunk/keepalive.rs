@@ -41,13 +41,7 @@ pub(super) struct Keepalive {
 impl Keepalive {
     pub fn new(now: Instant, interval: Duration, random: &mut Random) -> Self {
         let next = now + jitter(interval, 80, random);
-        Keepalive {
-            next,
-            sent: None,
-            pong_seen: false,
-            heard: now,
-            probe: None,
-        }
+        Keepalive { next, sent: None, pong_seen: false, heard: now, probe: None }
     }
 
     /// Anything came from the other end.

@@ -54,12 +54,7 @@ impl Lookup {
             Some(port) => Step::Address([(host.clone(), port)].into()),
             None => Step::Naptr,
         };
-        let lookup = Lookup {
-            host,
-            step,
-            found: VecDeque::new(),
-            fault: None,
-        };
+        let lookup = Lookup { host, step, found: VecDeque::new(), fault: None };
         let next = match lookup.host.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(ip) => Next::Found([SocketAddr::new(ip, port)].into()),
             Err(_) => lookup.ask(),
@@ -100,8 +95,7 @@ impl Lookup {
             Step::Address(targets) => {
                 if let (Some((_, port)), DnsAnswer::Address(addresses)) = (targets.pop_front(), answer) {
                     let room = MAX_ADDRESSES - self.found.len().min(MAX_ADDRESSES);
-                    self.found
-                        .extend(addresses.into_iter().take(room).map(|ip| SocketAddr::new(ip, port)));
+                    self.found.extend(addresses.into_iter().take(room).map(|ip| SocketAddr::new(ip, port)));
                 }
                 self.ask()
             }
@@ -127,9 +121,7 @@ impl Lookup {
 fn services(mut records: Vec<Naptr>) -> VecDeque<String> {
     records.retain(|record| record.service.eq_ignore_ascii_case("SIPS+D2T"));
     records.sort_by_key(|record| (record.order, record.preference));
-    let names = records
-        .into_iter()
-        .map(|record| record.replacement.trim_end_matches('.').to_string());
+    let names = records.into_iter().map(|record| record.replacement.trim_end_matches('.').to_string());
     names.filter(|name| !name.is_empty()).take(MAX_SERVICES).collect()
 }
 
@@ -162,28 +154,15 @@ mod tests {
     use super::*;
 
     fn server(host: &str, port: Option<u16>) -> Server {
-        Server {
-            host: host.into(),
-            port,
-        }
+        Server { host: host.into(), port }
     }
 
     fn naptr(order: u16, service: &str, replacement: &str) -> Naptr {
-        Naptr {
-            order,
-            preference: 0,
-            service: service.into(),
-            replacement: replacement.into(),
-        }
+        Naptr { order, preference: 0, service: service.into(), replacement: replacement.into() }
     }
 
     fn srv(priority: u16, weight: u16, port: u16, target: &str) -> Srv {
-        Srv {
-            priority,
-            weight,
-            port,
-            target: target.into(),
-        }
+        Srv { priority, weight, port, target: target.into() }
     }
 
     fn address(text: &str) -> DnsAnswer {
@@ -205,10 +184,7 @@ mod tests {
         assert_eq!(next, Next::Ask(DnsQuestion::Address("localhost".into())));
         let addresses = vec!["::1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
         let found = ["[::1]:15061".parse().unwrap(), "127.0.0.1:15061".parse().unwrap()].into();
-        assert_eq!(
-            lookup.answer(DnsAnswer::Address(addresses), &mut random),
-            Next::Found(found)
-        );
+        assert_eq!(lookup.answer(DnsAnswer::Address(addresses), &mut random), Next::Found(found));
     }
 
     #[test]
@@ -224,10 +200,7 @@ mod tests {
         let next = lookup.answer(DnsAnswer::Naptr(records), &mut random);
         assert_eq!(next, Next::Ask(DnsQuestion::Srv("_sips._tcp.main.example.com".into())));
         let next = lookup.answer(DnsAnswer::Srv(vec![]), &mut random);
-        assert_eq!(
-            next,
-            Next::Ask(DnsQuestion::Srv("_sips._tcp.backup.example.com".into()))
-        );
+        assert_eq!(next, Next::Ask(DnsQuestion::Srv("_sips._tcp.backup.example.com".into())));
         let records = vec![srv(20, 1, 5061, "b.example.com."), srv(10, 1, 5071, "a.example.com.")];
         let next = lookup.answer(DnsAnswer::Srv(records), &mut random);
         assert_eq!(next, Next::Ask(DnsQuestion::Address("a.example.com".into())));
@@ -258,10 +231,7 @@ mod tests {
         assert_eq!(next, Next::Nothing("nowhere.example has no address in DNS".into()));
         let (mut lookup, _) = Lookup::start(&server("nowhere.example", Some(1)));
         let next = lookup.answer(DnsAnswer::Failed("no resolver".into()), &mut random);
-        assert_eq!(
-            next,
-            Next::Nothing("nowhere.example can not be resolved: no resolver".into())
-        );
+        assert_eq!(next, Next::Nothing("nowhere.example can not be resolved: no resolver".into()));
     }
 
     #[test]
@@ -274,10 +244,7 @@ mod tests {
             assert_eq!(targets.len(), 3);
             first[usize::from(targets[0].1)] += 1;
         }
-        assert!(
-            (2800..3200).contains(&first[1]) && (800..1200).contains(&first[2]) && first[3] < 200,
-            "{first:?}"
-        );
+        assert!((2800..3200).contains(&first[1]) && (800..1200).contains(&first[2]) && first[3] < 200, "{first:?}");
     }
 
     #[test]
@@ -292,9 +259,7 @@ mod tests {
         assert_eq!(order(many, &mut random).len(), MAX_TARGETS);
         let (mut lookup, _) = Lookup::start(&server("x.example", Some(1)));
         let many = (0..100).map(|n| IpAddr::from([192, 0, 2, n])).collect();
-        let Next::Found(found) = lookup.answer(DnsAnswer::Address(many), &mut random) else {
-            panic!()
-        };
+        let Next::Found(found) = lookup.answer(DnsAnswer::Address(many), &mut random) else { panic!() };
         assert_eq!(found.len(), MAX_ADDRESSES);
     }
 }

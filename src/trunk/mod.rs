@@ -258,7 +258,13 @@ impl Trunk {
     }
 
     /// No response came.
-    pub fn handle_failure(&mut self, context: &mut Context<'_>, id: ClientId, _extension: Option<usize>, failure: Failure) {
+    pub fn handle_failure(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ClientId,
+        _extension: Option<usize>,
+        failure: Failure,
+    ) {
         let State::Up(up) = &mut self.state else { return };
         if up.keepalive.probe == Some(id) {
             up.keepalive.probe = None;
@@ -299,7 +305,10 @@ impl Trunk {
             self.sync(context);
             for registration in &mut self.registrations {
                 // Idle ones were refused or are new; the others keep their pace.
-                if registration.status(context.now).state != "registered" && !registration.is_busy() && !registration.leaving {
+                if registration.status(context.now).state != "registered"
+                    && !registration.is_busy()
+                    && !registration.leaving
+                {
                     registration.start(context.now);
                 }
             }
@@ -468,7 +477,12 @@ impl Trunk {
                 let addresses = self.remembered.get(server).cloned().unwrap_or_default();
                 let next = if addresses.is_empty() { "" } else { "; trying the addresses it had before" };
                 let text = format!("{fault}{next}; see whether this box has internet and DNS");
-                context.event(Event::new(Level::Warning, "trunk.not-resolved", server_name(&context.config.trunk, server), text));
+                context.event(Event::new(
+                    Level::Warning,
+                    "trunk.not-resolved",
+                    server_name(&context.config.trunk, server),
+                    text,
+                ));
                 self.fault = fault;
                 self.connect(context, server, addresses);
             }
@@ -538,7 +552,9 @@ impl Trunk {
                     let id = context.transactions.request(context.now, up.flow, request, Owner::Probe, context.random);
                     up.keepalive.probe = Some(id);
                 }
-                Some(Action::Dead) => self.dead(context, "the SIP domain is silent: a keepalive had no answer within 10 s"),
+                Some(Action::Dead) => {
+                    self.dead(context, "the SIP domain is silent: a keepalive had no answer within 10 s")
+                }
                 None => return,
             }
         }
@@ -576,7 +592,8 @@ fn options(context: &mut Context<'_>, contact: &str) -> Request {
 
 /// `+sip.instance` (RFC 5626 section 4.1): the same after each restart, from what names this installation.
 fn instance(config: &Config) -> String {
-    let hash = Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
+    let hash =
+        Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
     let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     // Version 8 of RFC 9562: made by a rule of our own.
     format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])

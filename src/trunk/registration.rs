@@ -214,13 +214,8 @@ impl Registration {
         headers.push(header::make("Contact", contact));
         headers.push(header::make("Expires", asked.to_string()));
         if let Some(known) = &mut self.known {
-            let (name, value) = known.answer(
-                &self.extension,
-                &secrets.trunk_password,
-                "REGISTER",
-                &target,
-                context.random,
-            );
+            let (name, value) =
+                known.answer(&self.extension, &secrets.trunk_password, "REGISTER", &target, context.random);
             headers.push(header::make(name, value));
         }
         headers.push(header::make("User-Agent", crate::USER_AGENT));
@@ -232,15 +227,8 @@ impl Registration {
             body: Vec::new(),
         };
         let owner = Owner::Registration(self.index);
-        let id = context
-            .transactions
-            .request(context.now, origin.flow, request, owner, context.random);
-        self.phase = Phase::InFlight(Attempt {
-            id,
-            purpose,
-            challenges,
-            too_brief: brief,
-        });
+        let id = context.transactions.request(context.now, origin.flow, request, owner, context.random);
+        self.phase = Phase::InFlight(Attempt { id, purpose, challenges, too_brief: brief });
     }
 
     fn asked(&self, context: &Context<'_>) -> u32 {
@@ -257,12 +245,7 @@ impl Registration {
         let Phase::InFlight(attempt) = std::mem::replace(&mut self.phase, Phase::Offline) else {
             return Outcome::Nothing;
         };
-        let Attempt {
-            purpose,
-            challenges,
-            too_brief,
-            ..
-        } = attempt;
+        let Attempt { purpose, challenges, too_brief, .. } = attempt;
         match code {
             200..300 => return self.on_success(context, origin, purpose, response),
             401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
@@ -270,10 +253,9 @@ impl Registration {
                     self.known = Some(Known::new(challenge, name));
                     self.send(context, origin, purpose, challenges + 1, too_brief);
                 }
-                None => self.refuse(
-                    context,
-                    format!("the server's challenge can not be answered ({})", cause(response)),
-                ),
+                None => {
+                    self.refuse(context, format!("the server's challenge can not be answered ({})", cause(response)))
+                }
             },
             401 | 407 => {
                 self.known = None;
@@ -291,17 +273,11 @@ impl Registration {
                         self.min_expires = Some(least);
                         self.send(context, origin, purpose, challenges, true);
                     }
-                    _ => self.refuse(
-                        context,
-                        format!("the server wants a longer trunk.expires ({})", cause(response)),
-                    ),
+                    _ => self.refuse(context, format!("the server wants a longer trunk.expires ({})", cause(response))),
                 }
             }
             408 | 500..600 => {
-                let after = header::number(&response.headers, "Retry-After")
-                    .ok()
-                    .flatten()
-                    .unwrap_or(0);
+                let after = header::number(&response.headers, "Retry-After").ok().flatten().unwrap_or(0);
                 let after = Duration::from_secs(u64::from(after)).min(RETRY_MAX);
                 self.fail(context, purpose, after, cause(response));
             }
@@ -334,12 +310,7 @@ impl Registration {
             Purpose::Leave => {
                 self.expires = None;
                 self.phase = Phase::Offline;
-                context.event(Event::new(
-                    Level::Info,
-                    "trunk.unregistered",
-                    self.extension.as_str(),
-                    "as we asked",
-                ));
+                context.event(Event::new(Level::Info, "trunk.unregistered", self.extension.as_str(), "as we asked"));
                 return Outcome::Nothing;
             }
             Purpose::Remove(contact) => {
@@ -363,10 +334,7 @@ impl Registration {
         let (ours, others): (Vec<&NameAddr>, Vec<&NameAddr>) =
             listed.iter().partition(|one| listed.len() == 1 || address(one) == own);
         let expires = header::number(&response.headers, "Expires").ok().flatten();
-        let granted = ours
-            .first()
-            .and_then(|one| one.params.value("expires"))
-            .and_then(|text| text.parse().ok());
+        let granted = ours.first().and_then(|one| one.params.value("expires")).and_then(|text| text.parse().ok());
         let granted = granted.or(expires).unwrap_or(asked).min(MAX_EXPIRES);
         if granted == 0 {
             self.fail(
@@ -377,11 +345,8 @@ impl Registration {
             );
             return Outcome::Nothing;
         }
-        self.dead = others
-            .into_iter()
-            .filter(|one| self.is_dead(one, origin))
-            .map(|one| uri::write(&one.uri))
-            .collect();
+        self.dead =
+            others.into_iter().filter(|one| self.is_dead(one, origin)).map(|one| uri::write(&one.uri)).collect();
         self.dead.truncate(MAX_FORMER);
 
         let granted = Duration::from_secs(u64::from(granted));
@@ -394,12 +359,7 @@ impl Registration {
         self.schedule(context.now);
         if fresh {
             let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
-            context.event(Event::new(
-                Level::Info,
-                "trunk.registered",
-                self.extension.as_str(),
-                text,
-            ));
+            context.event(Event::new(Level::Info, "trunk.registered", self.extension.as_str(), text));
         }
         Outcome::Registered
     }
@@ -415,11 +375,8 @@ impl Registration {
     }
 
     fn schedule(&mut self, now: Instant) {
-        self.phase = Phase::Due(if self.dead.is_empty() {
-            self.refresh
-        } else {
-            self.refresh.min(now + CLEAN_UP_PAUSE)
-        });
+        self.phase =
+            Phase::Due(if self.dead.is_empty() { self.refresh } else { self.refresh.min(now + CLEAN_UP_PAUSE) });
     }
 
     fn fail(&mut self, context: &mut Context<'_>, purpose: Purpose, at_least: Duration, cause: String) {
@@ -431,12 +388,7 @@ impl Registration {
                 let wait = self.backoff.next(context.random).max(at_least);
                 self.phase = Phase::Due(context.now + wait);
                 let text = format!("not registered: {cause}; next try in {} s", wait.as_secs());
-                context.event(Event::new(
-                    Level::Warning,
-                    "trunk.register-failed",
-                    self.extension.as_str(),
-                    text,
-                ));
+                context.event(Event::new(Level::Warning, "trunk.register-failed", self.extension.as_str(), text));
                 self.reason = Some(cause);
             }
         }
@@ -452,10 +404,7 @@ impl Registration {
     }
 
     pub fn status(&self, now: Instant) -> RegistrationStatus {
-        let left = self
-            .expires
-            .filter(|expires| *expires > now)
-            .map(|expires| expires.since(now).as_secs());
+        let left = self.expires.filter(|expires| *expires > now).map(|expires| expires.since(now).as_secs());
         let state = match &self.phase {
             Phase::Refused(_) => "refused",
             _ if left.is_some() => "registered",
@@ -474,11 +423,7 @@ impl Registration {
 
 /// What makes two contacts one at the server: user, host and port.
 fn address(contact: &NameAddr) -> Option<(Option<String>, String, Option<u16>)> {
-    Some((
-        uri::user(&contact.uri),
-        uri::host(&contact.uri),
-        uri::port(&contact.uri),
-    ))
+    Some((uri::user(&contact.uri), uri::host(&contact.uri), uri::port(&contact.uri)))
 }
 
 fn address_of(text: &str) -> Option<(Option<String>, String, Option<u16>)> {
@@ -502,10 +447,7 @@ fn cause(response: &Response) -> String {
     let code = response.status_code.code();
     let phrase = crate::sip::status::reason(code);
     match header::value(&response.headers, "X-Twilio-Error") {
-        Some(error) => format!(
-            "{code} {phrase}, Twilio error {}",
-            error.chars().take(200).collect::<String>()
-        ),
+        Some(error) => format!("{code} {phrase}, Twilio error {}", error.chars().take(200).collect::<String>()),
         None => format!("{code} {phrase}"),
     }
 }

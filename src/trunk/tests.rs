@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use rsip::SipMessage;
 
 use super::*;
-use crate::engine::DnsQuestion;
 use crate::config::Host;
+use crate::engine::DnsQuestion;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::Credentials;
@@ -38,7 +38,8 @@ struct World {
 const SERVERS: &str = r#""192.0.2.1:5061", "192.0.2.2:5061""#;
 
 fn config(servers: &str, extensions: usize) -> Config {
-    let list: String = (0..extensions).map(|n| format!("[[extension]]\nname = \"{}\"\nemergency = false\n", 101 + n)).collect();
+    let list: String =
+        (0..extensions).map(|n| format!("[[extension]]\nname = \"{}\"\nemergency = false\n", 101 + n)).collect();
     let text = format!(
         "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
          [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [{servers}]\n\
@@ -163,7 +164,9 @@ impl World {
     fn pass(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
         self.settle();
-        while let Some(at) = soonest(self.trunk.poll_timeout(), self.transactions.poll_timeout()).filter(|at| *at <= end) {
+        while let Some(at) =
+            soonest(self.trunk.poll_timeout(), self.transactions.poll_timeout()).filter(|at| *at <= end)
+        {
             self.now = at.max(self.now);
             self.transactions.handle_timeout(self.now);
             self.with(|trunk, context| trunk.handle_timeout(context));
@@ -257,7 +260,9 @@ fn each_extension_registers_with_a_407_answered_and_no_secret_in_clear() {
     assert_eq!(uri::write(&first.uri), "sip:office.sip.twilio.com");
     assert_eq!(value(first, "To"), "<sip:101@office.sip.twilio.com>");
     assert!(value(first, "From").starts_with("<sip:101@office.sip.twilio.com>;tag="));
-    assert!(value(first, "Contact").starts_with("<sip:101@203.0.113.7:40001;transport=tls>;+sip.instance=\"<urn:uuid:"));
+    assert!(
+        value(first, "Contact").starts_with("<sip:101@203.0.113.7:40001;transport=tls>;+sip.instance=\"<urn:uuid:")
+    );
     assert_eq!(value(first, "Expires"), world.config.trunk.expires.as_secs().to_string());
     assert_eq!(value(&requests[0], "Call-ID"), value(&requests[1], "Call-ID"));
     assert_eq!((value(&requests[0], "CSeq"), value(&requests[1], "CSeq")), ("1 REGISTER", "2 REGISTER"));
@@ -352,7 +357,8 @@ fn a_stale_nonce_is_answered_with_the_new_one() {
 fn a_401_with_sha_256_is_answered_in_its_own_header() {
     let mut world = World::new(SERVERS, 1, |_, request| {
         let Some(text) = header::value(&request.headers, "Authorization") else {
-            let (sha, md5) = (r#"Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth""#, r#"Digest realm="r", nonce="n""#);
+            let (sha, md5) =
+                (r#"Digest realm="r", nonce="n", algorithm=SHA-256, qop="auth""#, r#"Digest realm="r", nonce="n""#);
             return Some(answer_with(request, 401, &[("WWW-Authenticate", sha), ("WWW-Authenticate", md5)]));
         };
         let credentials = Credentials::parse(text).unwrap();
@@ -452,10 +458,7 @@ fn after_a_lost_connection_everybody_registers_again_and_the_dead_binding_is_rem
     let requests = world.take_requests();
     let last = requests.last().unwrap();
     assert_eq!((value(last, "Contact"), value(last, "Expires")), ("<sip:101@203.0.113.7:40001;transport=tls>", "0"));
-    assert_eq!(
-        world.codes(),
-        ["trunk.lost", "trunk.waiting", "trunk.connected", "trunk.registered", "trunk.cleaned"]
-    );
+    assert_eq!(world.codes(), ["trunk.lost", "trunk.waiting", "trunk.connected", "trunk.registered", "trunk.cleaned"]);
 }
 
 #[test]
@@ -481,7 +484,8 @@ fn silence_does_not_make_a_storm() {
 fn a_keepalive_goes_out_in_each_interval() {
     let mut world = World::new(SERVERS, 1, twilio);
     world.pass(1000);
-    let pings = world.seen.iter().filter(|one| matches!(one, Output::Send { bytes, .. } if bytes == b"\r\n\r\n")).count();
+    let pings =
+        world.seen.iter().filter(|one| matches!(one, Output::Send { bytes, .. } if bytes == b"\r\n\r\n")).count();
     assert!((40..=50).contains(&pings), "{pings}");
     assert!(world.take_requests().iter().all(|request| request.method == Method::Register));
 }
@@ -518,11 +522,9 @@ fn names_are_looked_up_and_the_certificate_must_carry_the_configured_one() {
     let mut world = World::new(r#""office.sip.ashburn.twilio.com""#, 1, twilio);
     world.pass(0);
     let mut asked = Vec::new();
-    for answer in [
-        DnsAnswer::Naptr(vec![]),
-        DnsAnswer::Srv(vec![]),
-        DnsAnswer::Address(vec!["192.0.2.1".parse().unwrap()]),
-    ] {
+    for answer in
+        [DnsAnswer::Naptr(vec![]), DnsAnswer::Srv(vec![]), DnsAnswer::Address(vec!["192.0.2.1".parse().unwrap()])]
+    {
         let Some(Output::Resolve { query, question }) = world.seen.pop() else { panic!() };
         asked.push(question);
         world.with(|trunk, context| trunk.handle_resolved(context, query, answer));
@@ -579,7 +581,8 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     let target = "sip:+15035551212@office.sip.twilio.com";
     assert_eq!(world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None)), None);
     world.pass(1);
-    let (name, value) = world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None)).unwrap();
+    let (name, value) =
+        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None)).unwrap();
     let sent = Credentials::parse(&value).unwrap();
     assert_eq!((name, sent.nonce.as_str(), sent.qop.as_ref().unwrap().nc), ("Proxy-Authorization", "abc", 2));
     assert!(sent.verify("INVITE", "secret-101"));
@@ -618,20 +621,20 @@ fn a_reload_registers_new_extensions_and_unregisters_removed_ones() {
     config.extensions.remove(0);
     config.extensions[0].name = "201".into();
     let secrets = world.secrets.extensions["102"].clone();
-    world.secrets.extensions.insert("201".into(), ExtensionSecrets {
-        trunk_password: Secret::new("secret-201".into()),
-        ..secrets
-    });
+    world
+        .secrets
+        .extensions
+        .insert("201".into(), ExtensionSecrets { trunk_password: Secret::new("secret-201".into()), ..secrets });
     world.config = config;
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);
     assert_eq!((world.state("201"), world.state("103")), ("registered".into(), "registered".into()));
     assert_eq!((world.state("101"), world.state("102")), ("waiting".into(), "waiting".into()));
     let left: Vec<Request> = world.take_requests().into_iter().filter(|one| value(one, "Expires") == "0").collect();
-    assert_eq!(left.iter().map(|one| value(one, "To")).collect::<Vec<_>>(), [
-        "<sip:101@office.sip.twilio.com>",
-        "<sip:102@office.sip.twilio.com>"
-    ]);
+    assert_eq!(
+        left.iter().map(|one| value(one, "To")).collect::<Vec<_>>(),
+        ["<sip:101@office.sip.twilio.com>", "<sip:102@office.sip.twilio.com>"]
+    );
     assert_eq!(world.connections, 1);
 }
 

@@ -31,29 +31,18 @@ const WARM_UP: Duration = Duration::from_secs(1);
 
 fn main() {
     // `cargo test --benches` only asks whether it runs.
-    let default = if std::env::args().any(|arg| arg == "--bench") {
-        10
-    } else {
-        2
-    };
+    let default = if std::env::args().any(|arg| arg == "--bench") { 10 } else { 2 };
     let mut args = std::env::args().skip(1).filter(|arg| arg != "--bench");
     let first = args.next();
     let is_load = first.as_deref() == Some("load");
     let seconds = if is_load { args.next() } else { first };
-    let seconds = seconds
-        .and_then(|seconds| seconds.parse().ok())
-        .unwrap_or(default)
-        .max(2);
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(default).max(2);
     if is_load { load(seconds) } else { relay(seconds) }
 }
 
 fn keys(call: usize) -> SrtpKeys {
     let key = |seed: usize| MasterKey(Random::from_number(seed as u64).bytes());
-    SrtpKeys {
-        suite: SUITE,
-        local: key(2 * call),
-        remote: key(2 * call + 1),
-    }
+    SrtpKeys { suite: SUITE, local: key(2 * call), remote: key(2 * call + 1) }
 }
 
 /// CPU time of this process so far.
@@ -65,10 +54,7 @@ fn cpu() -> Duration {
 /// Resident memory of this process in KiB.
 fn rss() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has /proc");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .expect("and VmRSS in it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("and VmRSS in it");
     line.trim().trim_end_matches(" kB").parse().expect("a number of kB")
 }
 
@@ -76,11 +62,7 @@ fn rss() -> u64 {
 fn relay(seconds: u64) {
     let (sender, notices) = mpsc::channel();
     let origin = Instant::now();
-    let config = MediaConfig {
-        ports: (20_000, 29_999),
-        origin,
-        random: Random::from_number(1),
-    };
+    let config = MediaConfig { ports: (20_000, 29_999), origin, random: Random::from_number(1) };
     let handle = start(config, move |notice| drop(sender.send(notice))).expect("the driver starts");
     let before = rss();
     let ports: Vec<u16> = (0..2 * CALLS as u64).map(|leg| open(&handle, &notices, leg)).collect();
@@ -88,16 +70,9 @@ fn relay(seconds: u64) {
     let own = std::env::current_exe().expect("a running program has a path");
     let mut process = Process::new("taskset");
     process.args(["-c", "1"]).arg(&own);
-    let pinned = Process::new("taskset")
-        .args(["-c", "1", "true"])
-        .status()
-        .is_ok_and(|status| status.success());
+    let pinned = Process::new("taskset").args(["-c", "1", "true"]).status().is_ok_and(|status| status.success());
     let mut process = if pinned { process } else { Process::new(&own) };
-    let child = process
-        .args(["load", &(seconds + 1).to_string()])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn();
+    let child = process.args(["load", &(seconds + 1).to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut child = child.expect("the load starts");
     let mut input = child.stdin.take().expect("piped above");
     let mut output = BufReader::new(child.stdout.take().expect("piped above"));
@@ -110,16 +85,10 @@ fn relay(seconds: u64) {
         let remote = SocketAddr::new(HOST, line.trim().parse().expect("a port"));
         let srtp = (leg % 2 == 1).then(|| keys(leg / 2));
         let params = Box::new(params(remote, srtp));
-        handle.send(Command::Set {
-            leg: MediaLeg(leg as u64),
-            params,
-        });
+        handle.send(Command::Set { leg: MediaLeg(leg as u64), params });
     }
     for call in 0..CALLS as u64 {
-        handle.send(Command::Connect {
-            a: MediaLeg(2 * call),
-            b: MediaLeg(2 * call + 1),
-        });
+        handle.send(Command::Connect { a: MediaLeg(2 * call), b: MediaLeg(2 * call + 1) });
     }
     writeln!(input, "go").expect("the load reads");
 
@@ -131,13 +100,8 @@ fn relay(seconds: u64) {
     let mut line = String::new();
     output.read_line(&mut line).expect("the load writes");
     let _ = child.wait();
-    let figures: Vec<u64> = line
-        .split_whitespace()
-        .map(|word| word.parse().expect("a number"))
-        .collect();
-    let [sent, received, p50, p99] = figures[..] else {
-        panic!("the load gives four figures, not {line:?}")
-    };
+    let figures: Vec<u64> = line.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+    let [sent, received, p50, p99] = figures[..] else { panic!("the load gives four figures, not {line:?}") };
     assert!(received > 0, "nothing was relayed");
 
     let packets = passed.as_secs_f64() * CALLS as f64 * 2.0 * f64::from(RATE);
@@ -148,31 +112,15 @@ fn relay(seconds: u64) {
     );
     println!("  {:<34} {:>10}   goal", "", "");
     println!("  {:<34} {share:>8.1} %   ≤ 18 %", "share of a core");
-    println!(
-        "  {:<34} {:>7.1} µs",
-        "CPU per packet",
-        used.as_secs_f64() * 1e6 / packets
-    );
-    println!(
-        "  {:<34} {:>4} / {} µs  ≤ 28 / 65 µs",
-        "one-way latency p50 / p99",
-        p50 / 1000,
-        p99 / 1000
-    );
+    println!("  {:<34} {:>7.1} µs", "CPU per packet", used.as_secs_f64() * 1e6 / packets);
+    println!("  {:<34} {:>4} / {} µs  ≤ 28 / 65 µs", "one-way latency p50 / p99", p50 / 1000, p99 / 1000);
     println!("  {:<34} {:>10}   0", "packets lost", sent - received);
-    println!(
-        "  {:<34} {:>6.1} KiB",
-        "RSS per leg",
-        (memory - before) as f64 / ports.len() as f64
-    );
+    println!("  {:<34} {:>6.1} KiB", "RSS per leg", (memory - before) as f64 / ports.len() as f64);
     handle.stop();
 }
 
 fn open(handle: &MediaHandle, notices: &mpsc::Receiver<Notice>, leg: u64) -> u16 {
-    handle.send(Command::Open {
-        leg: MediaLeg(leg),
-        bind: HOST,
-    });
+    handle.send(Command::Open { leg: MediaLeg(leg), bind: HOST });
     match notices.recv().expect("the driver answers") {
         Notice::Opened { local, .. } => local.port(),
         other => panic!("{other:?}"),
@@ -207,17 +155,9 @@ impl End {
         socket.set_nonblocking(true).expect("sockets can");
         let srtp = (leg % 2 == 1).then(|| {
             let keys = keys(leg / 2);
-            (
-                SrtpSender::new(SUITE, &keys.remote),
-                SrtpReceiver::new(SUITE, &keys.local),
-            )
+            (SrtpSender::new(SUITE, &keys.remote), SrtpReceiver::new(SUITE, &keys.local))
         });
-        End {
-            socket,
-            relay: SocketAddr::new(HOST, relay),
-            srtp,
-            sequence: 0,
-        }
+        End { socket, relay: SocketAddr::new(HOST, relay), srtp, sequence: 0 }
     }
 
     /// Sends a packet that carries the time at which it left.
@@ -241,9 +181,7 @@ impl End {
         let len = self.socket.recv(&mut buffer).ok()?;
         let now = origin.elapsed().as_nanos() as u64;
         if let Some((_, receiver)) = &mut self.srtp {
-            receiver
-                .unprotect_rtp(&mut buffer, len)
-                .expect("the relay protects with the agreed key");
+            receiver.unprotect_rtp(&mut buffer, len).expect("the relay protects with the agreed key");
         }
         let sent = u64::from_be_bytes(buffer[12..20].try_into().expect("eight octets"));
         Some(now - sent)
@@ -254,15 +192,7 @@ impl End {
 fn load(seconds: u64) {
     let mut lines = std::io::stdin().lines().map_while(Result::ok);
     let mut ends: Vec<End> = (0..2 * CALLS)
-        .map(|leg| {
-            End::new(
-                leg,
-                lines
-                    .next()
-                    .and_then(|line| line.parse().ok())
-                    .expect("a port for each leg"),
-            )
-        })
+        .map(|leg| End::new(leg, lines.next().and_then(|line| line.parse().ok()).expect("a port for each leg")))
         .collect();
     for end in &ends {
         println!("{}", end.socket.local_addr().expect("bound").port());
@@ -271,9 +201,7 @@ fn load(seconds: u64) {
 
     let epoll = Epoll::new(EpollCreateFlags::empty()).expect("Linux");
     for (leg, end) in ends.iter().enumerate() {
-        epoll
-            .add(&end.socket, EpollEvent::new(EpollFlags::EPOLLIN, leg as u64))
-            .expect("a socket");
+        epoll.add(&end.socket, EpollEvent::new(EpollFlags::EPOLLIN, leg as u64)).expect("a socket");
     }
     let origin = Instant::now();
     let spacing = Duration::from_secs(1) / (RATE * ends.len() as u32);
@@ -300,11 +228,6 @@ fn load(seconds: u64) {
         }
     }
     latencies.sort_unstable();
-    let percentile = |share: f64| {
-        latencies
-            .get((latencies.len() as f64 * share) as usize)
-            .copied()
-            .unwrap_or(0)
-    };
+    let percentile = |share: f64| latencies.get((latencies.len() as f64 * share) as usize).copied().unwrap_or(0);
     println!("{sent} {received} {} {}", percentile(0.5), percentile(0.99));
 }
