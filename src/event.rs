@@ -1,0 +1,38 @@
+//! What happened, for people: one line each in the log, and the history later.
+//!
+//! A fault has a code, a culprit and a next step. No secrets, no SIP bodies.
+
+/// How much it matters; syslog's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+}
+
+/// One event. Written `code key=value … : what, next step`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub level: Level,
+    /// Short and stable, to grep for: `trunk.registered`, `handset.wrong-password`, `call.ended`.
+    pub code: &'static str,
+    /// Who or what: extension, address, Call-ID.
+    pub subject: String,
+    /// What happened and, for a fault, what to do about it.
+    pub text: String,
+}
+
+impl Event {
+    /// An event of a level.
+    pub fn new(level: Level, code: &'static str, subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Event { level, code, subject: subject.into(), text: text.into() }
+    }
+}
+
+impl std::fmt::Display for Event {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}: {}", self.code, self.subject, self.text)
+    }
+}

@@ -1,0 +1,201 @@
+//! Media: legs of RTP and SRTP, relayed in place, two by two.
+//!
+//! RTP does not pass through the engine. The engine installs, connects, re-keys and removes legs by [`Command`]s and
+//! gets [`Report`]s; the media driver ([`crate::net::rtp`]) runs [`relay::Relay`] on its own thread.
+
+pub mod dtmf;
+pub mod latch;
+mod leg;
+pub mod outgoing;
+pub mod packet;
+pub mod quality;
+pub mod relay;
+pub mod rtcp;
+pub mod srtp;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// One SIP leg's media: a local RTP port, RTCP on the port above. Given out by the engine, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MediaLeg(pub u64);
+
+/// What the engine asks of the media driver.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Bind an even port of the configured range and the odd one above on this address. Answered by
+    /// [`Notice::Opened`] or [`Notice::Refused`].
+    Open { leg: MediaLeg, bind: IpAddr },
+    /// What SDP negotiation settled for a leg; sent again whenever it changes (re-INVITE, hold, new keys).
+    Set { leg: MediaLeg, params: Box<LegParams> },
+    /// From now on, what one of the two receives goes out by the other. A leg has at most one partner: a former
+    /// connection of either ends.
+    Connect { a: MediaLeg, b: MediaLeg },
+    /// Send an RFC 4733 event out by this leg (SIP INFO from the other side turned into an event).
+    Dtmf { leg: MediaLeg, digit: char, duration: Duration },
+    /// Close the sockets. Answered by [`Notice::Closed`].
+    Close { leg: MediaLeg },
+}
+
+/// What the media driver tells the engine.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The leg's RTP address to write into SDP (RTCP is one port above).
+    Opened { leg: MediaLeg, local: SocketAddr },
+    /// No port could be bound: range exhausted or in use.
+    Refused { leg: MediaLeg, error: String },
+    /// The leg's first packet came: media flows.
+    Started { leg: MediaLeg, from: SocketAddr },
+    /// A leg that may receive has received nothing for [`LegParams::silence`].
+    Silent { leg: MediaLeg },
+    /// The leg is gone, with its figures.
+    Closed { leg: MediaLeg, report: Report },
+}
+
+/// What a leg sends and accepts.
+#[derive(Clone, Debug)]
+pub struct LegParams {
+    /// Where their SDP says to send; `None` while unknown, or for a held call with `0.0.0.0`.
+    pub remote: Option<SocketAddr>,
+    /// Addresses whose packets may move `remote` to their source (symmetric RTP behind NAT). For SRTP legs a
+    /// packet must in addition be authentic.
+    pub latch: Vec<Subnet>,
+    /// Whether we send to them (their direction is sendrecv or recvonly).
+    pub send: bool,
+    /// Whether we pass on what they send.
+    pub receive: bool,
+    /// Payload types that we declared to them, the only ones we take (0, 8).
+    pub payload_types: Vec<u8>,
+    /// telephone-event payload type that we declared to them (they send it).
+    pub dtmf_in: Option<u8>,
+    /// telephone-event payload type that they declared to us (we send it).
+    pub dtmf_out: Option<u8>,
+    /// Keys; `None` for plain RTP.
+    pub srtp: Option<SrtpKeys>,
+    /// How long nothing may come before [`Notice::Silent`].
+    pub silence: Option<Duration>,
+}
+
+/// An address range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct Subnet {
+    pub address: IpAddr,
+    pub prefix: u8,
+}
+
+impl Subnet {
+    /// Exactly one address.
+    pub fn host(address: IpAddr) -> Self {
+        Subnet { address, prefix: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// Whether the range holds `address`. IPv4-mapped IPv6 addresses count as IPv4.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(net), IpAddr::V4(ip)) => {
+                let mask = u32::MAX.checked_shl(32 - u32::from(self.prefix.min(32))).unwrap_or(0);
+                (u32::from(net) ^ u32::from(ip)) & mask == 0
+            }
+            (IpAddr::V6(net), IpAddr::V6(ip)) => {
+                let mask = u128::MAX.checked_shl(128 - u32::from(self.prefix.min(128))).unwrap_or(0);
+                (u128::from(net) ^ u128::from(ip)) & mask == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl std::str::FromStr for Subnet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not an address range; write it as \"192.168.1.0/24\"");
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix.parse::<u8>().map_err(|_| wrong())?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let host = Subnet::host(address);
+        match prefix {
+            None => Ok(host),
+            Some(prefix) if prefix <= host.prefix => Ok(Subnet { address, prefix }),
+            Some(_) => Err(wrong()),
+        }
+    }
+}
+
+impl TryFrom<String> for Subnet {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Subnet> for String {
+    fn from(net: Subnet) -> String {
+        format!("{}/{}", net.address, net.prefix)
+    }
+}
+
+/// The SRTP suites of RFC 4568 section 6.2 that Twilio takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suite {
+    AesCm128HmacSha1_80,
+    AesCm128HmacSha1_32,
+}
+
+impl Suite {
+    /// As an `a=crypto` line spells it.
+    pub fn token(self) -> &'static str {
+        match self {
+            Suite::AesCm128HmacSha1_80 => "AES_CM_128_HMAC_SHA1_80",
+            Suite::AesCm128HmacSha1_32 => "AES_CM_128_HMAC_SHA1_32",
+        }
+    }
+
+    /// The suite of a token.
+    pub fn from_token(token: &str) -> Option<Suite> {
+        [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32].into_iter().find(|s| s.token() == token)
+    }
+}
+
+/// Master key (16 octets) and master salt (14 octets), as in `inline:`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct MasterKey(pub [u8; 30]);
+
+impl std::fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Both directions' keys of one leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SrtpKeys {
+    pub suite: Suite,
+    /// Ours: protects what we send.
+    pub local: MasterKey,
+    /// Theirs: opens what we receive.
+    pub remote: MasterKey,
+}
+
+/// Figures of one leg, from its opening to now.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Report {
+    pub packets_received: u64,
+    pub octets_received: u64,
+    pub packets_sent: u64,
+    pub octets_sent: u64,
+    /// Lost on the way to us, by sequence numbers (RFC 3550 A.3).
+    pub lost: u64,
+    /// Interarrival jitter in RTP timestamp units of 1/8000 s (RFC 3550 A.8).
+    pub jitter: u32,
+    /// Failed authentication or replayed.
+    pub rejected: u64,
+    /// From a source, or of a payload type, that is not this leg's.
+    pub foreign: u64,
+    /// telephone-events passed on or made.
+    pub dtmf: u64,
+}

@@ -1,0 +1,167 @@
+//! Session descriptions: what a B2BUA of G.711 needs of SDP (RFC 8866), offer/answer (RFC 3264) and SDES (RFC 4568).
+//!
+//! Everything but one audio stream is refused with port 0 in the answer (RFC 3264 section 6).
+
+mod crypto;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::net::{IpAddr, SocketAddr};
+
+pub use crypto::{Crypto, CryptoError};
+pub use read::read;
+pub use write::write;
+
+/// Most `m=` lines of a description. An answer has as many.
+pub const MAX_STREAMS: usize = 16;
+
+/// G.711, the only codecs of a Twilio SIP domain (twilio.md 4.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Codec {
+    Pcmu,
+    Pcma,
+}
+
+impl Codec {
+    /// Static payload type (RFC 3551).
+    pub fn payload_type(self) -> u8 {
+        match self {
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
+        }
+    }
+
+    /// As an `a=rtpmap` line spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Pcmu => "PCMU",
+            Codec::Pcma => "PCMA",
+        }
+    }
+}
+
+/// Direction as its owner writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    SendRecv,
+    SendOnly,
+    RecvOnly,
+    Inactive,
+}
+
+impl Direction {
+    const ALL: [Direction; 4] = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
+
+    /// As an attribute spells it.
+    pub fn token(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    /// The direction of a token.
+    pub fn from_token(token: &str) -> Option<Direction> {
+        Direction::ALL.into_iter().find(|direction| direction.token() == token)
+    }
+
+    /// The direction with these abilities.
+    pub fn new(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
+    /// What the other party sees.
+    pub fn reversed(self) -> Direction {
+        Direction::new(self.receives(), self.sends())
+    }
+
+    pub fn sends(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::SendOnly)
+    }
+
+    pub fn receives(self) -> bool {
+        matches!(self, Direction::SendRecv | Direction::RecvOnly)
+    }
+}
+
+/// What their description says, as far as we use it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remote {
+    /// Where they want RTP; `None` for a port of 0 or an address of 0.0.0.0 (old-style hold).
+    pub rtp: Option<SocketAddr>,
+    /// Of ours, in their order. Never empty.
+    pub codecs: Vec<Codec>,
+    /// Payload type of telephone-event/8000.
+    pub telephone_event: Option<u8>,
+    /// Theirs. With an address of 0.0.0.0 they do not receive, whatever they wrote (RFC 3264 section 8.4).
+    pub direction: Direction,
+    /// RTP/SAVP, with the crypto lines that we can use in their order; `None` for RTP/AVP.
+    pub crypto: Option<Vec<Crypto>>,
+    /// `m=` lines in order (media, proto, fmts) and which of them is the audio stream: an answer has as many.
+    pub streams: Vec<Stream>,
+    pub audio: usize,
+    /// `a=ptime`, ms.
+    pub ptime: Option<u32>,
+}
+
+/// One `m=` line, to be refused or answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub media: String,
+    /// 0 in an offer: the stream is not wanted, and 0 in the answer.
+    pub port: u16,
+    pub proto: String,
+    pub fmt: String,
+}
+
+/// Why a description is refused, and with which SIP code.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SdpError {
+    /// 400
+    #[error("malformed SDP: {0}")]
+    Malformed(String),
+    /// 488
+    #[error("no audio stream over RTP/AVP or RTP/SAVP")]
+    NoAudio,
+    /// 488
+    #[error("neither PCMU nor PCMA among {0}")]
+    NoCodec(String),
+    /// 488
+    #[error("RTP/SAVP without a usable a=crypto")]
+    NoCrypto,
+}
+
+impl SdpError {
+    /// The SIP status.
+    pub fn code(&self) -> u16 {
+        if matches!(self, SdpError::Malformed(_)) { 400 } else { 488 }
+    }
+}
+
+/// What we put into a description of ours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Local {
+    /// Our RTP address; RTCP is one port above.
+    pub rtp: SocketAddr,
+    /// The `c=` and `o=` address when it differs (public address).
+    pub address: IpAddr,
+    /// `o=` session id and version: the version grows with each change.
+    pub session_id: u64,
+    pub version: u64,
+    /// In order.
+    pub codecs: Vec<Codec>,
+    pub telephone_event: Option<u8>,
+    pub direction: Direction,
+    /// RTP/SAVP with these lines, or RTP/AVP.
+    pub crypto: Vec<Crypto>,
+    pub ptime: Option<u32>,
+}

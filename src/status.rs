@@ -1,0 +1,71 @@
+//! What `gateway status` shows: a snapshot of the engine, as data.
+
+use serde::{Deserialize, Serialize};
+
+/// The whole picture.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    pub version: String,
+    /// Seconds since the service started.
+    pub uptime: u64,
+    pub trunk: TrunkStatus,
+    pub extensions: Vec<ExtensionStatus>,
+    pub calls: Vec<CallStatus>,
+}
+
+/// The flow to the SIP domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrunkStatus {
+    /// `up`, `connecting`, `resolving`, `waiting`.
+    pub state: String,
+    /// Server and addresses of the flow.
+    pub flow: Option<String>,
+    /// Why it is not up, for people.
+    pub reason: Option<String>,
+    /// Seconds until the next try, when waiting.
+    pub retry_in: Option<u64>,
+}
+
+/// One extension on both sides.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExtensionStatus {
+    pub name: String,
+    pub handsets: Vec<HandsetStatus>,
+    pub registration: RegistrationStatus,
+}
+
+/// A binding at the LAN.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HandsetStatus {
+    pub contact: String,
+    pub address: String,
+    pub transport: String,
+    /// Seconds left.
+    pub expires_in: u64,
+    pub user_agent: Option<String>,
+}
+
+/// The registration at the SIP domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RegistrationStatus {
+    /// `registered`, `registering`, `waiting`, `refused`, `unwanted`.
+    pub state: String,
+    /// Seconds until the next refresh or try.
+    pub next_in: Option<u64>,
+    /// Seconds that the registration is still good for.
+    pub expires_in: Option<u64>,
+    /// The last fault, for people.
+    pub reason: Option<String>,
+}
+
+/// A call in progress.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallStatus {
+    pub id: u64,
+    pub from: String,
+    pub to: String,
+    /// `ringing`, `answered`, `held`, `ending`.
+    pub state: String,
+    /// Seconds since it began.
+    pub since: u64,
+}
