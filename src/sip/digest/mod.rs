@@ -26,12 +26,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Algorithm; 4] = [
-        Algorithm::Md5,
-        Algorithm::Md5Sess,
-        Algorithm::Sha256,
-        Algorithm::Sha256Sess,
-    ];
+    const ALL: [Algorithm; 4] = [Algorithm::Md5, Algorithm::Md5Sess, Algorithm::Sha256, Algorithm::Sha256Sess];
 
     /// As the `algorithm` parameter spells it.
     pub fn token(self) -> &'static str {
@@ -45,16 +40,11 @@ impl Algorithm {
 
     /// The algorithm of a token, in any case.
     pub fn from_token(token: &str) -> Option<Algorithm> {
-        Algorithm::ALL
-            .into_iter()
-            .find(|algorithm| algorithm.token().eq_ignore_ascii_case(token))
+        Algorithm::ALL.into_iter().find(|algorithm| algorithm.token().eq_ignore_ascii_case(token))
     }
 
     fn of(params: &Params<'_>) -> Result<Option<Algorithm>, DigestError> {
-        params
-            .get("algorithm")
-            .map(|token| Algorithm::from_token(token).ok_or(DigestError::Algorithm))
-            .transpose()
+        params.get("algorithm").map(|token| Algorithm::from_token(token).ok_or(DigestError::Algorithm)).transpose()
     }
 
     fn is_sha256(self) -> bool {
@@ -68,11 +58,7 @@ impl Algorithm {
     /// H() of RFC 7616 section 3.3, over parts joined by colons, in lower-case hex.
     fn hash(self, parts: &[&str]) -> String {
         let text = parts.join(":");
-        if self.is_sha256() {
-            hex(&Sha256::digest(text))
-        } else {
-            hex(&Md5::digest(text))
-        }
+        if self.is_sha256() { hex(&Sha256::digest(text)) } else { hex(&Md5::digest(text)) }
     }
 }
 
@@ -124,9 +110,7 @@ impl Challenge {
             realm: params.need("realm")?,
             nonce: params.need("nonce")?,
             opaque: params.get("opaque").map(str::to_owned),
-            stale: params
-                .get("stale")
-                .is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+            stale: params.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
             algorithm,
             qop_auth,
         })
@@ -136,12 +120,7 @@ impl Challenge {
 /// As a server writes it: quoted realm, nonce, opaque, qop; `algorithm` as a token.
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Digest realm=\"{}\", nonce=\"{}\"",
-            quotable(&self.realm),
-            quotable(&self.nonce)
-        )?;
+        write!(f, "Digest realm=\"{}\", nonce=\"{}\"", quotable(&self.realm), quotable(&self.nonce))?;
         if let Some(opaque) = &self.opaque {
             write!(f, ", opaque=\"{}\"", quotable(opaque))?;
         }
@@ -206,10 +185,9 @@ impl Credentials {
         let algorithm = Algorithm::of(&params)?;
         let qop = match params.get("qop") {
             None => None,
-            Some(qop) if qop.eq_ignore_ascii_case("auth") => Some(Qop {
-                nc: nonce_count(&params.need("nc")?)?,
-                cnonce: params.need("cnonce")?,
-            }),
+            Some(qop) if qop.eq_ignore_ascii_case("auth") => {
+                Some(Qop { nc: nonce_count(&params.need("nc")?)?, cnonce: params.need("cnonce")? })
+            }
             Some(_) => return Err(DigestError::Qop),
         };
         if qop.is_none() && algorithm.is_some_and(Algorithm::is_sess) {
@@ -230,10 +208,7 @@ impl Credentials {
     /// Whether `response` is right for this method and password. Constant time.
     pub fn verify(&self, method: &str, password: &str) -> bool {
         let expected = self.compute(method, password);
-        expected
-            .as_bytes()
-            .ct_eq(self.response.to_ascii_lowercase().as_bytes())
-            .into()
+        expected.as_bytes().ct_eq(self.response.to_ascii_lowercase().as_bytes()).into()
     }
 
     /// The request-digest of RFC 7616 section 3.4.1, or that of RFC 2069 without qop.
@@ -302,10 +277,7 @@ pub fn answer(
         response: String::new(),
         algorithm: challenge.algorithm,
         opaque: challenge.opaque.clone(),
-        qop: challenge.qop_auth.then(|| Qop {
-            nc,
-            cnonce: cnonce.to_owned(),
-        }),
+        qop: challenge.qop_auth.then(|| Qop { nc, cnonce: cnonce.to_owned() }),
     };
     credentials.response = credentials.compute(method, password);
     credentials
@@ -319,9 +291,8 @@ pub fn strongest(response: &rsip::Response) -> Option<(Challenge, &'static str)>
         407 => ("Proxy-Authenticate", "Proxy-Authorization"),
         _ => return None,
     };
-    let mut challenges: Vec<Challenge> = header::values(&response.headers, asks)
-        .filter_map(|value| Challenge::parse(value).ok())
-        .collect();
+    let mut challenges: Vec<Challenge> =
+        header::values(&response.headers, asks).filter_map(|value| Challenge::parse(value).ok()).collect();
     // A stable sort: the first of equals stays first.
     challenges.sort_by_key(|challenge| !challenge.algorithm.is_some_and(Algorithm::is_sha256));
     challenges.into_iter().next().map(|challenge| (challenge, answers))

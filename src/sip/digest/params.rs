@@ -54,10 +54,7 @@ impl<'a> Params<'a> {
     }
 
     pub fn get(&self, name: &str) -> Option<&'a str> {
-        self.0
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|&(_, value)| value)
+        self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|&(_, value)| value)
     }
 
     /// A parameter that must be there.
@@ -77,9 +74,5 @@ pub(super) fn quotable(text: &str) -> Cow<'_, str> {
             Some(_) => {}
         }
     };
-    if stands {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\""))
-    }
+    if stands { Cow::Borrowed(text) } else { Cow::Owned(text.replace('\\', "\\\\").replace('"', "\\\"")) }
 }

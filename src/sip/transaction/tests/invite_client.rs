@@ -43,18 +43,11 @@ fn the_request_gets_our_via_in_front_and_max_forwards() {
     layer.send(tls(), ours(Method::Invite));
     let sent = layer.sent_request();
     let via = Via::parse(header::value(&sent.headers, "Via").unwrap()).unwrap();
-    assert_eq!(
-        (via.transport.as_str(), via.host.as_str(), via.port),
-        ("TLS", "192.0.2.1", Some(5060))
-    );
+    assert_eq!((via.transport.as_str(), via.host.as_str(), via.port), ("TLS", "192.0.2.1", Some(5060)));
     assert_eq!(via.params.get("rport"), Some(None));
     assert!(via.branch().unwrap().starts_with("z9hG4bK"));
     assert_eq!(header::value(&sent.headers, "Max-Forwards"), Some("70"));
-    assert!(
-        header::parts(sent.headers.iter().next().unwrap())
-            .0
-            .eq_ignore_ascii_case("Via")
-    );
+    assert!(header::parts(sent.headers.iter().next().unwrap()).0.eq_ignore_ascii_case("Via"));
 }
 
 #[test]
@@ -105,11 +98,7 @@ fn the_ack_to_a_refusal_has_the_invites_branch_route_and_number_and_the_response
     assert_eq!(ack.method, Method::Ack);
     assert_eq!(ack.uri, invite.uri);
     for name in ["Via", "Route", "From", "Call-ID"] {
-        assert_eq!(
-            header::value(&ack.headers, name),
-            header::value(&invite.headers, name),
-            "{name}"
-        );
+        assert_eq!(header::value(&ack.headers, name), header::value(&invite.headers, name), "{name}");
     }
     assert_eq!(header::value(&ack.headers, "CSeq"), Some("7 ACK"));
     assert_eq!(header::value(&ack.headers, "To"), Some("<sip:102@gw>;tag=far"));
@@ -125,10 +114,7 @@ fn forked_and_repeated_2xx_all_go_up_until_timer_m_and_the_layer_acknowledges_no
     layer.receive(udp(), answer(&invite, 200, "one"));
     layer.receive(udp(), answer(&invite, 200, "two"));
     layer.receive(udp(), answer(&invite, 200, "one"));
-    assert_eq!(
-        layer.drain(),
-        ["0.000 ! 180", "0.000 ! 200", "0.000 ! 200", "0.000 ! 200"]
-    );
+    assert_eq!(layer.drain(), ["0.000 ! 180", "0.000 ! 200", "0.000 ! 200", "0.000 ! 200"]);
     // Nothing else of other forks matters any more.
     layer.receive(udp(), answer(&invite, 180, "three"));
     layer.receive(udp(), answer(&invite, 486, "three"));
@@ -144,31 +130,19 @@ fn a_cancel_before_any_response_waits_for_the_first_provisional_one() {
     let id = layer.send(udp(), ours(Method::Invite));
     let invite = layer.sent_request();
     layer.cancel(id);
-    assert_eq!(
-        layer.run(0.6),
-        ["0.500 > INVITE"],
-        "no CANCEL yet, and the INVITE goes on"
-    );
+    assert_eq!(layer.run(0.6), ["0.500 > INVITE"], "no CANCEL yet, and the INVITE goes on");
     layer.receive(udp(), answer(&invite, 100, "x"));
     let cancel = layer.sent_request();
     assert_eq!(cancel.method, Method::Cancel);
     for name in ["Via", "Route", "From", "To", "Call-ID"] {
-        assert_eq!(
-            header::value(&cancel.headers, name),
-            header::value(&invite.headers, name),
-            "{name}"
-        );
+        assert_eq!(header::value(&cancel.headers, name), header::value(&invite.headers, name), "{name}");
     }
     assert_eq!(header::value(&cancel.headers, "CSeq"), Some("7 CANCEL"));
     assert_eq!(layer.drain(), ["0.600 ! 100"]);
 
     layer.receive(udp(), answer(&cancel, 200, "x"));
     layer.receive(udp(), answer(&invite, 487, "x"));
-    assert_eq!(
-        layer.run(100.0),
-        ["0.600 > ACK", "0.600 ! 487"],
-        "the 200 to the CANCEL is nobody's business"
-    );
+    assert_eq!(layer.run(100.0), ["0.600 > ACK", "0.600 ! 487"], "the 200 to the CANCEL is nobody's business");
     layer.assert_empty();
 }
 

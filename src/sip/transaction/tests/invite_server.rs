@@ -176,11 +176,7 @@ fn a_cancel_of_nothing_gets_481() {
 fn a_phone_of_rfc_2543_repeats_acknowledges_and_cancels_without_a_magic_cookie() {
     let old = |method: Method, cseq: u32| {
         let mut request = theirs(method, "1");
-        header::set(
-            &mut request.headers,
-            "CSeq",
-            format!("{cseq} {}", wire::method_token(method)),
-        );
+        header::set(&mut request.headers, "CSeq", format!("{cseq} {}", wire::method_token(method)));
         header::set(&mut request.headers, "Via", "SIP/2.0/UDP 192.0.2.101");
         request
     };
@@ -190,10 +186,7 @@ fn a_phone_of_rfc_2543_repeats_acknowledges_and_cancels_without_a_magic_cookie()
     layer.respond(id, &request, 180);
     layer.receive(udp(), old(Method::Invite, 1));
     layer.receive(udp(), old(Method::Cancel, 1));
-    assert_eq!(
-        layer.drain(),
-        ["0.000 > 180", "0.000 > 180", "0.000 > 200", "0.000 ! Cancelled"]
-    );
+    assert_eq!(layer.drain(), ["0.000 > 180", "0.000 > 180", "0.000 > 200", "0.000 ! Cancelled"]);
     layer.respond(id, &request, 487);
     let mut ack = old(Method::Ack, 1);
     header::set(&mut ack.headers, "To", "<sip:5551212@gw>;tag=ours");

@@ -26,35 +26,16 @@ fn without_rport_the_response_goes_to_the_source_address_and_the_port_of_the_via
     for (via, remote, received) in [
         ("SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1", "192.0.2.101:5066", None),
         ("SIP/2.0/UDP 192.0.2.101;branch=z9hG4bK1", "192.0.2.101:5060", None),
-        (
-            "SIP/2.0/UDP 10.0.0.9:5066;branch=z9hG4bK1",
-            "192.0.2.101:5066",
-            Some("192.0.2.101"),
-        ),
-        (
-            "SIP/2.0/UDP phone.local;branch=z9hG4bK1;received=198.51.100.1",
-            "192.0.2.101:5060",
-            Some("192.0.2.101"),
-        ),
-        (
-            "SIP/2.0/UDP 192.0.2.101;maddr=198.51.100.1;branch=z9hG4bK1",
-            "192.0.2.101:5060",
-            None,
-        ),
+        ("SIP/2.0/UDP 10.0.0.9:5066;branch=z9hG4bK1", "192.0.2.101:5066", Some("192.0.2.101")),
+        ("SIP/2.0/UDP phone.local;branch=z9hG4bK1;received=198.51.100.1", "192.0.2.101:5060", Some("192.0.2.101")),
+        ("SIP/2.0/UDP 192.0.2.101;maddr=198.51.100.1;branch=z9hG4bK1", "192.0.2.101:5060", None),
     ] {
         let mut layer = Layer::new();
         layer.receive(udp(), with_via(theirs(Method::Options, "x"), via));
         let (id, request) = layer.request();
         assert_eq!(via_of(&request.headers).params.value("received"), received, "{via}");
         layer.respond(id, &request, 200);
-        assert_eq!(
-            layer.sent_response().0,
-            Flow {
-                remote: address(remote),
-                ..udp()
-            },
-            "{via}"
-        );
+        assert_eq!(layer.sent_response().0, Flow { remote: address(remote), ..udp() }, "{via}");
     }
 }
 
@@ -63,38 +44,19 @@ fn a_response_over_a_stream_goes_back_on_the_connection_of_the_request() {
     let mut layer = Layer::new();
     let first = Flow { connection: 1, ..tls() };
     let second = Flow { connection: 2, ..tls() };
-    layer.receive(
-        first,
-        with_via(
-            theirs(Method::Options, "x"),
-            "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK1",
-        ),
-    );
+    layer.receive(first, with_via(theirs(Method::Options, "x"), "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK1"));
     let (id, request) = layer.request();
     // Another connection from there, in between.
-    layer.receive(
-        second,
-        with_via(theirs(Method::Bye, "x"), "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK2"),
-    );
+    layer.receive(second, with_via(theirs(Method::Bye, "x"), "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK2"));
     layer.respond(id, &request, 200);
     assert_eq!(layer.sent_response().0, first);
 }
 
 #[test]
 fn an_ipv6_phone_is_answered_at_its_address() {
-    let flow = Flow {
-        local: address("[2001:db8::1]:5060"),
-        remote: address("[2001:db8::9]:5070"),
-        ..udp()
-    };
+    let flow = Flow { local: address("[2001:db8::1]:5060"), remote: address("[2001:db8::9]:5070"), ..udp() };
     let mut layer = Layer::new();
-    layer.receive(
-        flow,
-        with_via(
-            theirs(Method::Options, "x"),
-            "SIP/2.0/UDP [2001:db8::9]:5062;branch=z9hG4bK1",
-        ),
-    );
+    layer.receive(flow, with_via(theirs(Method::Options, "x"), "SIP/2.0/UDP [2001:db8::9]:5062;branch=z9hG4bK1"));
     let (id, request) = layer.request();
     assert_eq!(via_of(&request.headers).params.get("received"), None);
     layer.respond(id, &request, 200);
@@ -104,13 +66,7 @@ fn an_ipv6_phone_is_answered_at_its_address() {
 #[test]
 fn a_2xx_repeated_outside_its_transaction_takes_the_way_of_its_via() {
     let mut layer = Layer::new();
-    layer.receive(
-        udp(),
-        with_via(
-            theirs(Method::Invite, "x"),
-            "SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1",
-        ),
-    );
+    layer.receive(udp(), with_via(theirs(Method::Invite, "x"), "SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1"));
     let (_, request) = layer.request();
     let ok = response_to(&request, 200, Some("ours"));
     layer.transactions.send(udp(), ok.into(), &mut layer.random);
@@ -121,9 +77,7 @@ fn a_2xx_repeated_outside_its_transaction_takes_the_way_of_its_via() {
 fn an_ack_sent_outside_a_transaction_gets_a_via_with_a_branch_of_its_own() {
     let mut layer = Layer::new();
     for _ in 0..2 {
-        layer
-            .transactions
-            .send(tls(), ours(Method::Ack).into(), &mut layer.random);
+        layer.transactions.send(tls(), ours(Method::Ack).into(), &mut layer.random);
     }
     let (first, second) = (layer.sent_request(), layer.sent_request());
     assert_ne!(via_of(&first.headers).branch(), via_of(&second.headers).branch());
@@ -163,10 +117,7 @@ fn the_lan_can_not_touch_a_transaction_of_the_trunk() {
 fn the_branch_alone_does_not_make_two_phones_requests_the_same() {
     let mut layer = Layer::new();
     layer.receive(udp(), theirs(Method::Options, "z9hG4bK1"));
-    let mut other = with_via(
-        theirs(Method::Options, "x"),
-        "SIP/2.0/UDP 192.0.2.102:5060;branch=z9hG4bK1",
-    );
+    let mut other = with_via(theirs(Method::Options, "x"), "SIP/2.0/UDP 192.0.2.102:5060;branch=z9hG4bK1");
     header::set(&mut other.headers, "Call-ID", "other");
     layer.receive(udp(), other);
     assert_eq!(layer.drain(), ["0.000 ! OPTIONS", "0.000 ! OPTIONS"]);
@@ -184,9 +135,7 @@ fn a_response_to_nothing_of_ours_is_dropped_and_counted() {
     layer.receive(udp(), wrong);
     // More than one Via: it was not for us (RFC 3261 section 8.1.3.3).
     let mut proxied = answer(&options, 200, "x");
-    proxied
-        .headers
-        .push(header::make("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx"));
+    proxied.headers.push(header::make("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx"));
     layer.receive(udp(), proxied);
     assert_eq!((layer.drain(), layer.transactions.strays()), (vec![], 3));
 }
@@ -203,11 +152,7 @@ fn when_a_flow_goes_down_its_pending_requests_fail_and_nothing_of_it_is_left() {
     layer.send(udp(), ours(Method::Register));
     layer.drain();
     layer.transactions.flow_down(layer.now, tls());
-    assert_eq!(
-        layer.drain(),
-        ["0.000 ! Failed Transport"],
-        "{answered:?} has its final response"
-    );
+    assert_eq!(layer.drain(), ["0.000 ! Failed Transport"], "{answered:?} has its final response");
     assert_eq!(layer.transactions.len(), 1, "the other flow's stays");
     layer.transactions.flow_down(layer.now, udp());
     layer.drain();
@@ -294,38 +239,21 @@ fn a_refusal_without_transaction_is_the_same_each_time() {
     layer.receive(udp(), theirs(Method::Invite, "z9hG4bK1"));
     layer.receive(udp(), theirs(Method::Invite, "z9hG4bK2"));
     layer.receive(udp(), theirs(Method::Invite, "z9hG4bK2"));
-    assert_eq!(
-        layer.transactions.poll_transmit().unwrap(),
-        layer.transactions.poll_transmit().unwrap()
-    );
+    assert_eq!(layer.transactions.poll_transmit().unwrap(), layer.transactions.poll_transmit().unwrap());
 }
 
 #[test]
 fn a_response_copies_what_section_8_2_6_says_and_keeps_a_tag_that_is_there() {
     let mut request = theirs(Method::Bye, "z9hG4bK1");
-    request
-        .headers
-        .push(header::make("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa"));
+    request.headers.push(header::make("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa"));
     request.headers.push(header::make("Timestamp", "54"));
     let response = response_to(&request, 200, Some("ours"));
     assert_eq!(header::values(&response.headers, "Via").count(), 2);
-    assert_eq!(
-        header::value(&response.headers, "To"),
-        Some("<sip:5551212@gw>;tag=ours")
-    );
+    assert_eq!(header::value(&response.headers, "To"), Some("<sip:5551212@gw>;tag=ours"));
     assert_eq!(header::value(&response.headers, "Timestamp"), None);
     assert_eq!(header::value(&response.headers, "Contact"), None);
-    assert_eq!(
-        header::value(&response_to(&request, 100, None).headers, "Timestamp"),
-        Some("54")
-    );
-    assert_eq!(
-        header::value(&response_to(&request, 100, None).headers, "To"),
-        Some("<sip:5551212@gw>")
-    );
+    assert_eq!(header::value(&response_to(&request, 100, None).headers, "Timestamp"), Some("54"));
+    assert_eq!(header::value(&response_to(&request, 100, None).headers, "To"), Some("<sip:5551212@gw>"));
     header::set(&mut request.headers, "To", "sip:5551212@gw;tag=old");
-    assert_eq!(
-        header::value(&response_to(&request, 200, Some("ours")).headers, "To"),
-        Some("sip:5551212@gw;tag=old")
-    );
+    assert_eq!(header::value(&response_to(&request, 200, Some("ours")).headers, "To"), Some("sip:5551212@gw;tag=old"));
 }

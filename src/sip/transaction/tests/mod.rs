@@ -24,11 +24,7 @@ struct Layer {
 
 impl Layer {
     fn new() -> Self {
-        Layer {
-            transactions: Transactions::new(),
-            random: Random::from_number(1),
-            now: Instant::ZERO,
-        }
+        Layer { transactions: Transactions::new(), random: Random::from_number(1), now: Instant::ZERO }
     }
 
     /// Lets time pass up to `seconds` and gives what was done on the way, now included.
@@ -81,13 +77,11 @@ impl Layer {
     }
 
     fn send(&mut self, flow: Flow, request: Request) -> ClientId {
-        self.transactions
-            .request(self.now, flow, request, OWNER, &mut self.random)
+        self.transactions.request(self.now, flow, request, OWNER, &mut self.random)
     }
 
     fn respond(&mut self, id: ServerId, request: &Request, code: u16) {
-        self.transactions
-            .respond(self.now, id, response_to(request, code, Some("ours")));
+        self.transactions.respond(self.now, id, response_to(request, code, Some("ours")));
     }
 
     /// The id and request of the next event, which must be a request.
@@ -142,12 +136,7 @@ fn address(text: &str) -> SocketAddr {
 
 fn flow(transport: Transport) -> Flow {
     let connection = u64::from(transport.is_reliable());
-    Flow {
-        transport,
-        local: address("192.0.2.1:5060"),
-        remote: address("192.0.2.101:40000"),
-        connection,
-    }
+    Flow { transport, local: address("192.0.2.1:5060"), remote: address("192.0.2.101:40000"), connection }
 }
 
 fn udp() -> Flow {
@@ -179,14 +168,8 @@ fn theirs(method: Method, branch: &str) -> Request {
 
 /// The request of a head without Via or blank line.
 fn request(head: &str) -> Request {
-    let via = if head.contains("Via:") {
-        ""
-    } else {
-        "Via: SIP/2.0/UDP none;branch=z9hG4bKnone\r\n"
-    };
-    let SipMessage::Request(mut request) = message(format!("{head}{via}\r\n").as_bytes()) else {
-        panic!("a request")
-    };
+    let via = if head.contains("Via:") { "" } else { "Via: SIP/2.0/UDP none;branch=z9hG4bKnone\r\n" };
+    let SipMessage::Request(mut request) = message(format!("{head}{via}\r\n").as_bytes()) else { panic!("a request") };
     if !via.is_empty() {
         header::remove(&mut request.headers, "Via");
     }

@@ -38,10 +38,7 @@ fn a_provisional_response_slows_the_repetition_to_t2_but_timer_f_goes_on() {
     layer.send(udp(), ours(Method::Bye));
     let bye = layer.sent_request();
     layer.receive(udp(), answer(&bye, 100, "x"));
-    assert_eq!(
-        layer.run(9.0),
-        ["0.000 ! 100", "0.500 > BYE", "4.500 > BYE", "8.500 > BYE"]
-    );
+    assert_eq!(layer.run(9.0), ["0.000 ! 100", "0.500 > BYE", "4.500 > BYE", "8.500 > BYE"]);
     assert_eq!(layer.run(100.0).last().unwrap(), "32.000 ! Failed Timeout");
     layer.assert_empty();
 }

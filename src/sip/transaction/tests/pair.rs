@@ -17,15 +17,7 @@ struct Pair {
 impl Pair {
     fn new(seed: u64, loss: u64, code: u16) -> Self {
         let coin = Random::from_number(seed);
-        Pair {
-            client: Layer::new(),
-            server: Layer::new(),
-            line: Vec::new(),
-            coin,
-            loss,
-            log: Vec::new(),
-            code,
-        }
+        Pair { client: Layer::new(), server: Layer::new(), line: Vec::new(), coin, loss, log: Vec::new(), code }
     }
 
     /// Runs until nothing is on its way and no timer waits.
@@ -33,10 +25,7 @@ impl Pair {
         loop {
             self.pump();
             let arrival = self.line.iter().map(|(at, _, _)| *at).min();
-            let timer = [&self.client, &self.server]
-                .iter()
-                .filter_map(|l| l.transactions.poll_timeout())
-                .min();
+            let timer = [&self.client, &self.server].iter().filter_map(|l| l.transactions.poll_timeout()).min();
             let Some(now) = arrival.into_iter().chain(timer).min() else {
                 return;
             };
