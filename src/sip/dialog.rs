@@ -271,21 +271,9 @@ mod tests {
     fn requests_to_twilio_follow_both_record_routes_and_name_the_private_contact() {
         let mut dialog = Dialog::uas(&request(TWILIO), "us", "<sip:101@203.0.113.7:49152;transport=tls>").unwrap();
         let bye = dialog.request(Method::Bye);
-        assert_eq!(
-            uri::write(&bye.uri),
-            "sip:+15035550111@172.25.75.240:5060;transport=udp"
-        );
-        assert_eq!(
-            routes(&bye),
-            [
-                "<sip:54.172.60.0:5061;transport=tls;r2=on;lr>",
-                "<sip:54.172.60.0;r2=on;lr>"
-            ]
-        );
-        assert_eq!(
-            header::value(&bye.headers, "From"),
-            Some("<sip:101@office.sip.twilio.com>;tag=us")
-        );
+        assert_eq!(uri::write(&bye.uri), "sip:+15035550111@172.25.75.240:5060;transport=udp");
+        assert_eq!(routes(&bye), ["<sip:54.172.60.0:5061;transport=tls;r2=on;lr>", "<sip:54.172.60.0;r2=on;lr>"]);
+        assert_eq!(header::value(&bye.headers, "From"), Some("<sip:101@office.sip.twilio.com>;tag=us"));
         assert_eq!(
             header::value(&bye.headers, "To"),
             Some("<sip:+15035550111@office.sip.twilio.com>;tag=08601002_c3356d0b_658bbbdc")
@@ -295,10 +283,7 @@ mod tests {
         assert_eq!(header::value(&bye.headers, "Contact"), None);
         let again = dialog.request(Method::Invite);
         assert_eq!(header::value(&again.headers, "CSeq"), Some("2 INVITE"));
-        assert_eq!(
-            header::value(&again.headers, "Contact"),
-            Some("<sip:101@203.0.113.7:49152;transport=tls>")
-        );
+        assert_eq!(header::value(&again.headers, "Contact"), Some("<sip:101@203.0.113.7:49152;transport=tls>"));
     }
 
     #[test]
@@ -329,19 +314,10 @@ mod tests {
         );
         let mut dialog = Dialog::uac(&invite(), &ok).unwrap();
         let bye = dialog.request(Method::Bye);
-        assert_eq!(
-            routes(&bye),
-            [
-                "<sip:54.172.60.0:5061;transport=tls;r2=on;lr>",
-                "<sip:10.1.1.1;r2=on;lr>"
-            ]
-        );
+        assert_eq!(routes(&bye), ["<sip:54.172.60.0:5061;transport=tls;r2=on;lr>", "<sip:10.1.1.1;r2=on;lr>"]);
         assert_eq!(uri::write(&bye.uri), "sip:172.25.75.240:5060");
         assert_eq!(header::value(&bye.headers, "CSeq"), Some("3 BYE"));
-        assert_eq!(
-            header::value(&bye.headers, "From"),
-            Some("\"Front, desk\" <sip:101@office.sip.twilio.com>;tag=us")
-        );
+        assert_eq!(header::value(&bye.headers, "From"), Some("\"Front, desk\" <sip:101@office.sip.twilio.com>;tag=us"));
     }
 
     #[test]
@@ -368,29 +344,16 @@ mod tests {
         let ok = response(
             200,
             "them",
-            &[
-                ("Record-Route", "<sip:54.172.60.0;lr>"),
-                ("Contact", "<sip:10.0.0.1;transport=udp>"),
-            ],
+            &[("Record-Route", "<sip:54.172.60.0;lr>"), ("Contact", "<sip:10.0.0.1;transport=udp>")],
         );
         let dialog = Dialog::uac(&first, &ok).unwrap();
         let ack = dialog.ack(2, &first);
         assert_eq!(uri::write(&ack.uri), "sip:10.0.0.1;transport=udp");
         assert_eq!(routes(&ack), ["<sip:54.172.60.0;lr>"]);
         assert_eq!(header::value(&ack.headers, "CSeq"), Some("2 ACK"));
-        assert_eq!(
-            header::value(&ack.headers, "To"),
-            Some("<sip:+15035551212@office.sip.twilio.com>;tag=them")
-        );
-        assert_eq!(
-            header::value(&ack.headers, "Proxy-Authorization"),
-            Some("Digest username=\"101\"")
-        );
-        assert_eq!(
-            header::value(&ack.headers, "Via"),
-            None,
-            "the transaction layer puts it on"
-        );
+        assert_eq!(header::value(&ack.headers, "To"), Some("<sip:+15035551212@office.sip.twilio.com>;tag=them"));
+        assert_eq!(header::value(&ack.headers, "Proxy-Authorization"), Some("Digest username=\"101\""));
+        assert_eq!(header::value(&ack.headers, "Via"), None, "the transaction layer puts it on");
     }
 
     #[test]
@@ -398,11 +361,7 @@ mod tests {
         let mut dialog = Dialog::uac(&invite(), &response(180, "them", &[("Record-Route", "<sip:a;lr>")])).unwrap();
         assert_eq!(uri::write(&dialog.target), "sip:+15035551212@office.sip.twilio.com");
         assert_eq!(dialog.routes, ["<sip:a;lr>"]);
-        let ok = response(
-            200,
-            "them",
-            &[("Record-Route", "<sip:b;lr>"), ("Contact", "<sip:10.0.0.1>")],
-        );
+        let ok = response(200, "them", &[("Record-Route", "<sip:b;lr>"), ("Contact", "<sip:10.0.0.1>")]);
         dialog.confirm(&ok).unwrap();
         assert_eq!(uri::write(&dialog.target), "sip:10.0.0.1");
         assert_eq!(dialog.routes, ["<sip:b;lr>"]);
@@ -461,13 +420,9 @@ mod tests {
 
     #[test]
     fn an_invite_that_can_not_make_a_dialog_names_the_header() {
-        for (name, value) in [
-            ("Contact", "<http://x>"),
-            ("Contact", "*"),
-            ("Record-Route", "nonsense"),
-            ("From", "<"),
-            ("CSeq", "x"),
-        ] {
+        for (name, value) in
+            [("Contact", "<http://x>"), ("Contact", "*"), ("Record-Route", "nonsense"), ("From", "<"), ("CSeq", "x")]
+        {
             let mut bad = request(TWILIO);
             header::set(&mut bad.headers, name, value);
             assert_eq!(Dialog::uas(&bad, "us", "<sip:a@b>"), Err(HeaderError(name)), "{value}");

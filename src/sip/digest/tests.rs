@@ -40,15 +40,7 @@ fn the_form_of_rfc_2069_is_answered_and_verified_without_qop() {
     // draft-smith-sip-auth-examples section 2.1.
     let challenge =
         Challenge::parse(r#"Digest realm="biloxi.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093""#).unwrap();
-    let c = answer(
-        &challenge,
-        "bob",
-        "zanzibar",
-        "INVITE",
-        "sip:bob@biloxi.com",
-        1,
-        "unused",
-    );
+    let c = answer(&challenge, "bob", "zanzibar", "INVITE", "sip:bob@biloxi.com", 1, "unused");
     assert_eq!(c.response, "bf57e4e0d0bffc0fbaedce64d59add5e");
     assert!(!c.to_string().contains("nc=") && !c.to_string().contains("cnonce"));
     assert!(credentials(&c.to_string()).verify("INVITE", "zanzibar"));
@@ -56,13 +48,9 @@ fn the_form_of_rfc_2069_is_answered_and_verified_without_qop() {
 
 #[test]
 fn every_algorithm_is_answered_written_read_and_verified() {
-    for algorithm in [
-        None,
-        Some(Algorithm::Md5),
-        Some(Algorithm::Md5Sess),
-        Some(Algorithm::Sha256),
-        Some(Algorithm::Sha256Sess),
-    ] {
+    for algorithm in
+        [None, Some(Algorithm::Md5), Some(Algorithm::Md5Sess), Some(Algorithm::Sha256), Some(Algorithm::Sha256Sess)]
+    {
         let challenge = Challenge {
             realm: "office".into(),
             nonce: "n1".into(),
@@ -74,11 +62,7 @@ fn every_algorithm_is_answered_written_read_and_verified() {
         let challenge = Challenge::parse(&challenge.to_string()).unwrap();
         let c = answer(&challenge, "101", "secret", "REGISTER", "sip:office", 10, "c1");
         let text = c.to_string();
-        assert_eq!(
-            text.contains("algorithm"),
-            algorithm.is_some(),
-            "an absent algorithm is not repeated"
-        );
+        assert_eq!(text.contains("algorithm"), algorithm.is_some(), "an absent algorithm is not repeated");
         let read = credentials(&text);
         assert_eq!(read, c);
         assert!(read.verify("REGISTER", "secret"), "{text}");
@@ -104,20 +88,8 @@ fn the_nonce_count_is_eight_hex_digits() {
     let c = credentials(&RFC_2617.replace("nc=00000001", "nc=0000000a"));
     assert_eq!(c.qop.as_ref().map(|qop| qop.nc), Some(10));
     assert!(c.to_string().contains("nc=0000000a"));
-    assert_eq!(
-        credentials(&RFC_2617.replace("nc=00000001", "nc=00000100"))
-            .qop
-            .unwrap()
-            .nc,
-        256
-    );
-    assert_eq!(
-        credentials(&RFC_2617.replace("nc=00000001", "nc=ffffffff"))
-            .qop
-            .unwrap()
-            .nc,
-        u32::MAX
-    );
+    assert_eq!(credentials(&RFC_2617.replace("nc=00000001", "nc=00000100")).qop.unwrap().nc, 256);
+    assert_eq!(credentials(&RFC_2617.replace("nc=00000001", "nc=ffffffff")).qop.unwrap().nc, u32::MAX);
     for bad in ["1", "0000000A", "000000001", "0000000g", "+0000001", ""] {
         let value = RFC_2617.replace("nc=00000001", &format!("nc={bad}")).replace('\n', " ");
         assert_eq!(Credentials::parse(&value), Err(DigestError::Malformed), "{bad}");
@@ -130,10 +102,7 @@ fn the_challenge_of_twilio_is_read() {
         Challenge::parse(r#"Digest realm="sip.twilio.com",qop="auth",nonce="QBtnYFxV-2kZ_4yU",opaque="3d1b1f5e""#)
             .unwrap();
     assert_eq!(challenge.realm, "sip.twilio.com");
-    assert_eq!(
-        (challenge.algorithm, challenge.qop_auth, challenge.stale),
-        (None, true, false)
-    );
+    assert_eq!((challenge.algorithm, challenge.qop_auth, challenge.stale), (None, true, false));
     assert_eq!(challenge.opaque.as_deref(), Some("3d1b1f5e"));
 }
 
@@ -151,11 +120,7 @@ fn challenges_are_read_as_phones_and_servers_write_them() {
         challenge.to_string(),
         "Digest realm=\"b\", nonce=\"x\\\"y,z\", stale=true, algorithm=MD5, qop=\"auth\""
     );
-    assert!(
-        Challenge::parse(r#"Digest realm="", nonce="n", qop=auth"#)
-            .unwrap()
-            .qop_auth
-    );
+    assert!(Challenge::parse(r#"Digest realm="", nonce="n", qop=auth"#).unwrap().qop_auth);
 }
 
 #[test]
@@ -170,14 +135,8 @@ fn what_we_can_not_do_is_told_apart_from_what_is_broken() {
         ("Digest realm=\"a\", realm=\"b\", nonce=\"c\"", DigestError::Malformed),
         ("Digest realm", DigestError::Malformed),
         ("Digest =x, realm=\"a\", nonce=\"b\"", DigestError::Malformed),
-        (
-            "Digest realm=\"a\", nonce=\"b\", algorithm=AKAv1-MD5",
-            DigestError::Algorithm,
-        ),
-        (
-            "Digest realm=\"a\", nonce=\"b\", algorithm=SHA-512-256",
-            DigestError::Algorithm,
-        ),
+        ("Digest realm=\"a\", nonce=\"b\", algorithm=AKAv1-MD5", DigestError::Algorithm),
+        ("Digest realm=\"a\", nonce=\"b\", algorithm=SHA-512-256", DigestError::Algorithm),
         ("Digest realm=\"a\", nonce=\"b\", qop=\"auth-int\"", DigestError::Qop),
         ("Digest realm=\"a\", nonce=\"b\", algorithm=MD5-sess", DigestError::Qop),
     ] {
@@ -213,11 +172,7 @@ fn the_uri_is_hashed_as_it_was_sent() {
 fn a_response_in_upper_case_is_right_too_and_one_of_another_length_never() {
     let c = credentials(&RFC_2617.replace("6629fae49393a05397450978507c4ef1", "6629FAE49393A05397450978507C4EF1"));
     assert!(c.verify("GET", "Circle Of Life"));
-    for wrong in [
-        "",
-        "6629fae49393a05397450978507c4ef",
-        "6629fae49393a05397450978507c4ef10",
-    ] {
+    for wrong in ["", "6629fae49393a05397450978507c4ef", "6629fae49393a05397450978507c4ef10"] {
         let c = credentials(&RFC_2617.replace("6629fae49393a05397450978507c4ef1", wrong));
         assert!(!c.verify("GET", "Circle Of Life"), "{wrong:?}");
     }
@@ -235,11 +190,7 @@ fn debug_shows_neither_the_response_nor_the_cnonce() {
 fn challenged(code: u16, headers: &[(&str, &str)]) -> rsip::Response {
     rsip::Response {
         status_code: status(code),
-        headers: headers
-            .iter()
-            .map(|(name, value)| header::make(name, *value))
-            .collect::<Vec<_>>()
-            .into(),
+        headers: headers.iter().map(|(name, value)| header::make(name, *value)).collect::<Vec<_>>().into(),
         ..Default::default()
     }
 }
@@ -248,10 +199,7 @@ fn challenged(code: u16, headers: &[(&str, &str)]) -> rsip::Response {
 fn sha_256_is_taken_before_md5_whatever_their_order_and_what_we_can_not_do_is_passed_over() {
     let md5 = ("WWW-Authenticate", r#"Digest realm="a", nonce="1", algorithm=MD5"#);
     let sha = ("WWW-Authenticate", r#"Digest realm="a", nonce="2", algorithm=SHA-256"#);
-    let sha512 = (
-        "WWW-Authenticate",
-        r#"Digest realm="a", nonce="3", algorithm=SHA-512-256"#,
-    );
+    let sha512 = ("WWW-Authenticate", r#"Digest realm="a", nonce="3", algorithm=SHA-512-256"#);
     for headers in [[sha512, md5, sha], [sha512, sha, md5]] {
         let (challenge, name) = strongest(&challenged(401, &headers)).unwrap();
         assert_eq!((&*challenge.nonce, name), ("2", "Authorization"));

@@ -42,23 +42,14 @@ fn twilios_offer_is_read() {
     assert_eq!(remote.direction, Direction::SendRecv);
     assert_eq!(remote.ptime, Some(20));
     let crypto = remote.crypto.unwrap();
-    assert_eq!(
-        (crypto.len(), crypto[0].tag, crypto[0].suite),
-        (1, 1, Suite::AesCm128HmacSha1_80)
-    );
+    assert_eq!((crypto.len(), crypto[0].tag, crypto[0].suite), (1, 1, Suite::AesCm128HmacSha1_80));
 }
 
 #[test]
 fn codecs_keep_their_order_and_static_types_need_no_rtpmap() {
-    assert_eq!(
-        ok(&plain(C, "m=audio 5004 RTP/AVP 8 0", "")).codecs,
-        [Codec::Pcma, Codec::Pcmu]
-    );
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 8 0", "")).codecs, [Codec::Pcma, Codec::Pcmu]);
     assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 18 0 0", "")).codecs, [Codec::Pcmu]);
-    assert_eq!(
-        ok(&plain(C, "m=audio 5004 RTP/AVP 0", "a=rtpmap:0 pcmu/8000/1\r\n")).codecs,
-        [Codec::Pcmu]
-    );
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 0", "a=rtpmap:0 pcmu/8000/1\r\n")).codecs, [Codec::Pcmu]);
     // A type that they took for something else, or at another rate, is not ours.
     for rtpmap in ["0 G729/8000", "0 PCMU/16000", "0 PCMU/8000/2", "0 PCMU"] {
         let remote = ok(&plain(C, "m=audio 5004 RTP/AVP 0 8", &format!("a=rtpmap:{rtpmap}\r\n")));
@@ -74,16 +65,8 @@ fn telephone_event_may_have_any_dynamic_payload_type_at_8000_hz() {
         "a=rtpmap:96 telephone-event/48000\r\na=rtpmap:97 Telephone-Event/8000\r\n",
     ));
     assert_eq!(remote.telephone_event, Some(97));
-    assert_eq!(
-        ok(&plain(C, "m=audio 5004 RTP/AVP 0", EVENT)).telephone_event,
-        None,
-        "not in the m= line"
-    );
-    assert_eq!(
-        ok(&plain(C, M, "")).telephone_event,
-        None,
-        "101 means nothing by itself"
-    );
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 0", EVENT)).telephone_event, None, "not in the m= line");
+    assert_eq!(ok(&plain(C, M, "")).telephone_event, None, "101 means nothing by itself");
     let high = plain(C, "m=audio 5004 RTP/AVP 0 200", "a=rtpmap:200 telephone-event/8000\r\n");
     assert_eq!(ok(&high).telephone_event, None, "RTP has 7 bits for it");
 }
@@ -91,38 +74,23 @@ fn telephone_event_may_have_any_dynamic_payload_type_at_8000_hz() {
 #[test]
 fn the_address_is_that_of_the_stream_or_else_that_of_the_session() {
     assert_eq!(ok(&plain(C, M, "")).rtp, Some(address("10.0.0.5:5004")));
-    assert_eq!(
-        ok(&plain(C, M, "c=IN IP4 10.0.0.6/127\r\n")).rtp,
-        Some(address("10.0.0.6:5004"))
-    );
-    assert_eq!(
-        ok(&plain("", M, "c=IN IP6 2001:db8::6\r\n")).rtp,
-        Some(address("[2001:db8::6]:5004"))
-    );
+    assert_eq!(ok(&plain(C, M, "c=IN IP4 10.0.0.6/127\r\n")).rtp, Some(address("10.0.0.6:5004")));
+    assert_eq!(ok(&plain("", M, "c=IN IP6 2001:db8::6\r\n")).rtp, Some(address("[2001:db8::6]:5004")));
     for (session, what) in [
         ("", "no c= line"),
         ("c=IN IP4 phone.local\r\n", "c=IN IP4 phone.local"),
         ("c=IN IP4 224.2.1.1/127\r\n", "c=IN IP4 224.2.1.1/127"),
         ("c=IN\r\n", "c=IN"),
     ] {
-        assert_eq!(
-            read(plain(session, M, "").as_bytes()),
-            Err(SdpError::Malformed(what.into()))
-        );
+        assert_eq!(read(plain(session, M, "").as_bytes()), Err(SdpError::Malformed(what.into())));
     }
 }
 
 #[test]
 fn a_direction_of_the_stream_goes_before_that_of_the_session() {
     assert_eq!(ok(&plain(C, M, "a=sendonly\r\n")).direction, Direction::SendOnly);
-    assert_eq!(
-        ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "")).direction,
-        Direction::Inactive
-    );
-    assert_eq!(
-        ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "a=recvonly\r\n")).direction,
-        Direction::RecvOnly
-    );
+    assert_eq!(ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "")).direction, Direction::Inactive);
+    assert_eq!(ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "a=recvonly\r\n")).direction, Direction::RecvOnly);
 }
 
 #[test]
@@ -160,10 +128,7 @@ fn the_lines_that_phones_get_wrong_do_not_matter() {
         ("no o=", good.replace("o=- 1 1 IN IP4 10.0.0.5\r\n", "")),
         ("o= with a name of two words", good.replace("o=- ", "o=John Doe ")),
         ("o= with a negative version", good.replace("o=- 1 1", "o=- 1 -1")),
-        (
-            "o= with a large version",
-            good.replace("o=- 1 1", "o=- 1 99999999999999999999999"),
-        ),
+        ("o= with a large version", good.replace("o=- 1 1", "o=- 1 99999999999999999999999")),
         ("b= without number", good.replace("t=0 0", "b=AS:\r\nt=0 0")),
         ("two c=", good.replace("t=0 0", "c=IN IP4 10.9.9.9\r\nt=0 0")),
         ("spaces at line ends", good.replace("\r\n", " \r\n")),
@@ -176,11 +141,7 @@ fn the_lines_that_phones_get_wrong_do_not_matter() {
     ] {
         assert_eq!(ok(&text), expected, "{what}");
     }
-    let latin1: Vec<u8> = good
-        .replace("s=-", "s=Caf#")
-        .bytes()
-        .map(|b| if b == b'#' { 0xe9 } else { b })
-        .collect();
+    let latin1: Vec<u8> = good.replace("s=-", "s=Caf#").bytes().map(|b| if b == b'#' { 0xe9 } else { b }).collect();
     assert_eq!(read(&latin1).unwrap(), expected);
 }
 
@@ -203,11 +164,7 @@ fn the_first_active_audio_stream_that_we_can_take_is_taken() {
 fn an_audio_stream_with_port_0_is_read_when_there_is_no_other() {
     let remote = ok(&plain(C, "m=audio 0 RTP/AVP 0", ""));
     assert_eq!((remote.rtp, remote.audio), (None, 0));
-    assert!(
-        String::from_utf8(write(&local(), Some(&remote)))
-            .unwrap()
-            .contains("m=audio 0 RTP/AVP")
-    );
+    assert!(String::from_utf8(write(&local(), Some(&remote))).unwrap().contains("m=audio 0 RTP/AVP"));
 }
 
 #[test]
@@ -244,39 +201,15 @@ fn what_is_refused_says_why_and_with_which_code() {
         (plain(C, "m=video 6000 RTP/AVP 96", ""), SdpError::NoAudio, 488),
         (plain(C, "m=audio 6000 UDP/TLS/RTP/SAVPF 0", ""), SdpError::NoAudio, 488),
         (plain(C, "", ""), SdpError::NoAudio, 488),
-        (
-            plain(C, "m=audio 6000 RTP/AVP 18 9", ""),
-            SdpError::NoCodec("18 9".into()),
-            488,
-        ),
-        (
-            plain(C, "m=audio 6000 RTP/AVP 96", "a=rtpmap:96 PCMU/8000\r\n"),
-            SdpError::NoCodec("96".into()),
-            488,
-        ),
+        (plain(C, "m=audio 6000 RTP/AVP 18 9", ""), SdpError::NoCodec("18 9".into()), 488),
+        (plain(C, "m=audio 6000 RTP/AVP 96", "a=rtpmap:96 PCMU/8000\r\n"), SdpError::NoCodec("96".into()), 488),
         (plain(C, "m=audio 6000 RTP/SAVP 0", none), SdpError::NoCrypto, 488),
         (plain(C, "m=audio 6000 RTP/SAVP 0", ""), SdpError::NoCrypto, 488),
-        (
-            String::new(),
-            SdpError::Malformed("it does not begin with v=0".into()),
-            400,
-        ),
-        (
-            "hello".into(),
-            SdpError::Malformed("it does not begin with v=0".into()),
-            400,
-        ),
-        (
-            plain(C, "m=audio 70000 RTP/AVP 0", ""),
-            SdpError::Malformed("m=audio 70000 RTP/AVP 0".into()),
-            400,
-        ),
+        (String::new(), SdpError::Malformed("it does not begin with v=0".into()), 400),
+        ("hello".into(), SdpError::Malformed("it does not begin with v=0".into()), 400),
+        (plain(C, "m=audio 70000 RTP/AVP 0", ""), SdpError::Malformed("m=audio 70000 RTP/AVP 0".into()), 400),
         (plain(C, "m=audio", ""), SdpError::Malformed("m=audio".into()), 400),
-        (
-            plain(C, &[M; 17].join("\r\n"), ""),
-            SdpError::Malformed("more than 16 m= lines".into()),
-            400,
-        ),
+        (plain(C, &[M; 17].join("\r\n"), ""), SdpError::Malformed("more than 16 m= lines".into()), 400),
     ] {
         let refused = read(text.as_bytes()).unwrap_err();
         assert_eq!((&refused, refused.code()), (&error, code), "{text}");
@@ -299,14 +232,7 @@ fn local() -> Local {
 
 fn secure() -> Local {
     let key = MasterKey(std::array::from_fn(|i| i as u8));
-    Local {
-        crypto: vec![Crypto {
-            tag: 1,
-            suite: Suite::AesCm128HmacSha1_80,
-            key,
-        }],
-        ..local()
-    }
+    Local { crypto: vec![Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key }], ..local() }
 }
 
 #[test]
@@ -340,14 +266,8 @@ fn an_independent_reader_and_ours_read_what_we_write() {
             assert!(independent.medias[0].has_attribute(direction.token()));
         }
     }
-    let v6 = Local {
-        address: "2001:db8::1".parse().unwrap(),
-        ..local()
-    };
-    assert_eq!(
-        read(&write(&v6, None)).unwrap().rtp,
-        Some(address("[2001:db8::1]:16384"))
-    );
+    let v6 = Local { address: "2001:db8::1".parse().unwrap(), ..local() };
+    assert_eq!(read(&write(&v6, None)).unwrap().rtp, Some(address("[2001:db8::1]:16384")));
 }
 
 #[test]
@@ -358,12 +278,7 @@ fn an_answer_has_the_offers_streams_in_order_and_refuses_all_but_one() {
          m=application 9 DTLS/SCTP",
         "",
     ));
-    let local = Local {
-        codecs: vec![Codec::Pcma],
-        telephone_event: None,
-        ptime: None,
-        ..local()
-    };
+    let local = Local { codecs: vec![Codec::Pcma], telephone_event: None, ptime: None, ..local() };
     let text = String::from_utf8(write(&local, Some(&offer))).unwrap();
     let streams: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
     assert_eq!(
@@ -384,20 +299,13 @@ fn an_answer_has_the_offers_streams_in_order_and_refuses_all_but_one() {
 #[test]
 fn keys_do_not_show_in_debug() {
     let text = format!("{:?} {:?}", secure(), ok(&twilio()));
-    assert!(
-        !text.contains(KEY) && !text.contains("AAECAw") && text.contains("***"),
-        "{text}"
-    );
+    assert!(!text.contains(KEY) && !text.contains("AAECAw") && text.contains("***"), "{text}");
 }
 
 #[test]
 fn hostile_descriptions_never_panic_and_what_is_read_is_answered() {
     let mut random = crate::random::Random::from_number(3);
-    let seeds = [
-        twilio(),
-        plain(C, M, EVENT),
-        plain(C, "m=audio 5004 RTP/SAVP 0\r\nm=audio 1 RTP/AVP 0", EVENT),
-    ];
+    let seeds = [twilio(), plain(C, M, EVENT), plain(C, "m=audio 5004 RTP/SAVP 0\r\nm=audio 1 RTP/AVP 0", EVENT)];
     for round in 0..20_000 {
         let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
         for _ in 0..1 + random.below(8) {
@@ -416,10 +324,7 @@ fn hostile_descriptions_never_panic_and_what_is_read_is_answered() {
             assert!(!remote.codecs.is_empty() && remote.audio < remote.streams.len());
             let local = if remote.crypto.is_some() { secure() } else { local() };
             let answer = read(&write(&local, Some(&remote))).unwrap();
-            assert_eq!(
-                (answer.streams.len(), answer.audio),
-                (remote.streams.len(), remote.audio)
-            );
+            assert_eq!((answer.streams.len(), answer.audio), (remote.streams.len(), remote.audio));
         }
     }
 }

@@ -171,11 +171,7 @@ fn another_connection_of_the_same_addresses_is_another_flow() {
 /// A request of theirs with everything of its own.
 fn nth(like: &Request, n: usize) -> Request {
     let mut request = like.clone();
-    header::set(
-        &mut request.headers,
-        "Via",
-        format!("SIP/2.0/UDP 192.0.2.101:5060;rport;branch=z9hG4bK{n}"),
-    );
+    header::set(&mut request.headers, "Via", format!("SIP/2.0/UDP 192.0.2.101:5060;rport;branch=z9hG4bK{n}"));
     header::set(&mut request.headers, "Call-ID", format!("call-{n}"));
     request
 }
