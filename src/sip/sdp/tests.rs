@@ -205,6 +205,8 @@ fn what_is_refused_says_why_and_with_which_code() {
         (plain(C, "m=audio 6000 RTP/AVP 96", "a=rtpmap:96 PCMU/8000\r\n"), SdpError::NoCodec("96".into()), 488),
         (plain(C, "m=audio 6000 RTP/SAVP 0", none), SdpError::NoCrypto, 488),
         (plain(C, "m=audio 6000 RTP/SAVP 0", ""), SdpError::NoCrypto, 488),
+        // Of several faults that of the first audio stream.
+        (plain(C, "m=audio 6000 RTP/AVP 18\r\nm=audio 6002 RTP/SAVP 0", ""), SdpError::NoCodec("18".into()), 488),
         (String::new(), SdpError::Malformed("it does not begin with v=0".into()), 400),
         ("hello".into(), SdpError::Malformed("it does not begin with v=0".into()), 400),
         (plain(C, "m=audio 70000 RTP/AVP 0", ""), SdpError::Malformed("m=audio 70000 RTP/AVP 0".into()), 400),
