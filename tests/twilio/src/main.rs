@@ -38,8 +38,7 @@ async fn main() -> Result<(), StartError> {
         println!("{}", serde_json::to_string_pretty(&switches)?);
         return Ok(());
     }
-    let options =
-        Options { numbers: arguments.numbers, switches, echo: arguments.verbose, ca_file: arguments.ca_file };
+    let options = Options { numbers: arguments.numbers, switches, echo: arguments.verbose, ca_file: arguments.ca_file };
     let numbers = options.numbers.clone();
     let twilio = Twilio::start(options).await?;
     let line = json!({

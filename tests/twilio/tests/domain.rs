@@ -17,7 +17,9 @@ use twilio_simulator::switches::Switches;
 use twilio_simulator::webhook::signature::sign;
 
 fn dial_out() -> String {
-    format!("<Response><Dial callerId=\"{NUMBER}\" answerOnBridge=\"true\"><Number>+15035551212</Number></Dial></Response>")
+    format!(
+        "<Response><Dial callerId=\"{NUMBER}\" answerOnBridge=\"true\"><Number>+15035551212</Number></Dial></Response>"
+    )
 }
 
 fn dial_in() -> String {
@@ -296,8 +298,12 @@ async fn the_rest_api_has_twilios_codes_and_the_fields_of_openapi() {
     assert_eq!(post(&mapping, &[("CredentialListSid", &cl)]).await, (400, 21231));
     assert_eq!(code(rest(&twilio, "DELETE", &format!("SIP/CredentialLists/{cl}.json"), &[]).await), (400, 21241));
     assert_eq!(post(&format!("SIP/Domains/{sd}.json"), &[("VoiceUrl", "nonsense")]).await, (400, 21402));
-    assert_eq!(code(rest(&twilio, "GET", "SIP/Domains/SD00000000000000000000000000000000.json", &[]).await), (404, 20404));
-    let (_, cleared) = rest(&twilio, "POST", &format!("SIP/Domains/{sd}.json"), &[("VoiceUrl", ""), ("VoiceURL", "x")]).await;
+    assert_eq!(
+        code(rest(&twilio, "GET", "SIP/Domains/SD00000000000000000000000000000000.json", &[]).await),
+        (404, 20404)
+    );
+    let (_, cleared) =
+        rest(&twilio, "POST", &format!("SIP/Domains/{sd}.json"), &[("VoiceUrl", ""), ("VoiceURL", "x")]).await;
     assert_eq!((&cleared["voice_url"], &cleared["auth_type"]), (&Value::Null, &Value::from("CREDENTIAL_LIST")));
     assert_eq!(twilio.store().unknown_parameters, ["VoiceURL"]);
 

@@ -49,7 +49,9 @@ pub async fn rest_as(
 ) -> (u16, Value) {
     use base64::Engine;
     let credentials = base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}"));
-    let path = path.strip_prefix('/').map_or_else(|| format!("/2010-04-01/Accounts/{}/{path}", twilio.account.sid), |p| format!("/{p}"));
+    let path = path
+        .strip_prefix('/')
+        .map_or_else(|| format!("/2010-04-01/Accounts/{}/{path}", twilio.account.sid), |p| format!("/{p}"));
     let body = form::encode(&fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect::<Vec<_>>());
     let mut stream = TcpStream::connect(twilio.rest_address).await.unwrap();
     let request = format!(
@@ -121,7 +123,11 @@ pub async fn hooks(documents: &[(&str, String)]) -> (String, Seen) {
                     bytes.extend_from_slice(&buffer[..n]);
                     let text = String::from_utf8_lossy(&bytes).into_owned();
                     let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-                    let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>().unwrap()));
+                    let length = head.lines().find_map(|l| {
+                        l.to_ascii_lowercase()
+                            .strip_prefix("content-length:")
+                            .map(|v| v.trim().parse::<usize>().unwrap())
+                    });
                     if body.len() >= length.unwrap_or(0) {
                         break (head.to_owned(), body.to_owned());
                     }
@@ -134,7 +140,10 @@ pub async fn hooks(documents: &[(&str, String)]) -> (String, Seen) {
                     None => (404, String::new()),
                 };
                 seen.lock().unwrap().push((path, headers, form::decode(&body)));
-                let reply = format!("HTTP/1.1 {status} X\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}", text.len());
+                let reply = format!(
+                    "HTTP/1.1 {status} X\r\nContent-Type: text/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{text}",
+                    text.len()
+                );
                 let _ = stream.write_all(reply.as_bytes()).await;
             });
         }

@@ -31,6 +31,7 @@ pub async fn build() -> Result<PathBuf, String> {
     if directory.ends_with("release") {
         command.arg("--release");
     }
+    println!("Building the gateway ...");
     let status = command.status().await.map_err(|e| format!("cargo: {e}"))?;
     if !status.success() {
         return Err("cargo build of the gateway failed".to_owned());
@@ -99,6 +100,7 @@ api = "http://{rest}"
 [trunk]
 domain = "gateway-demo.sip.twilio.com"
 servers = ["{sip}"]
+server_name = "gateway-demo.sip.twilio.com"
 ca_file = "{ca}"
 expires = 600
 
