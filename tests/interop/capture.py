@@ -69,12 +69,11 @@ class Capture:
 
 
 def tone_share(payloads, frequency):
-    """How much of a stream's power, read as plain PCMU, is at `frequency`. Best of the first, middle and last second:
-    a call has silence in it."""
-    if len(payloads) < 50:
-        return 0.0
-    parts = (0, len(payloads) // 2 - 25, len(payloads) - 50)
-    return max(tone.share(tone.ulaw(b"".join(payloads[p:p + 50])), tone.RATE, frequency) for p in parts)
+    """How much of a stream's power, read as plain PCMU, is at `frequency`. Best of half a second at its beginning,
+    middle and end: a call has silence in it."""
+    half = 25
+    parts = {0, max(0, len(payloads) // 2 - half // 2), max(0, len(payloads) - half)}
+    return max(tone.share(tone.ulaw(b"".join(payloads[p:p + half])), tone.RATE, frequency) for p in parts)
 
 
 def address(octets):

@@ -61,3 +61,8 @@ def write_tone(folder, frequency, seconds=2):
     samples, _ = tone.read(path)
     with open(os.path.join(folder, "tone.ulaw"), "wb") as out:
         out.write(tone.to_ulaw(samples))
+
+
+def credentials(extension, password):
+    """What a row holds for the digest answer (sipp wants the whole keyword from the table)."""
+    return f"[authentication username={extension} password={password}]"
