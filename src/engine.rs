@@ -2,18 +2,37 @@
 //!
 //! [`Engine::handle`] never fails: a bad peer is data, a fault is an [`Event`]. One task owns the engine.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rsip::{Method, Request};
+
+use crate::call::setup::Invite;
+use crate::call::{Calls, Core, leg::ALLOW, options_response};
 use crate::config::Config;
-use crate::event::Event;
+use crate::event::{Event, Level};
 use crate::media;
 use crate::random::Random;
-use crate::sip::flow::Flow;
-use crate::sip::transaction::Transactions;
+use crate::registrar::{Registrar, Verdict};
+use crate::route::{Caller, Route, route};
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::header::{self, NameAddr};
+use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
+use crate::sip::uri;
+use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
+use crate::status::{ExtensionStatus, Status};
 use crate::store::Secrets;
-use crate::time::{Instant, WallClock};
+use crate::time::{Instant, WallClock, soonest};
+use crate::timers::Timers;
+use crate::trunk::Trunk;
+
+/// Handsets' TCP connections at a time; a further one is closed at once.
+pub const MAX_STREAMS: usize = 512;
+
+/// How long a handset's new connection may stay silent before it is closed: what a SIP timer would wait (64·T1).
+const STREAM_GRACE: Duration = Duration::from_secs(32);
 
 /// What the drivers give.
 #[derive(Debug)]
@@ -114,4 +133,369 @@ impl Context<'_> {
     pub fn event(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
+}
+
+/// A stream that handsets or the trunk speak on.
+#[derive(Debug, Default)]
+struct Stream {
+    reader: StreamReader,
+    /// Something that makes sense has come.
+    spoken: bool,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    secrets: Arc<Secrets>,
+    random: Random,
+    transactions: Transactions,
+    registrar: Registrar,
+    trunk: Trunk,
+    calls: Calls,
+    streams: BTreeMap<Flow, Stream>,
+    /// Streams that have said nothing yet.
+    silent: Timers<Flow>,
+    outputs: VecDeque<Output>,
+    began: Instant,
+    stopping: bool,
+}
+
+impl Engine {
+    /// `bindings` is what [`Output::Persist`] gave out last, `seed` is all the randomness there will be.
+    pub fn new(
+        config: Arc<Config>,
+        secrets: Arc<Secrets>,
+        bindings: Option<&str>,
+        seed: [u8; 32],
+        now: Instant,
+        wall: WallClock,
+    ) -> Self {
+        Engine {
+            config,
+            secrets,
+            random: Random::new(seed),
+            transactions: Transactions::new(),
+            registrar: Registrar::new(bindings, now, wall),
+            trunk: Trunk::new(now),
+            calls: Calls::default(),
+            streams: BTreeMap::new(),
+            silent: Timers::new(),
+            outputs: VecDeque::new(),
+            began: now,
+            stopping: false,
+        }
+    }
+
+    /// Takes one input. What follows from it is polled with [`Engine::poll_output`].
+    pub fn handle(&mut self, now: Instant, wall: WallClock, input: Input) {
+        match input {
+            Input::Received { flow, bytes } if flow.transport == Transport::Udp => self.on_datagram(now, flow, &bytes),
+            Input::Received { flow, bytes } => self.on_stream(now, wall, flow, &bytes),
+            Input::Accepted { flow } => self.on_accepted(now, flow),
+            Input::Connected { connection, flow } => {
+                self.streams.insert(flow, Stream { spoken: true, ..Stream::default() });
+                self.part(now, wall, |engine, cx| engine.trunk.handle_connected(cx, connection, flow));
+                if self.trunk.flow().is_ok() {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
+                }
+            }
+            Input::ConnectFailed { connection, error } => {
+                self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
+            }
+            Input::Disconnected { flow, reason } => self.on_disconnected(now, wall, flow, &reason),
+            Input::Resolved { query, answer } => {
+                self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
+            }
+            Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Reload { config, secrets } => {
+                self.config = config;
+                self.secrets = secrets;
+                self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
+            }
+            Input::Stop => {
+                self.stopping = true;
+                self.call_part(now, wall, |calls, _, core| calls.stop(core));
+                self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
+            }
+            Input::Tick => {}
+        }
+        self.settle(now, wall);
+    }
+
+    /// Fires what is due, and turns what the transactions have into outputs, until nothing more follows.
+    fn settle(&mut self, now: Instant, wall: WallClock) {
+        while let Some(flow) = self.silent.pop_due(now) {
+            self.streams.remove(&flow);
+            self.outputs.push_back(Output::Close { flow });
+        }
+        self.transactions.handle_timeout(now);
+        if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
+            self.part(now, wall, |engine, cx| engine.registrar.handle_timeout(cx));
+        }
+        if self.trunk.poll_timeout().is_some_and(|at| at <= now) {
+            self.part(now, wall, |engine, cx| engine.trunk.handle_timeout(cx));
+        }
+        if self.calls.poll_timeout().is_some_and(|at| at <= now) {
+            self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
+        }
+        if self.calls.needs_trunk() && self.trunk.flow().is_err() {
+            self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
+        }
+        while let Some(event) = self.transactions.poll_event() {
+            self.on_transaction(now, wall, event);
+        }
+        while let Some((flow, bytes)) = self.transactions.poll_transmit() {
+            self.outputs.push_back(Output::Send { flow, bytes });
+        }
+    }
+
+    /// The next thing for the drivers to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Engine::handle`] wants an [`Input::Tick`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.transactions.poll_timeout(),
+            self.registrar.poll_timeout(),
+            self.trunk.poll_timeout(),
+            self.calls.poll_timeout(),
+            self.silent.next(),
+        ]
+        .into_iter()
+        .fold(None, soonest)
+    }
+
+    /// Whether a stop is through: no call, no transaction.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping && self.calls.is_idle() && self.transactions.is_empty()
+    }
+
+    /// Whether nothing of any call or transaction is left (bindings and registrations stay).
+    pub fn is_quiet(&self) -> bool {
+        self.calls.is_idle() && self.transactions.is_empty()
+    }
+
+    /// The picture for `gateway status`.
+    pub fn status(&self, now: Instant) -> Status {
+        let extensions = self.config.extensions.iter().map(|extension| ExtensionStatus {
+            name: extension.name.clone(),
+            handsets: self.registrar.status(&extension.name, now),
+            registration: self.trunk.registration(&extension.name, now),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime: now.since(self.began).as_secs(),
+            trunk: self.trunk.status(now),
+            extensions: extensions.collect(),
+            calls: self.calls.status(now),
+        }
+    }
+
+    /// Runs `f` on the engine with a context of it; the parts that the context borrows are lent out meanwhile.
+    fn part(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Parts<'_>, &mut Context<'_>)) {
+        let mut context = Context {
+            now,
+            wall,
+            config: &self.config,
+            secrets: &self.secrets,
+            random: &mut self.random,
+            transactions: &mut self.transactions,
+            outputs: &mut self.outputs,
+        };
+        f(&mut Parts { registrar: &mut self.registrar, trunk: &mut self.trunk }, &mut context);
+    }
+
+    fn call_part(
+        &mut self,
+        now: Instant,
+        wall: WallClock,
+        f: impl FnOnce(&mut Calls, &mut Registrar, &mut Core<'_, '_>),
+    ) {
+        let mut context = Context {
+            now,
+            wall,
+            config: &self.config,
+            secrets: &self.secrets,
+            random: &mut self.random,
+            transactions: &mut self.transactions,
+            outputs: &mut self.outputs,
+        };
+        let mut core = Core { cx: &mut context, trunk: &mut self.trunk };
+        f(&mut self.calls, &mut self.registrar, &mut core);
+        self.calls.ring_transfers(&mut core, &self.registrar);
+    }
+
+    fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        match wire::read_datagram(bytes) {
+            Ok(Datagram::Message(message)) => self.transactions.receive(now, flow, message),
+            Ok(Datagram::Keepalive) => {}
+            Err(error) => self.on_bad_message(flow, &error),
+        }
+    }
+
+    fn on_accepted(&mut self, now: Instant, flow: Flow) {
+        if self.streams.len() >= MAX_STREAMS {
+            self.outputs.push_back(Output::Close { flow });
+            return;
+        }
+        self.streams.insert(flow, Stream::default());
+        self.silent.set(flow, now + STREAM_GRACE);
+    }
+
+    fn on_stream(&mut self, now: Instant, wall: WallClock, flow: Flow, bytes: &[u8]) {
+        let Some(stream) = self.streams.get_mut(&flow) else { return };
+        stream.reader.push(bytes);
+        loop {
+            let Some(stream) = self.streams.get_mut(&flow) else { return };
+            match stream.reader.next() {
+                Ok(None) => return,
+                Ok(Some(Frame::Message(message))) => {
+                    stream.spoken = true;
+                    self.silent.cancel(flow);
+                    self.transactions.receive(now, flow, message);
+                }
+                // RFC 5626 section 3.5.1.
+                Ok(Some(Frame::Ping)) => self.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
+                Ok(Some(Frame::Pong)) => self.part(now, wall, |engine, cx| engine.trunk.handle_pong(cx, flow)),
+                Ok(Some(Frame::Bad(error))) => self.on_bad_message(flow, &error),
+                Err(error) => {
+                    self.on_bad_message(flow, &error);
+                    self.outputs.push_back(Output::Close { flow });
+                    self.on_disconnected(now, wall, flow, "not SIP");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
+        let text = format!("message dropped: {}", error.fault);
+        self.outputs.push_back(Output::Event(Event::new(Level::Debug, "sip.bad-message", flow.remote.to_string(), text)));
+        if let Some(reply) = &error.reply {
+            self.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
+        }
+    }
+
+    fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
+        self.streams.remove(&flow);
+        self.silent.cancel(flow);
+        self.transactions.flow_down(now, flow);
+        if self.trunk.is_trunk(flow) {
+            self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
+        } else {
+            self.part(now, wall, |engine, cx| engine.registrar.flow_down(cx, flow));
+            self.call_part(now, wall, |calls, _, core| calls.handle_flow_down(core, flow));
+        }
+    }
+
+    fn on_transaction(&mut self, now: Instant, wall: WallClock, event: transaction::Event) {
+        match event {
+            transaction::Event::Request { id, flow, request } => self.on_request(now, wall, id, flow, request),
+            transaction::Event::Ack { flow, request } => {
+                self.call_part(now, wall, |calls, _, core| calls.handle_ack(core, flow, &request));
+            }
+            transaction::Event::Cancelled { id } => {
+                self.call_part(now, wall, |calls, _, core| calls.handle_cancel(core, id));
+            }
+            // The leg was over with its refusal.
+            transaction::Event::NoAck { .. } => {}
+            transaction::Event::Response { id, owner, response } => match owner {
+                Owner::Registration(index) => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, Some(index), &response));
+                }
+                Owner::Probe => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, None, &response));
+                }
+                Owner::Leg(leg) => {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_response(core, leg, id, &response));
+                }
+            },
+            transaction::Event::Failed { id, owner, failure } => match owner {
+                Owner::Registration(index) => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, Some(index), failure));
+                }
+                Owner::Probe => self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, None, failure)),
+                Owner::Leg(leg) => {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_failure(core, leg, id, failure));
+                }
+            },
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let to = header::value(&request.headers, "To").and_then(|to| NameAddr::parse(to).ok());
+        let in_dialog = to.is_some_and(|to| to.tag().is_some());
+        if in_dialog && request.method != Method::Register {
+            return self.on_request_in_dialog(now, wall, server, flow, request);
+        }
+        if self.stopping {
+            return self.transactions.respond(now, server, response_to(&request, 503, Some("stopping")));
+        }
+        let trunk = self.trunk.is_trunk(flow);
+        match request.method {
+            Method::Register if !trunk => {
+                self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
+            }
+            Method::Options => self.transactions.respond(now, server, options_response(&request)),
+            Method::Invite if trunk => self.call_part(now, wall, |calls, registrar, core| {
+                calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
+            }),
+            Method::Invite => self.on_handset_invite(now, wall, server, flow, request),
+            // RFC 6665 section 4.2.1.3: no event package that we know.
+            Method::Subscribe | Method::Publish => {
+                self.transactions.respond(now, server, response_to(&request, 489, Some("none")));
+            }
+            // A subscription that we never made.
+            Method::Notify => self.transactions.respond(now, server, response_to(&request, 481, Some("none"))),
+            _ => {
+                let mut response = response_to(&request, 405, Some("none"));
+                response.headers.push(header::make("Allow", ALLOW));
+                self.transactions.respond(now, server, response);
+            }
+        }
+    }
+
+    fn on_request_in_dialog(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let refusal = response_to(&request, 481, None);
+        let mut found = false;
+        self.call_part(now, wall, |calls, _, core| found = calls.handle_in_dialog(core, server, flow, request));
+        if !found {
+            self.transactions.respond(now, server, refusal);
+        }
+    }
+
+    /// Emergency first: the route is decided before anything can say no.
+    fn on_handset_invite(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let dialled = uri::user(&request.uri).unwrap_or_default();
+        let claimed = header::value(&request.headers, "From").and_then(|from| NameAddr::parse(from).ok());
+        let claimed = claimed.and_then(|from| uri::user(&from.uri)).filter(|name| self.config.extension(name).is_some());
+        // For an emergency a claimed name is good enough: it chooses the address that helpers are sent to.
+        let known = self.registrar.extension_at(flow, now).map(str::to_string).or(claimed);
+        let caller = known.as_deref().map_or(Caller::Unknown, Caller::Extension);
+        let emergency = route(&self.config, caller, &dialled);
+        let (extension, route) = match emergency {
+            Route::Emergency { .. } => (known, emergency),
+            _ => {
+                let mut verdict = Verdict::Answered;
+                self.part(now, wall, |engine, cx| {
+                    verdict = engine.registrar.authenticate(cx, server, flow, &request);
+                });
+                let Verdict::Extension(name) = verdict else { return };
+                let route = route(&self.config, Caller::Extension(&name), &dialled);
+                (Some(name), route)
+            }
+        };
+        self.call_part(now, wall, |calls, registrar, core| {
+            calls.handle_handset_invite(core, registrar, Invite { server, flow, request }, extension.as_deref(), route);
+        });
+    }
+}
+
+/// The parts of the engine that a context does not borrow.
+struct Parts<'a> {
+    registrar: &'a mut Registrar,
+    trunk: &'a mut Trunk,
 }

@@ -17,6 +17,10 @@ pub mod sip;
 pub mod status;
 pub mod store;
 pub mod time;
+pub mod timers;
 pub mod trunk;
 pub mod twilio;
 pub mod twiml;
+
+/// Server and User-Agent header.
+pub const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,175 @@
+//! Where a handset's call goes. Pure: the configuration and what was dialled, nothing else.
+//!
+//! Emergency is decided first, before anything can say no.
+
+pub mod number;
+
+use crate::config::{Config, Extension};
+
+/// Who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller<'a> {
+    /// An extension that proved itself.
+    Extension(&'a str),
+    /// A handset that is not registered or gave no credentials: emergency calls only.
+    Unknown,
+}
+
+/// What is to be done with a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Straight to the trunk, past every limit. `number` as in `[emergency] numbers`; `caller_id` is the E.164 number
+    /// that the From must carry (twilio.md section 8), `None` only when the configuration holds no number at all.
+    Emergency { number: String, caller_id: Option<String> },
+    /// To our own handsets, all of these extensions at once.
+    Local { extensions: Vec<String> },
+    /// To Twilio, which asks our webhook. `number` is E.164 (`+1NNN` for a three-digit service), `caller_id` what the
+    /// called party sees.
+    Outside { number: String, caller_id: String },
+    /// Not to be made; a SIP status and what to tell the caller and the log.
+    Refuse { code: u16, reason: String },
+}
+
+/// The route of a call from `caller` to `dialled`, which is a Request-URI, or its user part alone.
+pub fn route(config: &Config, caller: Caller<'_>, dialled: &str) -> Route {
+    let extension = match caller {
+        Caller::Extension(name) => config.extension(name),
+        Caller::Unknown => None,
+    };
+    let user = match number::dialled(dialled) {
+        Ok(user) => user,
+        Err(error) => return refuse(error.code(), error),
+    };
+    if let Some(number) = emergency_number(config, &user) {
+        return emergency(config, extension, number);
+    }
+    match extension {
+        Some(extension) => ordinary(config, extension, &user),
+        None => refuse(
+            403,
+            "the handset is no known extension; it may make emergency calls only",
+        ),
+    }
+}
+
+fn refuse(code: u16, reason: impl ToString) -> Route {
+    Route::Refuse {
+        code,
+        reason: reason.to_string(),
+    }
+}
+
+/// The emergency number that `user` means: itself, with a `+`, or after one of the prefixes 9 and 1 that people dial
+/// before a number from habit (9911, +1911), unless an extension has just that name.
+fn emergency_number<'a>(config: &'a Config, user: &str) -> Option<&'a str> {
+    let (_, digits) = number::digits(user)?;
+    let find = |digits: &str| {
+        config
+            .emergency
+            .numbers
+            .iter()
+            .find(|n| *n == digits)
+            .map(String::as_str)
+    };
+    find(&digits).or_else(|| {
+        let after = digits.strip_prefix(['9', '1'])?;
+        if config.extension(user).is_some() {
+            None
+        } else {
+            find(after)
+        }
+    })
+}
+
+fn emergency(config: &Config, extension: Option<&Extension>, number: &str) -> Route {
+    match extension {
+        // The administrator took the right away from this extension (a phone in a public place).
+        Some(extension) if !extension.emergency => refuse(
+            403,
+            format!("extension {} has no right to emergency calls", extension.name),
+        ),
+        _ => Route::Emergency {
+            number: number.to_owned(),
+            caller_id: emergency_caller_id(config, extension).map(str::to_owned),
+        },
+    }
+}
+
+/// The extension's own number, so that the right address is shown; else the site's; else any number of ours, because
+/// Twilio refuses an emergency call whose From is not a number (twilio.md section 8).
+fn emergency_caller_id<'a>(config: &'a Config, extension: Option<&'a Extension>) -> Option<&'a str> {
+    extension
+        .and_then(|e| e.caller_id.as_deref())
+        .or(config.emergency.caller_id.as_deref())
+        .or_else(|| extension.and_then(|e| number_of(config, e)))
+        .or_else(|| config.numbers.first().map(|n| n.number.as_str()))
+}
+
+fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
+    if config.extension(user).is_some() {
+        return Route::Local {
+            extensions: vec![user.to_owned()],
+        };
+    }
+    if user.contains('#') || user.contains('*') || user == "0" {
+        return refuse(
+            404,
+            format!("{user:?} is for menus and services, and this gateway has none"),
+        );
+    }
+    // Our own numbers go before the rules: they may be in a country that may not be called.
+    let number = number::e164(user);
+    let own = match &number {
+        Ok(number) => config.number(number),
+        Err(_) => config.number(user),
+    };
+    if let Some(own) = own {
+        return match own.ring.is_empty() {
+            false => Route::Local {
+                extensions: own.ring.clone(),
+            },
+            true => refuse(486, format!("no extension has number {}", own.number)),
+        };
+    }
+    match (number, caller_id(config, extension)) {
+        (Err(error), _) => refuse(error.code(), error),
+        (Ok(number), Some(caller_id)) => Route::Outside {
+            number,
+            caller_id: caller_id.to_owned(),
+        },
+        (Ok(_), None) => refuse(
+            403,
+            format!(
+                "extension {} has no caller_id, and there is no [[number]] to show instead",
+                extension.name
+            ),
+        ),
+    }
+}
+
+/// What a called party outside sees: the extension's `caller_id`; else a number that rings it; else one that rings
+/// nobody (kept for just this, futel.md section 1); else any of ours. Twilio refuses an outside call from a SIP domain
+/// without a number of the account (13214, twilio.md section 6.1).
+pub fn caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a str> {
+    let unowned = || {
+        config
+            .numbers
+            .iter()
+            .find(|n| n.ring.is_empty())
+            .or(config.numbers.first())
+    };
+    extension
+        .caller_id
+        .as_deref()
+        .or_else(|| number_of(config, extension))
+        .or_else(|| unowned().map(|n| n.number.as_str()))
+}
+
+/// A number that rings the extension.
+fn number_of<'a>(config: &'a Config, extension: &Extension) -> Option<&'a str> {
+    config
+        .numbers
+        .iter()
+        .find(|n| n.ring.contains(&extension.name))
+        .map(|n| n.number.as_str())
+}

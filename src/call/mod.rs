@@ -1,5 +1,652 @@
 //! Calls: a back-to-back user agent that owns both legs.
+//!
+//! [`leg`] knows SIP, this file knows what a call is: who is rung, who is connected with whom, when all of it ends.
+//! Every call ends with a [`Cause`].
+
+pub mod cause;
+pub mod leg;
+pub mod setup;
+
+mod answering;
+mod in_dialog;
+mod negotiation;
+mod session_timer;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rsip::{Request, Response};
+
+pub use self::cause::Cause;
+use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope, State};
+use self::transfer::Transfer;
+use crate::engine::{Context, Output};
+use crate::event::{Event, Level};
+use crate::media::{Command, MediaLeg, Notice};
+use crate::sip::dialog::DialogId;
+use crate::sip::flow::Flow;
+use crate::sip::header;
+use crate::sip::sdp::{Codec, Direction};
+use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
+use crate::status::CallStatus;
+use crate::time::Instant;
+use crate::timers::Timers;
+use crate::trunk::Trunk;
 
 /// Names a leg of a call. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegId(pub u64);
+
+/// Names a call. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub u64);
+
+/// Everything a call waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    Leg(LegId, LegTimer),
+    /// Nobody answered.
+    Ring(CallId),
+    /// `limits.call_duration`.
+    Duration(CallId),
+    /// An emergency call waits for the trunk to come up.
+    TrunkWait(CallId),
+}
+
+/// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
+/// more than 3 minutes.
+const TRUNK_RING: Duration = Duration::from_secs(200);
+
+/// How long an emergency call waits for the trunk to come back before the handset is told to try another way.
+const EMERGENCY_WAIT: Duration = Duration::from_secs(30);
+
+/// What kind of call it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Local,
+    Outbound,
+    Inbound,
+    Emergency,
+}
+
+impl Kind {
+    /// For the log.
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Local => "local",
+            Kind::Outbound => "outbound",
+            Kind::Inbound => "inbound",
+            Kind::Emergency => "emergency",
+        }
+    }
+}
+
+/// Where a call is.
+#[derive(Debug)]
+enum Phase {
+    /// Media ports are being opened; who will be rung then.
+    Opening(Vec<(LegId, Invitation)>),
+    /// An emergency call without a trunk: number and caller ID.
+    WaitingForTrunk { number: String, caller_id: Option<String> },
+    Ringing,
+    /// With the leg that answered.
+    Answered(LegId),
+}
+
+/// One call.
+#[derive(Debug)]
+struct Call {
+    kind: Kind,
+    from: String,
+    to: String,
+    began: Instant,
+    answered: Option<Instant>,
+    /// The leg that called; after a transfer, the one that was kept.
+    caller: LegId,
+    /// The legs that are rung.
+    ringing: Vec<LegId>,
+    phase: Phase,
+    /// The best refusal so far.
+    refusal: Option<Cause>,
+    /// A description has been sent to the caller in a provisional response; its answer repeats it.
+    early_media: Option<Vec<u8>>,
+    transfer: Option<Transfer>,
+}
+
+impl Call {
+    /// Every leg that is still part of it.
+    fn legs(&self) -> Vec<LegId> {
+        let mut legs = vec![self.caller];
+        legs.extend(&self.ringing);
+        if let Phase::Answered(answered) = self.phase {
+            legs.push(answered);
+        }
+        if let Some(transfer) = &self.transfer {
+            legs.push(transfer.referrer);
+        }
+        legs
+    }
+}
+
+/// All calls and their legs.
+#[derive(Debug, Default)]
+pub struct Calls {
+    calls: BTreeMap<CallId, Call>,
+    legs: BTreeMap<LegId, Leg>,
+    dialogs: BTreeMap<DialogId, LegId>,
+    /// INVITEs that may still be cancelled.
+    servers: BTreeMap<ServerId, LegId>,
+    media: BTreeMap<MediaLeg, LegId>,
+    /// Media being closed: what to write beside its figures.
+    closing: BTreeMap<MediaLeg, String>,
+    timers: Timers<Timer>,
+    /// Transfers that were accepted and whose target is not rung yet.
+    transferring: Vec<CallId>,
+    next: u64,
+}
+
+/// What calls may touch besides themselves.
+pub struct Core<'a, 'b> {
+    pub cx: &'a mut Context<'b>,
+    pub trunk: &'a mut Trunk,
+}
+
+impl Calls {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Runs `f` on a leg with what it may touch.
+    fn with<T>(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        id: LegId,
+        f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> T,
+    ) -> Option<T> {
+        let leg = self.legs.get_mut(&id)?;
+        let mut scope =
+            Scope { cx: core.cx, trunk: core.trunk, timers: &mut self.timers, dialogs: &mut self.dialogs };
+        let result = f(leg, &mut scope);
+        if leg.is_over() {
+            self.remove(core, id);
+        }
+        Some(result)
+    }
+
+    /// Lets something happen to a leg, and to its call what follows from it.
+    fn drive(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        id: LegId,
+        f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> Option<LegEvent>,
+    ) {
+        let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
+        if let Some(Some(event)) = self.with(core, id, f) {
+            if self.calls.contains_key(&call) {
+                self.on_leg_event(core, call, id, event);
+            }
+        }
+    }
+
+    /// A leg is over: out of every table, its media closed.
+    fn remove(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        self.close_media(core, id);
+        if let Some(server) = self.legs.remove(&id).and_then(|leg| leg.server) {
+            self.servers.remove(&server);
+        }
+    }
+
+    fn close_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        let Some(leg) = self.legs.get(&id) else { return };
+        if self.media.remove(&leg.media).is_some() {
+            let what = format!("call {} {}", leg.call.0, describe(leg));
+            self.closing.insert(leg.media, what);
+            core.cx.outputs.push_back(Output::Media(Command::Close { leg: leg.media }));
+        }
+    }
+
+    /// A request inside a dialog of ours. `false`: no such dialog (the engine answers 481).
+    pub fn handle_in_dialog(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        server: ServerId,
+        flow: Flow,
+        request: Request,
+    ) -> bool {
+        let Some(id) = DialogId::of_request(&request).and_then(|id| self.dialogs.get(&id).copied()) else {
+            return false;
+        };
+        let belongs = self.legs.get(&id).is_some_and(|leg| comes_from(leg, flow, core.trunk));
+        if !belongs {
+            return false;
+        }
+        self.drive(core, id, |leg, scope| leg.on_request(scope, server, request));
+        true
+    }
+
+    /// An ACK to a 2xx.
+    pub fn handle_ack(&mut self, core: &mut Core<'_, '_>, flow: Flow, ack: &Request) {
+        let Some(id) = DialogId::of_request(ack).and_then(|id| self.dialogs.get(&id).copied()) else { return };
+        if !self.legs.get(&id).is_some_and(|leg| comes_from(leg, flow, core.trunk)) {
+            return;
+        }
+        self.drive(core, id, |leg, scope| leg.on_ack(scope, ack));
+    }
+
+    /// A CANCEL that matched.
+    pub fn handle_cancel(&mut self, core: &mut Core<'_, '_>, server: ServerId) {
+        let Some(id) = self.servers.get(&server).copied() else { return };
+        self.drive(core, id, |leg, scope| leg.on_cancel(scope));
+    }
+
+    /// A response to a leg's request.
+    pub fn handle_response(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId, response: &Response) {
+        self.drive(core, id, |leg, scope| leg.on_response(scope, client, response));
+    }
+
+    /// A leg's request got no answer.
+    pub fn handle_failure(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId, failure: Failure) {
+        self.drive(core, id, |leg, scope| leg.on_failure(scope, client, failure));
+    }
+
+    /// From the media driver.
+    pub fn handle_media(&mut self, core: &mut Core<'_, '_>, notice: Notice) {
+        match notice {
+            Notice::Opened { leg, local } => match self.media.get(&leg).copied() {
+                Some(id) => self.media_opened(core, id, local),
+                // The call ended meanwhile; its Close is on the way.
+                None => {}
+            },
+            Notice::Refused { leg, error } => {
+                let Some(id) = self.media.remove(&leg) else { return };
+                core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
+                if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
+                    self.end(core, call, Cause::NoMedia);
+                }
+            }
+            Notice::Started { .. } => {}
+            Notice::Silent { leg } => self.media_silent(core, leg),
+            Notice::Closed { leg, report } => {
+                let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
+                let text = format!(
+                    "received {} packets, {} lost, {} rejected, {} foreign, jitter {:.1} ms; sent {} packets; {} dtmf",
+                    report.packets_received,
+                    report.lost,
+                    report.rejected,
+                    report.foreign,
+                    f64::from(report.jitter) / 8.0,
+                    report.packets_sent,
+                    report.dtmf
+                );
+                core.cx.event(Event::new(Level::Info, "media.closed", subject, text));
+            }
+        }
+    }
+
+    /// Silence: a handset that lost power sends no BYE. On hold it is expected.
+    fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
+        let Some(id) = self.media.get(&media).copied() else { return };
+        let Some(leg) = self.legs.get(&id) else { return };
+        let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());
+        if expected || !leg.is_confirmed() {
+            return;
+        }
+        let subject = format!("call {} {}", leg.call.0, describe(leg));
+        core.cx.event(Event::new(Level::Warning, "media.silent", subject, "no RTP for a minute; asking whether it is there"));
+        self.with(core, id, |leg, scope| leg.probe(scope));
+    }
+
+    /// What happened to a leg, as the call sees it.
+    ///
+    /// A leg that the event ended is out of the table already; the call still lists it.
+    fn on_leg_event(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, event: LegEvent) {
+        match event {
+            LegEvent::Progress { media, .. } => self.on_progress(core, call_id, id, media),
+            LegEvent::Answered => self.on_answered(core, call_id, id),
+            LegEvent::Refused(cause) => self.on_refused(core, call_id, id, cause),
+            LegEvent::Cancelled => self.end(core, call_id, Cause::Cancelled),
+            LegEvent::Acknowledged => self.set_media(core, id),
+            LegEvent::Modified { offered } => {
+                self.set_media(core, id);
+                if offered {
+                    self.pass_on_hold(core, call_id, id);
+                }
+            }
+            LegEvent::HungUp => self.on_gone(core, call_id, id, Cause::Cleared),
+            LegEvent::Broken(cause) => self.on_gone(core, call_id, id, cause),
+            LegEvent::Digit { digit, duration } => {
+                if let Some(partner) = self.partner(call_id, id).and_then(|partner| self.legs.get(&partner)) {
+                    let leg = partner.media;
+                    core.cx.outputs.push_back(Output::Media(Command::Dtmf { leg, digit, duration }));
+                }
+            }
+            LegEvent::Refer { server, request } => self.on_refer(core, call_id, id, server, &request),
+        }
+    }
+
+    /// The leg at the other end of an answered call.
+    fn partner(&self, call: CallId, id: LegId) -> Option<LegId> {
+        let call = self.calls.get(&call)?;
+        match call.phase {
+            Phase::Answered(answered) if answered == id => Some(call.caller),
+            Phase::Answered(answered) if call.caller == id => Some(answered),
+            _ => None,
+        }
+    }
+
+    /// Tells the media driver what a leg has agreed on.
+    fn set_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        let params = self.with(core, id, |leg, scope| leg.media_params(scope).map(|params| (leg.media, params)));
+        if let Some(Some((leg, params))) = params {
+            core.cx.outputs.push_back(Output::Media(Command::Set { leg, params: Box::new(params) }));
+        }
+    }
+
+    fn connect_media(&mut self, core: &mut Core<'_, '_>, a: LegId, b: LegId) {
+        self.set_media(core, a);
+        self.set_media(core, b);
+        if let (Some(a), Some(b)) = (self.legs.get(&a), self.legs.get(&b)) {
+            core.cx.outputs.push_back(Output::Media(Command::Connect { a: a.media, b: b.media }));
+        }
+    }
+
+    /// Hold is answered at once and then told to the other side: it must never fail because the other side is slow.
+    fn pass_on_hold(&mut self, core: &mut Core<'_, '_>, call: CallId, id: LegId) {
+        let Some(partner) = self.partner(call, id) else { return };
+        let Some(theirs) = self.legs.get(&id).and_then(|leg| leg.negotiation.as_ref()).map(|n| n.remote_direction())
+        else {
+            return;
+        };
+        // What they do not want to hear need not be sent; that they do not speak is their own business.
+        let wish = if theirs.receives() { Direction::SendRecv } else { theirs };
+        if self.legs.get(&partner).is_some_and(|leg| leg.wish != wish) {
+            self.with(core, partner, |leg, scope| leg.offer_direction(scope, wish));
+        }
+    }
+
+    fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
+        let Some(call) = self.calls.get(&call_id) else { return };
+        if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
+            return;
+        }
+        let caller = call.caller;
+        // Early media of one party is passed on; with several ringing, whose would it be?
+        let body = match media && call.ringing.len() == 1 {
+            true => self.answer_for(core, caller, id),
+            false => None,
+        };
+        match body {
+            Some(body) => {
+                if let Some(call) = self.calls.get_mut(&call_id) {
+                    call.early_media = Some(body.clone());
+                }
+                self.connect_media(core, caller, id);
+                self.with(core, caller, |leg, scope| leg.progress(scope, 183, Some(body)));
+            }
+            None => {
+                self.with(core, caller, |leg, scope| leg.progress(scope, 180, None));
+            }
+        }
+    }
+
+    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer or none of them
+    /// is left.
+    fn answer_for(&mut self, core: &mut Core<'_, '_>, caller: LegId, callee: LegId) -> Option<Vec<u8>> {
+        let codecs = self.legs.get(&callee)?.codecs();
+        let leg = self.legs.get_mut(&caller)?;
+        let wish = leg.wish;
+        let negotiation = leg.negotiation.as_mut()?;
+        let remote = negotiation.remote()?;
+        if !remote.codecs.iter().any(|codec| codecs.contains(codec)) {
+            return None;
+        }
+        let direction = in_dialog::meet(remote.direction, wish);
+        Some(negotiation.answer(&codecs, direction, core.cx.random))
+    }
+
+    fn on_answered(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        if let Some(at) = call.ringing.iter().position(|ringing| *ringing == id) {
+            call.ringing.remove(at);
+        }
+        let losers = std::mem::take(&mut call.ringing);
+        self.timers.cancel(Timer::Ring(call_id));
+        for loser in losers {
+            self.drop_leg(core, loser, Cause::AnsweredElsewhere);
+        }
+        if self.calls.get(&call_id).is_some_and(|call| call.transfer.is_some()) {
+            self.complete_transfer(core, call_id, id);
+            return;
+        }
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let (caller, early) = (call.caller, call.early_media.take());
+        let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref()).is_some_and(|n| n.remote().is_some());
+        let body = match (early, offered) {
+            // RFC 3261 section 13.2.1: the description in the 2xx is the one of the provisional response.
+            (Some(body), _) => self.have_common_codec(caller, id).then_some(body),
+            (None, true) => self.answer_for(core, caller, id),
+            (None, false) => {
+                let codecs = self.legs.get(&id).map(Leg::codecs).unwrap_or_default();
+                let random = &mut *core.cx.random;
+                self.legs.get_mut(&caller).and_then(|leg| {
+                    let wish = leg.wish;
+                    leg.negotiation.as_mut().map(|negotiation| negotiation.offer(&codecs, wish, random))
+                })
+            }
+        };
+        let Some(body) = body else {
+            // It rings no more and has not become the partner: the call does not list it.
+            self.drop_leg(core, id, Cause::Incompatible);
+            self.end(core, call_id, Cause::Incompatible);
+            return;
+        };
+        let now = core.cx.now;
+        let limit = core.cx.config.limits.call_duration;
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            call.phase = Phase::Answered(id);
+            call.answered = Some(now);
+            let text = format!("{} call from {} to {} answered", call.kind.word(), call.from, call.to);
+            core.cx.event(Event::new(Level::Info, "call.answered", format!("call {}", call_id.0), text));
+        }
+        self.timers.set(Timer::Duration(call_id), now + limit);
+        self.with(core, caller, |leg, scope| leg.answer(scope, body, !offered));
+        self.connect_media(core, caller, id);
+    }
+
+    fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
+        match (self.legs.get(&a), self.legs.get(&b)) {
+            (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),
+            _ => false,
+        }
+    }
+
+    fn on_refused(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, cause: Cause) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        call.ringing.retain(|ringing| *ringing != id);
+        call.refusal = Some(match (call.refusal, cause) {
+            (Some(Cause::Refused(a)), Cause::Refused(b)) => Cause::Refused(cause::better(a, b)),
+            (Some(kept @ Cause::Refused(_)), _) => kept,
+            (_, new) => new,
+        });
+        if !call.ringing.is_empty() {
+            return;
+        }
+        let cause = call.refusal.unwrap_or(cause);
+        if call.transfer.is_some() {
+            self.transfer_failed(core, call_id, cause);
+        } else {
+            self.end(core, call_id, cause);
+        }
+    }
+
+    /// A leg ended by itself.
+    fn on_gone(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, cause: Cause) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        if let Some(transfer) = &mut call.transfer {
+            if transfer.referrer == id {
+                // The usual blind transfer: the one who asked hangs up while the target rings.
+                transfer.referrer_gone = true;
+                self.close_media(core, id);
+                return;
+            }
+        }
+        if call.ringing.contains(&id) {
+            self.on_refused(core, call_id, id, cause);
+            return;
+        }
+        self.end(core, call_id, cause);
+    }
+
+    /// Takes one leg out of its call and lets it wind down.
+    fn drop_leg(&mut self, core: &mut Core<'_, '_>, id: LegId, cause: Cause) {
+        self.close_media(core, id);
+        self.with(core, id, |leg, scope| leg.hang_up(scope, cause));
+    }
+
+    /// Ends a call: every leg winds down by itself, the call is forgotten at once.
+    fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
+        let Some(call) = self.calls.remove(&call_id) else { return };
+        for timer in [Timer::Ring(call_id), Timer::Duration(call_id), Timer::TrunkWait(call_id)] {
+            self.timers.cancel(timer);
+        }
+        let now = core.cx.now;
+        let lasted = call.answered.map_or(0, |answered| now.since(answered).as_secs());
+        let level = match cause {
+            Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => Level::Info,
+            _ if call.kind == Kind::Emergency => Level::Error,
+            _ => Level::Warning,
+        };
+        let text = format!(
+            "{} call from {} to {}, {}, {lasted} s: {}",
+            call.kind.word(),
+            call.from,
+            call.to,
+            if call.answered.is_some() { "answered" } else { "not answered" },
+            cause.text()
+        );
+        core.cx.event(Event::new(level, "call.ended", format!("call {}", call_id.0), text));
+        for id in call.legs() {
+            self.drop_leg(core, id, cause);
+        }
+    }
+
+    /// Fires every timer that is due.
+    pub fn handle_timeout(&mut self, core: &mut Core<'_, '_>) {
+        while let Some(timer) = self.timers.pop_due(core.cx.now) {
+            match timer {
+                Timer::Leg(id, timer) => {
+                    self.drive(core, id, |leg, scope| leg.on_timer(scope, timer));
+                }
+                Timer::Ring(id) => {
+                    let transferring = self.calls.get(&id).is_some_and(|call| call.transfer.is_some());
+                    if transferring {
+                        self.transfer_failed(core, id, Cause::NoAnswer);
+                    } else {
+                        self.end(core, id, Cause::NoAnswer);
+                    }
+                }
+                Timer::Duration(id) => self.end(core, id, Cause::Duration),
+                Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
+            }
+        }
+    }
+
+    /// When [`Calls::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew.
+    pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
+        let lost: Vec<LegId> = self
+            .legs
+            .values()
+            .filter(|leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)))
+            .map(|leg| leg.id)
+            .collect();
+        for id in lost {
+            self.drive(core, id, |leg, scope| {
+                leg.end(scope);
+                Some(LegEvent::Broken(Cause::Lost))
+            });
+        }
+    }
+
+    /// The service stops: everybody is told.
+    pub fn stop(&mut self, core: &mut Core<'_, '_>) {
+        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        for call in calls {
+            self.end(core, call, Cause::Stopping);
+        }
+    }
+
+    /// Calls in progress.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether nothing is left: no call, no leg that winds down, no dialog, no timer.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+            && self.legs.is_empty()
+            && self.dialogs.is_empty()
+            && self.servers.is_empty()
+            && self.media.is_empty()
+            && self.timers.is_empty()
+    }
+
+    /// For `gateway status`.
+    pub fn status(&self, now: Instant) -> Vec<CallStatus> {
+        self.calls
+            .iter()
+            .map(|(id, call)| {
+                let held = |id: &LegId| self.legs.get(id).is_some_and(|leg| leg.wish != Direction::SendRecv);
+                let state = match &call.phase {
+                    Phase::Answered(answered) if held(answered) || held(&call.caller) => "held",
+                    Phase::Answered(_) => "answered",
+                    Phase::WaitingForTrunk { .. } => "waiting for the trunk",
+                    Phase::Opening(_) | Phase::Ringing => "ringing",
+                };
+                CallStatus {
+                    id: id.0,
+                    from: call.from.clone(),
+                    to: call.to.clone(),
+                    state: state.into(),
+                    since: now.since(call.began).as_secs(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// In-dialog requests must come from where the dialog is: the trunk's flow, or the handset's address.
+fn comes_from(leg: &Leg, flow: Flow, trunk: &Trunk) -> bool {
+    match leg.party {
+        Party::Trunk(_) => trunk.is_trunk(flow),
+        Party::Handset(_) => flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow),
+    }
+}
+
+/// A leg for the log: direction is in the event.
+fn describe(leg: &Leg) -> String {
+    match &leg.party {
+        Party::Handset(Some(extension)) => format!("handset {extension} at {}", leg.flow.remote),
+        Party::Handset(None) => format!("unknown handset at {}", leg.flow.remote),
+        Party::Trunk(_) => "trunk".into(),
+    }
+}
+
+/// What OPTIONS gets (RFC 3261 section 11.2).
+pub fn options_response(request: &Request) -> Response {
+    let mut response = response_to(request, 200, Some("options"));
+    response.headers.push(header::make("Allow", leg::ALLOW));
+    response.headers.push(header::make("Accept", "application/sdp, application/dtmf-relay, application/dtmf"));
+    response.headers.push(header::make("Supported", leg::SUPPORTED));
+    response.headers.push(header::make("Server", crate::USER_AGENT));
+    response
+}
+
+/// What we offer when nothing else restricts it.
+const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];

@@ -3,11 +3,69 @@
 //! Parse, don't validate: what stands in [`Config`] has been checked, and nothing later asks again. Unknown keys are
 //! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
 
+mod error;
+mod host;
+mod parse;
+mod reader;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::media::Subnet;
+
+pub use error::ConfigError;
+pub use host::Host;
+pub use parse::parse;
+
+/// Largest config file, in bytes.
+pub const MAX_FILE: u64 = 1 << 20;
+
+/// Most `[[extension]]` tables: Twilio's limit of credentials in one list (twilio.md 2.4).
+pub const MAX_EXTENSIONS: usize = 1000;
+
+/// Most `[[number]]` tables.
+pub const MAX_NUMBERS: usize = 1000;
+
+/// Where handsets are listened for when an address comes without a port (RFC 3261 section 19.1.2).
+pub const SIP_PORT: u16 = 5060;
+
+/// Where webhooks are listened for by default.
+pub const WEBHOOK_PORT: u16 = 8080;
+
+/// Reads a config file for this machine. All mistakes are returned, in the order of the file.
+pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
+    let file = path.display().to_string();
+    let whole = |message: String| {
+        vec![ConfigError {
+            file: file.clone(),
+            line: 0,
+            message,
+        }]
+    };
+    let size = std::fs::metadata(path)
+        .map_err(|error| whole(format!("cannot be read: {error}")))?
+        .len();
+    if size > MAX_FILE {
+        return Err(whole(format!("is {size} bytes long; at most {MAX_FILE} are read")));
+    }
+    let bytes = std::fs::read(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        vec![ConfigError {
+            file: file.clone(),
+            line,
+            message: "is not UTF-8; save the file as UTF-8".to_owned(),
+        }]
+    })?;
+    let host = Host::read().map_err(|error| whole(format!("the interfaces of this host cannot be listed: {error}")))?;
+    parse(&text, &file, &host)
+}
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq)]

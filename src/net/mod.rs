@@ -1,0 +1,3 @@
+//! The drivers: they turn sockets into inputs and outputs into sockets, and decide nothing.
+
+pub mod http;

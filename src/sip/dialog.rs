@@ -1,26 +1,45 @@
 //! Dialogs (RFC 3261 section 12): the state that requests inside a call need. No I/O, no timers.
 
-use rsip::{Method, Request, Response, Uri};
+use rsip::{Headers, Method, Request, Response, Uri};
 
-use super::header::HeaderError;
+use super::header::{self, Contact, HeaderError, NameAddr};
+use super::{uri, wire};
+
+/// Header that a proxy left on the way, to stay on the way.
+const RECORD_ROUTE: &str = "Record-Route";
 
 /// What names a dialog (RFC 3261 section 12): the tags are ours and theirs, whoever called.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialogId {
     pub call_id: String,
     pub local_tag: String,
+    /// Empty for phones of RFC 2543, which have none (section 12.1.1).
     pub remote_tag: String,
 }
 
 impl DialogId {
-    /// The dialog that a request which reached us belongs to: To-tag is ours. `None` without a To-tag or From-tag.
+    /// The dialog that a request which reached us belongs to: To-tag is ours. `None` without a To-tag.
     pub fn of_request(request: &Request) -> Option<DialogId> {
-        todo!()
+        let local_tag = tag(&request.headers, "To")?;
+        let remote_tag = tag(&request.headers, "From").unwrap_or_default();
+        let call_id = header::value(&request.headers, "Call-ID")?.to_owned();
+        Some(DialogId {
+            call_id,
+            local_tag,
+            remote_tag,
+        })
     }
 
-    /// The dialog of a response to our request: From-tag is ours.
+    /// The dialog of a response to our request: From-tag is ours. `None` without a To-tag, as in a 100.
     pub fn of_response(response: &Response) -> Option<DialogId> {
-        todo!()
+        let local_tag = tag(&response.headers, "From")?;
+        let remote_tag = tag(&response.headers, "To")?;
+        let call_id = header::value(&response.headers, "Call-ID")?.to_owned();
+        Some(DialogId {
+            call_id,
+            local_tag,
+            remote_tag,
+        })
     }
 }
 
@@ -31,7 +50,7 @@ pub struct Dialog {
     /// Our URI and theirs, as From/To header values without tags.
     pub local: String,
     pub remote: String,
-    /// Our Contact, written into each request.
+    /// Our Contact, written into each request that may refresh the target.
     pub contact: String,
     /// Where requests go: their Contact.
     pub target: Uri,
@@ -45,38 +64,182 @@ pub struct Dialog {
 impl Dialog {
     /// As UAS: from the INVITE and the tag and Contact that our responses carry (section 12.1.1). Record-Route in order.
     pub fn uas(invite: &Request, local_tag: &str, contact: &str) -> Result<Dialog, HeaderError> {
-        todo!()
+        let headers = &invite.headers;
+        let (cseq, _) = header::cseq(headers)?;
+        Ok(Dialog {
+            id: DialogId {
+                call_id: header::value(headers, "Call-ID")
+                    .ok_or(HeaderError("Call-ID"))?
+                    .to_owned(),
+                local_tag: local_tag.to_owned(),
+                remote_tag: tag(headers, "From").unwrap_or_default(),
+            },
+            local: without_tag(headers, "To")?,
+            remote: without_tag(headers, "From")?,
+            contact: contact.to_owned(),
+            target: remote_target(headers)?.ok_or(HeaderError("Contact"))?,
+            routes: record_route(headers)?,
+            local_cseq: 0,
+            remote_cseq: Some(cseq),
+        })
     }
 
-    /// As UAC: from our INVITE and a response with a To-tag (section 12.1.2). Record-Route reversed.
+    /// As UAC: from our INVITE and a response with a To-tag (section 12.1.2). Record-Route reversed. Where the response
+    /// has no Contact, as a 180 may not, the target is the Request-URI for now.
     pub fn uac(invite: &Request, response: &Response) -> Result<Dialog, HeaderError> {
-        todo!()
+        let (cseq, _) = header::cseq(&invite.headers)?;
+        let mut dialog = Dialog {
+            id: DialogId::of_response(response).ok_or(HeaderError("To"))?,
+            local: without_tag(&invite.headers, "From")?,
+            remote: without_tag(&invite.headers, "To")?,
+            contact: header::value(&invite.headers, "Contact")
+                .ok_or(HeaderError("Contact"))?
+                .to_owned(),
+            target: invite.uri.clone(),
+            routes: Vec::new(),
+            local_cseq: cseq,
+            remote_cseq: None,
+        };
+        dialog.confirm(response)?;
+        Ok(dialog)
     }
 
     /// A 2xx rebuilds the route set of an early dialog and its target (section 13.2.2.4).
     pub fn confirm(&mut self, response: &Response) -> Result<(), HeaderError> {
-        todo!()
+        if let Some(target) = remote_target(&response.headers)? {
+            self.target = target;
+        }
+        self.routes = record_route(&response.headers)?;
+        self.routes.reverse();
+        Ok(())
     }
 
     /// The next request inside the dialog: Request-URI and Route per section 12.2.1.1, From, To, Call-ID, CSeq + 1,
-    /// Contact, Max-Forwards. Not for ACK.
+    /// Contact, Max-Forwards. Not for ACK and CANCEL.
     pub fn request(&mut self, method: Method) -> Request {
-        todo!()
+        self.local_cseq = self.local_cseq.saturating_add(1);
+        let mut request = self.routed(method, self.local_cseq);
+        // Those that refresh the target, or begin dialogs of their own; the others have none (RFC 3261 table 2).
+        if matches!(
+            method,
+            Method::Invite | Method::Update | Method::Refer | Method::Subscribe | Method::Notify | Method::Options
+        ) {
+            request.headers.push(header::make("Contact", &*self.contact));
+        }
+        request
     }
 
     /// The ACK to a 2xx of the INVITE with CSeq number `cseq`: Request-URI and Route from the dialog only
     /// (section 13.2.2.4), credentials copied from that INVITE (`invite` headers Authorization, Proxy-Authorization).
     pub fn ack(&self, cseq: u32, invite: &Request) -> Request {
-        todo!()
+        let mut ack = self.routed(Method::Ack, cseq);
+        for name in ["Authorization", "Proxy-Authorization"] {
+            for value in header::values(&invite.headers, name) {
+                ack.headers.push(header::make(name, value));
+            }
+        }
+        ack
     }
 
-    /// Checks and takes the CSeq of a request from them; `false` means out of order: 500 (section 12.2.2).
+    /// Checks and takes the CSeq of a request from them; `false` means out of order: 500 (section 12.2.2). ACK and CANCEL
+    /// have the number of their INVITE and are always in order.
     pub fn accept(&mut self, request: &Request) -> bool {
-        todo!()
+        if matches!(request.method, Method::Ack | Method::Cancel) {
+            return true;
+        }
+        let Ok((cseq, _)) = header::cseq(&request.headers) else {
+            return false;
+        };
+        if self.remote_cseq.is_some_and(|last| cseq < last) {
+            return false;
+        }
+        self.remote_cseq = Some(cseq);
+        true
     }
 
-    /// Target refresh by INVITE or UPDATE, request or 2xx (section 12.2.1.2, 12.2.2): takes their Contact.
-    pub fn refresh(&mut self, headers: &rsip::Headers) {
-        todo!()
+    /// Target refresh by INVITE or UPDATE, request or 2xx (section 12.2.1.2, 12.2.2): takes their Contact. The route set
+    /// stays.
+    pub fn refresh(&mut self, headers: &Headers) {
+        if let Ok(Some(target)) = remote_target(headers) {
+            self.target = target;
+        }
     }
+
+    /// Section 12.2.1.1, without Contact and without what the transaction layer puts on.
+    fn routed(&self, method: Method, cseq: u32) -> Request {
+        let (uri, routes) = self.route();
+        let mut headers = Headers::default();
+        headers.push(header::make("Max-Forwards", "70"));
+        for route in routes {
+            headers.push(header::make("Route", route));
+        }
+        headers.push(header::make("From", with_tag(&self.local, &self.id.local_tag)));
+        headers.push(header::make("To", with_tag(&self.remote, &self.id.remote_tag)));
+        headers.push(header::make("Call-ID", &*self.id.call_id));
+        headers.push(header::make("CSeq", format!("{cseq} {}", wire::method_token(method))));
+        Request {
+            method,
+            uri,
+            version: rsip::Version::V2,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// Request-URI and Route values.
+    fn route(&self) -> (Uri, Vec<String>) {
+        let first = self.routes.first().and_then(|first| NameAddr::parse(first).ok());
+        match first {
+            Some(first) if uri::param(&first.uri, "lr").is_none() => {
+                // A strict router: it wants to see itself in the Request-URI, and the target behind all routes.
+                let target = format!("<{}>", uri::write(&self.target));
+                (first.uri, self.routes.iter().skip(1).cloned().chain([target]).collect())
+            }
+            _ => (self.target.clone(), self.routes.clone()),
+        }
+    }
+}
+
+/// The tag of a From or To header.
+pub(super) fn tag(headers: &Headers, name: &'static str) -> Option<String> {
+    NameAddr::parse(header::value(headers, name)?)
+        .ok()?
+        .tag()
+        .map(str::to_owned)
+}
+
+fn without_tag(headers: &Headers, name: &'static str) -> Result<String, HeaderError> {
+    let value = header::value(headers, name).ok_or(HeaderError(name))?;
+    let mut address = NameAddr::parse(value).map_err(|_| HeaderError(name))?;
+    address.params.remove("tag");
+    Ok(address.to_string())
+}
+
+fn with_tag(address: &str, tag: &str) -> String {
+    if tag.is_empty() {
+        address.to_owned()
+    } else {
+        format!("{address};tag={tag}")
+    }
+}
+
+/// The first Contact, which must be a SIP URI; `None` without Contact.
+fn remote_target(headers: &Headers) -> Result<Option<Uri>, HeaderError> {
+    match header::contacts(headers)?.into_iter().next() {
+        None => Ok(None),
+        Some(Contact::Addr(address)) if uri::is_sip(&address.uri) => Ok(Some(address.uri)),
+        Some(_) => Err(HeaderError("Contact")),
+    }
+}
+
+/// All Record-Route values, each of which must be an address: it will be a Route.
+fn record_route(headers: &Headers) -> Result<Vec<String>, HeaderError> {
+    header::values(headers, RECORD_ROUTE)
+        .flat_map(header::split_list)
+        .map(|value| {
+            NameAddr::parse(value)
+                .map(|_| value.to_owned())
+                .map_err(|_| HeaderError(RECORD_ROUTE))
+        })
+        .collect()
 }

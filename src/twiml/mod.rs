@@ -1,0 +1,203 @@
+//! Twilio's webhooks: who may ask ([`signature`]), what is answered ([`dialplan`]), how it is written ([`document`]).
+//! Pure; [`crate::net::http`] gives it requests.
+
+pub mod dialplan;
+pub mod document;
+pub mod explain;
+pub mod form;
+pub mod signature;
+
+use crate::event::{Event, Level};
+use signature::SignatureError;
+
+/// Voice URL of the SIP domain: an extension calls out.
+pub const OUTGOING_PATH: &str = "/twilio/outgoing";
+/// Voice URL of the TwiML app: somebody calls one of our numbers.
+pub const INCOMING_PATH: &str = "/twilio/incoming";
+/// Action of every `<Dial>`: how it ended.
+pub const DIALED_PATH: &str = "/twilio/dialed";
+/// Status callbacks of domain and app.
+pub const STATUS_PATH: &str = "/twilio/status";
+
+/// What a request's path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    Outgoing,
+    Incoming,
+    Dialed,
+    Status,
+}
+
+impl Endpoint {
+    /// The endpoint of a path without its query.
+    pub fn from_path(path: &str) -> Option<Self> {
+        match path {
+            OUTGOING_PATH => Some(Endpoint::Outgoing),
+            INCOMING_PATH => Some(Endpoint::Incoming),
+            DIALED_PATH => Some(Endpoint::Dialed),
+            STATUS_PATH => Some(Endpoint::Status),
+            _ => None,
+        }
+    }
+
+    /// Its path.
+    pub fn path(self) -> &'static str {
+        match self {
+            Endpoint::Outgoing => OUTGOING_PATH,
+            Endpoint::Incoming => INCOMING_PATH,
+            Endpoint::Dialed => DIALED_PATH,
+            Endpoint::Status => STATUS_PATH,
+        }
+    }
+}
+
+/// What a webhook brought about. Texts are bounded and printable; nothing in it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookEvent {
+    /// An extension's call goes on, to `to`: a number, or extensions.
+    Outgoing {
+        call_sid: String,
+        extension: String,
+        to: String,
+    },
+    /// A call to one of our numbers rings extensions.
+    Incoming {
+        call_sid: String,
+        from: String,
+        number: String,
+        ring: Vec<String>,
+    },
+    /// A call was rejected.
+    Rejected {
+        call_sid: String,
+        endpoint: Endpoint,
+        reason: String,
+    },
+    /// A `<Dial>` ended.
+    Dialed {
+        call_sid: String,
+        outcome: dialplan::Outcome,
+        sip_code: Option<u16>,
+    },
+    /// A status callback.
+    Status { call_sid: String, status: String },
+    /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row.
+    Unsigned {
+        endpoint: Endpoint,
+        error: SignatureError,
+        in_a_row: u64,
+    },
+    /// The signature matched only without `CallToken` and `StirVerstat`; told once.
+    SignedWithoutCallToken { call_sid: String },
+    /// No auth token is in the secrets: no request can be checked, all are answered 503. Told as [`Self::Unsigned`] is.
+    NoAuthToken { in_a_row: u64 },
+    /// A signed request whose body is no form; answered 400.
+    BadForm {
+        endpoint: Endpoint,
+        error: form::FormError,
+        in_a_row: u64,
+    },
+    /// A connection was closed at once, as too many are open. Told as [`Self::Unsigned`] is.
+    TooManyConnections { in_a_row: u64 },
+    /// The listener could not accept a connection, by the system's word. Told as [`Self::Unsigned`] is.
+    AcceptFailed { error: String, in_a_row: u64 },
+}
+
+impl WebhookEvent {
+    /// The line for the log.
+    pub fn event(&self) -> Event {
+        match self {
+            WebhookEvent::Outgoing {
+                call_sid,
+                extension,
+                to,
+            } => Event::new(
+                Level::Info,
+                "webhook.outgoing",
+                call_sid,
+                format!("{extension} calls {to}"),
+            ),
+            WebhookEvent::Incoming {
+                call_sid,
+                from,
+                number,
+                ring,
+            } => Event::new(
+                Level::Info,
+                "webhook.incoming",
+                call_sid,
+                format!("{from} calls {number}, which rings {}", ring.join(", ")),
+            ),
+            WebhookEvent::Rejected {
+                call_sid,
+                endpoint,
+                reason,
+            } => Event::new(
+                Level::Notice,
+                "webhook.rejected",
+                call_sid,
+                format!("{}: {reason}", endpoint.path()),
+            ),
+            WebhookEvent::Dialed {
+                call_sid,
+                outcome,
+                sip_code,
+            } => {
+                let code = sip_code.map(|code| format!(" ({code})")).unwrap_or_default();
+                Event::new(
+                    Level::Info,
+                    "webhook.dialed",
+                    call_sid,
+                    format!("ended as {outcome}{code}"),
+                )
+            }
+            WebhookEvent::Status { call_sid, status } => Event::new(Level::Info, "webhook.status", call_sid, status),
+            WebhookEvent::Unsigned {
+                endpoint,
+                error,
+                in_a_row,
+            } => Event::new(
+                Level::Warning,
+                "webhook.unsigned",
+                endpoint.path(),
+                format!("answered 403: {error} ({in_a_row} in a row)"),
+            ),
+            WebhookEvent::SignedWithoutCallToken { call_sid } => Event::new(
+                Level::Notice,
+                "webhook.signed-in-part",
+                call_sid,
+                "Twilio's signature leaves out CallToken and StirVerstat; accepted, the two are never used",
+            ),
+            WebhookEvent::NoAuthToken { in_a_row } => Event::new(
+                Level::Error,
+                "webhook.no-auth-token",
+                "webhook",
+                format!(
+                    "answered 503: no auth token to check signatures with; run gateway setup ({in_a_row} in a row)"
+                ),
+            ),
+            WebhookEvent::BadForm {
+                endpoint,
+                error,
+                in_a_row,
+            } => Event::new(
+                Level::Warning,
+                "webhook.bad-form",
+                endpoint.path(),
+                format!("answered 400: {error} ({in_a_row} in a row)"),
+            ),
+            WebhookEvent::TooManyConnections { in_a_row } => Event::new(
+                Level::Warning,
+                "webhook.too-many-connections",
+                "webhook",
+                format!("closed a connection, too many are open ({in_a_row} in a row)"),
+            ),
+            WebhookEvent::AcceptFailed { error, in_a_row } => Event::new(
+                Level::Error,
+                "webhook.accept-failed",
+                "webhook",
+                format!("{error}; accepting goes on ({in_a_row} in a row)"),
+            ),
+        }
+    }
+}

@@ -2,9 +2,20 @@
 //!
 //! Everything but one audio stream is refused with port 0 in the answer (RFC 3264 section 6).
 
+mod crypto;
+mod read;
+#[cfg(test)]
+mod tests;
+mod write;
+
 use std::net::{IpAddr, SocketAddr};
 
-use crate::media::{MasterKey, Suite};
+pub use crypto::{Crypto, CryptoError};
+pub use read::read;
+pub use write::write;
+
+/// Most `m=` lines of a description. An answer has as many.
+pub const MAX_STREAMS: usize = 16;
 
 /// G.711, the only codecs of a Twilio SIP domain (twilio.md 4.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +32,14 @@ impl Codec {
             Codec::Pcma => 8,
         }
     }
+
+    /// As an `a=rtpmap` line spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Codec::Pcmu => "PCMU",
+            Codec::Pcma => "PCMA",
+        }
+    }
 }
 
 /// Direction as its owner writes it.
@@ -33,24 +52,50 @@ pub enum Direction {
 }
 
 impl Direction {
+    const ALL: [Direction; 4] = [
+        Direction::SendRecv,
+        Direction::SendOnly,
+        Direction::RecvOnly,
+        Direction::Inactive,
+    ];
+
+    /// As an attribute spells it.
+    pub fn token(self) -> &'static str {
+        match self {
+            Direction::SendRecv => "sendrecv",
+            Direction::SendOnly => "sendonly",
+            Direction::RecvOnly => "recvonly",
+            Direction::Inactive => "inactive",
+        }
+    }
+
+    /// The direction of a token.
+    pub fn from_token(token: &str) -> Option<Direction> {
+        Direction::ALL.into_iter().find(|direction| direction.token() == token)
+    }
+
+    /// The direction with these abilities.
+    pub fn new(sends: bool, receives: bool) -> Direction {
+        match (sends, receives) {
+            (true, true) => Direction::SendRecv,
+            (true, false) => Direction::SendOnly,
+            (false, true) => Direction::RecvOnly,
+            (false, false) => Direction::Inactive,
+        }
+    }
+
     /// What the other party sees.
     pub fn reversed(self) -> Direction {
-        todo!()
+        Direction::new(self.receives(), self.sends())
     }
+
     pub fn sends(self) -> bool {
         matches!(self, Direction::SendRecv | Direction::SendOnly)
     }
+
     pub fn receives(self) -> bool {
         matches!(self, Direction::SendRecv | Direction::RecvOnly)
     }
-}
-
-/// One `a=crypto` that we can use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Crypto {
-    pub tag: u32,
-    pub suite: Suite,
-    pub key: MasterKey,
 }
 
 /// What their description says, as far as we use it.
@@ -62,6 +107,7 @@ pub struct Remote {
     pub codecs: Vec<Codec>,
     /// Payload type of telephone-event/8000.
     pub telephone_event: Option<u8>,
+    /// Theirs. With an address of 0.0.0.0 they do not receive, whatever they wrote (RFC 3264 section 8.4).
     pub direction: Direction,
     /// RTP/SAVP, with the crypto lines that we can use in their order; `None` for RTP/AVP.
     pub crypto: Option<Vec<Crypto>>,
@@ -76,6 +122,8 @@ pub struct Remote {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
     pub media: String,
+    /// 0 in an offer: the stream is not wanted, and 0 in the answer.
+    pub port: u16,
     pub proto: String,
     pub fmt: String,
 }
@@ -100,14 +148,12 @@ pub enum SdpError {
 impl SdpError {
     /// The SIP status.
     pub fn code(&self) -> u16 {
-        if matches!(self, SdpError::Malformed(_)) { 400 } else { 488 }
+        if matches!(self, SdpError::Malformed(_)) {
+            400
+        } else {
+            488
+        }
     }
-}
-
-/// Reads an offer or answer. An active RTP/AVP or RTP/SAVP audio stream with a codec of ours is wanted; ICE, DTLS,
-/// rtcp-mux and other attributes are ignored. For a session refresh, port 0 of the audio stream is allowed.
-pub fn read(body: &[u8]) -> Result<Remote, SdpError> {
-    todo!()
 }
 
 /// What we put into a description of ours.
@@ -127,9 +173,4 @@ pub struct Local {
     /// RTP/SAVP with these lines, or RTP/AVP.
     pub crypto: Vec<Crypto>,
     pub ptime: Option<u32>,
-}
-
-/// An offer, or an answer to `offer` (as many `m=` lines in the same order, others refused with port 0).
-pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
-    todo!()
 }

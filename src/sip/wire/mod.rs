@@ -1,6 +1,18 @@
 //! Bytes into rsip types and back (RFC 3261 section 7 and 25, RFC 4475).
 
-use rsip::{Request, Response, SipMessage};
+mod head;
+mod method;
+mod read;
+mod reply;
+mod stream;
+mod write;
+
+use rsip::{Response, SipMessage};
+
+pub use method::{METHODS_ALLOWED, method_of, method_token};
+pub use read::read_datagram;
+pub use stream::StreamReader;
+pub use write::{write_request, write_response};
 
 /// Start line and headers of one message, octets.
 pub const MAX_HEAD: usize = 16 * 1024;
@@ -9,16 +21,18 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// Header lines of one message, after comma lists are split.
 pub const MAX_HEADERS: usize = 128;
 
-/// What is wrong with a message. Where enough of a request could be read to answer it, `reply` is that answer's code
-/// and the headers that the answer must copy.
-#[derive(Clone, Debug, PartialEq)]
+/// What is wrong with a message. Where enough of a request could be read to answer it, `reply` is that answer,
+/// ready to send.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{fault}")]
 pub struct ReadError {
     pub fault: Fault,
-    /// For a request with readable Via, From, To, Call-ID and CSeq: the answer to send (not for ACK).
+    /// The refusal, with Via, From, To (tagged), Call-ID and CSeq as far as the request had them. `None` for an ACK, a
+    /// response, and what is not SIP or has no Via.
     pub reply: Option<Box<Response>>,
 }
 
-/// The fault itself; `code` tells which final response it deserves.
+/// The fault itself; [`Fault::code`] tells which final response it deserves.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     #[error("not a SIP message")]
@@ -49,17 +63,26 @@ pub enum Fault {
     CSeqMethod,
 }
 
+impl Fault {
+    /// The final response that a request with this fault deserves (RFC 3261 section 21.4 and 21.5).
+    pub fn code(&self) -> u16 {
+        match self {
+            Fault::UnknownMethod(_) => 501,
+            Fault::UriScheme(_) => 416,
+            Fault::Version => 505,
+            Fault::TooLarge => 513,
+            Fault::BodyTooLarge => 413,
+            _ => 400,
+        }
+    }
+}
+
 /// What a datagram holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Datagram {
     Message(SipMessage),
     /// Nothing but CR, LF or NUL: a keepalive of RFC 5626 or of a NAT-ted phone.
     Keepalive,
-}
-
-/// Reads one datagram (RFC 3261 section 18.3: octets behind Content-Length are dropped, a short body is an error).
-pub fn read_datagram(bytes: &[u8]) -> Result<Datagram, ReadError> {
-    todo!()
 }
 
 /// What a stream yields.
@@ -72,33 +95,4 @@ pub enum Frame {
     Pong,
     /// A message that cannot be read but whose end is known; the stream goes on.
     Bad(ReadError),
-}
-
-/// Cuts a byte stream into messages by Content-Length. Never holds more than [`MAX_HEAD`] + [`MAX_BODY`] octets.
-#[derive(Debug, Default)]
-pub struct StreamReader {
-    // private
-}
-
-impl StreamReader {
-    /// Appends what came in.
-    pub fn push(&mut self, bytes: &[u8]) {
-        todo!()
-    }
-
-    /// The next whole frame; `Ok(None)` when more octets are needed; an error when the stream can not be
-    /// resynchronised (no or contradictory Content-Length, head too long) and must be closed.
-    pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
-        todo!()
-    }
-}
-
-/// The octets of a request. Content-Length is computed, whatever the headers say.
-pub fn write_request(request: &Request) -> Vec<u8> {
-    todo!()
-}
-
-/// The octets of a response, with the IANA reason phrase ([`super::status::reason`]).
-pub fn write_response(response: &Response) -> Vec<u8> {
-    todo!()
 }

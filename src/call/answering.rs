@@ -1,0 +1,246 @@
+//! Answering an INVITE (RFC 3261 section 13.3): provisional responses, reliable where asked (RFC 3262), the final one,
+//! and its ACK.
+
+use std::time::Duration;
+
+use rsip::{Request, Response};
+
+use super::cause::Cause;
+use super::leg::{ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged};
+use super::session_timer::{self, SessionTimer};
+use super::Timer;
+use crate::sip::dialog::Dialog;
+use crate::sip::header;
+use crate::sip::transaction::{ServerId, response_to};
+
+/// RFC 3261 section 17.1.1.1.
+pub(super) const T1: Duration = Duration::from_millis(500);
+/// RFC 3261 section 17.1.2.2.
+pub(super) const T2: Duration = Duration::from_secs(4);
+/// 64·T1: how long a 2xx waits for its ACK and a reliable provisional response for its PRACK.
+pub(super) const GIVE_UP: Duration = Duration::from_secs(32);
+
+impl Leg {
+    /// Takes an INVITE that was admitted, and says 100.
+    pub fn admit(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, invite: Request, timer: Option<SessionTimer>) {
+        let tag = scope.cx.random.hex(8);
+        let user = crate::sip::uri::user(&invite.uri).unwrap_or_else(|| "gateway".into());
+        let contact = self.contact(scope, &user);
+        let rseq = 1 + (scope.cx.random.below(1 << 16) as u32);
+        scope.cx.transactions.respond(scope.cx.now, server, response_to(&invite, 100, None));
+        // In-dialog requests may come from now on: PRACK, BYE on the early dialog.
+        if let Ok(dialog) = Dialog::uas(&invite, &tag, &contact) {
+            self.index(scope, dialog.id);
+        }
+        self.state =
+            State::Incoming(Incoming { server, invite, tag, contact, reliable: None, rseq, answer: None, timer });
+    }
+
+    /// The INVITE that waits for an answer.
+    pub fn invite_to_answer(&self) -> Option<(ServerId, &Request)> {
+        match &self.state {
+            State::Incoming(incoming) => Some((incoming.server, &incoming.invite)),
+            _ => None,
+        }
+    }
+
+    /// 180 or 183, with early media when there is a body.
+    pub fn progress(&mut self, scope: &mut Scope<'_, '_>, code: u16, body: Option<Vec<u8>>) {
+        let now = scope.cx.now;
+        let State::Incoming(incoming) = &mut self.state else { return };
+        // RFC 3262 section 3: one at a time; a newer one may be dropped, the final answer tells all.
+        if incoming.reliable.is_some() || incoming.answer.is_some() {
+            return;
+        }
+        let mut response = respond_with(incoming, code, body);
+        if header::has_token(&incoming.invite.headers, "Require", "100rel") {
+            incoming.rseq = incoming.rseq.wrapping_add(1).max(1);
+            response.headers.push(header::make("Require", "100rel"));
+            response.headers.push(header::make("RSeq", incoming.rseq.to_string()));
+            incoming.reliable = Some(Reliable {
+                response: response.clone(),
+                rseq: incoming.rseq,
+                interval: T1,
+                give_up: now + GIVE_UP,
+            });
+            scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + T1);
+        }
+        scope.cx.transactions.respond(now, incoming.server, response);
+    }
+
+    /// 200 with this description; `offers` when it is an offer because the INVITE had none.
+    pub fn answer(&mut self, scope: &mut Scope<'_, '_>, body: Vec<u8>, offers: bool) {
+        let now = scope.cx.now;
+        let State::Incoming(incoming) = &mut self.state else { return };
+        if incoming.reliable.is_some() {
+            incoming.answer = Some(body);
+            return;
+        }
+        let Ok((cseq, _)) = header::cseq(&incoming.invite.headers) else { return };
+        let Ok(dialog) = Dialog::uas(&incoming.invite, &incoming.tag, &incoming.contact) else {
+            self.refuse(scope, 400, "no usable Contact in the INVITE");
+            return;
+        };
+        let mut response = respond_with(incoming, 200, Some(body));
+        response.headers.push(header::make("Allow", ALLOW));
+        response.headers.push(header::make("Supported", SUPPORTED));
+        if let Some(timer) = incoming.timer {
+            response.headers.push(header::make("Session-Expires", timer.header()));
+            if !timer.refresher {
+                response.headers.push(header::make("Require", "timer"));
+            }
+        }
+        let server = incoming.server;
+        let timer = incoming.timer;
+        scope.cx.transactions.respond(now, server, response.clone());
+        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
+        self.state = State::Confirmed(Box::new(Confirmed {
+            dialog,
+            unacknowledged: Some(Unacknowledged {
+                server,
+                response,
+                cseq,
+                interval: T1,
+                give_up: now + GIVE_UP,
+                offers,
+                initial: true,
+            }),
+            ack: None,
+            timer,
+            hang_up: None,
+            before_reinvite: None,
+            wanted: None,
+        }));
+        self.restart_session_timer(scope);
+    }
+
+    /// A final refusal. The text goes into a Warning, where a person with a trace finds it (RFC 3261 section 20.43).
+    pub fn refuse(&mut self, scope: &mut Scope<'_, '_>, code: u16, text: &str) {
+        let State::Incoming(incoming) = &self.state else { return };
+        let mut response = response_to(&incoming.invite, code, Some(&incoming.tag));
+        let agent = self.flow.local;
+        if code != 487 {
+            response.headers.push(header::make("Warning", format!("399 {agent} \"{}\"", text.replace(['"', '\\'], "'"))));
+        }
+        if code == 503 {
+            response.headers.push(header::make("Retry-After", "10"));
+        }
+        scope.cx.transactions.respond(scope.cx.now, incoming.server, response);
+        self.end(scope);
+    }
+
+    /// Their CANCEL: the transaction layer has answered it, the INVITE gets its 487 here.
+    pub fn on_cancel(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        if !matches!(self.state, State::Incoming(_)) {
+            return None;
+        }
+        self.refuse(scope, 487, "");
+        Some(LegEvent::Cancelled)
+    }
+
+    /// The ACK to a 2xx of ours.
+    pub fn on_ack(&mut self, scope: &mut Scope<'_, '_>, ack: &Request) -> Option<LegEvent> {
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        let (cseq, _) = header::cseq(&ack.headers).ok()?;
+        let unacknowledged = confirmed.unacknowledged.take_if(|waiting| waiting.cseq == cseq)?;
+        scope.timers.cancel(Timer::Leg(self.id, LegTimer::Repeat2xx));
+        let hang_up = confirmed.hang_up.take();
+        let answered = match (&mut self.negotiation, unacknowledged.offers) {
+            (Some(negotiation), true) => negotiation.take_answer(&ack.body).is_ok(),
+            _ => true,
+        };
+        if let Some(cause) = hang_up {
+            self.bye(scope, cause);
+            return None;
+        }
+        if !answered {
+            self.bye(scope, Cause::Incompatible);
+            return Some(LegEvent::Broken(Cause::Incompatible));
+        }
+        self.offer_what_waited(scope);
+        Some(LegEvent::Acknowledged)
+    }
+
+    /// PRACK (RFC 3262 section 3). Answers it.
+    pub(super) fn on_prack(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) {
+        let State::Incoming(incoming) = &mut self.state else {
+            scope.cx.transactions.respond(scope.cx.now, server, response_to(request, 481, None));
+            return;
+        };
+        let matches = match (header::rack(&request.headers), header::cseq(&incoming.invite.headers)) {
+            (Ok(Some((rseq, cseq, method))), Ok((invite_cseq, _))) => {
+                method.eq_ignore_ascii_case("INVITE")
+                    && cseq == invite_cseq
+                    && incoming.reliable.as_ref().is_some_and(|reliable| reliable.rseq == rseq)
+            }
+            _ => false,
+        };
+        let code = if matches { 200 } else { 481 };
+        scope.cx.transactions.respond(scope.cx.now, server, response_to(request, code, Some(&incoming.tag)));
+        if matches {
+            incoming.reliable = None;
+            scope.timers.cancel(Timer::Leg(self.id, LegTimer::RepeatReliable));
+            if let Some(body) = incoming.answer.take() {
+                let offers = incoming.invite.body.is_empty();
+                self.answer(scope, body, offers);
+            }
+        }
+    }
+
+    /// [`LegTimer::RepeatReliable`].
+    pub(super) fn repeat_reliable(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        let now = scope.cx.now;
+        let State::Incoming(incoming) = &mut self.state else { return None };
+        let reliable = incoming.reliable.as_mut()?;
+        if now >= reliable.give_up {
+            // RFC 3262 section 3: reject with a 5xx.
+            self.refuse(scope, 504, "no PRACK came");
+            return Some(LegEvent::Broken(Cause::Lost));
+        }
+        reliable.interval = reliable.interval * 2;
+        scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + reliable.interval);
+        scope.cx.transactions.respond(now, incoming.server, reliable.response.clone());
+        None
+    }
+
+    /// [`LegTimer::Repeat2xx`]: at T1, doubling to T2, whatever the transport (RFC 3261 section 13.3.1.4).
+    pub(super) fn repeat_2xx(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        let now = scope.cx.now;
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        let waiting = confirmed.unacknowledged.as_mut()?;
+        if now >= waiting.give_up {
+            confirmed.unacknowledged = None;
+            // Section 13.3.1.4: the dialog is confirmed, but the session is to be ended by BYE.
+            self.bye(scope, Cause::Lost);
+            return Some(LegEvent::Broken(Cause::Lost));
+        }
+        waiting.interval = (waiting.interval * 2).min(T2);
+        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + waiting.interval);
+        scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
+        None
+    }
+}
+
+/// What RFC 4028 section 9 says to an INVITE: the agreement, or a 422.
+pub fn session_timer_of(invite: &Request) -> Result<Option<SessionTimer>, Box<Response>> {
+    session_timer::as_uas(&invite.headers).map_err(|_| {
+        let mut response = response_to(invite, 422, None);
+        response.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
+        Box::new(response)
+    })
+}
+
+fn respond_with(incoming: &Incoming, code: u16, body: Option<Vec<u8>>) -> Response {
+    let mut response = response_to(&incoming.invite, code, Some(&incoming.tag));
+    // RFC 3261 section 12.1.1: Record-Route is copied, or the route set would be lost.
+    for route in header::values(&incoming.invite.headers, "Record-Route") {
+        response.headers.push(header::make("Record-Route", route));
+    }
+    response.headers.push(header::make("Contact", incoming.contact.clone()));
+    response.headers.push(header::make("Server", crate::USER_AGENT));
+    if let Some(body) = body {
+        response.headers.push(header::make("Content-Type", "application/sdp"));
+        response.body = body;
+    }
+    response
+}

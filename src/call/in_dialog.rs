@@ -1,0 +1,424 @@
+//! What comes and goes inside a leg's dialog: re-INVITE, UPDATE, INFO, REFER, NOTIFY, BYE.
+
+use std::time::Duration;
+
+use rsip::{Method, Request, Response};
+
+use super::Timer;
+use super::answering::{GIVE_UP, T1};
+use super::cause::Cause;
+use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
+use super::session_timer;
+use crate::media::Subnet;
+use crate::sip::header;
+use crate::sip::sdp::{Codec, Direction};
+use crate::sip::transaction::{ServerId, response_to};
+
+/// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
+const DIGIT_DURATION: Duration = Duration::from_millis(160);
+const MAX_DIGIT_DURATION: Duration = Duration::from_secs(5);
+
+/// How long a leg may send no RTP before we ask whether it is still there.
+const SILENCE: Duration = Duration::from_secs(60);
+
+impl Leg {
+    /// A request inside one of the leg's dialogs. Always answered, here or (REFER) by the call.
+    pub fn on_request(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: Request) -> Option<LegEvent> {
+        let reply = |scope: &mut Scope<'_, '_>, code| {
+            scope.cx.transactions.respond(scope.cx.now, server, response_to(&request, code, None));
+        };
+        if request.method == Method::PRack {
+            self.on_prack(scope, server, &request);
+            return None;
+        }
+        let State::Confirmed(confirmed) = &mut self.state else {
+            return match request.method {
+                // RFC 3261 section 15: the caller may end an early dialog by BYE.
+                Method::Bye => {
+                    reply(scope, 200);
+                    self.on_cancel(scope)
+                }
+                Method::Options => {
+                    self.reply_options(scope, server, &request);
+                    None
+                }
+                // RFC 3311 section 5.2: an UPDATE while our answer is due; RFC 3261 section 14.2.
+                Method::Update | Method::Invite => {
+                    reply(scope, 491);
+                    None
+                }
+                _ => {
+                    reply(scope, 481);
+                    None
+                }
+            };
+        };
+        if !confirmed.dialog.accept(&request) {
+            // RFC 3261 section 12.2.2: out of order.
+            reply(scope, 500);
+            return None;
+        }
+        match request.method {
+            Method::Bye => {
+                reply(scope, 200);
+                self.end(scope);
+                Some(LegEvent::HungUp)
+            }
+            Method::Invite | Method::Update => self.on_offer(scope, server, &request),
+            Method::Info => self.on_info(scope, server, &request),
+            Method::Refer => Some(LegEvent::Refer { server, request: Box::new(request) }),
+            Method::Notify => {
+                reply(scope, 200);
+                None
+            }
+            Method::Options => {
+                self.reply_options(scope, server, &request);
+                None
+            }
+            _ => {
+                let mut response = response_to(&request, 405, None);
+                response.headers.push(header::make("Allow", ALLOW));
+                scope.cx.transactions.respond(scope.cx.now, server, response);
+                None
+            }
+        }
+    }
+
+    fn reply_options(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) {
+        scope.cx.transactions.respond(scope.cx.now, server, super::options_response(request));
+    }
+
+    /// A re-INVITE or UPDATE: a new offer, a refresh, or a request for our offer.
+    fn on_offer(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) -> Option<LegEvent> {
+        let now = scope.cx.now;
+        let is_invite = request.method == Method::Invite;
+        let reinviting = self.is_reinviting();
+        let agreed = self.codecs();
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        let refusal = if confirmed.unacknowledged.is_some() {
+            Some(500)
+        } else if reinviting {
+            // RFC 3261 section 14.2: ours is under way.
+            Some(491)
+        } else {
+            None
+        };
+        if let Some(code) = refusal {
+            let mut response = response_to(request, code, None);
+            if code == 500 {
+                response.headers.push(header::make("Retry-After", scope.cx.random.below(10).to_string()));
+            }
+            scope.cx.transactions.respond(now, server, response);
+            return None;
+        }
+        let timer = match super::answering::session_timer_of(request) {
+            Ok(timer) => timer,
+            Err(response) => {
+                scope.cx.transactions.respond(now, server, *response);
+                return None;
+            }
+        };
+        let negotiation = self.negotiation.as_mut()?;
+        let before = negotiation.clone();
+        let mut offers = false;
+        let body = if request.body.is_empty() {
+            // An UPDATE without a body only refreshes; an INVITE without one asks for our offer.
+            offers = is_invite;
+            is_invite.then(|| negotiation.offer(&agreed, self.wish, scope.cx.random))
+        } else {
+            let taken = negotiation.take_offer(&request.body);
+            let common = negotiation.remote().is_some_and(|remote| remote.codecs.iter().any(|c| agreed.contains(c)));
+            match taken {
+                Ok(()) if common => {
+                    let direction = meet(negotiation.remote_direction(), self.wish);
+                    Some(negotiation.answer(&agreed, direction, scope.cx.random))
+                }
+                taken => {
+                    // RFC 3261 section 14.2: a refused offer leaves everything as it was.
+                    let code = taken.err().map_or(488, |error| error.code());
+                    *negotiation = before;
+                    scope.cx.transactions.respond(now, server, response_to(request, code, None));
+                    return None;
+                }
+            }
+        };
+        confirmed.dialog.refresh(&request.headers);
+        let mut response = response_to(request, 200, None);
+        response.headers.push(header::make("Contact", confirmed.dialog.contact.clone()));
+        response.headers.push(header::make("Allow", ALLOW));
+        response.headers.push(header::make("Supported", SUPPORTED));
+        if let Some(timer) = timer {
+            response.headers.push(header::make("Session-Expires", timer.header()));
+            if !timer.refresher {
+                response.headers.push(header::make("Require", "timer"));
+            }
+        }
+        confirmed.timer = timer;
+        if let Some(body) = body {
+            response.headers.push(header::make("Content-Type", "application/sdp"));
+            response.body = body;
+        }
+        scope.cx.transactions.respond(now, server, response.clone());
+        if is_invite {
+            let (cseq, _) = header::cseq(&request.headers).ok()?;
+            confirmed.unacknowledged = Some(Unacknowledged {
+                server,
+                response,
+                cseq,
+                interval: T1,
+                give_up: now + GIVE_UP,
+                offers,
+                initial: false,
+            });
+            scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
+        }
+        self.restart_session_timer(scope);
+        (!request.body.is_empty()).then_some(LegEvent::Modified { offered: true })
+    }
+
+    /// DTMF by INFO: `application/dtmf-relay` (Cisco: `Signal=5`, `Duration=160`) or `application/dtmf` (one digit).
+    fn on_info(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) -> Option<LegEvent> {
+        let kind = header::value(&request.headers, "Content-Type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let digit = match kind.as_str() {
+            "application/dtmf-relay" | "application/dtmf" => read_digit(&request.body),
+            _ => None,
+        };
+        // RFC 6086 section 4.2.2: a body that we do not understand is 415; none at all is a keepalive.
+        let code = if digit.is_some() || request.body.is_empty() { 200 } else { 415 };
+        scope.cx.transactions.respond(scope.cx.now, server, response_to(request, code, None));
+        digit.map(|(digit, duration)| LegEvent::Digit { digit, duration })
+    }
+
+    /// Codecs agreed on this leg.
+    pub fn codecs(&self) -> Vec<Codec> {
+        self.negotiation.as_ref().map(|negotiation| negotiation.codecs()).unwrap_or_default()
+    }
+
+    /// Whether a re-INVITE of ours has no final response yet.
+    fn is_reinviting(&self) -> bool {
+        match &self.state {
+            State::Confirmed(confirmed) => confirmed.before_reinvite.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Offers them a direction, now or as soon as the pending exchange is through.
+    pub fn offer_direction(&mut self, scope: &mut Scope<'_, '_>, direction: Direction) {
+        self.wish = direction;
+        self.reinvite(scope, false);
+    }
+
+    /// Sends a re-INVITE: with `refresh` the same description again (RFC 4028 section 7.4).
+    pub(super) fn reinvite(&mut self, scope: &mut Scope<'_, '_>, refresh: bool) {
+        let agreed = self.codecs();
+        let wish = self.wish;
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        if confirmed.before_reinvite.is_some() || confirmed.unacknowledged.is_some() {
+            confirmed.wanted = Some(wish);
+            return;
+        }
+        let Some(negotiation) = &mut self.negotiation else { return };
+        confirmed.before_reinvite = Some(negotiation.clone());
+        let body = if refresh { negotiation.repeat() } else { negotiation.offer(&agreed, wish, scope.cx.random) };
+        let mut request = confirmed.dialog.request(Method::Invite);
+        request.headers.push(header::make("Allow", ALLOW));
+        request.headers.push(header::make("Supported", SUPPORTED));
+        if let Some(timer) = confirmed.timer {
+            let refresher = if timer.refresher { "uac" } else { "uas" };
+            request.headers.push(header::make("Session-Expires", format!("{};refresher={refresher}", timer.interval)));
+            request.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
+        }
+        request.headers.push(header::make("Content-Type", "application/sdp"));
+        request.body = body;
+        // The entry of the last re-INVITE was kept for repeated 2xx only.
+        self.pending.retain(|pending| pending.purpose != Purpose::Reinvite);
+        self.send(scope, request, Purpose::Reinvite, 0);
+    }
+
+    /// A 2xx to our re-INVITE, perhaps repeated.
+    pub(super) fn on_reinvite_answer(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        position: usize,
+        response: &Response,
+    ) -> Option<LegEvent> {
+        let invite = self.pending[position].request.clone();
+        let (cseq, _) = header::cseq(&invite.headers).ok()?;
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        if let Some((acked, ack)) = &confirmed.ack {
+            if *acked == cseq {
+                let ack = ack.clone();
+                self.send_ack(scope, ack);
+                return None;
+            }
+        }
+        confirmed.dialog.refresh(&response.headers);
+        let ack = confirmed.dialog.ack(cseq, &invite);
+        confirmed.ack = Some((cseq, ack.clone()));
+        let before = confirmed.before_reinvite.take();
+        confirmed.timer = session_timer::as_uac(&response.headers).or(confirmed.timer);
+        let taken = self.negotiation.as_mut().is_some_and(|n| n.take_answer(&response.body).is_ok());
+        if !taken {
+            // Nothing to fall back on at their end: stay with the media that flowed before.
+            self.negotiation = before;
+        }
+        self.send_ack(scope, ack);
+        self.restart_session_timer(scope);
+        self.offer_what_waited(scope);
+        Some(LegEvent::Modified { offered: false })
+    }
+
+    /// A refusal of our re-INVITE (RFC 3261 section 14.1): the session stays as it was.
+    pub(super) fn on_reinvite_refused(&mut self, scope: &mut Scope<'_, '_>, code: u16) -> Option<LegEvent> {
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        if let Some(before) = confirmed.before_reinvite.take() {
+            self.negotiation = Some(before);
+        }
+        match code {
+            481 | 408 => self.lost(scope),
+            491 => {
+                // 2.1–4 s where the Call-ID is ours, 0–2 s where it is theirs; both fit in 2.1–4 s of random units
+                // of 10 ms, and the party that waits longer loses nothing.
+                let wait = Duration::from_millis(2100 + 10 * scope.cx.random.below(190));
+                scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + wait);
+                None
+            }
+            _ => {
+                // A phone that refuses refreshes is there all the same; media silence will tell when it is not.
+                self.restart_session_timer(scope);
+                None
+            }
+        }
+    }
+
+    /// An offer that had to wait for another exchange.
+    pub(super) fn offer_what_waited(&mut self, scope: &mut Scope<'_, '_>) {
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        if let Some(direction) = confirmed.wanted.take() {
+            self.offer_direction(scope, direction);
+        }
+    }
+
+    /// NOTIFY of the implicit subscription of a REFER (RFC 3515 section 2.4.4).
+    pub fn notify_transfer(&mut self, scope: &mut Scope<'_, '_>, code: u16, last: bool) {
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        let mut request = confirmed.dialog.request(Method::Notify);
+        let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
+        request.headers.push(header::make("Event", "refer"));
+        request.headers.push(header::make("Subscription-State", state));
+        request.headers.push(header::make("Content-Type", "message/sipfrag;version=2.0"));
+        request.body = format!("SIP/2.0 {code} {}\r\n", crate::sip::status::reason(code)).into_bytes();
+        self.send(scope, request, Purpose::Other, 0);
+    }
+
+    /// One of the leg's timers fired.
+    pub fn on_timer(&mut self, scope: &mut Scope<'_, '_>, timer: LegTimer) -> Option<LegEvent> {
+        match timer {
+            LegTimer::Repeat2xx => self.repeat_2xx(scope),
+            LegTimer::RepeatReliable => self.repeat_reliable(scope),
+            LegTimer::Reinvite => {
+                self.reinvite(scope, false);
+                None
+            }
+            LegTimer::CancelWait => {
+                self.end(scope);
+                None
+            }
+            LegTimer::Session => {
+                let State::Confirmed(confirmed) = &self.state else { return None };
+                if confirmed.timer.is_some_and(|timer| timer.refresher) {
+                    self.reinvite(scope, true);
+                    self.restart_session_timer(scope);
+                    None
+                } else {
+                    // RFC 4028 section 10: they did not refresh.
+                    self.lost(scope)
+                }
+            }
+        }
+    }
+
+    /// Silence where sound should be: ask by a refresh whether they are still there.
+    pub fn probe(&mut self, scope: &mut Scope<'_, '_>) {
+        self.reinvite(scope, true);
+    }
+
+    /// What the media driver shall accept and send on this leg.
+    pub fn media_params(&self, scope: &Scope<'_, '_>) -> Option<crate::media::LegParams> {
+        let negotiation = self.negotiation.as_ref()?;
+        let described = negotiation.remote().and_then(|remote| remote.rtp).map(|rtp| Subnet::host(rtp.ip()));
+        let mut latch = match self.party {
+            Party::Handset(_) => vec![Subnet::host(self.flow.remote.ip())],
+            Party::Trunk(_) => scope.cx.config.media.trunk_sources.clone(),
+        };
+        latch.extend(described);
+        negotiation.params(latch, Some(SILENCE))
+    }
+}
+
+/// The direction of an answer: what their offer leaves (RFC 3264 section 6.1), within what the other leg wants.
+pub fn meet(theirs: Direction, wish: Direction) -> Direction {
+    let sends = theirs.receives() && wish.sends();
+    let receives = theirs.sends() && wish.receives();
+    match (sends, receives) {
+        (true, true) => Direction::SendRecv,
+        (true, false) => Direction::SendOnly,
+        (false, true) => Direction::RecvOnly,
+        (false, false) => Direction::Inactive,
+    }
+}
+
+/// Digit and duration of a DTMF INFO.
+fn read_digit(body: &[u8]) -> Option<(char, Duration)> {
+    let text = std::str::from_utf8(body).ok()?;
+    let mut digit = None;
+    let mut duration = DIGIT_DURATION;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        match line.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("signal") => digit = one_digit(value),
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("duration") => {
+                let millis: u64 = value.trim().parse().ok()?;
+                duration = Duration::from_millis(millis.max(40)).min(MAX_DIGIT_DURATION);
+            }
+            Some(_) => {}
+            None => digit = digit.or(one_digit(line)),
+        }
+    }
+    digit.map(|digit| (digit, duration))
+}
+
+fn one_digit(text: &str) -> Option<char> {
+    match text.trim() {
+        // Cisco and others number `*` and `#` like RFC 4733 does.
+        "10" => Some('*'),
+        "11" => Some('#'),
+        text => {
+            let mut chars = text.chars();
+            let digit = chars.next()?.to_ascii_uppercase();
+            (chars.next().is_none() && matches!(digit, '0'..='9' | 'A'..='D' | '*' | '#')).then_some(digit)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dtmf_by_info_is_read_in_both_forms() {
+        assert_eq!(read_digit(b"Signal=5\r\nDuration=250\r\n"), Some(('5', Duration::from_millis(250))));
+        assert_eq!(read_digit(b"Signal= 11\r\n"), Some(('#', DIGIT_DURATION)));
+        assert_eq!(read_digit(b"*"), Some(('*', DIGIT_DURATION)));
+        assert_eq!(read_digit(b"Signal=Z\r\n"), None);
+        assert_eq!(read_digit(b"55"), None);
+        assert_eq!(read_digit(b"\xff\xfe"), None);
+    }
+
+    #[test]
+    fn a_held_side_hears_nothing_and_a_wish_to_hold_survives_their_sendrecv() {
+        assert_eq!(meet(Direction::SendOnly, Direction::SendRecv), Direction::RecvOnly);
+        assert_eq!(meet(Direction::SendRecv, Direction::SendOnly), Direction::SendOnly);
+        assert_eq!(meet(Direction::SendOnly, Direction::SendOnly), Direction::Inactive);
+    }
+}

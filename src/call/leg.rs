@@ -1,0 +1,656 @@
+//! A leg: one INVITE usage between the gateway and one user agent, as UAS or as UAC, from INVITE to the end of BYE.
+//!
+//! A leg knows SIP and nothing of the call it is part of: what happens to it becomes a [`LegEvent`], and the call says
+//! what it shall do. What comes inside its dialog stands in [`super::in_dialog`], the answering of INVITE in
+//! [`super::answering`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rsip::{Headers, Method, Request, Response, Uri, Version};
+
+use super::cause::Cause;
+use super::negotiation::{Negotiation, NegotiationError};
+use super::session_timer::{self, SessionTimer};
+use super::{CallId, LegId, Timer};
+use crate::engine::Context;
+use crate::media::MediaLeg;
+use crate::sip::dialog::{Dialog, DialogId};
+use crate::sip::digest;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::header::{self, NameAddr};
+use crate::sip::sdp::{Codec, Direction};
+use crate::sip::transaction::{ClientId, Failure, Owner, ServerId};
+use crate::sip::uri;
+use crate::timers::Timers;
+use crate::trunk::Trunk;
+
+/// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
+/// limit of contacts).
+const MAX_EARLY_DIALOGS: usize = 10;
+
+/// How often one request is sent again with credentials or a longer interval before its refusal counts.
+const MAX_ATTEMPTS: u8 = 2;
+
+/// How long a final response to a cancelled INVITE is waited for: 64·T1 (RFC 3261 section 9.1).
+const CANCEL_WAIT: Duration = Duration::from_secs(32);
+
+/// What we accept, in Allow (RFC 3261 section 20.5).
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, PRACK, REFER, UPDATE";
+
+/// What we support, in Supported: session timers. Reliable provisional responses are given where they are required.
+pub const SUPPORTED: &str = "timer";
+
+/// Who is at the other end of a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// A handset; its extension, unless it is unknown (an emergency call from an unregistered handset).
+    Handset(Option<String>),
+    /// The SIP domain, for this extension.
+    Trunk(Option<String>),
+}
+
+/// What may be touched besides the leg.
+pub struct Scope<'a, 'b> {
+    pub cx: &'a mut Context<'b>,
+    pub trunk: &'a mut Trunk,
+    pub timers: &'a mut Timers<Timer>,
+    /// Which leg a request inside a dialog is for.
+    pub dialogs: &'a mut BTreeMap<DialogId, LegId>,
+}
+
+/// Timers of a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LegTimer {
+    /// Repeat our 2xx: no ACK yet (RFC 3261 section 13.3.1.4).
+    Repeat2xx,
+    /// Repeat our reliable provisional response: no PRACK yet (RFC 3262 section 3).
+    RepeatReliable,
+    /// Refresh the session, or give it up because they did not (RFC 4028 section 10).
+    Session,
+    /// Send a re-INVITE again that met theirs (491, RFC 3261 section 14.1).
+    Reinvite,
+    /// A cancelled INVITE got no final response.
+    CancelWait,
+}
+
+/// What happened to a leg.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LegEvent {
+    /// They ring; with `media`, their early media may flow.
+    Progress { code: u16, media: bool },
+    /// They answered our INVITE; the ACK is sent.
+    Answered,
+    /// They did not, with this cause.
+    Refused(Cause),
+    /// They cancelled their INVITE; it is answered.
+    Cancelled,
+    /// Their ACK to our 2xx came.
+    Acknowledged,
+    /// Their re-INVITE or UPDATE (`offered`), or their answer to ours, changed the media.
+    Modified { offered: bool },
+    /// They hung up.
+    HungUp,
+    /// The leg broke; a BYE is on its way where one could still arrive.
+    Broken(Cause),
+    /// They sent a digit by INFO.
+    Digit { digit: char, duration: Duration },
+    /// They ask for a transfer; the REFER is not answered yet.
+    Refer { server: ServerId, request: Box<Request> },
+}
+
+/// What a client transaction of the leg is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Invite,
+    Reinvite,
+    Bye,
+    Other,
+}
+
+/// A client transaction of the leg.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub client: ClientId,
+    pub purpose: Purpose,
+    pub request: Request,
+    pub attempts: u8,
+}
+
+/// An INVITE from them, not answered finally.
+#[derive(Debug)]
+pub struct Incoming {
+    pub(super) server: ServerId,
+    pub(super) invite: Request,
+    pub(super) tag: String,
+    pub(super) contact: String,
+    /// The reliable provisional response that waits for its PRACK.
+    pub(super) reliable: Option<Reliable>,
+    /// The number of the last reliable provisional response.
+    pub(super) rseq: u32,
+    /// A final answer that waits for that PRACK (RFC 3262 section 3).
+    pub(super) answer: Option<Vec<u8>>,
+    pub(super) timer: Option<SessionTimer>,
+}
+
+/// A provisional response under RFC 3262.
+#[derive(Debug)]
+pub(super) struct Reliable {
+    pub response: Response,
+    pub rseq: u32,
+    pub interval: Duration,
+    pub give_up: crate::time::Instant,
+}
+
+/// An INVITE of ours, not answered finally.
+#[derive(Debug)]
+pub struct Outgoing {
+    early: Vec<Dialog>,
+    cancelled: bool,
+}
+
+/// A 2xx of ours that waits for its ACK.
+#[derive(Debug)]
+pub(super) struct Unacknowledged {
+    pub server: ServerId,
+    pub response: Response,
+    pub cseq: u32,
+    pub interval: Duration,
+    pub give_up: crate::time::Instant,
+    /// It carries an offer; the answer comes in the ACK.
+    pub offers: bool,
+    /// To the first INVITE, not a re-INVITE: before its ACK no BYE may be sent (RFC 3261 section 15).
+    pub initial: bool,
+}
+
+/// A confirmed dialog.
+#[derive(Debug)]
+pub struct Confirmed {
+    pub(super) dialog: Dialog,
+    pub(super) unacknowledged: Option<Unacknowledged>,
+    /// Our last ACK, by the CSeq number of its INVITE: sent again for each repeated 2xx.
+    pub(super) ack: Option<(u32, Request)>,
+    pub(super) timer: Option<SessionTimer>,
+    /// Hang up as soon as the ACK is there: no BYE before it (RFC 3261 section 15).
+    pub(super) hang_up: Option<Cause>,
+    /// The description before our pending re-INVITE, to go back to when it is refused.
+    pub(super) before_reinvite: Option<Negotiation>,
+    /// A direction to offer when the pending re-INVITE is through.
+    pub(super) wanted: Option<Direction>,
+}
+
+/// Where a leg is.
+#[derive(Debug)]
+pub enum State {
+    /// Media is being opened; nothing was sent.
+    New,
+    Incoming(Incoming),
+    Outgoing(Outgoing),
+    Confirmed(Box<Confirmed>),
+    /// Our BYE waits for its answer.
+    Ending,
+    Ended,
+}
+
+/// One leg.
+#[derive(Debug)]
+pub struct Leg {
+    pub id: LegId,
+    pub call: CallId,
+    pub party: Party,
+    pub flow: Flow,
+    pub media: MediaLeg,
+    /// Once the media driver has bound a port.
+    pub negotiation: Option<Negotiation>,
+    /// What we write as direction, when they do not restrict it: the other leg's wish (hold).
+    pub wish: Direction,
+    pub state: State,
+    /// The transaction of their INVITE.
+    pub server: Option<ServerId>,
+    pub(super) pending: Vec<Pending>,
+    /// Dialogs of this leg in the index.
+    pub(super) indexed: Vec<DialogId>,
+}
+
+/// Whom and as whom to call.
+#[derive(Clone, Debug)]
+pub struct Invitation {
+    /// Request-URI.
+    pub target: Uri,
+    /// With our tag not yet on it.
+    pub from: NameAddr,
+    pub to: NameAddr,
+    /// User part of our Contact.
+    pub contact_user: String,
+    /// One less than what came in (a loop ends), or 70.
+    pub max_forwards: u32,
+}
+
+impl Leg {
+    /// A leg that has sent nothing yet.
+    pub fn new(id: LegId, call: CallId, party: Party, flow: Flow, media: MediaLeg) -> Self {
+        Leg {
+            id,
+            call,
+            party,
+            flow,
+            media,
+            negotiation: None,
+            wish: Direction::SendRecv,
+            state: State::New,
+            server: None,
+            pending: Vec::new(),
+            indexed: Vec::new(),
+        }
+    }
+
+    /// Whether nothing can happen on it any more.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    /// Whether media may flow both ways by now.
+    pub fn is_confirmed(&self) -> bool {
+        matches!(self.state, State::Confirmed(_))
+    }
+
+    /// The extension whose handset or registration it is.
+    pub fn extension(&self) -> Option<&str> {
+        match &self.party {
+            Party::Handset(extension) | Party::Trunk(extension) => extension.as_deref(),
+        }
+    }
+
+    /// The Contact that names us on this leg. The flow's own address: Twilio and handsets come back on the flow.
+    pub(super) fn contact(&self, scope: &Scope<'_, '_>, user: &str) -> String {
+        let host = match (&self.party, scope.cx.config.media.public_address) {
+            (Party::Trunk(_), Some(public)) => public,
+            _ => self.flow.local.ip(),
+        };
+        let mut contact = uri::sip(Some(user), &host.to_string(), Some(self.flow.local.port()));
+        if self.flow.transport != Transport::Udp {
+            uri::set_param(&mut contact, "transport", Some(self.flow.transport.uri_token()));
+        }
+        NameAddr::new(contact).to_string()
+    }
+
+    /// Calls out with an offer of `codecs`.
+    pub fn invite(&mut self, scope: &mut Scope<'_, '_>, invitation: Invitation, codecs: &[Codec]) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        let body = negotiation.offer(codecs, self.wish, scope.cx.random);
+        let tag = scope.cx.random.hex(8);
+        let mut from = invitation.from;
+        from.params.set("tag", Some(&tag));
+        let cseq = 1 + scope.cx.random.below(1 << 16);
+        let mut headers: Headers = vec![
+            header::make("From", from.to_string()),
+            header::make("To", invitation.to.to_string()),
+            header::make("Call-ID", scope.cx.random.hex(16)),
+            header::make("CSeq", format!("{cseq} INVITE")),
+            header::make("Contact", self.contact(scope, &invitation.contact_user)),
+            header::make("Max-Forwards", invitation.max_forwards.to_string()),
+            header::make("Allow", ALLOW),
+            header::make("Supported", SUPPORTED),
+            header::make("Session-Expires", session_timer::INTERVAL.to_string()),
+            header::make("Min-SE", session_timer::MIN_SE.to_string()),
+            header::make("User-Agent", crate::USER_AGENT),
+        ]
+        .into();
+        headers.push(header::make("Content-Type", "application/sdp"));
+        let mut request =
+            Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
+        // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
+        self.authorize(scope, &mut request, None);
+        self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false });
+        self.send(scope, request, Purpose::Invite, 0);
+    }
+
+    /// Puts credentials for the SIP domain on a request. `false` when there are none.
+    fn authorize(&self, scope: &mut Scope<'_, '_>, request: &mut Request, challenge: Option<&digest::Challenge>) -> bool {
+        let Party::Trunk(Some(extension)) = &self.party else { return false };
+        let target = uri::write(&request.uri);
+        let method = request.method.to_string();
+        match scope.trunk.authorization(scope.cx, extension, &method, &target, challenge) {
+            Some((name, value)) => {
+                header::set(&mut request.headers, name, value);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The flow to send on: the trunk may have reconnected since the leg began.
+    pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Flow {
+        match self.party {
+            Party::Trunk(_) => scope.trunk.flow().unwrap_or(self.flow),
+            Party::Handset(_) => self.flow,
+        }
+    }
+
+    pub(super) fn send(&mut self, scope: &mut Scope<'_, '_>, request: Request, purpose: Purpose, attempts: u8) {
+        let flow = self.current_flow(scope);
+        let client =
+            scope.cx.transactions.request(scope.cx.now, flow, request.clone(), Owner::Leg(self.id), scope.cx.random);
+        self.pending.push(Pending { client, purpose, request, attempts });
+    }
+
+    /// Ends the leg in whatever way its state demands. Media is the call's business.
+    pub fn hang_up(&mut self, scope: &mut Scope<'_, '_>, cause: Cause) {
+        match &mut self.state {
+            State::New => self.end(scope),
+            State::Incoming(_) => self.refuse(scope, cause.status(), &cause.text()),
+            State::Outgoing(outgoing) => {
+                if outgoing.cancelled {
+                    return;
+                }
+                outgoing.cancelled = true;
+                match self.pending.iter().find(|pending| pending.purpose == Purpose::Invite) {
+                    Some(pending) => scope.cx.transactions.cancel(scope.cx.now, pending.client),
+                    None => self.end(scope),
+                }
+                scope.timers.set(Timer::Leg(self.id, LegTimer::CancelWait), scope.cx.now + CANCEL_WAIT);
+            }
+            State::Confirmed(confirmed) => {
+                if confirmed.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.initial) {
+                    confirmed.hang_up = Some(cause);
+                    return;
+                }
+                self.bye(scope, cause);
+            }
+            State::Ending | State::Ended => {}
+        }
+    }
+
+    /// Sends BYE now.
+    pub(super) fn bye(&mut self, scope: &mut Scope<'_, '_>, cause: Cause) {
+        let State::Confirmed(confirmed) = &mut self.state else { return };
+        let mut request = confirmed.dialog.request(Method::Bye);
+        request.headers.push(header::make("Reason", cause.reason()));
+        request.headers.push(header::make("User-Agent", crate::USER_AGENT));
+        self.state = State::Ending;
+        self.forget(scope);
+        self.send(scope, request, Purpose::Bye, 0);
+    }
+
+    /// Nothing more will be sent or expected.
+    pub(super) fn end(&mut self, scope: &mut Scope<'_, '_>) {
+        self.state = State::Ended;
+        self.forget(scope);
+    }
+
+    /// Takes the leg out of the dialog index and its timers out of the queue.
+    fn forget(&mut self, scope: &mut Scope<'_, '_>) {
+        for id in self.indexed.drain(..) {
+            scope.dialogs.remove(&id);
+        }
+        for timer in [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::CancelWait]
+        {
+            scope.timers.cancel(Timer::Leg(self.id, timer));
+        }
+    }
+
+    pub(super) fn index(&mut self, scope: &mut Scope<'_, '_>, id: DialogId) {
+        if !self.indexed.contains(&id) {
+            scope.dialogs.insert(id.clone(), self.id);
+            self.indexed.push(id);
+        }
+    }
+
+    /// A response to one of our requests.
+    pub fn on_response(&mut self, scope: &mut Scope<'_, '_>, client: ClientId, response: &Response) -> Option<LegEvent> {
+        let code = response.status_code.code();
+        let position = self.pending.iter().position(|pending| pending.client == client)?;
+        if code >= 300 && self.try_again(scope, position, response) {
+            return None;
+        }
+        match self.pending[position].purpose {
+            Purpose::Invite => self.on_invite_response(scope, position, code, response),
+            _ if code < 200 => None,
+            purpose => {
+                // Repeated 2xx to a re-INVITE find their ACK by this entry; the next re-INVITE replaces it.
+                if purpose == Purpose::Reinvite && code < 300 {
+                    return self.on_reinvite_answer(scope, position, response);
+                }
+                self.pending.remove(position);
+                match purpose {
+                    Purpose::Bye => {
+                        self.end(scope);
+                        None
+                    }
+                    Purpose::Reinvite => self.on_reinvite_refused(scope, code),
+                    // RFC 3261 section 12.2.1.2: the dialog is gone at their end.
+                    _ if code == 481 || code == 408 => self.lost(scope),
+                    _ => None,
+                }
+            }
+        }
+    }
+
+    /// A request got no answer.
+    pub fn on_failure(&mut self, scope: &mut Scope<'_, '_>, client: ClientId, failure: Failure) -> Option<LegEvent> {
+        let position = self.pending.iter().position(|pending| pending.client == client)?;
+        let pending = self.pending.remove(position);
+        match pending.purpose {
+            Purpose::Invite => match &self.state {
+                State::Outgoing(outgoing) => {
+                    let cancelled = outgoing.cancelled;
+                    self.end(scope);
+                    let cause = match failure {
+                        Failure::Timeout => Cause::Refused(408),
+                        Failure::Transport if matches!(self.party, Party::Trunk(_)) => Cause::TrunkDown,
+                        Failure::Transport => Cause::Lost,
+                    };
+                    (!cancelled).then_some(LegEvent::Refused(cause))
+                }
+                // The Accepted state has run out: nobody repeats that 2xx any more.
+                _ => None,
+            },
+            Purpose::Bye => {
+                self.end(scope);
+                None
+            }
+            // The flow may come back, and media goes on without it; a lost refresh is caught by the session timer.
+            _ if failure == Failure::Transport => None,
+            _ => self.lost(scope),
+        }
+    }
+
+    pub(super) fn lost(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        if !self.is_confirmed() {
+            return None;
+        }
+        self.bye(scope, Cause::Lost);
+        Some(LegEvent::Broken(Cause::Lost))
+    }
+
+    /// Sends a refused request again where the refusal tells how: credentials (401, 407), a longer session interval
+    /// (422). RFC 3261 section 8.1.3.5: same Call-ID, From and To, CSeq one higher.
+    fn try_again(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> bool {
+        let pending = &self.pending[position];
+        if pending.attempts >= MAX_ATTEMPTS || matches!(&self.state, State::Outgoing(outgoing) if outgoing.cancelled) {
+            return false;
+        }
+        let mut request = pending.request.clone();
+        let (purpose, attempts) = (pending.purpose, pending.attempts + 1);
+        match response.status_code.code() {
+            401 | 407 => {
+                let Some((challenge, _)) = digest::strongest(response) else { return false };
+                if !self.authorize(scope, &mut request, Some(&challenge)) {
+                    return false;
+                }
+            }
+            422 => {
+                let Ok(Some(least)) = header::number(&response.headers, "Min-SE") else { return false };
+                header::set(&mut request.headers, "Min-SE", least.to_string());
+                header::set(&mut request.headers, "Session-Expires", least.max(session_timer::INTERVAL).to_string());
+            }
+            _ => return false,
+        }
+        let Ok((cseq, method)) = header::cseq(&request.headers) else { return false };
+        let next = match &mut self.state {
+            State::Confirmed(confirmed) => {
+                confirmed.dialog.local_cseq += 1;
+                confirmed.dialog.local_cseq
+            }
+            _ => cseq + 1,
+        };
+        header::set(&mut request.headers, "CSeq", format!("{next} {method}"));
+        self.pending.remove(position);
+        self.send(scope, request, purpose, attempts);
+        true
+    }
+
+    fn on_invite_response(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        position: usize,
+        code: u16,
+        response: &Response,
+    ) -> Option<LegEvent> {
+        match code {
+            ..=100 => None,
+            101..=199 => self.on_provisional(scope, position, code, response),
+            200..=299 => self.on_answer(scope, position, response),
+            _ => {
+                self.pending.remove(position);
+                let State::Outgoing(outgoing) = &self.state else { return None };
+                let cancelled = outgoing.cancelled;
+                self.end(scope);
+                let cause = match (code, &self.party) {
+                    (401 | 407, Party::Trunk(_)) => Cause::TrunkCredentials,
+                    _ => Cause::Refused(code),
+                };
+                (!cancelled).then_some(LegEvent::Refused(cause))
+            }
+        }
+    }
+
+    fn on_provisional(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        position: usize,
+        code: u16,
+        response: &Response,
+    ) -> Option<LegEvent> {
+        let invite = self.pending[position].request.clone();
+        let dialog = Dialog::uac(&invite, response).ok();
+        let State::Outgoing(outgoing) = &mut self.state else { return None };
+        if outgoing.cancelled {
+            return None;
+        }
+        let mut prack = None;
+        if let Some(dialog) = dialog {
+            let known = outgoing.early.iter().position(|early| early.id == dialog.id);
+            let at = match known {
+                Some(at) => at,
+                None if outgoing.early.len() < MAX_EARLY_DIALOGS => {
+                    outgoing.early.push(dialog.clone());
+                    outgoing.early.len() - 1
+                }
+                None => return None,
+            };
+            // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog.
+            if header::has_token(&response.headers, "Require", "100rel") {
+                if let Ok(Some(rseq)) = header::number(&response.headers, "RSeq") {
+                    let (cseq, _) = header::cseq(&invite.headers).ok()?;
+                    let mut request = outgoing.early[at].request(Method::PRack);
+                    request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
+                    prack = Some(request);
+                }
+            }
+            let id = outgoing.early[at].id.clone();
+            self.index(scope, id);
+        }
+        if let Some(request) = prack {
+            self.send(scope, request, Purpose::Other, 0);
+        }
+        let media = !response.body.is_empty()
+            && self.negotiation.as_mut().is_some_and(|negotiation| negotiation.take_answer(&response.body).is_ok());
+        Some(LegEvent::Progress { code, media })
+    }
+
+    /// A 2xx to our INVITE: the first, a repeated one, or one of another fork (RFC 3261 section 13.2.2.4).
+    fn on_answer(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> Option<LegEvent> {
+        let invite = self.pending[position].request.clone();
+        let (cseq, _) = header::cseq(&invite.headers).ok()?;
+        let Ok(mut dialog) = Dialog::uac(&invite, response) else {
+            // Without a To-tag or Contact no dialog can be kept or even ended.
+            self.end(scope);
+            return Some(LegEvent::Refused(Cause::Refused(502)));
+        };
+        if let State::Confirmed(confirmed) = &self.state {
+            if confirmed.dialog.id == dialog.id {
+                if let Some((_, ack)) = &confirmed.ack {
+                    let ack = ack.clone();
+                    self.send_ack(scope, ack);
+                }
+                return None;
+            }
+        }
+        let ack = dialog.ack(cseq, &invite);
+        self.send_ack(scope, ack.clone());
+        let State::Outgoing(outgoing) = &self.state else {
+            // Another fork answered too, or this one repeats what we are ending already.
+            if !self.indexed.contains(&dialog.id) && !matches!(self.state, State::Ending) {
+                let request = dialog.request(Method::Bye);
+                self.send(scope, request, Purpose::Other, 0);
+            }
+            return None;
+        };
+        let cancelled = outgoing.cancelled;
+        let answered = match (&mut self.negotiation, response.body.is_empty()) {
+            (Some(negotiation), false) => negotiation.take_answer(&response.body),
+            // RFC 3261 section 13.2.1: the answer may have come in a provisional response.
+            (Some(negotiation), true) if negotiation.remote().is_some() => Ok(()),
+            _ => Err(NegotiationError::NoCommonCodec),
+        };
+        let timer = session_timer::as_uac(&response.headers);
+        for id in std::mem::take(&mut self.indexed) {
+            scope.dialogs.remove(&id);
+        }
+        scope.timers.cancel(Timer::Leg(self.id, LegTimer::CancelWait));
+        self.index(scope, dialog.id.clone());
+        self.state = State::Confirmed(Box::new(Confirmed {
+            dialog,
+            unacknowledged: None,
+            ack: Some((cseq, ack)),
+            timer,
+            hang_up: None,
+            before_reinvite: None,
+            wanted: None,
+        }));
+        self.restart_session_timer(scope);
+        match (cancelled, answered) {
+            // The CANCEL came too late (RFC 3261 section 9.1): hang up what they answered.
+            (true, _) => {
+                self.bye(scope, Cause::Cancelled);
+                None
+            }
+            (false, Err(error)) => {
+                scope.cx.event(crate::event::Event::new(
+                    crate::event::Level::Warning,
+                    "call.incompatible",
+                    self.flow.remote.to_string(),
+                    error.to_string(),
+                ));
+                self.bye(scope, Cause::Incompatible);
+                Some(LegEvent::Refused(Cause::Incompatible))
+            }
+            (false, Ok(())) => Some(LegEvent::Answered),
+        }
+    }
+
+    pub(super) fn send_ack(&mut self, scope: &mut Scope<'_, '_>, ack: Request) {
+        let flow = self.current_flow(scope);
+        scope.cx.transactions.send(flow, ack.into(), scope.cx.random);
+    }
+
+    pub(super) fn restart_session_timer(&mut self, scope: &mut Scope<'_, '_>) {
+        let State::Confirmed(confirmed) = &self.state else { return };
+        let timer = Timer::Leg(self.id, LegTimer::Session);
+        match confirmed.timer {
+            Some(session) => scope.timers.set(timer, scope.cx.now + session.deadline()),
+            None => scope.timers.cancel(timer),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What the two ends of one leg have agreed on by offer and answer (RFC 3264), with its SRTP keys (RFC 4568).
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::media::{LegParams, MasterKey, SrtpKeys, Subnet, Suite};
+use crate::random::Random;
+use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Remote, SdpError};
+
+/// Our telephone-event payload type where they named none: what Twilio uses (twilio.md 4.5).
+const TELEPHONE_EVENT: u8 = 101;
+
+/// Packet time that we write, milliseconds (Twilio: `a=ptime:20`, `a=maxptime:20`).
+const PTIME: u32 = 20;
+
+/// Why an answer cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NegotiationError {
+    #[error(transparent)]
+    Sdp(#[from] SdpError),
+    #[error("the answer takes none of the codecs that were offered")]
+    NoCommonCodec,
+    #[error("the answer is {answered} where {offered} was offered")]
+    Profile { offered: &'static str, answered: &'static str },
+    #[error("the answer takes no crypto line that was offered")]
+    Crypto,
+}
+
+/// One leg's media negotiation.
+#[derive(Clone, Debug)]
+pub struct Negotiation {
+    /// Our RTP socket.
+    rtp: SocketAddr,
+    /// The address that we write for it.
+    address: IpAddr,
+    /// Offer RTP/SAVP.
+    secure: bool,
+    session_id: u64,
+    /// The description that we sent last.
+    local: Option<Local>,
+    /// The description that they sent last.
+    remote: Option<Remote>,
+    /// The keys in use once both are known.
+    keys: Option<SrtpKeys>,
+}
+
+impl Negotiation {
+    /// For a leg whose socket is bound at `rtp` and shown to them as `address`.
+    pub fn new(rtp: SocketAddr, address: IpAddr, secure: bool, random: &mut Random) -> Self {
+        // RFC 8866 section 5.2 wants a numeric id; 62 bits keep within what 64-bit signed parsers take.
+        let session_id = random.u64() >> 2;
+        Negotiation { rtp, address, secure, session_id, local: None, remote: None, keys: None }
+    }
+
+    /// What they sent last.
+    pub fn remote(&self) -> Option<&Remote> {
+        self.remote.as_ref()
+    }
+
+    /// Codecs agreed, ours to them; empty before both descriptions are known.
+    pub fn codecs(&self) -> Vec<Codec> {
+        match (&self.local, &self.remote) {
+            (Some(local), Some(remote)) => {
+                local.codecs.iter().copied().filter(|codec| remote.codecs.contains(codec)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The direction that we last wrote.
+    pub fn direction(&self) -> Direction {
+        self.local.as_ref().map_or(Direction::SendRecv, |local| local.direction)
+    }
+
+    /// The direction that they last wrote.
+    pub fn remote_direction(&self) -> Direction {
+        self.remote.as_ref().map_or(Direction::SendRecv, |remote| remote.direction)
+    }
+
+    /// An offer of ours. Codec order is preference; keys of an earlier description are kept, so that a re-INVITE does
+    /// not restart SRTP (RFC 4568 section 7.1.4).
+    pub fn offer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
+        let crypto = match &self.local {
+            Some(local) => local.crypto.clone(),
+            None if self.secure => offered_crypto(random),
+            None => Vec::new(),
+        };
+        let telephone_event = match (&self.local, &self.remote) {
+            (Some(local), _) => local.telephone_event,
+            _ => Some(TELEPHONE_EVENT),
+        };
+        self.put(codecs, telephone_event, direction, crypto);
+        self.write(None)
+    }
+
+    /// The last description of ours again, unchanged: a session refresh (RFC 4028 section 7.4).
+    pub fn repeat(&self) -> Vec<u8> {
+        self.write(None)
+    }
+
+    /// Takes their offer. The answer is due.
+    pub fn take_offer(&mut self, body: &[u8]) -> Result<(), SdpError> {
+        self.remote = Some(sdp::read(body)?);
+        Ok(())
+    }
+
+    /// Our answer to the last offer of theirs, taking `codecs` of it.
+    pub fn answer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
+        let Some(remote) = &self.remote else { return Vec::new() };
+        let taken: Vec<Codec> = remote.codecs.iter().copied().filter(|codec| codecs.contains(codec)).collect();
+        // An unchanged key keeps the roll-over counter where it is; the tag must be the one of their line.
+        let crypto = match remote.crypto.as_deref() {
+            Some([theirs, ..]) => {
+                let key = match self.keys {
+                    Some(ref keys) if keys.suite == theirs.suite => keys.local,
+                    _ => MasterKey(random.bytes()),
+                };
+                self.keys = Some(SrtpKeys { suite: theirs.suite, local: key, remote: theirs.key });
+                vec![Crypto { tag: theirs.tag, suite: theirs.suite, key }]
+            }
+            _ => {
+                self.keys = None;
+                Vec::new()
+            }
+        };
+        let telephone_event = remote.telephone_event;
+        let offer = remote.clone();
+        self.put(&taken, telephone_event, direction, crypto);
+        self.write(Some(&offer))
+    }
+
+    /// Takes their answer to our last offer.
+    pub fn take_answer(&mut self, body: &[u8]) -> Result<(), NegotiationError> {
+        let remote = sdp::read(body)?;
+        let Some(local) = &self.local else { return Err(NegotiationError::NoCommonCodec) };
+        if !local.codecs.iter().any(|codec| remote.codecs.contains(codec)) {
+            return Err(NegotiationError::NoCommonCodec);
+        }
+        self.keys = match (local.crypto.is_empty(), remote.crypto.as_deref()) {
+            (true, None) => None,
+            (false, Some(theirs)) => {
+                // RFC 4568 section 5.1.2: the answer repeats the tag of the one line that it takes.
+                let pair = theirs.iter().find_map(|line| {
+                    let ours = local.crypto.iter().find(|own| own.tag == line.tag && own.suite == line.suite)?;
+                    Some(SrtpKeys { suite: line.suite, local: ours.key, remote: line.key })
+                });
+                Some(pair.ok_or(NegotiationError::Crypto)?)
+            }
+            (true, Some(_)) => {
+                return Err(NegotiationError::Profile { offered: "RTP/AVP", answered: "RTP/SAVP" });
+            }
+            (false, None) => {
+                return Err(NegotiationError::Profile { offered: "RTP/SAVP", answered: "RTP/AVP" });
+            }
+        };
+        self.remote = Some(remote);
+        Ok(())
+    }
+
+    /// What the media driver must know; `None` until both descriptions are there.
+    pub fn params(&self, latch: Vec<Subnet>, silence: Option<Duration>) -> Option<LegParams> {
+        let (local, remote) = (self.local.as_ref()?, self.remote.as_ref()?);
+        Some(LegParams {
+            remote: remote.rtp,
+            latch,
+            send: local.direction.sends() && remote.direction.receives(),
+            receive: local.direction.receives() && remote.direction.sends(),
+            payload_types: self.codecs().iter().map(|codec| codec.payload_type()).collect(),
+            dtmf_in: local.telephone_event,
+            dtmf_out: remote.telephone_event,
+            srtp: self.keys.clone(),
+            silence,
+        })
+    }
+
+    /// Whether the leg's media is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.keys.is_some()
+    }
+
+    fn put(&mut self, codecs: &[Codec], telephone_event: Option<u8>, direction: Direction, crypto: Vec<Crypto>) {
+        let mut next = Local {
+            rtp: self.rtp,
+            address: self.address,
+            session_id: self.session_id,
+            version: 0,
+            codecs: codecs.to_vec(),
+            telephone_event,
+            direction,
+            crypto,
+            ptime: Some(PTIME),
+        };
+        // RFC 3264 section 8: the version grows by one exactly when the description changes.
+        if let Some(last) = &self.local {
+            next.version = last.version;
+            if next != *last {
+                next.version += 1;
+            }
+        }
+        self.local = Some(next);
+    }
+
+    fn write(&self, offer: Option<&Remote>) -> Vec<u8> {
+        self.local.as_ref().map(|local| sdp::write(local, offer)).unwrap_or_default()
+    }
+}
+
+/// Both suites that Twilio takes, the longer tag first (twilio.md 4.5).
+fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
+    [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32]
+        .into_iter()
+        .zip(1..)
+        .map(|(suite, tag)| Crypto { tag, suite, key: MasterKey(random.bytes()) })
+        .collect()
+}

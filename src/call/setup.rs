@@ -1,0 +1,479 @@
+//! How a call begins: who is asked for, whom to ring, which ports to open first.
+
+use std::net::SocketAddr;
+
+use rsip::{Request, Response, Uri};
+
+use super::leg::{Invitation, Leg, Party};
+use super::negotiation::Negotiation;
+use super::{Call, CallId, Calls, Cause, CODECS, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, answering};
+use crate::engine::Output;
+use crate::event::{Event, Level};
+use crate::media::{Command, MediaLeg};
+use crate::registrar::Registrar;
+use crate::route::Route;
+use crate::sip::flow::Flow;
+use crate::sip::header::{self, NameAddr};
+use crate::sip::sdp;
+use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::uri;
+
+/// Handsets of all called extensions that ring at once (Twilio's own limit of nouns and of bindings is ten each).
+const MAX_FORKS: usize = 100;
+
+/// Max-Forwards where the caller sent none (RFC 3261 section 8.1.1.6).
+const MAX_FORWARDS: u32 = 70;
+
+/// Option tags that we understand in Require.
+const OPTIONS: [&str; 2] = ["100rel", "timer"];
+
+/// An INVITE that a handset or the trunk sent, outside any dialog.
+pub struct Invite {
+    pub server: ServerId,
+    pub flow: Flow,
+    pub request: Request,
+}
+
+/// A party that will be rung.
+struct Target {
+    party: Party,
+    flow: Flow,
+    invitation: Invitation,
+}
+
+impl Calls {
+    /// A handset's INVITE, authenticated or for an emergency, with its route.
+    pub fn handle_handset_invite(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        registrar: &Registrar,
+        incoming: Invite,
+        extension: Option<&str>,
+        route: Route,
+    ) {
+        let from = caller_name(core, extension, &incoming);
+        let dialled = uri::user(&incoming.request.uri).unwrap_or_default();
+        let party = Party::Handset(extension.map(str::to_string));
+        match route {
+            Route::Refuse { code, reason } => {
+                let text = format!("call from {from} to {dialled} refused with {code}: {reason}");
+                core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+                refuse(core, &incoming, code, &reason);
+            }
+            Route::Emergency { number, caller_id } => {
+                let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from, number.clone()) else { return };
+                core.cx.event(Event::new(
+                    Level::Warning,
+                    "call.emergency",
+                    format!("call {}", call.0),
+                    format!("emergency call to {number} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
+                ));
+                self.dial_emergency(core, call, number, caller_id);
+            }
+            Route::Outside { number, .. } => {
+                let trunk = match core.trunk.flow() {
+                    Ok(flow) => flow,
+                    Err(reason) => {
+                        let text = format!("call from {from} to {number} refused, no connection to the SIP domain: {reason}");
+                        let event = Event::new(Level::Warning, "call.refused", incoming.flow.remote.to_string(), text);
+                        let reason = format!("no connection to the SIP domain: {reason}");
+                        core.cx.event(event);
+                        refuse(core, &incoming, 503, &reason);
+                        return;
+                    }
+                };
+                let target = trunk_target(core, trunk, extension, extension.unwrap_or("gateway"), &number);
+                if let Some(call) = self.admit(core, incoming, party, Kind::Outbound, from, number) {
+                    self.open(core, call, vec![target]);
+                }
+            }
+            Route::Local { extensions } => {
+                let targets = handset_targets(core, registrar, &extensions, &incoming, &from);
+                self.ring_handsets(core, incoming, party, Kind::Local, from, extensions.join(","), targets);
+            }
+        }
+    }
+
+    /// An INVITE from the SIP domain: for the extension in its Request-URI (twilio.md 4.4).
+    pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, incoming: Invite) {
+        let from = caller_name(core, None, &incoming);
+        let called = uri::user(&incoming.request.uri).unwrap_or_default();
+        if core.cx.config.extension(&called).is_none() {
+            let text = format!("call from {from} to {called} refused: no such extension");
+            core.cx.event(Event::new(Level::Notice, "call.refused", "trunk", text));
+            refuse(core, &incoming, 404, "no such extension");
+            return;
+        }
+        let targets = handset_targets(core, registrar, std::slice::from_ref(&called), &incoming, &from);
+        let party = Party::Trunk(Some(called.clone()));
+        self.ring_handsets(core, incoming, party, Kind::Inbound, from, called, targets);
+    }
+
+    #[allow(clippy::too_many_arguments)] // what a call is made of; a struct would only rename them
+    fn ring_handsets(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        incoming: Invite,
+        party: Party,
+        kind: Kind,
+        from: String,
+        to: String,
+        targets: Vec<Target>,
+    ) {
+        if targets.is_empty() {
+            // At once, so that Twilio's action callback goes on with the fallback (DESIGN section 4).
+            let text = format!("{} call from {from} to {to} refused: {}", kind.word(), Cause::NotRegistered.text());
+            core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+            refuse(core, &incoming, Cause::NotRegistered.status(), "no handset is registered");
+            return;
+        }
+        if let Some(call) = self.admit(core, incoming, party, kind, from, to) {
+            self.open(core, call, targets);
+        }
+    }
+
+    /// Checks an INVITE and makes a call of it, with its caller's leg. `None`: it has been refused.
+    fn admit(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        incoming: Invite,
+        party: Party,
+        kind: Kind,
+        from: String,
+        to: String,
+    ) -> Option<CallId> {
+        let timer = match check(core, &incoming.request) {
+            Ok(()) => answering::session_timer_of(&incoming.request),
+            Err(response) => Err(response),
+        };
+        let timer = match timer {
+            Ok(timer) => timer,
+            Err(response) => {
+                let text = format!("call from {from} to {to} refused with {}", response.status_code.code());
+                core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+                core.cx.transactions.respond(core.cx.now, incoming.server, *response);
+                return None;
+            }
+        };
+        if kind != Kind::Emergency && self.calls.len() >= core.cx.config.limits.calls {
+            let text = format!("call from {from} to {to} refused: {}", Cause::Limit.text());
+            core.cx.event(Event::new(Level::Warning, "call.refused", incoming.flow.remote.to_string(), text));
+            refuse(core, &incoming, 503, "too many calls");
+            return None;
+        }
+        let id = CallId(self.number());
+        let caller = self.new_leg(id, party, incoming.flow);
+        self.servers.insert(incoming.server, caller);
+        let call = Call {
+            kind,
+            from,
+            to,
+            began: core.cx.now,
+            answered: None,
+            caller,
+            ringing: Vec::new(),
+            phase: Phase::Opening(Vec::new()),
+            refusal: None,
+            early_media: None,
+            transfer: None,
+        };
+        let text = format!("{} call from {} to {}", kind.word(), call.from, call.to);
+        core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
+        self.calls.insert(id, call);
+        self.with(core, caller, |leg, scope| {
+            leg.server = Some(incoming.server);
+            leg.admit(scope, incoming.server, incoming.request, timer);
+        });
+        self.open_media(core, caller);
+        Some(id)
+    }
+
+    fn new_leg(&mut self, call: CallId, party: Party, flow: Flow) -> LegId {
+        let id = LegId(self.number());
+        let media = MediaLeg(self.number());
+        self.legs.insert(id, Leg::new(id, call, party, flow, media));
+        self.media.insert(media, id);
+        id
+    }
+
+    fn open_media(&self, core: &mut Core<'_, '_>, id: LegId) {
+        if let Some(leg) = self.legs.get(&id) {
+            core.cx.outputs.push_back(Output::Media(Command::Open { leg: leg.media, bind: leg.flow.local.ip() }));
+        }
+    }
+
+    /// Opens the media of those to be rung; they are invited as soon as all ports are known.
+    fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) {
+        let mut plan = Vec::new();
+        for target in targets {
+            let id = self.new_leg(call_id, target.party, target.flow);
+            self.open_media(core, id);
+            plan.push((id, target.invitation));
+        }
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            call.ringing = plan.iter().map(|(id, _)| *id).collect();
+            call.phase = Phase::Opening(plan);
+        }
+        self.invite_when_open(core, call_id);
+    }
+
+    /// A leg's port is known.
+    pub(super) fn media_opened(&mut self, core: &mut Core<'_, '_>, id: LegId, local: SocketAddr) {
+        let Some(leg) = self.legs.get_mut(&id) else { return };
+        let (address, secure) = match leg.party {
+            Party::Trunk(_) => {
+                (core.cx.config.media.public_address.unwrap_or(local.ip()), core.cx.config.trunk.secure)
+            }
+            Party::Handset(_) => (local.ip(), false),
+        };
+        let mut negotiation = Negotiation::new(local, address, secure, core.cx.random);
+        if let Some((_, invite)) = leg.invite_to_answer() {
+            if !invite.body.is_empty() {
+                // Read once before, by `check`: an error is not possible any more, and would only mean no offer.
+                let _ = negotiation.take_offer(&invite.body);
+            }
+        }
+        leg.negotiation = Some(negotiation);
+        let call = leg.call;
+        self.invite_when_open(core, call);
+    }
+
+    fn invite_when_open(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let Phase::Opening(plan) = &mut call.phase else { return };
+        let open = |id: &LegId| self.legs.get(id).is_some_and(|leg| leg.negotiation.is_some());
+        if plan.is_empty() || !open(&call.caller) || !plan.iter().all(|(id, _)| open(id)) {
+            return;
+        }
+        let plan = std::mem::take(plan);
+        call.phase = Phase::Ringing;
+        let (caller, kind) = (call.caller, call.kind);
+        // After a transfer begins, the kept leg has settled on its codecs; before an answer, the caller's offer counts.
+        let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref());
+        let codecs = match offered.map(|negotiation| (negotiation.codecs(), negotiation.remote())) {
+            Some((agreed, _)) if !agreed.is_empty() => agreed,
+            Some((_, Some(remote))) => remote.codecs.clone(),
+            _ => CODECS.to_vec(),
+        };
+        let ring = match kind {
+            Kind::Local | Kind::Inbound => core.cx.config.limits.ring,
+            Kind::Outbound | Kind::Emergency => TRUNK_RING,
+        };
+        self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        for (id, invitation) in plan {
+            self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
+        }
+    }
+
+    /// An emergency call leaves, or waits for the trunk.
+    fn dial_emergency(&mut self, core: &mut Core<'_, '_>, call_id: CallId, number: String, caller_id: Option<String>) {
+        let Some(extension) = self.calls.get(&call_id).map(|call| {
+            self.legs.get(&call.caller).and_then(|leg| leg.extension().map(str::to_string))
+        }) else {
+            return;
+        };
+        match core.trunk.flow() {
+            Ok(flow) => {
+                // Credentials: the caller's own, or any extension's (the From is what Twilio looks at, twilio.md 8).
+                let account = extension.or_else(|| core.cx.config.extensions.first().map(|first| first.name.clone()));
+                let user = caller_id.or_else(|| account.clone()).unwrap_or_else(|| "gateway".into());
+                let target = trunk_target(core, flow, account.as_deref(), &user, &number);
+                self.timers.cancel(Timer::TrunkWait(call_id));
+                self.open(core, call_id, vec![target]);
+            }
+            Err(reason) => {
+                let text = format!("emergency call to {number} waits, no connection to the SIP domain: {reason}");
+                core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
+                if let Some(call) = self.calls.get_mut(&call_id) {
+                    call.phase = Phase::WaitingForTrunk { number, caller_id };
+                }
+                self.timers.set(Timer::TrunkWait(call_id), core.cx.now + EMERGENCY_WAIT);
+            }
+        }
+    }
+
+    /// The trunk has come up: emergency calls that waited for it leave now.
+    pub fn handle_trunk_up(&mut self, core: &mut Core<'_, '_>) {
+        let waiting: Vec<(CallId, String, Option<String>)> = self
+            .calls
+            .iter()
+            .filter_map(|(id, call)| match &call.phase {
+                Phase::WaitingForTrunk { number, caller_id } => Some((*id, number.clone(), caller_id.clone())),
+                _ => None,
+            })
+            .collect();
+        for (call, number, caller_id) in waiting {
+            self.dial_emergency(core, call, number, caller_id);
+        }
+    }
+
+    /// Whether an emergency call waits for the trunk: then it must not wait for its back-off.
+    pub fn needs_trunk(&self) -> bool {
+        self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk { .. }))
+    }
+
+    /// Rings the target of a transfer inside the call that goes on.
+    pub(super) fn ring_for_transfer(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        registrar: &Registrar,
+        call_id: CallId,
+        extension: Option<&str>,
+        route: &Route,
+        from: &str,
+    ) -> Result<(), u16> {
+        let targets = match route {
+            Route::Refuse { code, .. } => return Err(*code),
+            Route::Local { extensions } => {
+                let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
+                extensions
+                    .iter()
+                    .flat_map(|name| bindings_of(core, registrar, name, None))
+                    .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, MAX_FORWARDS))
+                    .take(MAX_FORKS)
+                    .collect()
+            }
+            Route::Outside { number, .. } | Route::Emergency { number, .. } => {
+                let flow = core.trunk.flow().map_err(|_| 503_u16)?;
+                vec![trunk_target(core, flow, extension, extension.unwrap_or("gateway"), number)]
+            }
+        };
+        if targets.is_empty() {
+            return Err(480);
+        }
+        self.open(core, call_id, targets);
+        Ok(())
+    }
+}
+
+/// What every INVITE outside a dialog must be, whoever sent it.
+fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>> {
+    let tag = core.cx.random.hex(8);
+    let refusal = |code| Box::new(response_to(invite, code, Some(&tag)));
+    let unsupported: Vec<&str> = header::tokens(&invite.headers, "Require")
+        .filter(|option| !OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
+        .collect();
+    if !unsupported.is_empty() {
+        let mut response = refusal(420);
+        response.headers.push(header::make("Unsupported", unsupported.join(", ")));
+        return Err(response);
+    }
+    if header::number(&invite.headers, "Max-Forwards").is_ok_and(|hops| hops == Some(0)) {
+        return Err(refusal(483));
+    }
+    if !matches!(header::contacts(&invite.headers).as_deref(), Ok([header::Contact::Addr(_), ..])) {
+        return Err(refusal(400));
+    }
+    if invite.body.is_empty() {
+        return Ok(());
+    }
+    let kind = header::value(&invite.headers, "Content-Type").unwrap_or_default();
+    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
+        let mut response = refusal(415);
+        response.headers.push(header::make("Accept", "application/sdp"));
+        return Err(response);
+    }
+    match sdp::read(&invite.body) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let mut response = refusal(error.code());
+            response.headers.push(header::make("Warning", format!("399 gateway \"{error}\"").replace(['\r', '\n'], " ")));
+            Err(response)
+        }
+    }
+}
+
+fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {
+    let tag = core.cx.random.hex(8);
+    let mut response = response_to(&incoming.request, code, Some(&tag));
+    let text = text.replace(['"', '\\', '\r', '\n'], "'");
+    response.headers.push(header::make("Warning", format!("399 gateway \"{text}\"")));
+    if code == 503 {
+        response.headers.push(header::make("Retry-After", "10"));
+    }
+    core.cx.transactions.respond(core.cx.now, incoming.server, response);
+}
+
+/// Who calls, as the called handset and the log see it: an extension's name, or the number that Twilio names.
+fn caller_name(core: &Core<'_, '_>, extension: Option<&str>, incoming: &Invite) -> String {
+    if let Some(extension) = extension {
+        return extension.to_string();
+    }
+    let from = header::value(&incoming.request.headers, "From").and_then(|from| NameAddr::parse(from).ok());
+    let user = from.and_then(|from| uri::user(&from.uri));
+    match user {
+        Some(user) if !user.is_empty() => user,
+        _ if core.trunk.is_trunk(incoming.flow) => "anonymous".into(),
+        _ => "unknown".into(),
+    }
+}
+
+/// Twilio wants the domain in Request-URI and To, and the extension (or, for an emergency, its number) in From.
+fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &str, number: &str) -> Target {
+    let domain = &core.cx.config.trunk.domain;
+    let target = uri::sip(Some(number), domain, None);
+    Target {
+        party: Party::Trunk(account.map(str::to_string)),
+        flow,
+        invitation: Invitation {
+            to: NameAddr::new(target.clone()),
+            target,
+            from: NameAddr::new(uri::sip(Some(user), domain, None)),
+            contact_user: account.unwrap_or("gateway").to_string(),
+            // Twilio wants 20 at least (twilio.md 4.2).
+            max_forwards: MAX_FORWARDS,
+        },
+    }
+}
+
+/// Name, flow and Contact of every handset of an extension, but for the one that calls.
+fn bindings_of(
+    core: &Core<'_, '_>,
+    registrar: &Registrar,
+    extension: &str,
+    but: Option<Flow>,
+) -> Vec<(String, Flow, Uri)> {
+    registrar
+        .bindings(extension, core.cx.now)
+        .into_iter()
+        .filter(|binding| Some(binding.flow) != but)
+        .filter_map(|binding| Some((extension.to_string(), binding.flow, uri::parse(&binding.contact).ok()?)))
+        .collect()
+}
+
+fn handset_targets(
+    core: &Core<'_, '_>,
+    registrar: &Registrar,
+    extensions: &[String],
+    incoming: &Invite,
+    from: &str,
+) -> Vec<Target> {
+    let hops = header::number(&incoming.request.headers, "Max-Forwards").ok().flatten().unwrap_or(MAX_FORWARDS);
+    let display = core.cx.config.extension(from).and_then(|caller| caller.display_name.clone());
+    // A placeholder host: each handset sees the address that it reaches us by.
+    let caller = NameAddr { display, ..NameAddr::new(uri::sip(Some(from), "gateway.invalid", None)) };
+    extensions
+        .iter()
+        .flat_map(|name| bindings_of(core, registrar, name, Some(incoming.flow)))
+        .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, hops.saturating_sub(1)))
+        .take(MAX_FORKS)
+        .collect()
+}
+
+fn handset_target(name: String, flow: Flow, contact: Uri, caller: &NameAddr, max_forwards: u32) -> Target {
+    let host = flow.local.ip().to_string();
+    let user = uri::user(&caller.uri);
+    let from = NameAddr { display: caller.display.clone(), ..NameAddr::new(uri::sip(user.as_deref(), &host, None)) };
+    Target {
+        party: Party::Handset(Some(name.clone())),
+        flow,
+        invitation: Invitation {
+            target: contact,
+            from,
+            to: NameAddr::new(uri::sip(Some(&name), &host, None)),
+            // So that a call back from the handset's list of calls reaches who called.
+            contact_user: user.unwrap_or_else(|| "gateway".into()),
+            max_forwards,
+        },
+    }
+}

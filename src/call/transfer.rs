@@ -1,0 +1,204 @@
+//! REFER from a handset (RFC 3515), done here: blind by ringing the target, attended by joining two calls (RFC 3891
+//! Replaces, RFC 5589). The far ends notice nothing but another voice: the media is re-plugged.
+
+use rsip::Request;
+
+use super::leg::Party;
+use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
+use crate::event::{Event, Level};
+use crate::registrar::Registrar;
+use crate::route::{Caller, Route, route};
+use crate::sip::dialog::DialogId;
+use crate::sip::header::{self, NameAddr, Replaces};
+use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::uri;
+
+/// A transfer under way.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    /// The handset that asked; it stays connected until the target answers.
+    pub referrer: LegId,
+    pub referrer_gone: bool,
+    /// The target, resolved and not rung yet: the registrar is asked by [`Calls::ring_transfers`].
+    pub route: Option<Route>,
+}
+
+impl Calls {
+    /// A REFER inside an answered call.
+    pub(super) fn on_refer(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        call_id: CallId,
+        id: LegId,
+        server: ServerId,
+        request: &Request,
+    ) {
+        let reply = |core: &mut Core<'_, '_>, code| {
+            core.cx.transactions.respond(core.cx.now, server, response_to(request, code, None));
+        };
+        let extension = match self.legs.get(&id).map(|leg| &leg.party) {
+            Some(Party::Handset(Some(extension))) => extension.clone(),
+            // Twilio's <Refer> and unknown handsets: not theirs to say (RFC 3515 section 2.4.2).
+            _ => return reply(core, 603),
+        };
+        let idle = self.calls.get(&call_id).is_some_and(|call| call.transfer.is_none());
+        if self.partner(call_id, id).is_none() || !idle {
+            return reply(core, 491);
+        }
+        let target = header::value(&request.headers, "Refer-To").and_then(|value| NameAddr::parse(value).ok());
+        let Some(target) = target else { return reply(core, 400) };
+        if uri::param(&target.uri, "method").flatten().is_some_and(|method| !method.eq_ignore_ascii_case("INVITE")) {
+            return reply(core, 603);
+        }
+        let replaces = uri::header(&target.uri, "Replaces").and_then(|value| Replaces::parse(&value).ok());
+        if let Some(replaces) = replaces {
+            return match self.replaced(&replaces, &extension, id) {
+                Some(other) => {
+                    reply(core, 202);
+                    self.join(core, call_id, id, other);
+                }
+                None => reply(core, 481),
+            };
+        }
+        let route = route(core.cx.config, Caller::Extension(&extension), &uri::user(&target.uri).unwrap_or_default());
+        if let Route::Refuse { code, reason } = &route {
+            let text = format!("transfer by {extension} refused with {code}: {reason}");
+            core.cx.event(Event::new(Level::Notice, "call.transfer", format!("call {}", call_id.0), text));
+            return reply(core, *code);
+        }
+        reply(core, 202);
+        self.with(core, id, |leg, scope| leg.notify_transfer(scope, 100, false));
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            // From now on the caller is the one who is kept.
+            if let Phase::Answered(answered) = call.phase {
+                if call.caller == id {
+                    call.caller = answered;
+                }
+            }
+            call.phase = Phase::Ringing;
+            call.refusal = None;
+            call.transfer = Some(Transfer { referrer: id, referrer_gone: false, route: Some(route) });
+            self.transferring.push(call_id);
+        }
+    }
+
+    /// Rings the targets of transfers that were accepted just now.
+    pub fn ring_transfers(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar) {
+        for call_id in std::mem::take(&mut self.transferring) {
+            let Some(call) = self.calls.get_mut(&call_id) else { continue };
+            let Some(transfer) = &mut call.transfer else { continue };
+            let (referrer, Some(route)) = (transfer.referrer, transfer.route.take()) else { continue };
+            let kept = call.caller;
+            let extension = self.legs.get(&referrer).and_then(|leg| leg.extension()).map(str::to_string);
+            let from = match self.legs.get(&kept).map(|leg| &leg.party) {
+                Some(Party::Handset(Some(kept))) => kept.clone(),
+                _ => self.calls.get(&call_id).map(|call| call.outside_party()).unwrap_or_default(),
+            };
+            let text = format!("transfer by {} to {route:?}", extension.as_deref().unwrap_or("?"));
+            core.cx.event(Event::new(Level::Info, "call.transfer", format!("call {}", call_id.0), text));
+            if let Err(code) = self.ring_for_transfer(core, registrar, call_id, extension.as_deref(), &route, &from) {
+                self.transfer_failed(core, call_id, Cause::Refused(code));
+            }
+        }
+    }
+
+    /// The leg that an attended transfer names: in another answered call of the same extension. The tags in Replaces
+    /// are those of the referrer's dialog with us, seen from us as its target.
+    fn replaced(&self, replaces: &Replaces, extension: &str, referrer: LegId) -> Option<LegId> {
+        let dialog = DialogId {
+            call_id: replaces.call_id.clone(),
+            local_tag: replaces.to_tag.clone(),
+            remote_tag: replaces.from_tag.clone(),
+        };
+        let id = *self.dialogs.get(&dialog)?;
+        let leg = self.legs.get(&id)?;
+        let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
+        (id != referrer && same && self.partner(leg.call, id).is_some()).then_some(id)
+    }
+
+    /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.
+    fn join(&mut self, core: &mut Core<'_, '_>, call_a: CallId, a: LegId, b: LegId) {
+        let Some(call_b) = self.legs.get(&b).map(|leg| leg.call) else { return };
+        let (Some(kept), Some(other)) = (self.partner(call_a, a), self.partner(call_b, b)) else { return };
+        if !self.have_common_codec(kept, other) {
+            // They settled on different codecs, and we do not transcode: everything stays as it is.
+            self.with(core, a, |leg, scope| leg.notify_transfer(scope, 488, true));
+            return;
+        }
+        let text = format!("joined with call {} by an attended transfer", call_b.0);
+        core.cx.event(Event::new(Level::Info, "call.transfer", format!("call {}", call_a.0), text));
+        // Out of the second call, before that one ends.
+        if let Some(call) = self.calls.get_mut(&call_b) {
+            call.caller = b;
+            call.phase = Phase::Answered(b);
+        }
+        if let Some(leg) = self.legs.get_mut(&other) {
+            leg.call = call_a;
+        }
+        if let Some(call) = self.calls.get_mut(&call_a) {
+            call.caller = kept;
+            call.phase = Phase::Answered(other);
+        }
+        self.with(core, a, |leg, scope| leg.notify_transfer(scope, 200, true));
+        self.drop_leg(core, a, Cause::Transferred);
+        self.end(core, call_b, Cause::Transferred);
+        self.unhold(core, kept);
+        self.unhold(core, other);
+        self.connect_media(core, kept, other);
+    }
+
+    /// Whoever was held for the transfer is taken off hold.
+    fn unhold(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        use crate::sip::sdp::Direction::SendRecv;
+        if self.legs.get(&id).is_some_and(|leg| leg.wish != SendRecv) {
+            self.with(core, id, |leg, scope| leg.offer_direction(scope, SendRecv));
+        }
+    }
+
+    /// The target of a blind transfer answered.
+    pub(super) fn complete_transfer(&mut self, core: &mut Core<'_, '_>, call_id: CallId, target: LegId) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let Some(transfer) = call.transfer.take() else { return };
+        call.phase = Phase::Answered(target);
+        let kept = call.caller;
+        if !transfer.referrer_gone {
+            self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, 200, true));
+            self.drop_leg(core, transfer.referrer, Cause::Transferred);
+        }
+        if !self.have_common_codec(kept, target) {
+            self.end(core, call_id, Cause::Incompatible);
+            return;
+        }
+        self.unhold(core, kept);
+        self.connect_media(core, kept, target);
+    }
+
+    /// The target of a blind transfer did not answer: the one who asked has the call again, if still there.
+    pub(super) fn transfer_failed(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
+        self.timers.cancel(Timer::Ring(call_id));
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let ringing = std::mem::take(&mut call.ringing);
+        let Some(transfer) = call.transfer.take() else { return };
+        call.phase = Phase::Answered(transfer.referrer);
+        for id in ringing {
+            self.drop_leg(core, id, cause);
+        }
+        if transfer.referrer_gone {
+            self.end(core, call_id, cause);
+            return;
+        }
+        let text = format!("transfer failed: {}", cause.text());
+        core.cx.event(Event::new(Level::Notice, "call.transfer", format!("call {}", call_id.0), text));
+        self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, cause.status(), true));
+    }
+}
+
+impl super::Call {
+    /// The number of the party outside, for the one who is rung.
+    fn outside_party(&self) -> String {
+        match self.kind {
+            super::Kind::Inbound => self.from.clone(),
+            _ => self.to.clone(),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! `gateway check [FILE]`
+
+use std::path::Path;
+
+use super::Done;
+
+pub(super) fn run(file: &Path) -> Done {
+    let config = super::load(file)?;
+    let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
+    super::print(&format!(
+        "{}: {extensions} extensions, {numbers} numbers, no mistakes\n",
+        file.display()
+    ));
+    Ok(())
+}

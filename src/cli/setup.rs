@@ -1,0 +1,124 @@
+//! `gateway setup`
+
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+
+use super::{Done, failed};
+use crate::config::Config;
+use crate::secret::Secret;
+use crate::store::Secrets;
+use crate::twilio::client::{Client, Options};
+use crate::twilio::setup::{Outcome, Setup};
+
+/// Where an unattended set-up finds the auth token.
+const TOKEN: &str = "TWILIO_AUTH_TOKEN";
+
+pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
+    let config = super::load(path)?;
+    let store = super::open_store(&config)?;
+    let _lock = store.lock().map_err(failed)?;
+    let mut secrets = super::told(store.secrets().map_err(failed)?);
+    let owned = super::told(store.owned().map_err(failed)?);
+    let token = token(&config, &secrets, yes)?;
+    secrets.auth_token = Some(token.clone());
+
+    let mut random = super::random()?;
+    let mut client = Client::new(Options {
+        base: &config.twilio.api,
+        account_sid: &config.twilio.account_sid,
+        user: &config.twilio.account_sid,
+        password: &token,
+        ca_file: config.twilio.ca_file.as_deref(),
+        random: super::random()?,
+        pause: Box::new(|pause| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "gateway: Twilio is busy or away; next try in {:.1} s",
+                pause.as_secs_f64()
+            );
+            std::thread::sleep(pause);
+        }),
+        trace: trace
+            .then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Box<dyn FnMut(&str)>),
+    })
+    .map_err(failed)?;
+    let mut confirm = || yes || ask();
+    let result = Setup {
+        config: &config,
+        store: &store,
+        secrets,
+        owned,
+        api: &mut client,
+        random: &mut random,
+        out: &mut std::io::stdout().lock(),
+        confirm: &mut confirm,
+    }
+    .run();
+    super::print(&format!(
+        "setup: {} reads, {} writes\n",
+        client.count.reads, client.count.writes
+    ));
+    let (outcome, problems) = result.map_err(failed)?;
+    if !problems.is_empty() {
+        // Not the last line on stdout: the account is not what the config says.
+        return Err(problems);
+    }
+    super::print(&match outcome {
+        Outcome::Unchanged => "nothing to change\n".to_owned(),
+        Outcome::Applied(changes) => format!("applied {changes} changes\n"),
+        Outcome::Declined => "nothing was changed\n".to_owned(),
+    });
+    Ok(())
+}
+
+/// The environment first, so that a new token replaces an old one; then the last set-up's; then a person.
+fn token(config: &Config, secrets: &Secrets, yes: bool) -> Result<Secret<String>, Vec<String>> {
+    if let Some(token) = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
+        return checked(token);
+    }
+    if let Some(token) = &secrets.auth_token {
+        return Ok(token.clone());
+    }
+    if yes || !std::io::stdin().is_terminal() {
+        let way = format!("put it into the environment as {TOKEN}, or run \"gateway setup\" on a terminal");
+        return Err(failed(format!(
+            "no auth token for account {}; {way}",
+            config.twilio.account_sid
+        )));
+    }
+    let prompt = format!(
+        "Auth token of account {} (console.twilio.com, not shown)",
+        config.twilio.account_sid
+    );
+    let token = dialoguer::Password::new()
+        .with_prompt(prompt)
+        .interact()
+        .map_err(failed)?;
+    checked(token)
+}
+
+/// 32 hex digits (twilio.md 1.2). The token is not repeated.
+fn checked(token: String) -> Result<Secret<String>, Vec<String>> {
+    let token = token.trim();
+    match token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        true => Ok(Secret::new(token.to_owned())),
+        false => Err(failed(format!(
+            "the auth token has {} characters that are not 32 hex digits; copy it again from console.twilio.com",
+            token.chars().count()
+        ))),
+    }
+}
+
+/// On a terminal a person confirms; without one, `--yes` does.
+fn ask() -> bool {
+    if !std::io::stdin().is_terminal() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "gateway: not a terminal; run \"gateway setup --yes\" to apply this"
+        );
+        return false;
+    }
+    super::print("apply this? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}

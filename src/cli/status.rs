@@ -1,0 +1,236 @@
+//! `gateway status`: asks the running service over its socket.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Done, failed};
+use crate::status::{RegistrationStatus, Status};
+
+/// The control socket in `site.run_dir`. One line of command in, the answer to the end out.
+pub const SOCKET: &str = "gateway.sock";
+
+/// How long the service may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Largest answer, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+
+pub(super) fn run(path: &Path, json: bool) -> Done {
+    let config = super::load(path)?;
+    let socket = config.site.run_dir.join(SOCKET);
+    let answer = ask(&socket, "status").map_err(failed)?;
+    if json {
+        super::print(answer.trim_end());
+        super::print("\n");
+        return Ok(());
+    }
+    let status: Status = serde_json::from_str(&answer).map_err(|error| {
+        failed(format!(
+            "the service answers something else: {error}; is it of the same version?"
+        ))
+    })?;
+    super::print(&table(&status));
+    Ok(())
+}
+
+fn ask(socket: &Path, command: &str) -> Result<String, String> {
+    let shown = socket.display();
+    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
+            format!("the service is not running ({shown}: {error}); start it with \"systemctl start gateway\"")
+        }
+        std::io::ErrorKind::PermissionDenied => format!("{shown}: {error}; run the command as root"),
+        _ => format!("{shown}: {error}"),
+    })?;
+    let no_answer = |error: std::io::Error| format!("the service does not answer ({shown}: {error})");
+    stream.set_read_timeout(Some(TIMEOUT)).map_err(no_answer)?;
+    stream.set_write_timeout(Some(TIMEOUT)).map_err(no_answer)?;
+    stream.write_all(format!("{command}\n").as_bytes()).map_err(no_answer)?;
+    let mut answer = String::new();
+    stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(no_answer)?;
+    Ok(answer)
+}
+
+/// The picture for people.
+fn table(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    let trunk = &status.trunk;
+    let _ = write!(text, "trunk {}", trunk.state);
+    if let Some(flow) = &trunk.flow {
+        let _ = write!(text, ", {flow}");
+    }
+    if let Some(reason) = &trunk.reason {
+        let _ = write!(text, ": {reason}");
+    }
+    if let Some(retry) = trunk.retry_in {
+        let _ = write!(text, "; next try in {}", span(retry));
+    }
+    text.push_str("\n\n");
+
+    let mut rows = vec![["extension", "at Twilio", "next", "handset", "expires", "phone"].map(str::to_owned)];
+    for extension in &status.extensions {
+        let registration = &extension.registration;
+        let next = registration.next_in.map(span).unwrap_or_default();
+        let mut left = [extension.name.clone(), upstream(registration), next];
+        if extension.handsets.is_empty() {
+            let [name, upstream, next] = left;
+            rows.push([name, upstream, next, "none".to_owned(), String::new(), String::new()]);
+            continue;
+        }
+        for handset in &extension.handsets {
+            let [name, upstream, next] = std::mem::take(&mut left);
+            rows.push([
+                name,
+                upstream,
+                next,
+                format!("{} {}", handset.address, handset.transport),
+                span(handset.expires_in),
+                handset.user_agent.clone().unwrap_or_default(),
+            ]);
+        }
+    }
+    text.push_str(&columns(&rows));
+
+    text.push('\n');
+    if status.calls.is_empty() {
+        text.push_str("no calls\n");
+        return text;
+    }
+    let mut rows = vec![["call", "from", "to", "state", "since"].map(str::to_owned)];
+    for call in &status.calls {
+        rows.push([
+            call.id.to_string(),
+            call.from.clone(),
+            call.to.clone(),
+            call.state.clone(),
+            span(call.since),
+        ]);
+    }
+    text.push_str(&columns(&rows));
+    text
+}
+
+fn upstream(registration: &RegistrationStatus) -> String {
+    match &registration.reason {
+        Some(reason) => format!("{}: {reason}", registration.state),
+        None => registration.state.clone(),
+    }
+}
+
+/// Columns as wide as their widest cell. What handsets wrote is shown without control characters.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let clean = |cell: &String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; N] = std::array::from_fn(width);
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Seconds for people: `45 s`, `12 min`, `3 h 5 min`, `2 d 1 h`.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86400, seconds / 3600 % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{CallStatus, ExtensionStatus, HandsetStatus, TrunkStatus};
+
+    fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
+        HandsetStatus {
+            contact: format!("sip:101@{address}"),
+            address: address.to_owned(),
+            transport: "udp".to_owned(),
+            expires_in: 240,
+            user_agent: user_agent.map(str::to_owned),
+        }
+    }
+
+    fn picture() -> Status {
+        let registration = |state: &str, reason: Option<&str>| RegistrationStatus {
+            state: state.to_owned(),
+            next_in: Some(290),
+            expires_in: Some(590),
+            reason: reason.map(str::to_owned),
+        };
+        Status {
+            version: "0.1.0".to_owned(),
+            uptime: 11_100,
+            trunk: TrunkStatus {
+                state: "up".to_owned(),
+                flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
+                reason: None,
+                retry_in: None,
+            },
+            extensions: vec![
+                ExtensionStatus {
+                    name: "101".to_owned(),
+                    handsets: vec![
+                        handset("192.168.1.20:5060", Some("Grandstream\x1b[2J")),
+                        handset("192.168.1.21:5060", None),
+                    ],
+                    registration: registration("registered", None),
+                },
+                ExtensionStatus {
+                    name: "102".to_owned(),
+                    handsets: vec![],
+                    registration: registration("refused", Some("403 (32202): wrong password")),
+                },
+            ],
+            calls: vec![CallStatus {
+                id: 7,
+                from: "101".to_owned(),
+                to: "+15035551212".to_owned(),
+                state: "answered".to_owned(),
+                since: 61,
+            }],
+        }
+    }
+
+    #[test]
+    fn the_table_shows_both_sides_of_each_extension() {
+        assert_eq!(
+            table(&picture()),
+            "gateway 0.1.0, up 3 h 5 min\n\
+             trunk up, office.sip.ashburn.twilio.com 192.0.2.9:5061\n\
+             \n\
+             extension  at Twilio                             next   handset                expires  phone\n\
+             101        registered                            4 min  192.168.1.20:5060 udp  4 min    Grandstream[2J\n\
+             \x20                                                       192.168.1.21:5060 udp  4 min\n\
+             102        refused: 403 (32202): wrong password  4 min  none\n\
+             \n\
+             call  from  to            state     since\n\
+             7     101   +15035551212  answered  61 s\n"
+        );
+    }
+
+    #[test]
+    fn a_service_that_is_not_running_says_how_to_start_it() {
+        let error = ask(Path::new("/nonexistent/gateway.sock"), "status").unwrap_err();
+        assert!(
+            error.starts_with("the service is not running (/nonexistent/gateway.sock: "),
+            "{error}"
+        );
+        assert!(error.ends_with("start it with \"systemctl start gateway\""), "{error}");
+    }
+}

@@ -1,0 +1,386 @@
+//! From the text of `gateway.toml` to [`Config`], section by section.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::de::DeTable;
+
+use super::host::is_private;
+use super::reader::{Section, Source};
+use super::value::{self, Listen};
+use super::*;
+
+/// UDP ports of one call: two legs, RTP and RTCP each.
+const PORTS_PER_CALL: usize = 4;
+
+/// `[trunk] edges` when the file names none: two sites that do not fail together.
+const DEFAULT_EDGES: [&str; 2] = ["ashburn", "umatilla"];
+
+/// Host names of SIP domains end in it (twilio.md 2.3).
+const DOMAIN_SUFFIX: &str = ".sip.twilio.com";
+
+/// Twilio's media addresses (twilio.md 4.2).
+const TWILIO_MEDIA: &str = "168.86.128.0/18";
+
+/// Reads the text of a config file for this host. Relative paths in it are meant from the file's folder.
+///
+/// Pure: the same text and host give the same answer. All mistakes are returned, in the order of the file.
+pub fn parse(text: &str, file_name: &str, host: &Host) -> Result<Config, Vec<ConfigError>> {
+    let source = Source::new(file_name, text);
+    let (document, mistakes) = DeTable::parse_recoverable(text);
+    let mut last = 0;
+    for mistake in mistakes {
+        let line = mistake.span().map_or(1, |span| source.line(&span));
+        // After the first mistake of a line the reader guesses.
+        if std::mem::replace(&mut last, line) == line {
+            continue;
+        }
+        source.error(line, format!("is not TOML: {}", mistake.message()));
+    }
+    // What a broken file would mean is a guess, and errors about a guess mislead.
+    if !source.is_clean() {
+        return Err(source.into_errors());
+    }
+    let folder = Path::new(file_name).parent().unwrap_or(Path::new(""));
+    let config = file(Section::new(&source, document.get_ref(), "", 1), folder, host);
+    match source.is_clean() {
+        true => Ok(config),
+        false => Err(source.into_errors()),
+    }
+}
+
+fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
+    let limits_section = root.section("limits", false);
+    let limits = limits(limits_section);
+    let emergency_section = root.section("emergency", false);
+    let emergency = emergency(emergency_section);
+    let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
+    let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines);
+    let config = Config {
+        site: site(root.section("site", true), folder),
+        twilio: twilio(root.section("twilio", true), folder),
+        trunk: trunk(root.section("trunk", true), folder),
+        lan: lan(root.section("lan", false), host),
+        media: media(root.section("media", false), &limits),
+        webhook: webhook(root.section("webhook", true)),
+        emergency,
+        limits,
+        extensions,
+        numbers,
+    };
+    root.finish();
+    config
+}
+
+fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<PathBuf> {
+    section.optional(key, value::text).map(|path| folder.join(path))
+}
+
+fn site(mut section: Section<'_>, folder: &Path) -> Site {
+    let site = Site {
+        name: section.required("name", "\"office\"", value::site_name),
+        state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from("/var/lib/gateway")),
+        run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from("/run/gateway")),
+    };
+    section.finish();
+    site
+}
+
+fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
+    let twilio = Twilio {
+        account_sid: section.required("account_sid", "\"AC…\"", value::account_sid),
+        api: section
+            .optional("api", value::api_url)
+            .unwrap_or_else(|| "https://api.twilio.com".to_owned()),
+        ca_file: path(&mut section, "ca_file", folder),
+    };
+    section.finish();
+    twilio
+}
+
+fn trunk(mut section: Section<'_>, folder: &Path) -> Trunk {
+    let domain = section
+        .required("domain", "\"NAME.sip.twilio.com\"", value::host)
+        .to_ascii_lowercase();
+    let servers: Option<Vec<Server>> = section
+        .list("servers", value::server)
+        .map(|servers| servers.into_iter().map(|(server, _)| server).collect());
+    let edges: Option<Vec<String>> = section
+        .list("edges", value::label)
+        .map(|edges| edges.into_iter().map(|(edge, _)| edge).collect());
+    if servers.is_some() && edges.is_some() {
+        section.error(
+            section.line_of("edges"),
+            "edges and servers say the same thing twice; keep one of them",
+        );
+    }
+    for (key, none) in [
+        ("servers", servers.as_deref() == Some(&[])),
+        ("edges", edges.as_deref() == Some(&[])),
+    ] {
+        // An empty list that was not empty in the file has had its errors already.
+        if none && section.is_empty_list(key) {
+            section.error(
+                section.line_of(key),
+                format!("{key} is empty; name one, or remove the line"),
+            );
+        }
+    }
+    let servers = servers.unwrap_or_else(|| {
+        let Some(name) = domain.strip_suffix(DOMAIN_SUFFIX) else {
+            if !domain.is_empty() {
+                let way = format!("write \"NAME{DOMAIN_SUFFIX}\", or name the servers");
+                section.error(
+                    section.line_of("domain"),
+                    format!("domain {domain:?} is not at Twilio; {way}"),
+                );
+            }
+            return Vec::new();
+        };
+        let edges = edges.unwrap_or_else(|| DEFAULT_EDGES.map(str::to_owned).to_vec());
+        edges
+            .iter()
+            .map(|edge| Server {
+                host: format!("{name}.sip.{edge}.twilio.com"),
+                port: None,
+            })
+            .collect()
+    });
+    let trunk = Trunk {
+        domain,
+        servers,
+        server_name: section.optional("server_name", value::host),
+        ca_file: path(&mut section, "ca_file", folder),
+        expires: section
+            .optional("expires", value::seconds(600..=3600))
+            .unwrap_or(Duration::from_secs(600)),
+        secure: section.optional("secure", value::boolean).unwrap_or(true),
+        keepalive: section
+            .optional("keepalive", value::seconds(5..=120))
+            .unwrap_or(Duration::from_secs(25)),
+    };
+    section.finish();
+    trunk
+}
+
+fn lan(mut section: Section<'_>, host: &Host) -> Lan {
+    let allow_wan = section.optional("allow_wan", value::boolean).unwrap_or(false);
+    let given = section
+        .list("listen", value::listen)
+        .unwrap_or_else(|| vec![(Listen::Auto, section.line)]);
+    if given.is_empty() && section.is_empty_list("listen") {
+        section.error(section.line_of("listen"), "listen is empty; write listen = [\"auto\"]");
+    }
+    let mut listen = Vec::new();
+    for (entry, line) in given {
+        let mut addresses = match entry {
+            Listen::Auto => host.lan_addresses(SIP_PORT).collect(),
+            Listen::At(address) => vec![address],
+        };
+        if addresses.is_empty() {
+            let way = "write the address of the LAN, listen = [\"192.168.1.1\"]";
+            section.error(
+                line,
+                format!("listen \"auto\" finds no private address on this host; {way}"),
+            );
+        }
+        for address in addresses.drain(..) {
+            if !allow_wan && !is_private(address.ip()) {
+                let way = "write a private address or \"auto\", or allow it with allow_wan = true";
+                section.error(
+                    line,
+                    format!("listen \"{address}\" can be reached from the internet; {way}"),
+                );
+            } else if !listen.contains(&address) {
+                listen.push(address);
+            }
+        }
+    }
+    let min_expires = section
+        .optional("min_expires", value::seconds(30..=3600))
+        .unwrap_or(Duration::from_secs(60));
+    let max_expires = section
+        .optional("max_expires", value::seconds(60..=86400))
+        .unwrap_or(Duration::from_secs(3600));
+    if max_expires < min_expires {
+        let line = section.line_of("max_expires");
+        section.error(
+            line,
+            format!(
+                "max_expires is below min_expires; write {} or more",
+                min_expires.as_secs()
+            ),
+        );
+    }
+    let realm = section
+        .optional("realm", value::display)
+        .unwrap_or_else(|| "gateway".to_owned());
+    section.finish();
+    Lan {
+        listen,
+        realm,
+        min_expires,
+        max_expires,
+    }
+}
+
+fn media(mut section: Section<'_>, limits: &Limits) -> Media {
+    let ports = section.optional("ports", value::ports).unwrap_or((20000, 29999));
+    let (have, need) = (
+        usize::from(ports.1 - ports.0) + 1,
+        limits.calls.saturating_mul(PORTS_PER_CALL),
+    );
+    if have < need {
+        let line = section.line_of("ports");
+        let way = format!(
+            "write at least {need} ports, or lower limits.calls to {}",
+            have / PORTS_PER_CALL
+        );
+        section.error(
+            line,
+            format!(
+                "ports \"{}-{}\" is too small for {} calls; {way}",
+                ports.0, ports.1, limits.calls
+            ),
+        );
+    }
+    let twilio: Vec<Subnet> = TWILIO_MEDIA.parse().into_iter().collect();
+    let media = Media {
+        ports,
+        trunk_sources: section
+            .list("trunk_sources", |value| {
+                value::text(value)?
+                    .parse()
+                    .map_err(|_| "is not an address range; write \"168.86.128.0/18\"".to_owned())
+            })
+            .map_or(twilio, |sources| {
+                sources.into_iter().map(|(source, _)| source).collect()
+            }),
+        public_address: section.optional("public_address", value::ip),
+    };
+    section.finish();
+    media
+}
+
+fn webhook(mut section: Section<'_>) -> Webhook {
+    let webhook = Webhook {
+        public_url: section.required("public_url", "\"https://…\"", value::base_url),
+        listen: section
+            .optional("listen", value::socket_address)
+            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], WEBHOOK_PORT))),
+    };
+    section.finish();
+    webhook
+}
+
+fn emergency(mut section: Section<'_>) -> Emergency {
+    let emergency = Emergency {
+        numbers: section.list("numbers", value::short_number).map_or_else(
+            || vec!["911".to_owned(), "933".to_owned()],
+            |numbers| numbers.into_iter().map(|(number, _)| number).collect(),
+        ),
+        caller_id: section.optional("caller_id", value::e164),
+    };
+    section.finish();
+    emergency
+}
+
+fn limits(mut section: Section<'_>) -> Limits {
+    let limits = Limits {
+        calls: section.optional("calls", value::integer(1..=2000)).unwrap_or(100) as usize,
+        bindings_per_extension: section
+            .optional("bindings_per_extension", value::integer(1..=100))
+            .unwrap_or(10) as usize,
+        // Twilio's own bounds for <Dial timeLimit> and <Dial timeout> (twilio.md 5).
+        call_duration: section
+            .optional("call_duration", value::seconds(60..=14400))
+            .unwrap_or(Duration::from_secs(3600)),
+        ring: section
+            .optional("ring", value::seconds(5..=600))
+            .unwrap_or(Duration::from_secs(30)),
+    };
+    section.finish();
+    limits
+}
+
+/// The extensions, and the line of each name.
+fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extension>, BTreeMap<String, usize>) {
+    let mut lines = BTreeMap::new();
+    let mut extensions = Vec::new();
+    for mut section in sections {
+        let name = section.required("name", "\"101\"", value::extension);
+        if !name.is_empty() {
+            section.label = format!("extension {name}");
+            let line = section.line_of("name");
+            if let Some(first) = lines.insert(name.clone(), line) {
+                section.error(
+                    line,
+                    format!("is there twice, first on line {first}; give it another name"),
+                );
+                lines.insert(name.clone(), first);
+            }
+            if emergency.numbers.contains(&name) {
+                section.error(line, "is an emergency number; give it another name");
+            }
+        }
+        let extension = Extension {
+            display_name: section.optional("display_name", value::display),
+            caller_id: section.optional("caller_id", value::e164),
+            emergency: section.optional("emergency", value::boolean).unwrap_or(true),
+            name,
+        };
+        // Twilio refuses an emergency call whose From is not an E.164 number of the account (twilio.md 8).
+        if extension.emergency && emergency.caller_id.is_none() && !section.has("caller_id") {
+            let way = "write caller_id, or [emergency] caller_id for all, or emergency = false";
+            section.error(
+                section.line,
+                format!("may call emergency numbers and has no number of its own; {way}"),
+            );
+        }
+        section.finish();
+        extensions.push(extension);
+    }
+    (extensions, lines)
+}
+
+fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> Vec<Number> {
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    let mut numbers = Vec::new();
+    for mut section in sections {
+        let number = section.required("number", "\"+15035551212\"", value::e164);
+        if !number.is_empty() {
+            section.label = format!("number {number}");
+            let line = section.line_of("number");
+            if let Some(first) = lines.insert(number.clone(), line) {
+                section.error(line, format!("is there twice, first on line {first}; keep one of them"));
+            }
+        }
+        let mut ring = Vec::new();
+        for (name, line) in section.list("ring", value::extension).unwrap_or_default() {
+            if ring.contains(&name) {
+                section.error(line, format!("ring {name:?} is there twice; keep one of them"));
+            } else if !extensions.contains_key(&name) {
+                section.error(
+                    line,
+                    format!("ring {name:?} is no extension; {}", nearest(&name, extensions)),
+                );
+            } else {
+                ring.push(name);
+            }
+        }
+        section.finish();
+        numbers.push(Number { number, ring });
+    }
+    numbers
+}
+
+fn nearest(name: &str, extensions: &BTreeMap<String, usize>) -> String {
+    match extensions
+        .keys()
+        .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)))
+    {
+        Some(known) => format!("write {known:?}, or add an [[extension]] with name = {name:?}"),
+        None => format!("add an [[extension]] with name = {name:?}"),
+    }
+}

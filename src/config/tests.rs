@@ -1,0 +1,563 @@
+//! Golden errors: what is written down here is what a person reads.
+
+use super::*;
+
+const MINIMAL: &str = r#"[site]
+name = "office"
+[twilio]
+account_sid = "AC0123456789abcdef0123456789abcdef"
+[trunk]
+domain = "office.sip.twilio.com"
+[webhook]
+public_url = "https://gateway.example.com"
+"#;
+
+fn host() -> Host {
+    let addresses = [
+        "127.0.0.1",
+        "192.168.1.1",
+        "203.0.113.7",
+        "fd00::1",
+        "fe80::1",
+        "::1",
+        "100.64.0.9",
+    ];
+    Host {
+        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
+    }
+}
+
+fn read(text: &str) -> Config {
+    parse(text, "gateway.toml", &host()).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+fn errors(text: &str) -> Vec<String> {
+    let errors = parse(text, "gateway.toml", &host()).expect_err("a mistake");
+    errors.iter().map(ToString::to_string).collect()
+}
+
+/// The minimal file with lines put under one of its headers, and what is said about it.
+#[track_caller]
+fn says(header: &str, lines: &str, expected: &[&str]) {
+    let text = match MINIMAL.contains(header) {
+        true => MINIMAL.replace(header, &format!("{header}\n{lines}")),
+        false => format!("{MINIMAL}{header}\n{lines}\n"),
+    };
+    assert_eq!(errors(&text), expected, "\n{text}");
+}
+
+/// The minimal file with one line replaced.
+#[track_caller]
+fn instead(line: &str, other: &str, expected: &[&str]) {
+    assert!(MINIMAL.contains(line));
+    assert_eq!(errors(&MINIMAL.replace(line, other)), expected);
+}
+
+#[test]
+fn the_file_that_we_ship_loads_as_it_is() {
+    let config = read(include_str!("../../config/gateway.toml"));
+    assert_eq!(config.extensions.len(), 2);
+    assert_eq!(config.number("+15035551212").unwrap().ring, ["101", "102"]);
+}
+
+#[test]
+fn the_defaults_shown_in_the_file_that_we_ship_are_the_defaults() {
+    let shipped = include_str!("../../config/gateway.toml");
+    let uncommented: String = shipped
+        .lines()
+        // A default line is "#key = …" without a blank; two of them exclude each other, and files are no defaults.
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => match rest.split(' ').next() {
+                Some("servers" | "server_name" | "ca_file" | "public_address") => line,
+                _ => rest,
+            },
+            _ => line,
+        })
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_ne!(uncommented, shipped);
+    assert_eq!(read(&uncommented), read(shipped));
+}
+
+#[test]
+fn the_shortest_file_has_the_documented_defaults() {
+    let config = read(MINIMAL);
+    assert_eq!(config.twilio.api, "https://api.twilio.com");
+    let hosts: Vec<&str> = config.trunk.servers.iter().map(|server| server.host.as_str()).collect();
+    assert_eq!(
+        hosts,
+        ["office.sip.ashburn.twilio.com", "office.sip.umatilla.twilio.com"]
+    );
+    assert_eq!(config.media.ports, (20000, 29999));
+    assert_eq!(config.media.trunk_sources, ["168.86.128.0/18".parse().unwrap()]);
+    assert_eq!(config.emergency.numbers, ["911", "933"]);
+    assert_eq!(
+        (config.trunk.secure, config.trunk.expires),
+        (true, Duration::from_secs(600))
+    );
+    assert_eq!(config.site.state_dir, Path::new("/var/lib/gateway"));
+}
+
+#[test]
+fn auto_is_every_private_address_of_this_host_and_no_other() {
+    let listen: Vec<String> = read(MINIMAL).lan.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["192.168.1.1:5060", "[fd00::1]:5060"]);
+}
+
+#[test]
+fn auto_on_a_host_without_a_private_address_says_what_to_write() {
+    let errors = parse(MINIMAL, "gateway.toml", &Host::default()).unwrap_err();
+    let way = "write the address of the LAN, listen = [\"192.168.1.1\"]";
+    assert_eq!(
+        errors[0].to_string(),
+        format!("gateway.toml:1: lan: listen \"auto\" finds no private address on this host; {way}")
+    );
+}
+
+#[test]
+fn an_address_without_a_port_gets_5060_and_a_repeated_one_counts_once() {
+    let text = format!("{MINIMAL}[lan]\nlisten = [\"10.0.0.1\", \"10.0.0.1:5060\", \"10.0.0.1:5070\"]\n");
+    let listen: Vec<String> = read(&text).lan.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["10.0.0.1:5060", "10.0.0.1:5070"]);
+}
+
+#[test]
+fn nothing_listens_on_an_address_of_the_internet_unless_the_file_says_so() {
+    let way = "write a private address or \"auto\", or allow it with allow_wan = true";
+    for address in [
+        "203.0.113.7:5060",
+        "0.0.0.0:5060",
+        "[::]:5060",
+        "[2001:db8::1]:5060",
+        "100.64.0.9:5060",
+    ] {
+        says(
+            "[lan]",
+            &format!("listen = [\"{address}\"]"),
+            &[&format!(
+                "gateway.toml:10: lan: listen {address:?} can be reached from the internet; {way}"
+            )],
+        );
+    }
+    read(&format!("{MINIMAL}[lan]\nallow_wan = true\nlisten = [\"0.0.0.0\"]\n"));
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once_in_its_order() {
+    let text = r#"[site]
+nmae = "office"
+[twilio]
+account_sid = "AC12"
+[trunk]
+domain = "office.sip.twilio.com"
+expires = 60
+[[extension]]
+name = "101"
+caller_id = "5035551212"
+[[number]]
+number = "+15035551212"
+ring = ["101", "103"]
+"#;
+    assert_eq!(
+        errors(text),
+        [
+            "gateway.toml:1: site: name is missing; write name = \"office\"",
+            "gateway.toml:1: [webhook] is missing; see config/gateway.toml",
+            "gateway.toml:2: site: nmae is not a known key; did you mean name?",
+            "gateway.toml:4: twilio: account_sid \"AC12\" is not an account SID; copy it from console.twilio.com: \
+             AC and 32 hex digits",
+            "gateway.toml:7: trunk: expires 60 is out of range; write a whole number from 600 to 3600 (it means seconds)",
+            "gateway.toml:10: extension 101: caller_id \"5035551212\" is not E.164; write \"+15035551212\"",
+            "gateway.toml:13: number +15035551212: ring \"103\" is no extension; write \"101\", or add an \
+             [[extension]] with name = \"103\"",
+        ]
+    );
+}
+
+#[test]
+fn a_broken_file_names_the_line() {
+    assert_eq!(
+        errors("[site]\nname = \n"),
+        ["gateway.toml:2: is not TOML: string values must be quoted, expected literal string"]
+    );
+}
+
+#[test]
+fn a_file_of_another_kind_does_not_flood_its_reader() {
+    let told = errors(&"a b c d e f g\n".repeat(10_000));
+    assert_eq!(told.len(), 51);
+    assert_eq!(told[50], "gateway.toml: and 9950 more");
+}
+
+#[test]
+fn a_key_given_twice_names_the_second_line() {
+    let told = errors("[site]\nname = \"a\"\nname = \"b\"\n");
+    assert_eq!(told, ["gateway.toml:3: is not TOML: duplicate key"]);
+}
+
+#[test]
+fn numbers_are_mended_as_their_writer_meant_them() {
+    for (written, meant) in [
+        ("5035551212", "+15035551212"),
+        ("503-555-1212", "+15035551212"),
+        ("(503) 555 1212", "+15035551212"),
+        ("15035551212", "+15035551212"),
+        ("+1 503 555 1212", "+15035551212"),
+        ("011525555536266", "+525555536266"),
+    ] {
+        says(
+            "[emergency]",
+            &format!("caller_id = {written:?}"),
+            &[&format!(
+                "gateway.toml:10: emergency: caller_id {written:?} is not E.164; write {meant:?}"
+            )],
+        );
+    }
+    says(
+        "[emergency]",
+        "caller_id = \"front desk\"",
+        &[
+            "gateway.toml:10: emergency: caller_id \"front desk\" is not E.164; write + and the country code before \
+           the number, \"+15035551212\"",
+        ],
+    );
+}
+
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_repeated() {
+    says(
+        "[twilio]",
+        "auth_token = \"0123456789abcdef0123456789abcdef\"",
+        &[
+            "gateway.toml:4: twilio: auth_token does not belong here, this file may be read by others; secrets live in \
+           site.state_dir; remove the line and run \"gateway setup\"",
+        ],
+    );
+}
+
+#[test]
+fn an_extension_name_fits_twilio_and_is_unique_and_no_emergency_number() {
+    says(
+        "[[extension]]",
+        "name = \"front desk\"\nemergency = false",
+        &[
+            "gateway.toml:10: extension: name \"front desk\" is not 1 to 32 of a-z A-Z 0-9 - _ .; write \"101\" for example",
+        ],
+    );
+    says(
+        "[[extension]]",
+        "name = \"101\"\nemergency = false\n[[extension]]\nname = \"101\"\nemergency = false",
+        &["gateway.toml:13: extension 101: is there twice, first on line 10; give it another name"],
+    );
+    says(
+        "[[extension]]",
+        "name = \"911\"\nemergency = false",
+        &["gateway.toml:10: extension 911: is an emergency number; give it another name"],
+    );
+}
+
+#[test]
+fn an_extension_that_may_call_911_needs_a_number_to_call_from() {
+    says(
+        "[[extension]]",
+        "name = \"101\"",
+        &[
+            "gateway.toml:9: extension 101: may call emergency numbers and has no number of its own; write caller_id, \
+           or [emergency] caller_id for all, or emergency = false",
+        ],
+    );
+}
+
+#[test]
+fn a_number_rings_each_extension_once_and_is_there_once() {
+    says(
+        "[[number]]",
+        "number = \"+15035551212\"\nring = [\"101\",\n\"101\"]\n[[extension]]\nname = \"101\"\nemergency = false",
+        &["gateway.toml:12: number +15035551212: ring \"101\" is there twice; keep one of them"],
+    );
+    says(
+        "[[number]]",
+        "number = \"+15035551212\"\n[[number]]\nnumber = \"+15035551212\"",
+        &["gateway.toml:12: number +15035551212: is there twice, first on line 10; keep one of them"],
+    );
+}
+
+#[test]
+fn a_domain_is_at_twilio_unless_servers_are_named() {
+    instead(
+        "domain = \"office.sip.twilio.com\"",
+        "domain = \"pbx.example.com\"",
+        &[
+            "gateway.toml:6: trunk: domain \"pbx.example.com\" is not at Twilio; write \"NAME.sip.twilio.com\", or name \
+           the servers",
+        ],
+    );
+    let text = MINIMAL.replace(
+        "office.sip.twilio.com\"",
+        "pbx.example.com\"\nservers = [\"127.0.0.1:5061\"]",
+    );
+    assert_eq!(
+        read(&text).trunk.servers,
+        [Server {
+            host: "127.0.0.1".to_owned(),
+            port: Some(5061)
+        }]
+    );
+}
+
+#[test]
+fn servers_are_hosts_with_or_without_a_port() {
+    let read_servers = |list: &str| {
+        let text = MINIMAL.replace("[webhook]", &format!("servers = {list}\n[webhook]"));
+        read(&text)
+            .trunk
+            .servers
+            .into_iter()
+            .map(|s| (s.host, s.port))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        read_servers("[\"a.example.com\"]"),
+        [("a.example.com".to_owned(), None)]
+    );
+    assert_eq!(
+        read_servers("[\"[2001:db8::1]:5061\"]"),
+        [("2001:db8::1".to_owned(), Some(5061))]
+    );
+    assert_eq!(read_servers("[\"2001:db8::1\"]"), [("2001:db8::1".to_owned(), None)]);
+    for wrong in [
+        "\"a b\"",
+        "\"a:b\"",
+        "\"a.example.com:0\"",
+        "\"\"",
+        "\"-a.example.com\"",
+    ] {
+        assert_eq!(
+            errors(&MINIMAL.replace("[webhook]", &format!("servers = [{wrong}]\n[webhook]"))).len(),
+            1
+        );
+    }
+    let both = MINIMAL.replace("[webhook]", "servers = [\"a\"]\nedges = [\"ashburn\"]\n[webhook]");
+    assert_eq!(
+        errors(&both),
+        ["gateway.toml:8: trunk: edges and servers say the same thing twice; keep one of them"]
+    );
+    let none = MINIMAL.replace("[webhook]", "edges = []\n[webhook]");
+    assert_eq!(
+        errors(&none),
+        ["gateway.toml:7: trunk: edges is empty; name one, or remove the line"]
+    );
+}
+
+#[test]
+fn media_ports_are_pairs_and_enough_for_the_calls() {
+    for (ports, wrong) in [
+        (
+            "20001-29999",
+            "starts at an odd port, RTP takes even ones; start at 20000",
+        ),
+        (
+            "20000-29998",
+            "ends at an even port, each pair ends with an odd one; end at 29999",
+        ),
+        ("30000-29999", "ends before it starts; write \"20000-29999\""),
+        (
+            "80-999",
+            "reaches into the reserved ports below 1024; write \"20000-29999\"",
+        ),
+        ("20000", "is not a port range; write \"20000-29999\""),
+        ("20000-70001", "is not a port range; write \"20000-29999\""),
+    ] {
+        says(
+            "[media]",
+            &format!("ports = {ports:?}"),
+            &[&format!("gateway.toml:10: media: ports {ports:?} {wrong}")],
+        );
+    }
+    says(
+        "[media]",
+        "ports = \"20000-20099\"",
+        &[
+            "gateway.toml:10: media: ports \"20000-20099\" is too small for 100 calls; write at least 400 ports, or lower \
+           limits.calls to 25",
+        ],
+    );
+}
+
+#[test]
+fn a_public_url_is_a_base_that_paths_are_put_behind() {
+    for (url, wrong) in [
+        (
+            "https://gateway.example.com/",
+            "ends with a slash; write \"https://gateway.example.com\"",
+        ),
+        ("gateway.example.com", "is not an http(s) URL; write \"https://…\""),
+        (
+            "https://gateway.example.com?x=1",
+            "has a query, a fragment, a user or a blank; write \"https://host/path\" alone",
+        ),
+        (
+            "https://user:pw@gateway.example.com",
+            "has a query, a fragment, a user or a blank; write \"https://host/path\" alone",
+        ),
+        ("https://:8443", "has no host name; write \"https://host.example.com\""),
+        (
+            "https://a.example.com:99999",
+            "has a port that is none; write \"https://host:8443\"",
+        ),
+    ] {
+        instead(
+            "public_url = \"https://gateway.example.com\"",
+            &format!("public_url = {url:?}"),
+            &[&format!("gateway.toml:8: webhook: public_url {url:?} {wrong}")],
+        );
+    }
+    read(&MINIMAL.replace("https://gateway.example.com", "http://127.0.0.1:8080/base"));
+    read(&MINIMAL.replace("https://gateway.example.com", "https://[2001:db8::1]:8443"));
+}
+
+#[test]
+fn the_auth_token_is_never_sent_in_clear_beyond_this_network() {
+    says(
+        "[twilio]",
+        "api = \"http://api.example.com\"",
+        &[
+            "gateway.toml:4: twilio: api \"http://api.example.com\" would send the auth token in clear; write \
+           \"https://api.example.com\"",
+        ],
+    );
+    read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://127.0.0.1:4010\""));
+    read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://[::1]:4010\""));
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_says_which_kind_is_right() {
+    says(
+        "[limits]",
+        "calls = \"ten\"",
+        &["gateway.toml:10: limits: calls \"ten\" is not a whole number; write a whole number from 1 to 2000"],
+    );
+    says(
+        "[limits]",
+        "calls = -1",
+        &["gateway.toml:10: limits: calls -1 is out of range; write a whole number from 1 to 2000"],
+    );
+    says(
+        "[trunk]",
+        "secure = \"yes\"",
+        &["gateway.toml:6: trunk: secure \"yes\" is not a boolean; write true or false"],
+    );
+    says(
+        "[lan]",
+        "realm = 7",
+        &["gateway.toml:10: lan: realm 7 is not text; put it in quotes"],
+    );
+    says(
+        "[lan]",
+        "listen = \"auto\"",
+        &["gateway.toml:10: lan: listen \"auto\" is not a list; write listen = [\"…\", \"…\"]"],
+    );
+    says(
+        "[emergency]",
+        "numbers = [\"91a\"]",
+        &[
+            "gateway.toml:10: emergency: numbers \"91a\" is not a short number of 2 to 6 digits; write \"911\" for example",
+        ],
+    );
+}
+
+#[test]
+fn a_table_with_the_wrong_brackets_says_which_are_right() {
+    let text = format!("{MINIMAL}[extension]\nname = \"101\"\n");
+    assert_eq!(
+        errors(&text),
+        ["gateway.toml:9: extension is one table of several; write [[extension]] with two brackets"]
+    );
+    let text = format!(
+        "trunk = 1\n{}",
+        MINIMAL.replace("[trunk]\ndomain = \"office.sip.twilio.com\"\n", "")
+    );
+    assert_eq!(
+        errors(&text),
+        ["gateway.toml:1: trunk is not a table; write [trunk] on a line of its own"]
+    );
+}
+
+#[test]
+fn an_unknown_table_is_told_with_the_known_ones() {
+    assert_eq!(
+        errors(&format!("{MINIMAL}[extention]\nname = \"101\"\n")),
+        ["gateway.toml:9: extention is not a known key; did you mean extension?"]
+    );
+}
+
+#[test]
+fn expirations_of_handsets_are_in_order() {
+    says(
+        "[lan]",
+        "min_expires = 600\nmax_expires = 60",
+        &["gateway.toml:11: lan: max_expires is below min_expires; write 600 or more"],
+    );
+}
+
+#[test]
+fn relative_paths_are_meant_from_the_folder_of_the_file() {
+    let text = MINIMAL.replace("[twilio]", "state_dir = \"state\"\n[twilio]");
+    let config = parse(&text, "/tmp/demo/gateway.toml", &host()).unwrap();
+    assert_eq!(config.site.state_dir, Path::new("/tmp/demo/state"));
+}
+
+#[test]
+fn an_overlong_value_is_not_repeated_in_full() {
+    let told = errors(&MINIMAL.replace("\"office\"", &format!("\"{}\"", "x".repeat(5000))));
+    assert!(told[0].len() < 300, "{}", told[0]);
+}
+
+#[test]
+fn too_many_extensions_are_told_and_not_read() {
+    let many: String = (0..=MAX_EXTENSIONS)
+        .map(|n| format!("[[extension]]\nname = \"e{n}\"\nemergency = false\n"))
+        .collect();
+    assert_eq!(
+        errors(&format!("{MINIMAL}{many}")),
+        ["gateway.toml:9: 1001 [[extension]] tables are too many; at most 1000 can be had"]
+    );
+}
+
+#[test]
+fn any_bytes_are_answered_without_a_panic() {
+    let mut random = crate::random::Random::from_number(7);
+    let shipped = include_str!("../../config/gateway.toml").as_bytes();
+    for _ in 0..300 {
+        let mut bytes = shipped.to_vec();
+        for _ in 0..=random.below(8) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(3) {
+                0 => bytes[at] = random.bytes::<1>()[0] & 0x7f,
+                1 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(64)),
+            }
+        }
+        let _ = parse(&String::from_utf8_lossy(&bytes), "gateway.toml", &host());
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_or_not_utf_8_is_told_with_its_name() {
+    let missing = load(Path::new("/nonexistent/gateway.toml")).unwrap_err();
+    assert!(
+        missing[0]
+            .to_string()
+            .starts_with("/nonexistent/gateway.toml: cannot be read: "),
+        "{}",
+        missing[0]
+    );
+    let path = std::env::temp_dir().join(format!("gateway-config-{}.toml", std::process::id()));
+    std::fs::write(&path, b"[site]\nname = \"\xff\"\n").unwrap();
+    let told = load(&path).unwrap_err()[0].to_string();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(
+        told,
+        format!("{}:2: is not UTF-8; save the file as UTF-8", path.display())
+    );
+}

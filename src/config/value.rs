@@ -1,0 +1,313 @@
+//! Readers of single values. Each answers with the value, or with what is wrong and the way out.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::Server;
+use super::host::is_private;
+
+/// Digits of an E.164 number, country code included (ITU-T E.164 section 6).
+const E164_DIGITS: RangeInclusive<usize> = 7..=15;
+
+/// Longest text that is taken anywhere in the file, in bytes.
+const MAX_TEXT: usize = 1024;
+
+type Read<T> = Result<T, String>;
+
+/// Any text.
+pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
+    match value.as_str() {
+        None => Err("is not text; put it in quotes".to_owned()),
+        Some(text) if text.len() > MAX_TEXT => Err(format!("is longer than {MAX_TEXT} bytes; shorten it")),
+        Some(text) if text.chars().any(char::is_control) => Err("has control characters; remove them".to_owned()),
+        Some(text) => Ok(text.to_owned()),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
+    value
+        .as_bool()
+        .ok_or_else(|| "is not a boolean; write true or false".to_owned())
+}
+
+/// A whole number in a range.
+pub(super) fn integer(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<u64> {
+    move |value| {
+        let way = format!("write a whole number from {} to {}", range.start(), range.end());
+        let Some(number) = value.as_integer() else {
+            return Err(format!("is not a whole number; {way}"));
+        };
+        match u64::from_str_radix(&number.as_str().replace(['_', '+'], ""), number.radix()) {
+            Ok(number) if range.contains(&number) => Ok(number),
+            _ => Err(format!("is out of range; {way}")),
+        }
+    }
+}
+
+/// A duration in seconds, in a range.
+pub(super) fn seconds(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
+    move |value| {
+        integer(range.clone())(value)
+            .map(Duration::from_secs)
+            .map_err(|wrong| format!("{wrong} (it means seconds)"))
+    }
+}
+
+/// 1 to `max` characters, each of them `allowed`; `names` is how an error calls those.
+fn name(value: &DeValue<'_>, max: usize, allowed: impl Fn(char) -> bool, example: &str, names: &str) -> Read<String> {
+    let text = text(value)?;
+    match !text.is_empty() && text.len() <= max && text.chars().all(allowed) {
+        true => Ok(text),
+        false => Err(format!("is not 1 to {max} of {names}; write {example:?} for example")),
+    }
+}
+
+/// `[site] name`: it becomes part of friendly names at Twilio, which hold 64 characters (twilio.md 2.3).
+pub(super) fn site_name(value: &DeValue<'_>) -> Read<String> {
+    name(
+        value,
+        32,
+        |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+        "office",
+        "a-z 0-9 -",
+    )
+}
+
+/// An extension: at most 32 characters, Twilio's limit for a credential's username (twilio.md 2.5).
+pub(super) fn extension(value: &DeValue<'_>) -> Read<String> {
+    name(
+        value,
+        32,
+        |c| c.is_ascii_alphanumeric() || "-_.".contains(c),
+        "101",
+        "a-z A-Z 0-9 - _ .",
+    )
+}
+
+/// Shown on a phone, printed in quotes in SIP headers.
+pub(super) fn display(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let fits = !text.trim().is_empty() && text.chars().count() <= 64 && !text.contains(['"', '\\']);
+    fits.then_some(text)
+        .ok_or_else(|| "is not 1 to 64 characters without quotes and backslashes".to_owned())
+}
+
+/// An emergency number or test line: short, digits only.
+pub(super) fn short_number(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    match (2..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text),
+        false => Err("is not a short number of 2 to 6 digits; write \"911\" for example".to_owned()),
+    }
+}
+
+/// A number in E.164 form: `+`, country code, number.
+pub(super) fn e164(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    if is_e164(&text) {
+        return Ok(text);
+    }
+    let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+    // How people write numbers in North America, the only plan whose local form can be told from its length.
+    let meant = match (digits.len(), digits.strip_prefix("011")) {
+        (_, Some(international)) => format!("+{international}"),
+        (10, _) if !text.starts_with('+') => format!("+1{digits}"),
+        _ => format!("+{digits}"),
+    };
+    match is_e164(&meant) {
+        true => Err(format!("is not E.164; write {meant:?}")),
+        false => Err("is not E.164; write + and the country code before the number, \"+15035551212\"".to_owned()),
+    }
+}
+
+fn is_e164(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix('+') else {
+        return false;
+    };
+    E164_DIGITS.contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `AC` and 32 hex digits.
+pub(super) fn account_sid(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let hex = text.strip_prefix("AC").unwrap_or_default();
+    match hex.len() == 32 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        true => Ok(text),
+        false if text.starts_with("SK") => {
+            Err("is the SID of an API key; write the account SID, AC and 32 hex digits".to_owned())
+        }
+        false => Err("is not an account SID; copy it from console.twilio.com: AC and 32 hex digits".to_owned()),
+    }
+}
+
+/// A host name or an address.
+pub(super) fn host(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    is_host(&text)
+        .then_some(text)
+        .ok_or_else(|| "is not a host name; write \"host.example.com\"".to_owned())
+}
+
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
+}
+
+/// One label of a host name: an edge.
+pub(super) fn label(value: &DeValue<'_>) -> Read<String> {
+    name(
+        value,
+        63,
+        |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+        "ashburn",
+        "a-z 0-9 -",
+    )
+}
+
+/// A next hop: `host`, `host:port`, `[2001:db8::1]:5061`.
+pub(super) fn server(value: &DeValue<'_>) -> Read<Server> {
+    let text = text(value)?;
+    let wrong = || "is not a server; write \"host\" or \"host:5061\"".to_owned();
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(Server {
+            host: address.to_string(),
+            port: None,
+        });
+    }
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return port(address.port()).map(|port| Server {
+            host: address.ip().to_string(),
+            port: Some(port),
+        });
+    }
+    let (host, given) = match text.split_once(':') {
+        Some((host, digits)) => (host, Some(digits.parse().map_err(|_| wrong()).and_then(port)?)),
+        None => (text.as_str(), None),
+    };
+    is_host(host)
+        .then(|| Server {
+            host: host.to_owned(),
+            port: given,
+        })
+        .ok_or_else(wrong)
+}
+
+fn port(port: u16) -> Read<u16> {
+    (port != 0)
+        .then_some(port)
+        .ok_or_else(|| "has port 0; write the port".to_owned())
+}
+
+/// `ip:port`.
+pub(super) fn socket_address(value: &DeValue<'_>) -> Read<SocketAddr> {
+    text(value)?
+        .parse()
+        .map_err(|_| "is not an address with a port; write \"127.0.0.1:8080\"".to_owned())
+}
+
+/// An address.
+pub(super) fn ip(value: &DeValue<'_>) -> Read<IpAddr> {
+    text(value)?
+        .parse()
+        .map_err(|_| "is not an IP address; write \"192.0.2.1\"".to_owned())
+}
+
+/// One entry of `lan.listen`.
+pub(super) enum Listen {
+    /// All private addresses of this host.
+    Auto,
+    At(SocketAddr),
+}
+
+/// `ip:port`, `ip` (port 5060, RFC 3261 section 19.1.2), or `auto`.
+pub(super) fn listen(value: &DeValue<'_>) -> Read<Listen> {
+    let text = text(value)?;
+    if text == "auto" {
+        return Ok(Listen::Auto);
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(Listen::At(SocketAddr::new(ip, super::SIP_PORT)));
+    }
+    text.parse()
+        .map(Listen::At)
+        .map_err(|_| "is not an address; write \"192.168.1.1:5060\", \"192.168.1.1\" or \"auto\"".to_owned())
+}
+
+/// `20000-29999`: first and last UDP port, pairs of RTP (even) and RTCP (odd), RFC 3550 section 11.
+pub(super) fn ports(value: &DeValue<'_>) -> Read<(u16, u16)> {
+    let text = text(value)?;
+    let wrong = || "is not a port range; write \"20000-29999\"".to_owned();
+    let (first, last) = text.split_once('-').ok_or_else(wrong)?;
+    let (first, last): (u16, u16) = (
+        first.trim().parse().map_err(|_| wrong())?,
+        last.trim().parse().map_err(|_| wrong())?,
+    );
+    match () {
+        () if first < 1024 => Err("reaches into the reserved ports below 1024; write \"20000-29999\"".to_owned()),
+        () if first % 2 == 1 => Err(format!(
+            "starts at an odd port, RTP takes even ones; start at {}",
+            first - 1
+        )),
+        () if last % 2 == 0 => Err(format!(
+            "ends at an even port, each pair ends with an odd one; end at {}",
+            u32::from(last) + 1
+        )),
+        () if last < first => Err("ends before it starts; write \"20000-29999\"".to_owned()),
+        () => Ok((first, last)),
+    }
+}
+
+/// An `http(s)` URL without trailing slash, query, fragment, user or blank: paths are put behind it.
+pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        return Err("is not an http(s) URL; write \"https://…\"".to_owned());
+    };
+    if text.ends_with('/') {
+        return Err(format!("ends with a slash; write {:?}", text.trim_end_matches('/')));
+    }
+    if text.contains(['?', '#', ' ', '@', '"', '<', '>']) || !text.is_ascii() {
+        return Err("has a query, a fragment, a user or a blank; write \"https://host/path\" alone".to_owned());
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => host,
+        Some(_) if !authority.ends_with(']') => {
+            return Err("has a port that is none; write \"https://host:8443\"".to_owned());
+        }
+        _ => authority,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    is_host(host)
+        .then_some(text)
+        .ok_or_else(|| "has no host name; write \"https://host.example.com\"".to_owned())
+}
+
+/// A base URL that gets our credentials: in clear only to this machine and this network.
+pub(super) fn api_url(value: &DeValue<'_>) -> Read<String> {
+    let url = base_url(value)?;
+    let Some(rest) = url.strip_prefix("http://") else {
+        return Ok(url);
+    };
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host)
+        .trim_matches(['[', ']']);
+    match host == "localhost" || host.parse().is_ok_and(is_private) {
+        true => Ok(url),
+        false => Err(format!("would send the auth token in clear; write \"https://{rest}\"")),
+    }
+}

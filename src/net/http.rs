@@ -1,0 +1,363 @@
+//! The webhook endpoint: HTTP/1.1 on a local address that a tunnel makes public, so everything here faces the internet.
+//!
+//! It limits, checks the signature, asks the pure dialplan in place and writes the answer; it decides nothing itself.
+//! A request that is refused ends its connection, so that a stranger pays a handshake for each try.
+
+mod replies;
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::secret::Secret;
+use crate::twiml::dialplan::{WebhookRequest, answer};
+use crate::twiml::form::Form;
+use crate::twiml::signature::{Content, Covered, Key, SignedRequest, Verifier};
+use crate::twiml::{Endpoint, WebhookEvent};
+use replies::Replies;
+
+/// Largest body; Twilio's requests are about 1 kB.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Largest request line with all headers; more gets 431.
+pub const MAX_HEAD: usize = 16 * 1024;
+/// Most headers.
+pub const MAX_HEADERS: usize = 64;
+/// Most connections at a time; further ones are closed at once.
+pub const MAX_CONNECTIONS: usize = 256;
+/// From the start of a connection, or the end of its last request, to the end of the next request's headers.
+pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// From the end of the headers to the end of the body. Twilio itself gives up after 15 s (twilio.md section 5.1).
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: the cause (no descriptors left) does not go away by asking again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (twilio.md section 5.1).
+const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
+const SIGNATURE: &str = "x-twilio-signature";
+const SIGNATURE_SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+
+/// The bounds of a server; the defaults are the constants of this module.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub connections: usize,
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: MAX_CONNECTIONS,
+            header_timeout: HEADER_TIMEOUT,
+            body_timeout: BODY_TIMEOUT,
+        }
+    }
+}
+
+/// What all connections share; the configuration in it can be replaced while they run.
+#[derive(Debug)]
+pub struct Shared {
+    current: RwLock<Arc<Current>>,
+    replies: Mutex<Replies>,
+    limits: Limits,
+    counts: Counters,
+}
+
+/// One configuration with what was made of it.
+#[derive(Debug)]
+struct Current {
+    config: Arc<Config>,
+    /// `None` while there is no auth token.
+    verifier: Option<Verifier>,
+}
+
+impl Current {
+    fn new(config: Arc<Config>, auth_token: Option<&Secret<String>>) -> Arc<Self> {
+        let verifier = auth_token.map(|token| Verifier::new(&config.webhook.public_url, vec![Key::auth_token(token)]));
+        Arc::new(Current { config, verifier })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    answered: AtomicU64,
+    refused: AtomicU64,
+    in_a_row: AtomicU64,
+    told_of_missing_fields: AtomicU64,
+}
+
+/// How many requests there were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Signed, and answered.
+    pub answered: u64,
+    /// Unsigned, malformed, or no token to check them with.
+    pub refused: u64,
+}
+
+impl Shared {
+    /// With the default limits. `auth_token` is `None` as long as the secrets hold none.
+    pub fn new(config: Arc<Config>, auth_token: Option<&Secret<String>>) -> Self {
+        Shared::with_limits(config, auth_token, Limits::default())
+    }
+
+    /// With limits of one's own.
+    pub fn with_limits(config: Arc<Config>, auth_token: Option<&Secret<String>>, limits: Limits) -> Self {
+        Shared {
+            current: RwLock::new(Current::new(config, auth_token)),
+            replies: Mutex::default(),
+            limits,
+            counts: Counters::default(),
+        }
+    }
+
+    /// From the next request on, this configuration and token.
+    pub fn replace(&self, config: Arc<Config>, auth_token: Option<&Secret<String>>) {
+        let next = Current::new(config, auth_token);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        // An answer of the old configuration is no answer any more.
+        *self.replies.lock().unwrap_or_else(PoisonError::into_inner) = Replies::default();
+    }
+
+    /// What was counted since the start.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            answered: self.counts.answered.load(Ordering::Relaxed),
+            refused: self.counts.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    fn current(&self) -> Arc<Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Counters {
+    /// Counts a refusal, and gives its place in the row if it is to be told: the 1st, 2nd, 4th, 8th …, so that a flood
+    /// of strangers is no flood in the log.
+    fn refuse(&self) -> Option<u64> {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        in_a_row.is_power_of_two().then_some(in_a_row)
+    }
+}
+
+/// Accepts connections until it is dropped, which closes them all. `events` is called in place and must not block.
+pub async fn serve<E>(listener: TcpListener, shared: Arc<Shared>, events: E)
+where
+    E: Fn(WebhookEvent) + Send + Sync + 'static,
+{
+    let events = Arc::new(events);
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) if connections.len() < shared.limits.connections => {
+                connections.spawn(connection(stream, shared.clone(), events.clone()));
+            }
+            Ok(_) => tell(shared.counts.refuse(), &*events, |in_a_row| {
+                WebhookEvent::TooManyConnections { in_a_row }
+            }),
+            Err(error) => {
+                let error = error.to_string();
+                tell(shared.counts.refuse(), &*events, |in_a_row| {
+                    WebhookEvent::AcceptFailed { error, in_a_row }
+                });
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn tell(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnce(u64) -> WebhookEvent) {
+    if let Some(in_a_row) = in_a_row {
+        events(event(in_a_row));
+    }
+}
+
+async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>, events: Arc<E>) {
+    // An answer is one small write; a failure costs a delay, not the answer.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| {
+        let (shared, events) = (shared.clone(), events.clone());
+        async move { Ok::<_, Infallible>(respond(&shared, request, &*events).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.limits.header_timeout)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
+    // Garbage, a time-out or a reset: hyper has answered what can be answered, and it is over.
+    drop(served);
+}
+
+type Reply = Response<Full<Bytes>>;
+
+async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(WebhookEvent)) -> Reply {
+    let Some(endpoint) = Endpoint::from_path(request.uri().path()) else {
+        return refusal(StatusCode::NOT_FOUND);
+    };
+    if !matches!(*request.method(), Method::POST | Method::GET) {
+        let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED);
+        reply
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        return reply;
+    }
+    let current = shared.current();
+    let Some(verifier) = &current.verifier else {
+        tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::NoAuthToken {
+            in_a_row,
+        });
+        return refusal(StatusCode::SERVICE_UNAVAILABLE);
+    };
+    let (head, body) = request.into_parts();
+    let body = match read(body, shared.limits.body_timeout).await {
+        Ok(body) => body,
+        Err(status) => return refusal(status),
+    };
+
+    let path_and_query = head.uri.path_and_query().map_or("/", |p| p.as_str());
+    let is_get = head.method == Method::GET;
+    let is_form = is_form(&head.headers);
+    let fields = match (is_get, is_form) {
+        (true, _) => head.uri.query().unwrap_or_default().as_bytes(),
+        (false, true) => &body[..],
+        (false, false) => &[],
+    };
+    let form = match Form::decode(fields) {
+        Ok(form) => form,
+        Err(error) => {
+            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::BadForm {
+                endpoint,
+                error,
+                in_a_row,
+            });
+            return refusal(StatusCode::BAD_REQUEST);
+        }
+    };
+    let signature = text(&head.headers, SIGNATURE);
+    let verified = verifier.verify(&SignedRequest {
+        path_and_query,
+        content: match (is_get, is_form) {
+            (true, _) => Content::Nothing,
+            (false, true) => Content::Form(&form),
+            (false, false) => Content::Raw(&body),
+        },
+        signature,
+        settings: text(&head.headers, SIGNATURE_SETTINGS),
+    });
+    let covered = match verified {
+        Ok(covered) => covered,
+        Err(error) => {
+            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned {
+                endpoint,
+                error,
+                in_a_row,
+            });
+            return refusal(StatusCode::FORBIDDEN);
+        }
+    };
+    shared.counts.in_a_row.store(0, Ordering::Relaxed);
+    shared.counts.answered.fetch_add(1, Ordering::Relaxed);
+
+    // The signature is part of the key: it stands for URL and fields, so no token can fetch another request's answer.
+    let key = text(&head.headers, IDEMPOTENCY_TOKEN)
+        .zip(signature)
+        .and_then(|(token, sig)| replies::key(token, sig));
+    let replies = || shared.replies.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(document) = key.as_ref().and_then(|key| replies().get(key)) {
+        return reply(document);
+    }
+    if covered == Covered::WithoutCallTokenAndStirVerstat
+        && shared.counts.told_of_missing_fields.fetch_max(1, Ordering::Relaxed) == 0
+    {
+        let call_sid = form
+            .get("CallSid")
+            .unwrap_or_default()
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric())
+            .collect();
+        events(WebhookEvent::SignedWithoutCallToken { call_sid });
+    }
+    let answer = answer(&current.config, &WebhookRequest { endpoint, form });
+    events(answer.event);
+    let document = answer.document.map(|document| Bytes::from(document.to_xml()));
+    if let Some(key) = key {
+        replies().insert(key, document.clone());
+    }
+    reply(document)
+}
+
+/// The whole body, within size and time.
+async fn read(body: Incoming, timeout: Duration) -> Result<Bytes, StatusCode> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    match tokio::time::timeout(timeout, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// Twilio's forms carry their type; what has none is taken for one.
+fn is_form(headers: &HeaderMap) -> bool {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
+        return true;
+    };
+    value
+        .split(';')
+        .next()
+        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn reply(document: Option<Bytes>) -> Reply {
+    let status = if document.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NO_CONTENT
+    };
+    let has_body = document.is_some();
+    let mut reply = Response::new(Full::new(document.unwrap_or_default()));
+    *reply.status_mut() = status;
+    if has_body {
+        reply.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/xml; charset=utf-8"),
+        );
+    }
+    reply
+}
+
+fn refusal(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply
+        .headers_mut()
+        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    reply
+}

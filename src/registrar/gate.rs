@@ -1,0 +1,210 @@
+//! Digest authentication of the LAN (RFC 3261 section 22, RFC 7616): who may pass, and what the others are told.
+//!
+//! MD5 is what is offered, and it is offered alone: Asterisk, FreeSWITCH and Kamailio do the same by default, so that
+//! it is the one challenge every phone was tested against. RFC 8760 wants SHA-256 as a second header, but phones from
+//! before 2019 read only the first header or only the last one, and fail without a word when they do not know its
+//! algorithm. What MD5 lacks (collisions) is nothing that digest relies on. A phone that answers with SHA-256 is let in.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit, Mac};
+use rsip::{Method, Request};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use super::brake::Brake;
+use crate::engine::Context;
+use crate::event::{Event, Level};
+use crate::sip::digest::{Algorithm, Challenge, Credentials};
+use crate::sip::flow::Flow;
+use crate::sip::{header, uri};
+use crate::time::Instant;
+
+/// How long a nonce is good. A handset that comes back later gets `stale=true` and needs one more round trip.
+const NONCE_LIFETIME: Duration = Duration::from_secs(300);
+/// Nonces in use whose count is remembered; above it the oldest becomes stale.
+const MAX_NONCES: usize = 4096;
+
+/// A nonce that we made: when, and what makes it differ from others of that microsecond.
+type Nonce = (u64, u64);
+
+/// Why a request does not pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// No credentials, wrong ones, or (`stale`) right ones for a nonce that is no longer good.
+    Challenge { stale: bool },
+    /// This source guesses; its credentials were not looked at.
+    Wait(Duration),
+}
+
+/// Nonces and the brake.
+#[derive(Default)]
+pub(super) struct Gate {
+    /// Signs nonces, so that those not yet answered need no memory. Made at the first challenge.
+    key: Option<[u8; 32]>,
+    /// Nonces that were answered, with the last nonce count: an older count is a replay.
+    used: BTreeMap<Nonce, u32>,
+    /// Nonces made at this microsecond or before are stale; rises when `used` is full.
+    floor: u64,
+    brake: Brake,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gate")
+            .field("used", &self.used.len())
+            .field("brake", &self.brake)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Gate {
+    /// The extension whose credentials the request carries. `proven` tells whether this flow is that extension's
+    /// registered handset already: it passes the brake, so that two lines of one ATA do not lock each other out.
+    pub fn check(
+        &mut self,
+        context: &mut Context<'_>,
+        flow: Flow,
+        request: &Request,
+        proven: impl Fn(&str) -> bool,
+    ) -> Result<String, Refusal> {
+        let now = context.now;
+        let source = flow.remote.ip();
+        let realm = &context.config.lan.realm;
+        let credentials = header::values(&request.headers, "Authorization")
+            .filter_map(|value| Credentials::parse(value).ok())
+            .find(|credentials| credentials.realm == *realm)
+            .ok_or(Refusal::Challenge { stale: false })?;
+        // A nonce is good only for the address it was sent to. So nobody is slowed down, and nothing is told about a
+        // password, on the word of a forged source address.
+        let nonce = self
+            .read_nonce(&credentials.nonce, source)
+            .ok_or(Refusal::Challenge { stale: true })?;
+        if now.since(Instant::from_micros(nonce.0)) > NONCE_LIFETIME || nonce.0 <= self.floor {
+            return Err(Refusal::Challenge { stale: true });
+        }
+        if let Some(wait) = self.brake.wait(source, now).filter(|_| !proven(&credentials.username)) {
+            return Err(Refusal::Wait(wait));
+        }
+        let secrets = context.config.extension(&credentials.username);
+        let secrets = secrets.and_then(|extension| context.secrets.extensions.get(&extension.name));
+        // An unknown extension takes the same way as a wrong password, to the same answer.
+        let password = secrets.map_or("", |secrets| secrets.lan_password.expose());
+        let method = request.method.to_string();
+        let right = credentials.verify(&method, password) & !password.is_empty();
+        if !right {
+            self.wrong(context, source, &credentials.username);
+            return Err(Refusal::Challenge { stale: false });
+        }
+        if !same_callee(&credentials, request) || !self.count(now, nonce, &credentials) {
+            return Err(Refusal::Challenge { stale: true });
+        }
+        Ok(credentials.username)
+    }
+
+    /// The value of WWW-Authenticate for a source.
+    pub fn challenge(&mut self, context: &mut Context<'_>, source: IpAddr, stale: bool) -> String {
+        let key = *self.key.get_or_insert_with(|| context.random.bytes());
+        // Microsecond 0 is the floor's.
+        let nonce = (context.now.as_micros().max(1), context.random.u64());
+        let nonce = format!("{:016x}{:016x}{}", nonce.0, nonce.1, hex(&sign(&key, nonce, source)));
+        let realm = context.config.lan.realm.clone();
+        let challenge = Challenge {
+            realm,
+            nonce,
+            opaque: None,
+            stale,
+            algorithm: Some(Algorithm::Md5),
+            qop_auth: true,
+        };
+        challenge.to_string()
+    }
+
+    /// Our own nonce for this source, expired or not.
+    fn read_nonce(&self, text: &str, source: IpAddr) -> Option<Nonce> {
+        let key = self.key.as_ref()?;
+        let nonce = (
+            u64::from_str_radix(text.get(..16)?, 16).ok()?,
+            u64::from_str_radix(text.get(16..32)?, 16).ok()?,
+        );
+        let mac = hex(&sign(key, nonce, source));
+        bool::from(mac.as_bytes().ct_eq(text.get(32..)?.as_bytes())).then_some(nonce)
+    }
+
+    /// Takes a use of a nonce; `false` is a replay (RFC 7616 section 5.6). Credentials without qop have no count, so
+    /// that their nonce is good once.
+    fn count(&mut self, now: Instant, nonce: Nonce, credentials: &Credentials) -> bool {
+        let count = credentials.qop.as_ref().map_or(1, |qop| qop.nc);
+        let last = self.used.get(&nonce).copied().unwrap_or(0);
+        if count <= last {
+            return false;
+        }
+        self.used.insert(nonce, count);
+        while let Some((&(issued, _), _)) = self.used.first_key_value() {
+            let expired = now.since(Instant::from_micros(issued)) > NONCE_LIFETIME;
+            if !expired && self.used.len() <= MAX_NONCES {
+                break;
+            }
+            self.floor = self.floor.max(issued);
+            self.used.pop_first();
+        }
+        true
+    }
+
+    fn wrong(&mut self, context: &mut Context<'_>, source: IpAddr, username: &str) {
+        let (failures, delay) = self.brake.wrong(source, context.now);
+        let cause = match (
+            context.config.extension(username),
+            context.secrets.extensions.get(username),
+        ) {
+            (Some(_), Some(_)) => format!(
+                "wrong password for extension {username}, try {failures}; \
+                 give the handset the password that the gateway keeps for it (`gateway setup` shows it)"
+            ),
+            (Some(_), None) => {
+                format!(
+                    "extension {username} has no password on this gateway yet; run `gateway setup`, which makes one"
+                )
+            }
+            (None, _) => format!(
+                "user name {:?} is no extension, try {failures}; correct it in the handset, \
+                 or add an [[extension]] with that name to gateway.toml",
+                username.chars().take(64).collect::<String>()
+            ),
+        };
+        let wait = if delay.is_zero() {
+            String::new()
+        } else {
+            format!("; it must wait {} s now", delay.as_secs())
+        };
+        context.event(Event::new(
+            Level::Warning,
+            "handset.wrong-password",
+            source.to_string(),
+            cause + &wait,
+        ));
+    }
+}
+
+/// Whether the `uri` parameter names the callee of the Request-URI. Only the user part: phones write their host and
+/// parameters in many ways, and an ALG rewrites the Request-URI's. A REGISTER has no callee.
+fn same_callee(credentials: &Credentials, request: &Request) -> bool {
+    request.method == Method::Register
+        || uri::parse(&credentials.uri).is_ok_and(|digest| uri::user(&digest) == uri::user(&request.uri))
+}
+
+fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(&nonce.0.to_be_bytes());
+    mac.update(&nonce.1.to_be_bytes());
+    mac.update(source.to_string().as_bytes());
+    let mut out = [0; 16];
+    out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
+    out
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,420 @@
+//! The LAN's registrar (RFC 3261 section 10): which handsets an extension has, and where they are.
+//!
+//! Nothing here knows of the trunk: handsets register and call each other with the internet down.
+
+mod binding;
+mod brake;
+mod date;
+mod gate;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use rsip::{Request, Response};
+
+pub use binding::Binding;
+use gate::{Gate, Refusal};
+
+use crate::config::Lan;
+use crate::engine::{Context, Output};
+use crate::event::{Event, Level};
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::header::{self, Contact, NameAddr};
+use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::uri;
+use crate::status::HandsetStatus;
+use crate::time::{Instant, WallClock, soonest};
+
+/// Octets of a Contact URI that is taken.
+const MAX_CONTACT: usize = 512;
+/// Characters of `+sip.instance` or User-Agent that are kept.
+const MAX_TEXT: usize = 128;
+/// How late a request can be: its transaction gives up after 64·T1. A lower CSeq of the same Call-ID within that time
+/// is out of order (RFC 3261 section 10.3 step 7); later it is a handset that rebooted and makes the same Call-ID again.
+const REORDERING: Duration = Duration::from_secs(32);
+
+/// Who is behind a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Digest was right: the extension's name.
+    Extension(String),
+    /// A challenge or refusal has been sent; nothing more to do.
+    Answered,
+}
+
+/// Bindings, nonces and the brake for wrong passwords.
+#[derive(Debug)]
+pub struct Registrar {
+    /// By extension, the most recently refreshed handset first.
+    table: binding::Table,
+    gate: Gate,
+    /// No binding expires before; may be early, never late.
+    next_expiry: Option<Instant>,
+}
+
+/// Why an authenticated REGISTER changes nothing: the code, and a header that says more.
+struct Refused(u16, Option<(&'static str, String)>);
+
+impl From<u16> for Refused {
+    fn from(code: u16) -> Self {
+        Refused(code, None)
+    }
+}
+
+impl Registrar {
+    /// With the bindings that [`Output::Persist`](crate::engine::Output::Persist) gave out before the restart. Only
+    /// those over UDP: a TCP connection did not survive, and its handset will notice and register again.
+    pub fn new(persisted: Option<&str>, now: Instant, _wall: WallClock) -> Self {
+        let table = persisted.map(|text| binding::load(text, now)).unwrap_or_default();
+        let next_expiry = table.values().flatten().map(|binding| binding.expires).min();
+        Registrar {
+            table,
+            gate: Gate::default(),
+            next_expiry,
+        }
+    }
+
+    /// A REGISTER.
+    pub fn handle_register(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) {
+        let Verdict::Extension(extension) = self.authenticate(context, id, flow, request) else {
+            return;
+        };
+        let tag = context.random.hex(4);
+        let response = match self.update(context, &extension, flow, request) {
+            Ok(()) => self.listing(context, &extension, request, &tag),
+            Err(Refused(code, extra)) => {
+                let mut response = response_to(request, code, Some(&tag));
+                if let Some((name, value)) = extra {
+                    header::set(&mut response.headers, name, value);
+                }
+                response
+            }
+        };
+        context.transactions.respond(context.now, id, response);
+    }
+
+    /// Checks the digest of any request from the LAN; challenges with 401 when there is none.
+    pub fn authenticate(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) -> Verdict {
+        let (table, now) = (&self.table, context.now);
+        let proven = |extension: &str| {
+            let mut bindings = table.get(extension).into_iter().flatten();
+            bindings.any(|binding| binding.is_at(flow) && binding.expires > now)
+        };
+        let refusal = match self.gate.check(context, flow, request, proven) {
+            Ok(extension) => return Verdict::Extension(extension),
+            Err(refusal) => refusal,
+        };
+        let tag = context.random.hex(4);
+        let response = match refusal {
+            Refusal::Challenge { stale } => {
+                let mut response = response_to(request, 401, Some(&tag));
+                let challenge = self.gate.challenge(context, flow.remote.ip(), stale);
+                header::set(&mut response.headers, "WWW-Authenticate", challenge);
+                response
+            }
+            // RFC 3261 section 21.5.4: the handset tries again by itself, where a 403 would make some give up.
+            Refusal::Wait(wait) => {
+                let mut response = response_to(request, 503, Some(&tag));
+                header::set(&mut response.headers, "Retry-After", (wait.as_secs() + 1).to_string());
+                response
+            }
+        };
+        context.transactions.respond(context.now, id, response);
+        Verdict::Answered
+    }
+
+    /// The handsets of an extension that have not expired, most recently registered first.
+    pub fn bindings(&self, extension: &str, now: Instant) -> Vec<&Binding> {
+        self.table
+            .get(extension)
+            .into_iter()
+            .flatten()
+            .filter(|binding| binding.expires > now)
+            .collect()
+    }
+
+    /// Whether a source belongs to a registered handset, and to which extension (for the From of an emergency call
+    /// that is not challenged). By flow; else by IP address, if that is of one extension only.
+    pub fn extension_at(&self, flow: Flow, now: Instant) -> Option<&str> {
+        let with = |test: &dyn Fn(&Binding) -> bool| -> Vec<&str> {
+            let here = self
+                .table
+                .iter()
+                .filter(|(_, all)| all.iter().any(|one| one.expires > now && test(one)));
+            here.map(|(extension, _)| extension.as_str()).collect()
+        };
+        let by_flow = with(&|binding| binding.is_at(flow));
+        let by_address = || with(&|binding| binding.flow.remote.ip() == flow.remote.ip());
+        by_flow.first().copied().or_else(|| match by_address()[..] {
+            [extension] => Some(extension),
+            _ => None,
+        })
+    }
+
+    /// Which extensions have at least one handset now; the trunk wants them registered.
+    pub fn wanted(&self, now: Instant) -> Vec<String> {
+        let alive = self
+            .table
+            .iter()
+            .filter(|(_, bindings)| bindings.iter().any(|binding| binding.expires > now));
+        alive.map(|(extension, _)| extension.clone()).collect()
+    }
+
+    /// The bindings of an extension, for `gateway status`.
+    pub fn status(&self, extension: &str, now: Instant) -> Vec<HandsetStatus> {
+        let status = |binding: &Binding| HandsetStatus {
+            contact: binding.contact.clone(),
+            address: binding.flow.remote.to_string(),
+            transport: binding.flow.transport.uri_token().to_string(),
+            expires_in: binding.expires.since(now).as_secs(),
+            user_agent: binding.user_agent.clone(),
+        };
+        self.bindings(extension, now).into_iter().map(status).collect()
+    }
+
+    /// A handset's stream ended: its binding cannot be reached any more.
+    pub fn flow_down(&mut self, context: &mut Context<'_>, flow: Flow) {
+        if flow.transport != Transport::Udp {
+            self.drop_where(context, "its connection ended; it will register again", |binding| {
+                binding.is_at(flow)
+            });
+        }
+    }
+
+    /// When [`Registrar::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.next_expiry
+    }
+
+    /// Removes what has expired.
+    pub fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        let now = context.now;
+        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
+            let cause = "it did not register again in time; see whether it has power and network";
+            self.drop_where(context, cause, |binding| binding.expires <= now);
+        }
+    }
+
+    fn drop_where(&mut self, context: &mut Context<'_>, cause: &str, gone: impl Fn(&Binding) -> bool) {
+        let mut changed = false;
+        for (extension, bindings) in &mut self.table {
+            for binding in bindings.extract_if(.., |binding| gone(binding)) {
+                changed |= binding.flow.transport == Transport::Udp;
+                context.event(lost(extension, &binding, cause));
+            }
+        }
+        self.table.retain(|_, bindings| !bindings.is_empty());
+        self.next_expiry = self.table.values().flatten().map(|binding| binding.expires).min();
+        if changed {
+            self.persist(context);
+        }
+    }
+
+    /// RFC 3261 section 10.3, steps 2 and 5 to 7. All or nothing.
+    fn update(
+        &mut self,
+        context: &mut Context<'_>,
+        extension: &str,
+        flow: Flow,
+        request: &Request,
+    ) -> Result<(), Refused> {
+        let headers = &request.headers;
+        let required: Vec<&str> = header::tokens(headers, "Require").collect();
+        if !required.is_empty() {
+            return Err(Refused(420, Some(("Unsupported", required.join(", ")))));
+        }
+        let to = header::value(headers, "To")
+            .and_then(|to| NameAddr::parse(to).ok())
+            .ok_or(400)?;
+        if uri::user(&to.uri).as_deref() != Some(extension) {
+            let text = format!(
+                "logs in as {extension} but registers {:?}; give the handset the same user name and authentication name",
+                uri::user(&to.uri)
+                    .unwrap_or_default()
+                    .chars()
+                    .take(64)
+                    .collect::<String>()
+            );
+            context.event(Event::new(
+                Level::Warning,
+                "handset.wrong-user",
+                flow.remote.to_string(),
+                text,
+            ));
+            return Err(403.into());
+        }
+        let contacts = header::contacts(headers).map_err(|_| 400)?;
+        let expires = header::number(headers, "Expires").unwrap_or(None);
+        let call_id = header::value(headers, "Call-ID").ok_or(400)?.to_string();
+        let (cseq, _) = header::cseq(headers).map_err(|_| 400)?;
+        let late = |binding: &Binding| {
+            binding.call_id == call_id && cseq <= binding.cseq && context.now.since(binding.refreshed) < REORDERING
+        };
+
+        if contacts.contains(&Contact::Star) {
+            // Section 10.2.2: alone, and only to remove everything.
+            if contacts.len() != 1 || expires != Some(0) {
+                return Err(400.into());
+            }
+            if self.table.get(extension).into_iter().flatten().any(late) {
+                return Err(500.into());
+            }
+            for binding in self.table.remove(extension).unwrap_or_default() {
+                self.unregistered(context, extension, &binding);
+            }
+            return Ok(());
+        }
+
+        let limit = context.config.limits.bindings_per_extension;
+        if contacts.len() > limit {
+            return Err(403.into());
+        }
+        let user_agent = header::value(headers, "User-Agent").map(|text| text.chars().take(MAX_TEXT).collect());
+        let mut news = Vec::with_capacity(contacts.len());
+        for contact in &contacts {
+            let Contact::Addr(address) = contact else { continue };
+            let granted = grant(&context.config.lan, address, expires)?;
+            let new = Binding {
+                contact: uri::write(&address.uri),
+                instance: instance(address),
+                flow,
+                expires: context.now + granted,
+                granted,
+                refreshed: context.now,
+                user_agent: user_agent.clone(),
+                call_id: call_id.clone(),
+                cseq,
+            };
+            let mut old = self
+                .table
+                .get(extension)
+                .into_iter()
+                .flatten()
+                .filter(|old| old.is_same_handset(&new));
+            if new.contact.len() > MAX_CONTACT {
+                return Err(400.into());
+            }
+            if old.any(late) {
+                return Err(500.into());
+            }
+            news.push(new);
+        }
+        for new in news {
+            self.bind(context, extension, new, limit);
+        }
+        Ok(())
+    }
+
+    /// Takes one contact that has passed every check.
+    fn bind(&mut self, context: &mut Context<'_>, extension: &str, new: Binding, limit: usize) {
+        let bindings = self.table.entry(extension.to_string()).or_default();
+        let old: Vec<Binding> = bindings.extract_if(.., |old| old.is_same_handset(&new)).collect();
+        if new.granted.is_zero() {
+            if bindings.is_empty() {
+                self.table.remove(extension);
+            }
+            for old in &old {
+                self.unregistered(context, extension, old);
+            }
+            return;
+        }
+        // A full house: the one not heard of for longest goes. Living handsets refresh, so that it is the most likely
+        // to be dead (a reinstalled app, a phone given away); refusing the new one would leave a person without a phone.
+        let evicted = if bindings.len() >= limit { bindings.pop() } else { None };
+        let changed = old.len() != 1 || old[0].is_changed_by(&new);
+        let udp = new.flow.transport == Transport::Udp || old.iter().any(|old| old.flow.transport == Transport::Udp);
+        self.next_expiry = soonest(self.next_expiry, Some(new.expires));
+        if changed {
+            let agent = new.user_agent.as_deref().unwrap_or("unknown handset");
+            let moved = if old.is_empty() {
+                "registered"
+            } else {
+                "registered again, from elsewhere"
+            };
+            let (transport, seconds) = (new.flow.transport.via_token(), new.granted.as_secs());
+            let text = format!("{agent} {moved}: {transport} {}, for {seconds} s", new.flow.remote);
+            context.event(Event::new(Level::Info, "handset.registered", extension, text));
+        }
+        bindings.insert(0, new);
+        if let Some(evicted) = &evicted {
+            let cause = format!(
+                "a new handset took its place: {limit} is the most per extension; raise limits.bindings_per_extension \
+                 in gateway.toml if all of them are in use"
+            );
+            context.event(lost(extension, evicted, &cause));
+        }
+        if udp && changed || evicted.is_some() {
+            self.persist(context);
+        }
+    }
+
+    fn unregistered(&self, context: &mut Context<'_>, extension: &str, binding: &Binding) {
+        let text = format!("{} unregistered: {}", agent(binding), binding.flow.remote);
+        context.event(Event::new(Level::Info, "handset.unregistered", extension, text));
+        if binding.flow.transport == Transport::Udp {
+            self.persist(context);
+        }
+    }
+
+    /// Step 8: the 200 lists every binding.
+    fn listing(&self, context: &Context<'_>, extension: &str, request: &Request, tag: &str) -> Response {
+        let mut response = response_to(request, 200, Some(tag));
+        for binding in self.bindings(extension, context.now) {
+            // Rounded up: who refreshes at the last second must not be told less than it has.
+            let left = binding.expires.since(context.now).as_micros().div_ceil(1_000_000);
+            response
+                .headers
+                .push(header::make("Contact", format!("<{}>;expires={left}", binding.contact)));
+        }
+        if let Some(date) = date::date(context.wall) {
+            header::set(&mut response.headers, "Date", date);
+        }
+        response
+    }
+
+    fn persist(&self, context: &mut Context<'_>) {
+        context
+            .outputs
+            .push_back(Output::Persist(binding::save(&self.table, context.wall)));
+    }
+}
+
+/// How long a contact is kept: its own `expires`, else the Expires header, else the longest (RFC 3261 section 10.2.1.1;
+/// what can not be read counts as absent). Zero removes; too short is refused, because the handset must know.
+fn grant(lan: &Lan, contact: &NameAddr, expires: Option<u32>) -> Result<Duration, Refused> {
+    let own = contact
+        .params
+        .value("expires")
+        .and_then(|text| text.trim().parse::<u32>().ok());
+    let Some(asked) = own.or(expires).map(|seconds| Duration::from_secs(u64::from(seconds))) else {
+        return Ok(lan.max_expires);
+    };
+    if !asked.is_zero() && asked < lan.min_expires {
+        return Err(Refused(
+            423,
+            Some(("Min-Expires", lan.min_expires.as_secs().to_string())),
+        ));
+    }
+    Ok(asked.min(lan.max_expires))
+}
+
+fn instance(contact: &NameAddr) -> Option<String> {
+    let instance: String = contact.params.value("+sip.instance")?.chars().take(MAX_TEXT).collect();
+    match contact.params.value("reg-id") {
+        Some(number) => Some(format!(
+            "{instance};reg-id={}",
+            number.chars().take(16).collect::<String>()
+        )),
+        None => Some(instance),
+    }
+}
+
+fn agent(binding: &Binding) -> &str {
+    binding.user_agent.as_deref().unwrap_or("a handset")
+}
+
+fn lost(extension: &str, binding: &Binding, cause: &str) -> Event {
+    let text = format!("{} at {} is gone: {cause}", agent(binding), binding.flow.remote);
+    Event::new(Level::Notice, "handset.lost", extension, text)
+}

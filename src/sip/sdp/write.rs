@@ -1,0 +1,68 @@
+//! Writes a description.
+
+use std::net::IpAddr;
+
+use super::{Local, Remote};
+
+/// An offer, or an answer to `offer` (as many `m=` lines in the same order, others refused with port 0).
+pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
+    let family = match local.address {
+        IpAddr::V4(_) => "IP4",
+        IpAddr::V6(_) => "IP6",
+    };
+    let address = local.address;
+    let mut out = format!(
+        "v=0\r\no=- {} {} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n",
+        local.session_id, local.version
+    );
+    match offer {
+        None => {
+            let proto = if local.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+            audio(&mut out, local, local.rtp.port(), proto);
+        }
+        Some(offer) => {
+            for (index, stream) in offer.streams.iter().enumerate() {
+                if index == offer.audio {
+                    // What was offered with port 0 is answered so (RFC 3264 section 6).
+                    let port = if stream.port == 0 { 0 } else { local.rtp.port() };
+                    audio(&mut out, local, port, &stream.proto);
+                } else {
+                    // A description needs at least one fmt (RFC 8866 section 5.14).
+                    let fmt = if stream.fmt.is_empty() { "0" } else { &stream.fmt };
+                    line(&mut out, &format!("m={} 0 {} {fmt}", stream.media, stream.proto));
+                }
+            }
+        }
+    }
+    out.into_bytes()
+}
+
+fn audio(out: &mut String, local: &Local, port: u16, proto: &str) {
+    let payload_types: Vec<String> = local
+        .codecs
+        .iter()
+        .map(|codec| codec.payload_type())
+        .chain(local.telephone_event)
+        .map(|payload_type| payload_type.to_string())
+        .collect();
+    line(out, &format!("m=audio {port} {proto} {}", payload_types.join(" ")));
+    for crypto in &local.crypto {
+        line(out, &format!("a=crypto:{}", crypto.to_sdp()));
+    }
+    for codec in &local.codecs {
+        line(out, &format!("a=rtpmap:{} {}/8000", codec.payload_type(), codec.name()));
+    }
+    if let Some(payload_type) = local.telephone_event {
+        line(out, &format!("a=rtpmap:{payload_type} telephone-event/8000"));
+        line(out, &format!("a=fmtp:{payload_type} 0-16"));
+    }
+    if let Some(ptime) = local.ptime {
+        line(out, &format!("a=ptime:{ptime}"));
+    }
+    line(out, &format!("a={}", local.direction.token()));
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push_str("\r\n");
+}

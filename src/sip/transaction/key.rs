@@ -1,0 +1,142 @@
+//! What makes a message belong to a transaction (RFC 3261 sections 17.1.3, 17.2.3 and 8.2.2.2).
+
+use rsip::{Method, Request, Response};
+
+use crate::sip::dialog::tag;
+use crate::sip::flow::Transport;
+use crate::sip::header::{self, Via};
+use crate::sip::{uri, wire};
+
+/// Branches that begin so were made by RFC 3261 and are unique (section 8.1.1.7).
+pub(super) const MAGIC_COOKIE: &str = "z9hG4bK";
+
+/// Names one of our requests: its branch and the method, because a CANCEL has the branch of its INVITE.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ClientKey {
+    branch: String,
+    method: String,
+}
+
+impl ClientKey {
+    pub fn new(branch: &str, method: Method) -> Self {
+        ClientKey {
+            branch: branch.to_owned(),
+            method: wire::method_token(method).to_owned(),
+        }
+    }
+
+    /// `None` for a response that can not be to one of our requests: it must have our Via and no other (section 8.1.3.3).
+    pub fn of_response(response: &Response) -> Option<Self> {
+        let mut vias = header::values(&response.headers, "Via");
+        let via = Via::parse(vias.next()?).ok()?;
+        if vias.next().is_some() {
+            return None;
+        }
+        let (_, method) = header::cseq(&response.headers).ok()?;
+        Some(ClientKey {
+            branch: via.branch()?.to_owned(),
+            method,
+        })
+    }
+}
+
+/// Names one of their requests. The transport belongs to it: what repeats, acknowledges or cancels a request comes by
+/// the same one (section 18.1.1), and so nothing on the LAN can touch a transaction of the trunk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ServerKey {
+    transport: Transport,
+    host: String,
+    port: Option<u16>,
+    branch: Option<String>,
+    /// ACK counts as INVITE.
+    method: String,
+    /// Of a branch without magic cookie, which is not unique.
+    rfc2543: Option<Rfc2543>,
+}
+
+/// Section 17.2.3 for old phones. The To-tag is left out: the ACK has one that the INVITE had not, and what differs in
+/// nothing but the To-tag also differs in CSeq.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Rfc2543 {
+    uri: String,
+    from_tag: Option<String>,
+    call_id: String,
+    cseq: u32,
+}
+
+impl ServerKey {
+    /// The transaction of a request; for CANCEL that of the CANCEL itself.
+    pub fn of_request(transport: Transport, request: &Request, via: &Via) -> Option<Self> {
+        let method = if request.method == Method::Ack {
+            Method::Invite
+        } else {
+            request.method
+        };
+        let unique = via
+            .branch()
+            .is_some_and(|branch| branch.starts_with(MAGIC_COOKIE) && branch != MAGIC_COOKIE);
+        let rfc2543 = if unique {
+            None
+        } else {
+            Some(Rfc2543 {
+                uri: uri::write(&request.uri),
+                from_tag: tag(&request.headers, "From"),
+                call_id: header::value(&request.headers, "Call-ID")?.to_owned(),
+                cseq: header::cseq(&request.headers).ok()?.0,
+            })
+        };
+        Some(ServerKey {
+            transport,
+            host: via.host.to_ascii_lowercase(),
+            port: via.port,
+            branch: via.branch().map(str::to_owned),
+            method: wire::method_token(method).to_owned(),
+            rfc2543,
+        })
+    }
+
+    /// The INVITE that a CANCEL with this key is for (section 9.2).
+    pub fn cancelled(&self) -> Self {
+        ServerKey {
+            method: wire::method_token(Method::Invite).to_owned(),
+            ..self.clone()
+        }
+    }
+}
+
+/// What the branches of one forked request have in common (section 8.2.2.2).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MergeKey {
+    call_id: String,
+    from_tag: Option<String>,
+    cseq: u32,
+    method: String,
+}
+
+impl MergeKey {
+    /// `None` inside a dialog, where nothing forks.
+    pub fn of_request(request: &Request) -> Option<Self> {
+        if tag(&request.headers, "To").is_some() {
+            return None;
+        }
+        let (cseq, method) = header::cseq(&request.headers).ok()?;
+        Some(MergeKey {
+            call_id: header::value(&request.headers, "Call-ID")?.to_owned(),
+            from_tag: tag(&request.headers, "From"),
+            cseq,
+            method,
+        })
+    }
+}
+
+/// A To-tag for responses that the layer makes by itself: the same for the same request, so that a repetition gets the
+/// same answer without a memory (section 8.2.7). FNV-1a; it need not be secret, no dialog comes of it.
+pub(super) fn stateless_tag(request: &Request) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for name in ["Call-ID", "From", "CSeq"] {
+        for byte in header::value(&request.headers, name).unwrap_or_default().bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    format!("{hash:016x}")
+}

@@ -1,0 +1,194 @@
+//! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings.
+//!
+//! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
+//! One that cannot be understood is kept aside as `NAME.bad` and told; the service goes on without it.
+
+mod atomic;
+mod owned;
+mod secrets;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use owned::{Changed, Owned, OwnedSids, Record};
+pub use secrets::{ExtensionSecrets, Secrets};
+
+const SECRETS: &str = "secrets.json";
+const OWNED: &str = "twilio.json";
+const BINDINGS: &str = "bindings.json";
+const LOCK: &str = "lock";
+
+/// The state folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    dir: PathBuf,
+}
+
+/// The right to change secrets and owned SIDs, until dropped.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "dropping the file unlocks it")] std::fs::File);
+
+/// A state file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
+pub struct StoreError {
+    path: String,
+    doing: &'static str,
+    source: std::io::Error,
+}
+
+/// What was loaded, and what was odd about the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded<T> {
+    pub value: T,
+    pub warning: Option<Warning>,
+}
+
+/// Something about a state file that a person should know; the state was loaded all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// Others could read the file; its mode is mended, what was in it may be known.
+    Exposed { path: PathBuf },
+    /// The file could not be understood, was kept aside and counts as empty.
+    Unreadable {
+        path: PathBuf,
+        kept_as: PathBuf,
+        reason: String,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Warning::Exposed { path } => write!(
+                f,
+                "{} could be read by others; its mode is now 0600, consider new secrets",
+                path.display()
+            ),
+            Warning::Unreadable { path, kept_as, reason } => write!(
+                f,
+                "{} cannot be understood ({reason}); it is kept as {} and counts as empty",
+                path.display(),
+                kept_as.display()
+            ),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the folder, and makes it when it is not there.
+    pub fn open(dir: &Path) -> Result<Store, StoreError> {
+        atomic::make_dir(dir).map_err(|source| failed(dir, "opened", source))?;
+        Ok(Store { dir: dir.to_owned() })
+    }
+
+    /// Waits for other commands that change secrets or owned SIDs, and keeps them out until the answer is dropped.
+    pub fn lock(&self) -> Result<Lock, StoreError> {
+        let path = self.dir.join(LOCK);
+        atomic::lock(&path)
+            .map(Lock)
+            .map_err(|source| failed(&path, "locked", source))
+    }
+
+    /// `secrets.json`.
+    pub fn secrets(&self) -> Result<Loaded<Secrets>, StoreError> {
+        self.load(SECRETS)
+    }
+
+    /// Replaces `secrets.json`.
+    pub fn save_secrets(&self, secrets: &Secrets) -> Result<(), StoreError> {
+        self.save(SECRETS, secrets)
+    }
+
+    /// `twilio.json`.
+    pub fn owned(&self) -> Result<Loaded<OwnedSids>, StoreError> {
+        self.load(OWNED)
+    }
+
+    /// Replaces `twilio.json`.
+    pub fn save_owned(&self, owned: &OwnedSids) -> Result<(), StoreError> {
+        self.save(OWNED, owned)
+    }
+
+    /// `bindings.json`: the registrar's bindings, JSON in its own shape; absent at first.
+    pub fn bindings(&self) -> Result<Loaded<Option<String>>, StoreError> {
+        let loaded: Loaded<Option<serde_json::Value>> = self.load(BINDINGS)?;
+        Ok(Loaded {
+            value: loaded.value.map(|value| value.to_string()),
+            warning: loaded.warning,
+        })
+    }
+
+    /// Replaces `bindings.json` by what [`crate::engine::Output::Persist`] gave out.
+    pub fn save_bindings(&self, json: &str) -> Result<(), StoreError> {
+        self.save_bytes(BINDINGS, json.as_bytes())
+    }
+
+    fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
+        let path = self.dir.join(name);
+        let content = atomic::read(&path).map_err(|source| failed(&path, "read", source))?;
+        let atomic::Found::Content(content, exposed) = content else {
+            return Ok(Loaded {
+                value: T::default(),
+                warning: None,
+            });
+        };
+        match serde_json::from_slice(&content) {
+            Ok(value) => Ok(Loaded {
+                value,
+                warning: exposed.then_some(Warning::Exposed { path }),
+            }),
+            Err(error) => {
+                let kept_as = atomic::keep_aside(&path).map_err(|source| failed(&path, "kept aside", source))?;
+                // serde_json's own text may quote what it found, and that may be a secret.
+                let reason = format!(
+                    "line {}, column {}: {:?} error",
+                    error.line(),
+                    error.column(),
+                    error.classify()
+                );
+                Ok(Loaded {
+                    value: T::default(),
+                    warning: Some(Warning::Unreadable { path, kept_as, reason }),
+                })
+            }
+        }
+    }
+
+    fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+        let path = self.dir.join(name);
+        let content = serde_json::to_vec_pretty(value).map_err(|error| {
+            failed(
+                &path,
+                "written",
+                std::io::Error::other(format!("{:?} error", error.classify())),
+            )
+        })?;
+        self.save_bytes(name, &content)
+    }
+
+    fn save_bytes(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+        let path = self.dir.join(name);
+        // Flash wears out: what is there already is not written again.
+        if let Ok(atomic::Found::Content(there, false)) = atomic::read(&path)
+            && there == content
+        {
+            return Ok(());
+        }
+        atomic::write(&path, content).map_err(|source| failed(&path, "written", source))
+    }
+}
+
+fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreError {
+    StoreError {
+        path: path.display().to_string(),
+        doing,
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests;

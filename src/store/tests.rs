@@ -1,0 +1,189 @@
+//! Torn writes: a cut at any byte leaves the old state or the new one.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::secret::Secret;
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!(
+            "gateway-store-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        Folder(std::env::temp_dir().join(name))
+    }
+
+    fn store(&self) -> Store {
+        Store::open(&self.0).unwrap()
+    }
+
+    fn mode(&self, name: &str) -> u32 {
+        fs::metadata(self.0.join(name)).unwrap().permissions().mode() & 0o777
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn secrets(token: &str) -> Secrets {
+    Secrets {
+        auth_token: Some(Secret::new(token.to_owned())),
+        extensions: BTreeMap::new(),
+    }
+}
+
+#[test]
+fn an_empty_folder_is_an_empty_state() {
+    let folder = Folder::new();
+    let store = folder.store();
+    assert_eq!(
+        store.secrets().unwrap(),
+        Loaded {
+            value: Secrets::default(),
+            warning: None
+        }
+    );
+    assert_eq!(store.owned().unwrap().value, OwnedSids::default());
+    assert_eq!(store.bindings().unwrap().value, None);
+}
+
+#[test]
+fn nothing_in_the_folder_is_for_others() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.save_secrets(&secrets("one")).unwrap();
+    store.save_bindings("[1,2,3]").unwrap();
+    assert_eq!(store.bindings().unwrap().value.as_deref(), Some("[1,2,3]"));
+    assert_eq!(folder.mode(""), 0o700);
+    assert_eq!(folder.mode(SECRETS), 0o600);
+    assert_eq!(folder.mode(BINDINGS), 0o600);
+}
+
+#[test]
+fn a_file_that_others_could_read_is_mended_and_told() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.save_secrets(&secrets("one")).unwrap();
+    fs::set_permissions(folder.0.join(SECRETS), fs::Permissions::from_mode(0o644)).unwrap();
+    let loaded = store.secrets().unwrap();
+    assert_eq!(loaded.value, secrets("one"));
+    assert_eq!(
+        loaded.warning.unwrap().to_string(),
+        format!(
+            "{} could be read by others; its mode is now 0600, consider new secrets",
+            folder.0.join(SECRETS).display()
+        )
+    );
+    assert_eq!(folder.mode(SECRETS), 0o600);
+    assert_eq!(store.secrets().unwrap().warning, None);
+}
+
+#[test]
+fn an_open_folder_is_closed() {
+    let folder = Folder::new();
+    fs::create_dir(&folder.0).unwrap();
+    fs::set_permissions(&folder.0, fs::Permissions::from_mode(0o755)).unwrap();
+    folder.store();
+    assert_eq!(folder.mode(""), 0o700);
+}
+
+#[test]
+fn a_cut_at_any_byte_of_a_write_leaves_the_old_state() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.save_secrets(&secrets("old")).unwrap();
+    let new = serde_json::to_vec_pretty(&secrets("new")).unwrap();
+    for cut in 0..=new.len() {
+        // What a power cut before the rename leaves: the old file, and a part of the new one beside it.
+        fs::write(folder.0.join("secrets.json.new"), &new[..cut]).unwrap();
+        assert_eq!(
+            store.secrets().unwrap(),
+            Loaded {
+                value: secrets("old"),
+                warning: None
+            }
+        );
+    }
+    store.save_secrets(&secrets("new")).unwrap();
+    assert_eq!(store.secrets().unwrap().value, secrets("new"));
+    assert!(!folder.0.join("secrets.json.new").exists());
+}
+
+#[test]
+fn a_leftover_that_cannot_be_written_to_does_not_stop_the_next_write() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let leftover = folder.0.join("secrets.json.new");
+    fs::write(&leftover, "{").unwrap();
+    fs::set_permissions(&leftover, fs::Permissions::from_mode(0o400)).unwrap();
+    store.save_secrets(&secrets("one")).unwrap();
+    assert_eq!(store.secrets().unwrap().value, secrets("one"));
+}
+
+#[test]
+fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
+    let folder = Folder::new();
+    let store = folder.store();
+    let whole = serde_json::to_vec_pretty(&secrets("sesame")).unwrap();
+    for cut in 0..whole.len() {
+        fs::write(folder.0.join(SECRETS), &whole[..cut]).unwrap();
+        fs::set_permissions(folder.0.join(SECRETS), fs::Permissions::from_mode(0o600)).unwrap();
+        let loaded = store.secrets().unwrap();
+        assert_eq!(loaded.value, Secrets::default());
+        let warning = loaded.warning.unwrap().to_string();
+        assert!(
+            warning.contains("secrets.json cannot be understood") && !warning.contains("sesame"),
+            "{warning}"
+        );
+        assert_eq!(fs::read(folder.0.join("secrets.json.bad")).unwrap(), &whole[..cut]);
+        assert!(!folder.0.join(SECRETS).exists());
+    }
+}
+
+#[test]
+fn garbage_of_the_right_shape_does_not_reach_the_warning() {
+    let folder = Folder::new();
+    let store = folder.store();
+    fs::write(
+        folder.0.join(SECRETS),
+        br#"{"auth_token": {"sesame": 1}, "extensions": "sesame"}"#,
+    )
+    .unwrap();
+    let warning = store.secrets().unwrap().warning.unwrap().to_string();
+    assert!(!warning.contains("sesame"), "{warning}");
+}
+
+#[test]
+fn the_same_state_is_not_written_again() {
+    use std::os::unix::fs::MetadataExt;
+    let folder = Folder::new();
+    let store = folder.store();
+    store.save_secrets(&secrets("one")).unwrap();
+    let before = fs::metadata(folder.0.join(SECRETS)).unwrap().ino();
+    store.save_secrets(&secrets("one")).unwrap();
+    assert_eq!(fs::metadata(folder.0.join(SECRETS)).unwrap().ino(), before);
+    store.save_secrets(&secrets("two")).unwrap();
+    assert_eq!(store.secrets().unwrap().value, secrets("two"));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_names_itself_and_the_way_out() {
+    let error = Store::open(Path::new("/proc/nowhere/gateway")).unwrap_err().to_string();
+    assert!(error.starts_with("/proc/nowhere/gateway cannot be opened: "), "{error}");
+    assert!(
+        error.ends_with("check the owner and the space of its folder"),
+        "{error}"
+    );
+}

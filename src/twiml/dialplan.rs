@@ -1,0 +1,278 @@
+//! What Twilio is told to do with a call. Pure: `gateway dial` runs the same offline ([`super::explain`]).
+
+use std::time::Duration;
+
+use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
+use super::form::Form;
+use super::{DIALED_PATH, Endpoint, WebhookEvent};
+use crate::config::Config;
+use crate::route::{self, Caller, Route, number};
+
+/// Shortest and longest ringing that Twilio takes in `timeout` (twilio.md section 6.1).
+const RING: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
+/// Longest text of a request that goes into an event.
+const MAX_EVENT_TEXT: usize = 64;
+
+/// Said when a call fails for another reason than that nobody took it.
+const APOLOGY: &str = "We are sorry. Your call could not be completed.";
+const BUSY: &str = "The line is busy. Please try again later.";
+const NO_ANSWER: &str = "There is no answer. Please try again later.";
+
+/// A webhook whose signature was checked.
+#[derive(Clone, Debug)]
+pub struct WebhookRequest<'a> {
+    pub endpoint: Endpoint,
+    /// The body's fields; of a GET, those of the query.
+    pub form: Form<'a>,
+}
+
+/// What to answer, and what to tell the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// `None`: 204, nothing to say (a status callback).
+    pub document: Option<Document>,
+    pub event: WebhookEvent,
+}
+
+/// How a `<Dial>` ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// They talked, and hung up.
+    Completed,
+    Busy,
+    NoAnswer,
+    Failed,
+    /// The caller hung up first.
+    Canceled,
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Outcome::Completed => "completed",
+            Outcome::Busy => "busy",
+            Outcome::NoAnswer => "no-answer",
+            Outcome::Failed => "failed",
+            Outcome::Canceled => "canceled",
+        })
+    }
+}
+
+/// The answer to a webhook.
+pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
+    let form = &request.form;
+    match request.endpoint {
+        Endpoint::Outgoing => outgoing(config, form),
+        Endpoint::Incoming => incoming(config, form),
+        Endpoint::Dialed => dialed(form),
+        Endpoint::Status => Answer {
+            document: None,
+            event: WebhookEvent::Status {
+                call_sid: call_sid(form),
+                status: text(form, "CallStatus"),
+            },
+        },
+    }
+}
+
+/// An extension calls out: From names it, To is what it dialled (twilio.md section 5.2).
+fn outgoing(config: &Config, form: &Form<'_>) -> Answer {
+    let from = form.get("From").or(form.get("Caller")).unwrap_or_default();
+    let to = form.get("To").or(form.get("Called")).unwrap_or_default();
+    // Only the user part counts: the host may be the domain's name at an edge, or carry a port.
+    let extension = number::dialled(from).ok().and_then(|name| config.extension(&name));
+    let Some(extension) = extension else {
+        return reject(
+            form,
+            Endpoint::Outgoing,
+            404,
+            format!("no extension is called {:?}", clip(from)),
+        );
+    };
+    let (dial, to) = match route::route(config, Caller::Extension(&extension.name), to) {
+        // Never capped, and reached only where the domain's emergency flag is off (twilio.md section 8, UNCERTAIN).
+        Route::Emergency { number, caller_id } => (
+            Dial {
+                caller_id,
+                nouns: vec![Noun::Number(number.clone())],
+                ..dial(config)
+            },
+            number,
+        ),
+        Route::Outside { number, caller_id } => {
+            let nouns = vec![Noun::Number(number.clone())];
+            (
+                Dial {
+                    caller_id: Some(caller_id),
+                    nouns,
+                    ..capped(config)
+                },
+                number,
+            )
+        }
+        Route::Local { extensions } => {
+            // Not the extension's name: on a call from a SIP domain Twilio takes the account's numbers only (13214).
+            let caller_id = route::caller_id(config, extension).map(str::to_owned);
+            (
+                Dial {
+                    caller_id,
+                    ..ring(config, &extensions)
+                },
+                extensions.join(", "),
+            )
+        }
+        Route::Refuse { code, reason } => return reject(form, Endpoint::Outgoing, code, reason),
+    };
+    Answer {
+        document: Some(Document::of(Verb::Dial(dial))),
+        event: WebhookEvent::Outgoing {
+            call_sid: call_sid(form),
+            extension: extension.name.clone(),
+            to,
+        },
+    }
+}
+
+/// Somebody calls one of our numbers (twilio.md section 5.3).
+fn incoming(config: &Config, form: &Form<'_>) -> Answer {
+    let to = form.get("To").or(form.get("Called")).unwrap_or_default();
+    let number = number::dialled(to).ok().and_then(|to| {
+        config
+            .number(&to)
+            .or_else(|| number::e164(&to).ok().and_then(|to| config.number(&to)))
+    });
+    let Some(number) = number.filter(|number| !number.ring.is_empty()) else {
+        return reject(
+            form,
+            Endpoint::Incoming,
+            486,
+            format!("no extension has number {:?}", clip(to)),
+        );
+    };
+    let caller_id = caller(form.get("From").or(form.get("Caller")).unwrap_or_default());
+    let event = WebhookEvent::Incoming {
+        call_sid: call_sid(form),
+        from: caller_id.clone(),
+        number: number.number.clone(),
+        ring: number.ring.clone(),
+    };
+    let dial = Dial {
+        caller_id: Some(caller_id),
+        ..ring(config, &number.ring)
+    };
+    Answer {
+        document: Some(Document::of(Verb::Dial(dial))),
+        event,
+    }
+}
+
+/// The caller's number or name where a `<Sip>` noun can carry it (letters, digits and `+-_.`), else `anonymous`:
+/// From may be blank, `anonymous`, `unknown` or raw digits.
+fn caller(from: &str) -> String {
+    match number::dialled(from) {
+        Ok(user) if user.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b)) => user.into_owned(),
+        _ => "anonymous".to_owned(),
+    }
+}
+
+/// A `<Dial>` ended: Twilio asks what comes next.
+fn dialed(form: &Form<'_>) -> Answer {
+    let sip_code = form.get("DialSipResponseCode").and_then(|code| code.parse().ok());
+    let outcome = outcome(form.get("DialCallStatus").unwrap_or_default(), sip_code);
+    // The caller's leg is not answered yet (answerOnBridge): a handset can be given a real busy tone, at no cost.
+    let unanswered = form.get("CallStatus") == Some("ringing");
+    let sorry = |text: &str| vec![Verb::Say(text.to_owned()), Verb::Hangup];
+    let verbs = match outcome {
+        Outcome::Completed | Outcome::Canceled => vec![Verb::Hangup],
+        Outcome::Busy | Outcome::NoAnswer if unanswered => vec![Verb::Reject(Reason::Busy)],
+        Outcome::Busy => sorry(BUSY),
+        Outcome::NoAnswer => sorry(NO_ANSWER),
+        Outcome::Failed => sorry(APOLOGY),
+    };
+    Answer {
+        document: Some(Document { verbs }),
+        event: WebhookEvent::Dialed {
+            call_sid: call_sid(form),
+            outcome,
+            sip_code,
+        },
+    }
+}
+
+/// How the dialled party's leg ended. Twilio's mapping of SIP codes to `DialCallStatus` is not documented, so a final
+/// code goes first where there is one (twilio.md section 4.7); but who has talked has completed the call, whatever
+/// another fork said.
+fn outcome(status: &str, sip_code: Option<u16>) -> Outcome {
+    match (status, sip_code) {
+        ("completed" | "answered", _) => Outcome::Completed,
+        ("canceled", _) => Outcome::Canceled,
+        (_, Some(200..=299)) => Outcome::Completed,
+        (_, Some(486 | 600 | 603)) => Outcome::Busy,
+        (_, Some(408 | 480 | 487)) => Outcome::NoAnswer,
+        (_, Some(300..=699)) => Outcome::Failed,
+        ("busy", _) => Outcome::Busy,
+        ("no-answer", _) => Outcome::NoAnswer,
+        _ => Outcome::Failed,
+    }
+}
+
+/// A `<Dial>` without its nouns.
+fn dial(config: &Config) -> Dial {
+    let action = Some(format!("{}{DIALED_PATH}", config.webhook.public_url));
+    Dial {
+        answer_on_bridge: true,
+        action,
+        ..Dial::default()
+    }
+}
+
+/// One that ends when a call has lasted too long.
+fn capped(config: &Config) -> Dial {
+    Dial {
+        time_limit: Some(config.limits.call_duration),
+        ..dial(config)
+    }
+}
+
+/// One that rings extensions.
+fn ring(config: &Config, extensions: &[String]) -> Dial {
+    let secure = if config.trunk.secure { ";secure=true" } else { "" };
+    let domain = &config.trunk.domain;
+    let nouns = extensions
+        .iter()
+        .take(MAX_NOUNS)
+        .map(|name| Noun::Sip(format!("sip:{name}@{domain}{secure}")))
+        .collect();
+    let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
+    Dial {
+        timeout,
+        nouns,
+        ..capped(config)
+    }
+}
+
+fn reject(form: &Form<'_>, endpoint: Endpoint, code: u16, reason: String) -> Answer {
+    let verb = Verb::Reject(if code == 486 { Reason::Busy } else { Reason::Rejected });
+    let event = WebhookEvent::Rejected {
+        call_sid: call_sid(form),
+        endpoint,
+        reason,
+    };
+    Answer {
+        document: Some(Document::of(verb)),
+        event,
+    }
+}
+
+fn call_sid(form: &Form<'_>) -> String {
+    text(form, "CallSid")
+}
+
+fn text(form: &Form<'_>, name: &str) -> String {
+    clip(form.get(name).unwrap_or_default())
+}
+
+/// Fit for one line of a log.
+fn clip(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(MAX_EVENT_TEXT).collect()
+}

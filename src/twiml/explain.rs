@@ -1,0 +1,94 @@
+//! `gateway dial 101 5035551212`: the dialplan offline, with reasons.
+
+use super::dialplan::{WebhookRequest, answer};
+use super::document::Document;
+use super::form::Form;
+use super::{Endpoint, OUTGOING_PATH};
+use crate::config::Config;
+use crate::route::{Caller, Route, number, route};
+
+/// What a call would become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What the gateway itself does.
+    pub route: Route,
+    /// What our webhook answers if Twilio asks it about this call.
+    pub document: Document,
+    /// The same in sentences.
+    pub lines: Vec<String>,
+}
+
+/// The call of `extension` to `dialled`, by the very code that real calls pass.
+pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
+    let route = route(config, Caller::Extension(extension), dialled);
+    let domain = &config.trunk.domain;
+    let user = number::dialled(dialled).unwrap_or(dialled.into());
+    let form = Form::of([
+        ("From", format!("sip:{}@{domain}", escaped(extension))),
+        ("To", format!("sip:{}@{domain}", escaped(&user))),
+    ]);
+    let document = answer(
+        config,
+        &WebhookRequest {
+            endpoint: Endpoint::Outgoing,
+            form,
+        },
+    )
+    .document
+    .unwrap_or_default();
+    let lines = lines(config, extension, dialled, &route);
+    Explanation { route, document, lines }
+}
+
+fn lines(config: &Config, extension: &str, dialled: &str, route: &Route) -> Vec<String> {
+    let mut lines = Vec::new();
+    if config.extension(extension).is_none() {
+        let names: Vec<_> = config.extensions.iter().map(|e| e.name.as_str()).collect();
+        lines.push(format!(
+            "gateway.toml has no extension {extension:?}; it has {}",
+            names.join(", ")
+        ));
+    }
+    match route {
+        Route::Emergency { number, caller_id } => {
+            lines.push(format!(
+                "{dialled} is emergency number {number}: it leaves at once, past every limit"
+            ));
+            lines.push(match caller_id {
+                Some(caller_id) => format!("From carries {caller_id}; Twilio asks no webhook"),
+                None => "no number can be shown, and Twilio may refuse: set emergency.caller_id".to_owned(),
+            });
+        }
+        Route::Local { extensions } => {
+            lines.push(format!(
+                "{dialled} rings {} here, without Twilio",
+                extensions.join(", ")
+            ));
+        }
+        Route::Outside { number, caller_id } => {
+            lines.push(format!(
+                "{dialled} is {number}, outside; the called party sees {caller_id}"
+            ));
+            lines.push(format!(
+                "Twilio asks {}{OUTGOING_PATH} and is told to dial it",
+                config.webhook.public_url
+            ));
+        }
+        Route::Refuse { code, reason } => lines.push(format!("{dialled} is refused with {code}: {reason}")),
+    }
+    lines
+}
+
+/// Percent-encoded as a user part must be (RFC 3261 section 25.1).
+fn escaped(user: &str) -> String {
+    let mut out = String::new();
+    for byte in user.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'*' | b'(' | b')' | b'+' => {
+                out.push(byte as char)
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}

@@ -1,0 +1,448 @@
+//! The real endpoint on loopback: signed requests, and everything else that the internet sends.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Shared, serve};
+use gateway::secret::Secret;
+use gateway::twiml::{Endpoint, WebhookEvent};
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::office;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+struct Server {
+    address: std::net::SocketAddr,
+    shared: Arc<Shared>,
+    events: Arc<Mutex<Vec<WebhookEvent>>>,
+}
+
+impl Server {
+    async fn start(token: Option<&str>, limits: Limits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let token = token.map(|token| Secret::new(token.to_owned()));
+        let shared = Arc::new(Shared::with_limits(Arc::new(office::config()), token.as_ref(), limits));
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let sink = events.clone();
+        tokio::spawn(serve(listener, shared.clone(), move |event| {
+            sink.lock().unwrap().push(event)
+        }));
+        Server {
+            address,
+            shared,
+            events,
+        }
+    }
+
+    async fn usual() -> Self {
+        Server::start(Some(TOKEN), Limits::default()).await
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes and gives all that comes back until the server closes.
+    async fn send(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // The server may close before it has read all.
+        let _ = stream.write_all(bytes).await;
+        read_to_end(&mut stream).await
+    }
+
+    fn events(&self) -> Vec<WebhookEvent> {
+        std::mem::take(&mut self.events.lock().unwrap())
+    }
+}
+
+async fn read_to_end(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    // A reset after the answer ends it too.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
+}
+
+fn signature(path: &str, body: &str) -> String {
+    let form = gateway::twiml::form::Form::decode(body.as_bytes()).unwrap();
+    let mut fields: Vec<_> = form.fields().collect();
+    fields.sort();
+    let mut mac = Hmac::<Sha1>::new_from_slice(TOKEN.as_bytes()).unwrap();
+    mac.update(format!("https://gw.example.net{path}").as_bytes());
+    fields
+        .iter()
+        .for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
+}
+
+fn post(path: &str, headers: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: anything\r\nContent-Type: application/x-www-form-urlencoded; charset=UTF-8\r\n\
+         {headers}Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn signed(path: &str, headers: &str, body: &str) -> String {
+    post(
+        path,
+        &format!("X-Twilio-Signature: {}\r\n{headers}", signature(path, body)),
+        body,
+    )
+}
+
+/// The last request of a connection.
+const CLOSE: &str = "Connection: close\r\n";
+const INCOMING: &str = "CallSid=CA1&CallStatus=ringing&From=%2B12125550111&To=%2B15035550101&FromCity=";
+
+fn assert_status(answer: &str, status: u16) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "wanted {status}: {answer:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_signed_request_gets_its_twiml() {
+    let server = Server::usual().await;
+    let answer = server
+        .send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
+        .await;
+    assert_status(&answer, 200);
+    assert!(
+        answer.to_ascii_lowercase().contains("\r\ncontent-type: text/xml"),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("<Sip>sip:101@office.sip.twilio.com;secure=true</Sip>"),
+        "{answer}"
+    );
+    assert_eq!(
+        server.events(),
+        [WebhookEvent::Incoming {
+            call_sid: "CA1".into(),
+            from: "+12125550111".into(),
+            number: "+15035550101".into(),
+            ring: vec!["101".into()]
+        }]
+    );
+    assert_eq!(server.shared.counts().answered, 1);
+}
+
+#[tokio::test]
+async fn the_query_is_signed_as_it_came() {
+    let server = Server::usual().await;
+    let path = "/twilio/dialed?ext=desk%20one&n=%2B1503&empty=";
+    let answer = server
+        .send(signed(path, CLOSE, "CallSid=CA1&DialCallStatus=completed").as_bytes())
+        .await;
+    assert_status(&answer, 200);
+}
+
+#[tokio::test]
+async fn a_get_carries_its_fields_in_the_query() {
+    let server = Server::usual().await;
+    let path = format!("/twilio/incoming?{INCOMING}");
+    let get = format!(
+        "GET {path} HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature: {}\r\n{CLOSE}\r\n",
+        signature(&path, "")
+    );
+    let answer = server.send(get.as_bytes()).await;
+    assert_status(&answer, 200);
+    assert!(answer.contains("<Sip>sip:101@"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_status_callback_gets_204() {
+    let server = Server::usual().await;
+    let answer = server
+        .send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=completed").as_bytes())
+        .await;
+    assert_status(&answer, 204);
+}
+
+#[tokio::test]
+async fn requests_follow_each_other_on_one_connection() {
+    let server = Server::usual().await;
+    let two = signed("/twilio/incoming", "", INCOMING) + &signed("/twilio/status", CLOSE, "CallSid=CA1");
+    let answer = server.send(two.as_bytes()).await;
+    assert_status(&answer, 200);
+    assert!(answer.contains("HTTP/1.1 204 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_chunked_body_is_read_like_any_other() {
+    let server = Server::usual().await;
+    let (a, b) = INCOMING.split_at(20);
+    let request = format!(
+        "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\n{CLOSE}X-Twilio-Signature: {}\r\nTransfer-Encoding: chunked\r\n\r\n\
+         {:x}\r\n{a}\r\n{:x}\r\n{b}\r\n0\r\n\r\n",
+        signature("/twilio/incoming", INCOMING),
+        a.len(),
+        b.len()
+    );
+    assert_status(&server.send(request.as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn a_repeated_request_gets_the_same_answer_and_no_second_event() {
+    let server = Server::usual().await;
+    let headers = format!("I-Twilio-Idempotency-Token: 0b38c5b3\r\n{CLOSE}");
+    let body = |answer: String| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    let request = signed("/twilio/incoming", &headers, INCOMING);
+    let first = body(server.send(request.as_bytes()).await);
+    let second = body(server.send(request.as_bytes()).await);
+    assert_eq!(first, second);
+    assert_eq!(server.events().len(), 1);
+    // The same token with another content is another request.
+    let other = signed("/twilio/incoming", &headers, &INCOMING.replace("0101", "0100"));
+    assert_ne!(body(server.send(other.as_bytes()).await), first);
+    assert_eq!(server.events().len(), 1);
+    // And never an unsigned one.
+    assert_status(
+        &server
+            .send(post("/twilio/incoming", &headers, INCOMING).as_bytes())
+            .await,
+        403,
+    );
+}
+
+#[tokio::test]
+async fn what_twilio_did_not_sign_gets_403_and_the_connection_ends() {
+    let server = Server::usual().await;
+    let wrong = format!(
+        "X-Twilio-Signature: {}\r\n",
+        signature("/twilio/incoming", "CallSid=CA2")
+    );
+    for request in [
+        post("/twilio/incoming", "", INCOMING),
+        post("/twilio/incoming", &wrong, INCOMING),
+        post("/twilio/outgoing", &wrong, ""),
+        format!("GET /twilio/incoming?{INCOMING} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
+            .into(),
+    ] {
+        assert_status(&server.send(request.as_bytes()).await, 403);
+    }
+    assert_eq!(server.shared.counts().refused, 5);
+    // Told at the 1st, 2nd and 4th.
+    let events = server.events();
+    assert_eq!(events.len(), 3);
+    assert!(events.iter().all(|e| matches!(
+        e,
+        WebhookEvent::Unsigned {
+            endpoint: Endpoint::Incoming | Endpoint::Outgoing,
+            ..
+        }
+    )));
+}
+
+#[tokio::test]
+async fn without_an_auth_token_every_request_gets_503_until_there_is_one() {
+    let server = Server::start(None, Limits::default()).await;
+    let request = signed("/twilio/incoming", CLOSE, INCOMING);
+    assert_status(&server.send(request.as_bytes()).await, 503);
+    assert_eq!(server.events(), [WebhookEvent::NoAuthToken { in_a_row: 1 }]);
+    server
+        .shared
+        .replace(Arc::new(office::config()), Some(&Secret::new(TOKEN.to_owned())));
+    assert_status(&server.send(request.as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn a_replaced_configuration_answers_the_next_request() {
+    let server = Server::usual().await;
+    let headers = format!("I-Twilio-Idempotency-Token: 0b38c5b3\r\n{CLOSE}");
+    let request = signed("/twilio/incoming", &headers, INCOMING);
+    assert!(server.send(request.as_bytes()).await.contains("sip:101@"));
+    let mut config = office::config();
+    config.numbers[1].ring = vec!["102".into()];
+    server
+        .shared
+        .replace(Arc::new(config), Some(&Secret::new(TOKEN.to_owned())));
+    assert!(server.send(request.as_bytes()).await.contains("sip:102@"));
+}
+
+#[tokio::test]
+async fn only_the_webhook_paths_and_methods_exist() {
+    let server = Server::usual().await;
+    for path in [
+        "/",
+        "/twilio",
+        "/twilio/incoming/",
+        "//twilio/incoming",
+        "/twilio/../etc/passwd",
+        "/Twilio/Incoming",
+    ] {
+        assert_status(&server.send(signed(path, "", INCOMING).as_bytes()).await, 404);
+    }
+    for method in ["PUT", "DELETE", "OPTIONS", "HEAD", "BREW"] {
+        let request = format!("{method} /twilio/incoming HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_status(&server.send(request.as_bytes()).await, 405);
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_gets_413_announced_or_not() {
+    let server = Server::usual().await;
+    let announced = format!(
+        "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        MAX_BODY + 1
+    );
+    assert_status(&server.send(announced.as_bytes()).await, 413);
+    let mut chunked = b"POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    chunked.extend(format!("{:x}\r\n{}\r\n0\r\n\r\n", MAX_BODY + 1, "a".repeat(MAX_BODY + 1)).into_bytes());
+    let answer = server.send(&chunked).await;
+    // The answer may be lost with what was not read, but never is there a good one.
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert_eq!(server.shared.counts().answered, 0);
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_gets_431() {
+    let server = Server::usual().await;
+    let long = format!("GET /twilio/incoming HTTP/1.1\r\nX: {}", "a".repeat(2 * MAX_HEAD));
+    let many = format!("GET /twilio/incoming HTTP/1.1\r\n{}\r\n", "X: a\r\n".repeat(500));
+    for request in [long, many] {
+        let answer = server.send(request.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    }
+    assert_eq!(server.shared.counts().answered, 0);
+}
+
+#[tokio::test]
+async fn a_form_that_is_none_gets_400() {
+    let server = Server::usual().await;
+    assert_status(
+        &server.send(post("/twilio/incoming", "", "a=%ff").as_bytes()).await,
+        400,
+    );
+    assert_status(
+        &server
+            .send(post("/twilio/incoming", "", &"a=&".repeat(5000)).as_bytes())
+            .await,
+        400,
+    );
+}
+
+#[tokio::test]
+async fn garbage_is_refused_and_the_next_request_served() {
+    let server = Server::usual().await;
+    let mut random = gateway::random::Random::from_number(1);
+    let mut garbage: Vec<Vec<u8>> = (0..200).map(|_| random.bytes::<300>().to_vec()).collect();
+    garbage.extend(
+        [
+            "\r\n\r\n\r\n\r\n",
+            "GET\r\n\r\n",
+            "GET / HTTP/9.9\r\n\r\n",
+            "INVITE sip:101@h SIP/2.0\r\n\r\n",
+            "POST /twilio/incoming HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+            "POST /twilio/incoming HTTP/1.1\r\nContent-Length: 99999999999999999999999\r\n\r\n",
+            "POST /twilio/incoming HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+            "POST /twilio/incoming HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "POST /twilio/incoming HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
+            "\x16\x03\x01\x02\x00\x01\x00\x01\u{fc}\x03\x03",
+        ]
+        .map(|text| text.as_bytes().to_vec()),
+    );
+    for bytes in &garbage {
+        let mut stream = server.connect().await;
+        let _ = stream.write_all(bytes).await;
+        // No more will come, so that what could still become a request is given up too.
+        let _ = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer).await;
+        assert!(!answer.starts_with(b"HTTP/1.1 2"), "{bytes:?}");
+    }
+    assert_status(
+        &server
+            .send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
+            .await,
+        200,
+    );
+    assert_eq!(server.shared.counts().answered, 1);
+}
+
+#[tokio::test]
+async fn a_request_cut_off_at_any_byte_is_no_request() {
+    let server = Server::usual().await;
+    let request = signed("/twilio/incoming", "", INCOMING);
+    for end in (0..request.len()).step_by(7) {
+        let mut stream = server.connect().await;
+        stream.write_all(&request.as_bytes()[..end]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let answer = read_to_end(&mut stream).await;
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{end}: {answer}");
+    }
+    assert_eq!(server.shared.counts().answered, 0);
+    assert_eq!(server.events(), []);
+}
+
+#[tokio::test]
+async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
+    let short = Duration::from_millis(1);
+    let slow_head = Server::start(
+        Some(TOKEN),
+        Limits {
+            header_timeout: short,
+            ..Limits::default()
+        },
+    )
+    .await;
+    // The server closes by itself: `send` waits for the end of the stream.
+    for begun in ["", "POST /twilio/incoming HTTP/1.1\r\nHost: "] {
+        let answer = slow_head.send(begun.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    }
+    // A whole request that keeps its connection; the server need not have been quick enough to answer it.
+    slow_head
+        .send(signed("/twilio/status", "", "CallSid=CA1").as_bytes())
+        .await;
+    let slow_body = Server::start(
+        Some(TOKEN),
+        Limits {
+            body_timeout: short,
+            ..Limits::default()
+        },
+    )
+    .await;
+    let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nCallSid=";
+    assert_status(&slow_body.send(begun.as_bytes()).await, 408);
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_closed_and_the_others_are_served() {
+    let server = Server::start(
+        Some(TOKEN),
+        Limits {
+            connections: 2,
+            ..Limits::default()
+        },
+    )
+    .await;
+    let mut first = server.connect().await;
+    let mut second = server.connect().await;
+    // Answered, so both were accepted.
+    for stream in [&mut first, &mut second] {
+        stream
+            .write_all(signed("/twilio/status", "", "CallSid=CA1").as_bytes())
+            .await
+            .unwrap();
+        let mut begin = [0; 12];
+        stream.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 204");
+    }
+    server.events();
+    assert_eq!(server.send(b"").await, "");
+    assert_eq!(server.events(), [WebhookEvent::TooManyConnections { in_a_row: 1 }]);
+    first
+        .write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
+        .await
+        .unwrap();
+    assert!(read_to_end(&mut first).await.contains("HTTP/1.1 200 "));
+}
