@@ -69,7 +69,8 @@ class Gateway:
         self.start()
 
     def start(self):
-        self.program = Program(self.host, self.folder, "gateway", BINARY, "run", "--config", self.config)
+        self.program = Program(self.host, self.folder, "gateway", BINARY, "run", "--log", "stderr",
+                               "--config", self.config)
         wait_until(self._answers, f"the gateway answers `status` (log: {self.program.log_path})", 15)
 
     def _answers(self):
