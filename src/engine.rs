@@ -373,7 +373,12 @@ impl Engine {
 
     fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
         let text = format!("message dropped: {}", error.fault);
-        self.outputs.push_back(Output::Event(Event::new(Level::Debug, "sip.bad-message", flow.remote.to_string(), text)));
+        self.outputs.push_back(Output::Event(Event::new(
+            Level::Debug,
+            "sip.bad-message",
+            flow.remote.to_string(),
+            text,
+        )));
         if let Some(reply) = &error.reply {
             self.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
         }
@@ -471,7 +476,8 @@ impl Engine {
     fn on_handset_invite(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
         let dialled = uri::user(&request.uri).unwrap_or_default();
         let claimed = header::value(&request.headers, "From").and_then(|from| NameAddr::parse(from).ok());
-        let claimed = claimed.and_then(|from| uri::user(&from.uri)).filter(|name| self.config.extension(name).is_some());
+        let claimed =
+            claimed.and_then(|from| uri::user(&from.uri)).filter(|name| self.config.extension(name).is_some());
         // For an emergency a claimed name is good enough: it chooses the address that helpers are sent to.
         let known = self.registrar.extension_at(flow, now).map(str::to_string).or(claimed);
         let caller = known.as_deref().map_or(Caller::Unknown, Caller::Extension);

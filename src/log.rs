@@ -146,12 +146,7 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_between_characters() {
-        for text in [
-            "x".repeat(5000),
-            "é".repeat(5000),
-            "\u{1}".repeat(5000),
-            "日".repeat(5000),
-        ] {
+        for text in ["x".repeat(5000), "é".repeat(5000), "\u{1}".repeat(5000), "日".repeat(5000)] {
             let line = line(&text);
             assert!(line.len() <= MAX_LINE && line.ends_with(CUT), "{}", line.len());
         }

@@ -45,49 +45,31 @@ pub fn route(config: &Config, caller: Caller<'_>, dialled: &str) -> Route {
     }
     match extension {
         Some(extension) => ordinary(config, extension, &user),
-        None => refuse(
-            403,
-            "the handset is no known extension; it may make emergency calls only",
-        ),
+        None => refuse(403, "the handset is no known extension; it may make emergency calls only"),
     }
 }
 
 fn refuse(code: u16, reason: impl ToString) -> Route {
-    Route::Refuse {
-        code,
-        reason: reason.to_string(),
-    }
+    Route::Refuse { code, reason: reason.to_string() }
 }
 
 /// The emergency number that `user` means: itself, with a `+`, or after one of the prefixes 9 and 1 that people dial
 /// before a number from habit (9911, +1911), unless an extension has just that name.
 fn emergency_number<'a>(config: &'a Config, user: &str) -> Option<&'a str> {
     let (_, digits) = number::digits(user)?;
-    let find = |digits: &str| {
-        config
-            .emergency
-            .numbers
-            .iter()
-            .find(|n| *n == digits)
-            .map(String::as_str)
-    };
+    let find = |digits: &str| config.emergency.numbers.iter().find(|n| *n == digits).map(String::as_str);
     find(&digits).or_else(|| {
         let after = digits.strip_prefix(['9', '1'])?;
-        if config.extension(user).is_some() {
-            None
-        } else {
-            find(after)
-        }
+        if config.extension(user).is_some() { None } else { find(after) }
     })
 }
 
 fn emergency(config: &Config, extension: Option<&Extension>, number: &str) -> Route {
     match extension {
         // The administrator took the right away from this extension (a phone in a public place).
-        Some(extension) if !extension.emergency => refuse(
-            403,
-            format!("extension {} has no right to emergency calls", extension.name),
-        ),
+        Some(extension) if !extension.emergency => {
+            refuse(403, format!("extension {} has no right to emergency calls", extension.name))
+        }
         _ => Route::Emergency {
             number: number.to_owned(),
             caller_id: emergency_caller_id(config, extension).map(str::to_owned),
@@ -107,15 +89,10 @@ fn emergency_caller_id<'a>(config: &'a Config, extension: Option<&'a Extension>)
 
 fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
     if config.extension(user).is_some() {
-        return Route::Local {
-            extensions: vec![user.to_owned()],
-        };
+        return Route::Local { extensions: vec![user.to_owned()] };
     }
     if user.contains('#') || user.contains('*') || user == "0" {
-        return refuse(
-            404,
-            format!("{user:?} is for menus and services, and this gateway has none"),
-        );
+        return refuse(404, format!("{user:?} is for menus and services, and this gateway has none"));
     }
     // Our own numbers go before the rules: they may be in a country that may not be called.
     let number = number::e164(user);
@@ -125,24 +102,16 @@ fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
     };
     if let Some(own) = own {
         return match own.ring.is_empty() {
-            false => Route::Local {
-                extensions: own.ring.clone(),
-            },
+            false => Route::Local { extensions: own.ring.clone() },
             true => refuse(486, format!("no extension has number {}", own.number)),
         };
     }
     match (number, caller_id(config, extension)) {
         (Err(error), _) => refuse(error.code(), error),
-        (Ok(number), Some(caller_id)) => Route::Outside {
-            number,
-            caller_id: caller_id.to_owned(),
-        },
+        (Ok(number), Some(caller_id)) => Route::Outside { number, caller_id: caller_id.to_owned() },
         (Ok(_), None) => refuse(
             403,
-            format!(
-                "extension {} has no caller_id, and there is no [[number]] to show instead",
-                extension.name
-            ),
+            format!("extension {} has no caller_id, and there is no [[number]] to show instead", extension.name),
         ),
     }
 }
@@ -151,13 +120,7 @@ fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
 /// nobody (kept for just this, futel.md section 1); else any of ours. Twilio refuses an outside call from a SIP domain
 /// without a number of the account (13214, twilio.md section 6.1).
 pub fn caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a str> {
-    let unowned = || {
-        config
-            .numbers
-            .iter()
-            .find(|n| n.ring.is_empty())
-            .or(config.numbers.first())
-    };
+    let unowned = || config.numbers.iter().find(|n| n.ring.is_empty()).or(config.numbers.first());
     extension
         .caller_id
         .as_deref()
@@ -165,11 +128,13 @@ pub fn caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a
         .or_else(|| unowned().map(|n| n.number.as_str()))
 }
 
+/// Whether the configuration knows a number as one of ours: its From may be believed to be an emergency call's.
+pub fn is_ours(config: &Config, number: &str) -> bool {
+    let caller_ids = config.extensions.iter().filter_map(|e| e.caller_id.as_deref());
+    config.number(number).is_some() || caller_ids.chain(config.emergency.caller_id.as_deref()).any(|id| id == number)
+}
+
 /// A number that rings the extension.
 fn number_of<'a>(config: &'a Config, extension: &Extension) -> Option<&'a str> {
-    config
-        .numbers
-        .iter()
-        .find(|n| n.ring.contains(&extension.name))
-        .map(|n| n.number.as_str())
+    config.numbers.iter().find(|n| n.ring.contains(&extension.name)).map(|n| n.number.as_str())
 }

@@ -43,12 +43,7 @@ fn verify(vector: &Value, body: &[u8], path_and_query: &str, public_url: &str) -
         _ => Content::Form(&form),
     };
     let signature = vector["signature"].as_str();
-    let request = SignedRequest {
-        path_and_query,
-        content,
-        signature,
-        settings: settings(vector),
-    };
+    let request = SignedRequest { path_and_query, content, signature, settings: settings(vector) };
     Verifier::new(public_url, vec![key(vector)]).verify(&request)
 }
 
@@ -64,12 +59,7 @@ fn every_vector_that_twilio_would_send_is_accepted() {
     for vector in &vectors {
         let (public_url, path) = split(vector["url_configured_or_received"].as_str().unwrap());
         let body = vector["raw_body"].as_str().unwrap_or_default().as_bytes();
-        assert_eq!(
-            verify(vector, body, path, public_url),
-            Ok(Covered::All),
-            "{}",
-            vector["name"]
-        );
+        assert_eq!(verify(vector, body, path, public_url), Ok(Covered::All), "{}", vector["name"]);
     }
 }
 
@@ -80,11 +70,7 @@ fn every_vector_that_was_tampered_with_is_refused() {
     for vector in &vectors {
         let (public_url, path) = split(vector["url"].as_str().unwrap());
         let params = vector["params"].as_object().unwrap();
-        let form = Form::of(
-            params
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str().unwrap())),
-        );
+        let form = Form::of(params.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())));
         let request = SignedRequest {
             path_and_query: path,
             content: Content::Form(&form),
@@ -112,11 +98,7 @@ fn a_change_of_any_byte_of_the_body_breaks_every_form_vector() {
             if sorted(&form) == sorted(&Form::decode(body.as_bytes()).unwrap()) {
                 continue;
             }
-            assert!(
-                verify(vector, &changed, path, public_url).is_err(),
-                "{} at {at}",
-                vector["name"]
-            );
+            assert!(verify(vector, &changed, path, public_url).is_err(), "{} at {at}", vector["name"]);
         }
     }
 }
@@ -142,12 +124,7 @@ fn verify_form(
 ) -> Result<Covered, SignatureError> {
     let form = Form::decode(body.as_bytes()).unwrap();
     let content = Content::Form(&form);
-    Verifier::new(public_url, keys).verify(&SignedRequest {
-        path_and_query: "/v",
-        content,
-        signature,
-        settings: None,
-    })
+    Verifier::new(public_url, keys).verify(&SignedRequest { path_and_query: "/v", content, signature, settings: None })
 }
 
 #[test]
@@ -157,15 +134,9 @@ fn a_signature_without_call_token_and_stir_verstat_is_accepted_and_said_so() {
     let check = |text: &str| verify_form(BASE, keys(), body, Some(&sign("12345", text)));
     let all = "https://gw.example.net/vCallSidCA1CallToken{}StirVerstatTN-Validation-Passed-A";
     assert_eq!(check(all), Ok(Covered::All));
-    assert_eq!(
-        check("https://gw.example.net/vCallSidCA1"),
-        Ok(Covered::WithoutCallTokenAndStirVerstat)
-    );
+    assert_eq!(check("https://gw.example.net/vCallSidCA1"), Ok(Covered::WithoutCallTokenAndStirVerstat));
     // Exactly these two: neither one of them alone nor another field may be left out.
-    assert_eq!(
-        check("https://gw.example.net/vCallSidCA1CallToken{}"),
-        Err(SignatureError::Mismatch)
-    );
+    assert_eq!(check("https://gw.example.net/vCallSidCA1CallToken{}"), Err(SignatureError::Mismatch));
     assert_eq!(check("https://gw.example.net/v"), Err(SignatureError::Mismatch));
 }
 
@@ -173,18 +144,9 @@ fn a_signature_without_call_token_and_stir_verstat_is_accepted_and_said_so() {
 fn a_second_token_is_accepted_while_tokens_change() {
     let signature = sign("new", "https://gw.example.net/vCallSidCA1");
     let check = |keys| verify_form(BASE, keys, "CallSid=CA1", Some(&signature));
-    assert_eq!(
-        check(vec![Key::auth_token(&secret("old")), Key::auth_token(&secret("new"))]),
-        Ok(Covered::All)
-    );
-    assert_eq!(
-        check(vec![Key::auth_token(&secret("old"))]),
-        Err(SignatureError::Mismatch)
-    );
-    assert_eq!(
-        check(vec![Key::shared("new", &secret("new"))]),
-        Err(SignatureError::UnknownKey)
-    );
+    assert_eq!(check(vec![Key::auth_token(&secret("old")), Key::auth_token(&secret("new"))]), Ok(Covered::All));
+    assert_eq!(check(vec![Key::auth_token(&secret("old"))]), Err(SignatureError::Mismatch));
+    assert_eq!(check(vec![Key::shared("new", &secret("new"))]), Err(SignatureError::UnknownKey));
 }
 
 #[test]
@@ -198,12 +160,7 @@ fn the_port_may_be_signed_or_not() {
         ("https://[2001:db8::1]", "https://[2001:db8::1]:443/v"),
         ("https://gw.example.net:8443/office", "https://gw.example.net/office/v"),
     ] {
-        let verdict = verify_form(
-            public_url,
-            vec![Key::auth_token(&secret("t"))],
-            "",
-            Some(&sign("t", signed)),
-        );
+        let verdict = verify_form(public_url, vec![Key::auth_token(&secret("t"))], "", Some(&sign("t", signed)));
         assert_eq!(verdict, Ok(Covered::All), "{public_url} {signed}");
     }
 }

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use rsip::{Request, Response};
 
-use super::cause::Cause;
-use super::leg::{ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged};
-use super::session_timer::{self, SessionTimer};
 use super::Timer;
+use super::cause::Cause;
+use super::leg::{
+    ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged,
+};
+use super::session_timer::{self, SessionTimer};
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::transaction::{ServerId, response_to};
@@ -120,7 +122,9 @@ impl Leg {
         let mut response = response_to(&incoming.invite, code, Some(&incoming.tag));
         let agent = self.flow.local;
         if code != 487 {
-            response.headers.push(header::make("Warning", format!("399 {agent} \"{}\"", text.replace(['"', '\\'], "'"))));
+            response
+                .headers
+                .push(header::make("Warning", format!("399 {agent} \"{}\"", text.replace(['"', '\\'], "'"))));
         }
         if code == 503 {
             response.headers.push(header::make("Retry-After", "10"));

@@ -80,11 +80,11 @@ impl Cause {
             Cause::AnsweredElsewhere => "another handset answered".into(),
             Cause::Refused(code) => format!("refused with {code} {}", crate::sip::status::reason(code)),
             Cause::NoAnswer => "nobody answered".into(),
-            Cause::NotRegistered => "no handset of this extension is registered; plug one in or check its password".into(),
-            Cause::TrunkDown => "no connection to the SIP domain; see `gateway status`".into(),
-            Cause::TrunkCredentials => {
-                "the SIP domain refused our credentials; run `gateway setup` again".into()
+            Cause::NotRegistered => {
+                "no handset of this extension is registered; plug one in or check its password".into()
             }
+            Cause::TrunkDown => "no connection to the SIP domain; see `gateway status`".into(),
+            Cause::TrunkCredentials => "the SIP domain refused our credentials; run `gateway setup` again".into(),
             Cause::Limit => "limits.calls is reached; raise it or wait".into(),
             Cause::NoMedia => "no RTP port is free; widen media.ports".into(),
             Cause::Incompatible => "no codec in common; enable PCMU or PCMA on the handset".into(),

@@ -6,7 +6,6 @@ use rsip::{Method, Request, Response};
 
 use super::Timer;
 use super::answering::{GIVE_UP, T1};
-use super::cause::Cause;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::session_timer;
 use crate::media::Subnet;

@@ -306,7 +306,12 @@ impl Leg {
     }
 
     /// Puts credentials for the SIP domain on a request. `false` when there are none.
-    fn authorize(&self, scope: &mut Scope<'_, '_>, request: &mut Request, challenge: Option<&digest::Challenge>) -> bool {
+    fn authorize(
+        &self,
+        scope: &mut Scope<'_, '_>,
+        request: &mut Request,
+        challenge: Option<&digest::Challenge>,
+    ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = request.method.to_string();
@@ -383,7 +388,8 @@ impl Leg {
         for id in self.indexed.drain(..) {
             scope.dialogs.remove(&id);
         }
-        for timer in [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::CancelWait]
+        for timer in
+            [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::CancelWait]
         {
             scope.timers.cancel(Timer::Leg(self.id, timer));
         }
@@ -397,7 +403,12 @@ impl Leg {
     }
 
     /// A response to one of our requests.
-    pub fn on_response(&mut self, scope: &mut Scope<'_, '_>, client: ClientId, response: &Response) -> Option<LegEvent> {
+    pub fn on_response(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        client: ClientId,
+        response: &Response,
+    ) -> Option<LegEvent> {
         let code = response.status_code.code();
         let position = self.pending.iter().position(|pending| pending.client == client)?;
         if code >= 300 && self.try_again(scope, position, response) {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use rsip::{Request, Response};
 
 pub use self::cause::Cause;
-use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope, State};
+use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
 use crate::engine::{Context, Output};
 use crate::event::{Event, Level};
@@ -88,7 +88,10 @@ enum Phase {
     /// Media ports are being opened; who will be rung then.
     Opening(Vec<(LegId, Invitation)>),
     /// An emergency call without a trunk: number and caller ID.
-    WaitingForTrunk { number: String, caller_id: Option<String> },
+    WaitingForTrunk {
+        number: String,
+        caller_id: Option<String>,
+    },
     Ringing,
     /// With the leg that answered.
     Answered(LegId),
@@ -166,8 +169,7 @@ impl Calls {
         f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> T,
     ) -> Option<T> {
         let leg = self.legs.get_mut(&id)?;
-        let mut scope =
-            Scope { cx: core.cx, trunk: core.trunk, timers: &mut self.timers, dialogs: &mut self.dialogs };
+        let mut scope = Scope { cx: core.cx, trunk: core.trunk, timers: &mut self.timers, dialogs: &mut self.dialogs };
         let result = f(leg, &mut scope);
         if leg.is_over() {
             self.remove(core, id);
@@ -294,7 +296,12 @@ impl Calls {
             return;
         }
         let subject = format!("call {} {}", leg.call.0, describe(leg));
-        core.cx.event(Event::new(Level::Warning, "media.silent", subject, "no RTP for a minute; asking whether it is there"));
+        core.cx.event(Event::new(
+            Level::Warning,
+            "media.silent",
+            subject,
+            "no RTP for a minute; asking whether it is there",
+        ));
         self.with(core, id, |leg, scope| leg.probe(scope));
     }
 
@@ -422,7 +429,8 @@ impl Calls {
         }
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let (caller, early) = (call.caller, call.early_media.take());
-        let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref()).is_some_and(|n| n.remote().is_some());
+        let offered =
+            self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref()).is_some_and(|n| n.remote().is_some());
         let body = match (early, offered) {
             // RFC 3261 section 13.2.1: the description in the 2xx is the one of the provisional response.
             (Some(body), _) => self.have_common_codec(caller, id).then_some(body),
@@ -514,7 +522,9 @@ impl Calls {
         let now = core.cx.now;
         let lasted = call.answered.map_or(0, |answered| now.since(answered).as_secs());
         let level = match cause {
-            Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => Level::Info,
+            Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => {
+                Level::Info
+            }
             _ if call.kind == Kind::Emergency => Level::Error,
             _ => Level::Warning,
         };

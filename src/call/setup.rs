@@ -6,7 +6,9 @@ use rsip::{Request, Response, Uri};
 
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::Negotiation;
-use super::{Call, CallId, Calls, Cause, CODECS, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, answering};
+use super::{
+    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, answering,
+};
 use crate::engine::Output;
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -61,7 +63,9 @@ impl Calls {
                 refuse(core, &incoming, code, &reason);
             }
             Route::Emergency { number, caller_id } => {
-                let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from, number.clone()) else { return };
+                let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from, number.clone()) else {
+                    return;
+                };
                 core.cx.event(Event::new(
                     Level::Warning,
                     "call.emergency",
@@ -74,7 +78,8 @@ impl Calls {
                 let trunk = match core.trunk.flow() {
                     Ok(flow) => flow,
                     Err(reason) => {
-                        let text = format!("call from {from} to {number} refused, no connection to the SIP domain: {reason}");
+                        let text =
+                            format!("call from {from} to {number} refused, no connection to the SIP domain: {reason}");
                         let event = Event::new(Level::Warning, "call.refused", incoming.flow.remote.to_string(), text);
                         let reason = format!("no connection to the SIP domain: {reason}");
                         core.cx.event(event);
@@ -221,9 +226,7 @@ impl Calls {
     pub(super) fn media_opened(&mut self, core: &mut Core<'_, '_>, id: LegId, local: SocketAddr) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
         let (address, secure) = match leg.party {
-            Party::Trunk(_) => {
-                (core.cx.config.media.public_address.unwrap_or(local.ip()), core.cx.config.trunk.secure)
-            }
+            Party::Trunk(_) => (core.cx.config.media.public_address.unwrap_or(local.ip()), core.cx.config.trunk.secure),
             Party::Handset(_) => (local.ip(), false),
         };
         let mut negotiation = Negotiation::new(local, address, secure, core.cx.random);
@@ -267,9 +270,11 @@ impl Calls {
 
     /// An emergency call leaves, or waits for the trunk.
     fn dial_emergency(&mut self, core: &mut Core<'_, '_>, call_id: CallId, number: String, caller_id: Option<String>) {
-        let Some(extension) = self.calls.get(&call_id).map(|call| {
-            self.legs.get(&call.caller).and_then(|leg| leg.extension().map(str::to_string))
-        }) else {
+        let Some(extension) = self
+            .calls
+            .get(&call_id)
+            .map(|call| self.legs.get(&call.caller).and_then(|leg| leg.extension().map(str::to_string)))
+        else {
             return;
         };
         match core.trunk.flow() {
@@ -377,7 +382,9 @@ fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>>
         Ok(_) => Ok(()),
         Err(error) => {
             let mut response = refusal(error.code());
-            response.headers.push(header::make("Warning", format!("399 gateway \"{error}\"").replace(['\r', '\n'], " ")));
+            response
+                .headers
+                .push(header::make("Warning", format!("399 gateway \"{error}\"").replace(['\r', '\n'], " ")));
             Err(response)
         }
     }

@@ -10,18 +10,12 @@ pub(super) fn run(path: &Path, extension: &str, json: bool, show_password: bool)
     let config = super::load(path)?;
     if config.extension(extension).is_none() {
         let names: Vec<&str> = config.extensions.iter().map(|e| e.name.as_str()).collect();
-        return Err(failed(format!(
-            "extension {extension} is not in {}; it has {}",
-            path.display(),
-            names.join(", ")
-        )));
+        return Err(failed(format!("extension {extension} is not in {}; it has {}", path.display(), names.join(", "))));
     }
     let store = super::open_store(&config)?;
     let secrets = super::told(store.secrets().map_err(failed)?);
     let Some(of_extension) = secrets.extensions.get(extension) else {
-        return Err(failed(format!(
-            "extension {extension} has no password yet; run \"gateway setup\""
-        )));
+        return Err(failed(format!("extension {extension} has no password yet; run \"gateway setup\"")));
     };
     let password = of_extension.lan_password.expose();
     let realm = &config.lan.realm;

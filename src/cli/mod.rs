@@ -25,12 +25,7 @@ const FAILURE: u8 = 1;
 #[command(name = "gateway", version, arg_required_else_help = true)]
 struct Arguments {
     /// The config file
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/etc/gateway/gateway.toml"
-    )]
+    #[arg(long, global = true, value_name = "PATH", default_value = "/etc/gateway/gateway.toml")]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -113,11 +108,7 @@ pub fn main() -> ExitCode {
         Command::Setup { yes, trace } => setup::run(&path, yes, trace),
         Command::Check { file } => check::run(&file.unwrap_or(path)),
         Command::Status { json } => status::run(&path, json),
-        Command::Handset {
-            extension,
-            json,
-            show_password,
-        } => handset::run(&path, &extension, json, show_password),
+        Command::Handset { extension, json, show_password } => handset::run(&path, &extension, json, show_password),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use super::{Done, failed};
 use crate::log::{self, Target};
+use crate::net::run::Options;
 
 pub(super) fn run(path: PathBuf, target: Target) -> Done {
     log::init(target).map_err(failed)?;
     let config = super::load(&path)?;
     let store = super::open_store(&config)?;
-    let _ = (config, store);
-    Ok(())
+    crate::net::run::run(Options { config_path: path, config, store }).map_err(failed)
 }

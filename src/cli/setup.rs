@@ -54,10 +54,7 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
         confirm: &mut confirm,
     }
     .run();
-    super::print(&format!(
-        "setup: {} reads, {} writes\n",
-        client.count.reads, client.count.writes
-    ));
+    super::print(&format!("setup: {} reads, {} writes\n", client.count.reads, client.count.writes));
     let (outcome, problems) = result.map_err(failed)?;
     if !problems.is_empty() {
         // Not the last line on stdout: the account is not what the config says.
@@ -81,19 +78,10 @@ fn token(config: &Config, secrets: &Secrets, yes: bool) -> Result<Secret<String>
     }
     if yes || !std::io::stdin().is_terminal() {
         let way = format!("put it into the environment as {TOKEN}, or run \"gateway setup\" on a terminal");
-        return Err(failed(format!(
-            "no auth token for account {}; {way}",
-            config.twilio.account_sid
-        )));
+        return Err(failed(format!("no auth token for account {}; {way}", config.twilio.account_sid)));
     }
-    let prompt = format!(
-        "Auth token of account {} (console.twilio.com, not shown)",
-        config.twilio.account_sid
-    );
-    let token = dialoguer::Password::new()
-        .with_prompt(prompt)
-        .interact()
-        .map_err(failed)?;
+    let prompt = format!("Auth token of account {} (console.twilio.com, not shown)", config.twilio.account_sid);
+    let token = dialoguer::Password::new().with_prompt(prompt).interact().map_err(failed)?;
     checked(token)
 }
 
@@ -112,10 +100,7 @@ fn checked(token: String) -> Result<Secret<String>, Vec<String>> {
 /// On a terminal a person confirms; without one, `--yes` does.
 fn ask() -> bool {
     if !std::io::stdin().is_terminal() {
-        let _ = writeln!(
-            std::io::stderr(),
-            "gateway: not a terminal; run \"gateway setup --yes\" to apply this"
-        );
+        let _ = writeln!(std::io::stderr(), "gateway: not a terminal; run \"gateway setup --yes\" to apply this");
         return false;
     }
     super::print("apply this? [y/N] ");

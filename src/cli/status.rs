@@ -27,11 +27,8 @@ pub(super) fn run(path: &Path, json: bool) -> Done {
         super::print("\n");
         return Ok(());
     }
-    let status: Status = serde_json::from_str(&answer).map_err(|error| {
-        failed(format!(
-            "the service answers something else: {error}; is it of the same version?"
-        ))
-    })?;
+    let status: Status = serde_json::from_str(&answer)
+        .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
     super::print(&table(&status));
     Ok(())
 }
@@ -103,13 +100,7 @@ fn table(status: &Status) -> String {
     }
     let mut rows = vec![["call", "from", "to", "state", "since"].map(str::to_owned)];
     for call in &status.calls {
-        rows.push([
-            call.id.to_string(),
-            call.from.clone(),
-            call.to.clone(),
-            call.state.clone(),
-            span(call.since),
-        ]);
+        rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), call.state.clone(), span(call.since)]);
     }
     text.push_str(&columns(&rows));
     text
@@ -130,11 +121,7 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();
     for row in &rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(cells.join("  ").trim_end());
         text.push('\n');
     }
@@ -227,10 +214,7 @@ mod tests {
     #[test]
     fn a_service_that_is_not_running_says_how_to_start_it() {
         let error = ask(Path::new("/nonexistent/gateway.sock"), "status").unwrap_err();
-        assert!(
-            error.starts_with("the service is not running (/nonexistent/gateway.sock: "),
-            "{error}"
-        );
+        assert!(error.starts_with("the service is not running (/nonexistent/gateway.sock: "), "{error}");
         assert!(error.ends_with("start it with \"systemctl start gateway\""), "{error}");
     }
 }

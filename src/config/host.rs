@@ -31,10 +31,7 @@ impl Host {
 
     /// What `lan.listen = ["auto"]` stands for: every RFC 1918 and ULA (RFC 4193) address.
     pub(super) fn lan_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.addresses
-            .iter()
-            .filter(|ip| is_lan(**ip))
-            .map(move |ip| SocketAddr::new(*ip, port))
+        self.addresses.iter().filter(|ip| is_lan(**ip)).map(move |ip| SocketAddr::new(*ip, port))
     }
 }
 

@@ -40,16 +40,8 @@ pub const WEBHOOK_PORT: u16 = 8080;
 /// Reads a config file for this machine. All mistakes are returned, in the order of the file.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
     let file = path.display().to_string();
-    let whole = |message: String| {
-        vec![ConfigError {
-            file: file.clone(),
-            line: 0,
-            message,
-        }]
-    };
-    let size = std::fs::metadata(path)
-        .map_err(|error| whole(format!("cannot be read: {error}")))?
-        .len();
+    let whole = |message: String| vec![ConfigError { file: file.clone(), line: 0, message }];
+    let size = std::fs::metadata(path).map_err(|error| whole(format!("cannot be read: {error}")))?.len();
     if size > MAX_FILE {
         return Err(whole(format!("is {size} bytes long; at most {MAX_FILE} are read")));
     }
@@ -57,11 +49,7 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        vec![ConfigError {
-            file: file.clone(),
-            line,
-            message: "is not UTF-8; save the file as UTF-8".to_owned(),
-        }]
+        vec![ConfigError { file: file.clone(), line, message: "is not UTF-8; save the file as UTF-8".to_owned() }]
     })?;
     let host = Host::read().map_err(|error| whole(format!("the interfaces of this host cannot be listed: {error}")))?;
     parse(&text, &file, &host)

@@ -90,9 +90,7 @@ fn site(mut section: Section<'_>, folder: &Path) -> Site {
 fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
     let twilio = Twilio {
         account_sid: section.required("account_sid", "\"AC…\"", value::account_sid),
-        api: section
-            .optional("api", value::api_url)
-            .unwrap_or_else(|| "https://api.twilio.com".to_owned()),
+        api: section.optional("api", value::api_url).unwrap_or_else(|| "https://api.twilio.com".to_owned()),
         ca_file: path(&mut section, "ca_file", folder),
     };
     section.finish();
@@ -100,65 +98,39 @@ fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
 }
 
 fn trunk(mut section: Section<'_>, folder: &Path) -> Trunk {
-    let domain = section
-        .required("domain", "\"NAME.sip.twilio.com\"", value::host)
-        .to_ascii_lowercase();
-    let servers: Option<Vec<Server>> = section
-        .list("servers", value::server)
-        .map(|servers| servers.into_iter().map(|(server, _)| server).collect());
-    let edges: Option<Vec<String>> = section
-        .list("edges", value::label)
-        .map(|edges| edges.into_iter().map(|(edge, _)| edge).collect());
+    let domain = section.required("domain", "\"NAME.sip.twilio.com\"", value::host).to_ascii_lowercase();
+    let servers: Option<Vec<Server>> =
+        section.list("servers", value::server).map(|servers| servers.into_iter().map(|(server, _)| server).collect());
+    let edges: Option<Vec<String>> =
+        section.list("edges", value::label).map(|edges| edges.into_iter().map(|(edge, _)| edge).collect());
     if servers.is_some() && edges.is_some() {
-        section.error(
-            section.line_of("edges"),
-            "edges and servers say the same thing twice; keep one of them",
-        );
+        section.error(section.line_of("edges"), "edges and servers say the same thing twice; keep one of them");
     }
-    for (key, none) in [
-        ("servers", servers.as_deref() == Some(&[])),
-        ("edges", edges.as_deref() == Some(&[])),
-    ] {
+    for (key, none) in [("servers", servers.as_deref() == Some(&[])), ("edges", edges.as_deref() == Some(&[]))] {
         // An empty list that was not empty in the file has had its errors already.
         if none && section.is_empty_list(key) {
-            section.error(
-                section.line_of(key),
-                format!("{key} is empty; name one, or remove the line"),
-            );
+            section.error(section.line_of(key), format!("{key} is empty; name one, or remove the line"));
         }
     }
     let servers = servers.unwrap_or_else(|| {
         let Some(name) = domain.strip_suffix(DOMAIN_SUFFIX) else {
             if !domain.is_empty() {
                 let way = format!("write \"NAME{DOMAIN_SUFFIX}\", or name the servers");
-                section.error(
-                    section.line_of("domain"),
-                    format!("domain {domain:?} is not at Twilio; {way}"),
-                );
+                section.error(section.line_of("domain"), format!("domain {domain:?} is not at Twilio; {way}"));
             }
             return Vec::new();
         };
         let edges = edges.unwrap_or_else(|| DEFAULT_EDGES.map(str::to_owned).to_vec());
-        edges
-            .iter()
-            .map(|edge| Server {
-                host: format!("{name}.sip.{edge}.twilio.com"),
-                port: None,
-            })
-            .collect()
+        edges.iter().map(|edge| Server { host: format!("{name}.sip.{edge}.twilio.com"), port: None }).collect()
     });
     let trunk = Trunk {
         domain,
         servers,
         server_name: section.optional("server_name", value::host),
         ca_file: path(&mut section, "ca_file", folder),
-        expires: section
-            .optional("expires", value::seconds(600..=3600))
-            .unwrap_or(Duration::from_secs(600)),
+        expires: section.optional("expires", value::seconds(600..=3600)).unwrap_or(Duration::from_secs(600)),
         secure: section.optional("secure", value::boolean).unwrap_or(true),
-        keepalive: section
-            .optional("keepalive", value::seconds(5..=120))
-            .unwrap_or(Duration::from_secs(25)),
+        keepalive: section.optional("keepalive", value::seconds(5..=120)).unwrap_or(Duration::from_secs(25)),
     };
     section.finish();
     trunk
@@ -166,9 +138,7 @@ fn trunk(mut section: Section<'_>, folder: &Path) -> Trunk {
 
 fn lan(mut section: Section<'_>, host: &Host) -> Lan {
     let allow_wan = section.optional("allow_wan", value::boolean).unwrap_or(false);
-    let given = section
-        .list("listen", value::listen)
-        .unwrap_or_else(|| vec![(Listen::Auto, section.line)]);
+    let given = section.list("listen", value::listen).unwrap_or_else(|| vec![(Listen::Auto, section.line)]);
     if given.is_empty() && section.is_empty_list("listen") {
         section.error(section.line_of("listen"), "listen is empty; write listen = [\"auto\"]");
     }
@@ -180,83 +150,45 @@ fn lan(mut section: Section<'_>, host: &Host) -> Lan {
         };
         if addresses.is_empty() {
             let way = "write the address of the LAN, listen = [\"192.168.1.1\"]";
-            section.error(
-                line,
-                format!("listen \"auto\" finds no private address on this host; {way}"),
-            );
+            section.error(line, format!("listen \"auto\" finds no private address on this host; {way}"));
         }
         for address in addresses.drain(..) {
             if !allow_wan && !is_private(address.ip()) {
                 let way = "write a private address or \"auto\", or allow it with allow_wan = true";
-                section.error(
-                    line,
-                    format!("listen \"{address}\" can be reached from the internet; {way}"),
-                );
+                section.error(line, format!("listen \"{address}\" can be reached from the internet; {way}"));
             } else if !listen.contains(&address) {
                 listen.push(address);
             }
         }
     }
-    let min_expires = section
-        .optional("min_expires", value::seconds(30..=3600))
-        .unwrap_or(Duration::from_secs(60));
-    let max_expires = section
-        .optional("max_expires", value::seconds(60..=86400))
-        .unwrap_or(Duration::from_secs(3600));
+    let min_expires = section.optional("min_expires", value::seconds(30..=3600)).unwrap_or(Duration::from_secs(60));
+    let max_expires = section.optional("max_expires", value::seconds(60..=86400)).unwrap_or(Duration::from_secs(3600));
     if max_expires < min_expires {
         let line = section.line_of("max_expires");
-        section.error(
-            line,
-            format!(
-                "max_expires is below min_expires; write {} or more",
-                min_expires.as_secs()
-            ),
-        );
+        section.error(line, format!("max_expires is below min_expires; write {} or more", min_expires.as_secs()));
     }
-    let realm = section
-        .optional("realm", value::display)
-        .unwrap_or_else(|| "gateway".to_owned());
+    let realm = section.optional("realm", value::display).unwrap_or_else(|| "gateway".to_owned());
     section.finish();
-    Lan {
-        listen,
-        realm,
-        min_expires,
-        max_expires,
-    }
+    Lan { listen, realm, min_expires, max_expires }
 }
 
 fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     let ports = section.optional("ports", value::ports).unwrap_or((20000, 29999));
-    let (have, need) = (
-        usize::from(ports.1 - ports.0) + 1,
-        limits.calls.saturating_mul(PORTS_PER_CALL),
-    );
+    let (have, need) = (usize::from(ports.1 - ports.0) + 1, limits.calls.saturating_mul(PORTS_PER_CALL));
     if have < need {
         let line = section.line_of("ports");
-        let way = format!(
-            "write at least {need} ports, or lower limits.calls to {}",
-            have / PORTS_PER_CALL
-        );
-        section.error(
-            line,
-            format!(
-                "ports \"{}-{}\" is too small for {} calls; {way}",
-                ports.0, ports.1, limits.calls
-            ),
-        );
+        let way = format!("write at least {need} ports, or lower limits.calls to {}", have / PORTS_PER_CALL);
+        section
+            .error(line, format!("ports \"{}-{}\" is too small for {} calls; {way}", ports.0, ports.1, limits.calls));
     }
     let twilio: Vec<Subnet> = TWILIO_MEDIA.parse().into_iter().collect();
     let media = Media {
         ports,
         trunk_sources: section
             .list("trunk_sources", |value| {
-                value::text(value)?
-                    .parse()
-                    .map_err(|_| "is not an address range; write \"168.86.128.0/18\"".to_owned())
+                value::text(value)?.parse().map_err(|_| "is not an address range; write \"168.86.128.0/18\"".to_owned())
             })
-            .map_or(twilio, |sources| {
-                sources.into_iter().map(|(source, _)| source).collect()
-            }),
+            .map_or(twilio, |sources| sources.into_iter().map(|(source, _)| source).collect()),
         public_address: section.optional("public_address", value::ip),
     };
     section.finish();
@@ -289,16 +221,13 @@ fn emergency(mut section: Section<'_>) -> Emergency {
 fn limits(mut section: Section<'_>) -> Limits {
     let limits = Limits {
         calls: section.optional("calls", value::integer(1..=2000)).unwrap_or(100) as usize,
-        bindings_per_extension: section
-            .optional("bindings_per_extension", value::integer(1..=100))
-            .unwrap_or(10) as usize,
+        bindings_per_extension: section.optional("bindings_per_extension", value::integer(1..=100)).unwrap_or(10)
+            as usize,
         // Twilio's own bounds for <Dial timeLimit> and <Dial timeout> (twilio.md 5).
         call_duration: section
             .optional("call_duration", value::seconds(60..=14400))
             .unwrap_or(Duration::from_secs(3600)),
-        ring: section
-            .optional("ring", value::seconds(5..=600))
-            .unwrap_or(Duration::from_secs(30)),
+        ring: section.optional("ring", value::seconds(5..=600)).unwrap_or(Duration::from_secs(30)),
     };
     section.finish();
     limits
@@ -314,10 +243,7 @@ fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extensi
             section.label = format!("extension {name}");
             let line = section.line_of("name");
             if let Some(first) = lines.insert(name.clone(), line) {
-                section.error(
-                    line,
-                    format!("is there twice, first on line {first}; give it another name"),
-                );
+                section.error(line, format!("is there twice, first on line {first}; give it another name"));
                 lines.insert(name.clone(), first);
             }
             if emergency.numbers.contains(&name) {
@@ -333,10 +259,7 @@ fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extensi
         // Twilio refuses an emergency call whose From is not an E.164 number of the account (twilio.md 8).
         if extension.emergency && emergency.caller_id.is_none() && !section.has("caller_id") {
             let way = "write caller_id, or [emergency] caller_id for all, or emergency = false";
-            section.error(
-                section.line,
-                format!("may call emergency numbers and has no number of its own; {way}"),
-            );
+            section.error(section.line, format!("may call emergency numbers and has no number of its own; {way}"));
         }
         section.finish();
         extensions.push(extension);
@@ -361,10 +284,7 @@ fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> 
             if ring.contains(&name) {
                 section.error(line, format!("ring {name:?} is there twice; keep one of them"));
             } else if !extensions.contains_key(&name) {
-                section.error(
-                    line,
-                    format!("ring {name:?} is no extension; {}", nearest(&name, extensions)),
-                );
+                section.error(line, format!("ring {name:?} is no extension; {}", nearest(&name, extensions)));
             } else {
                 ring.push(name);
             }
@@ -376,10 +296,7 @@ fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> 
 }
 
 fn nearest(name: &str, extensions: &BTreeMap<String, usize>) -> String {
-    match extensions
-        .keys()
-        .max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)))
-    {
+    match extensions.keys().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b))) {
         Some(known) => format!("write {known:?}, or add an [[extension]] with name = {name:?}"),
         None => format!("add an [[extension]] with name = {name:?}"),
     }

@@ -29,29 +29,18 @@ pub(super) struct Source<'a> {
 
 impl<'a> Source<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Source {
-            file,
-            text,
-            errors: RefCell::default(),
-        }
+        Source { file, text, errors: RefCell::default() }
     }
 
     /// The line of a byte offset, from 1.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
         let start = span.start.min(self.text.len());
-        1 + self.text.as_bytes()[..start]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        1 + self.text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count()
     }
 
     /// Notes a mistake.
     pub(super) fn error(&self, line: usize, message: impl Into<String>) {
-        let error = ConfigError {
-            file: self.file.to_owned(),
-            line,
-            message: message.into(),
-        };
+        let error = ConfigError { file: self.file.to_owned(), line, message: message.into() };
         self.errors.borrow_mut().push(error);
     }
 
@@ -86,13 +75,7 @@ pub(super) struct Section<'a> {
 
 impl<'a> Section<'a> {
     pub(super) fn new(source: &'a Source<'a>, table: &'a DeTable<'a>, label: &str, line: usize) -> Self {
-        Section {
-            source,
-            table: Some(table),
-            label: label.to_owned(),
-            line,
-            known: Vec::new(),
-        }
+        Section { source, table: Some(table), label: label.to_owned(), line, known: Vec::new() }
     }
 
     /// The value of a key and its line.
@@ -112,9 +95,7 @@ impl<'a> Section<'a> {
 
     /// The line of a key, or of the section when the key is absent.
     pub(super) fn line_of(&self, key: &str) -> usize {
-        self.table
-            .and_then(|table| table.get(key))
-            .map_or(self.line, |value| self.source.line(&value.span()))
+        self.table.and_then(|table| table.get(key)).map_or(self.line, |value| self.source.line(&value.span()))
     }
 
     /// An optional key. `read` answers with the value, or with what is wrong and the way out ("is not E.164; write …").
@@ -158,13 +139,7 @@ impl<'a> Section<'a> {
         let value = self.get(key)?;
         let Some(elements) = value.get_ref().as_array() else {
             let line = self.source.line(&value.span());
-            self.error(
-                line,
-                format!(
-                    "{key} {} is not a list; write {key} = [\"…\", \"…\"]",
-                    shown(value.get_ref())
-                ),
-            );
+            self.error(line, format!("{key} {} is not a list; write {key} = [\"…\", \"…\"]", shown(value.get_ref())));
             return Some(Vec::new());
         };
         let mut read_ones = Vec::new();
@@ -185,31 +160,20 @@ impl<'a> Section<'a> {
 
     /// Whether the file has this list and nothing in it (a list whose elements were all wrong is something else).
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
-        let value = self
-            .table
-            .and_then(|table| table.get(key))
-            .and_then(|value| value.get_ref().as_array());
+        let value = self.table.and_then(|table| table.get(key)).and_then(|value| value.get_ref().as_array());
         value.is_some_and(|elements| elements.is_empty())
     }
 
     /// A sub-table such as `[trunk]`. A missing one is read as empty, with the missing keys noted when `needed`.
     pub(super) fn section(&mut self, key: &'static str, needed: bool) -> Section<'a> {
-        let mut section = Section {
-            source: self.source,
-            table: None,
-            label: key.to_owned(),
-            line: self.line,
-            known: Vec::new(),
-        };
+        let mut section =
+            Section { source: self.source, table: None, label: key.to_owned(), line: self.line, known: Vec::new() };
         match self.get(key) {
             Some(value) => {
                 section.line = self.source.line(&value.span());
                 section.table = value.get_ref().as_table();
                 if section.table.is_none() {
-                    self.error(
-                        section.line,
-                        format!("{key} is not a table; write [{key}] on a line of its own"),
-                    );
+                    self.error(section.line, format!("{key} is not a table; write [{key}] on a line of its own"));
                 }
             }
             None if needed => self.error(self.line, format!("[{key}] is missing; see config/gateway.toml")),
@@ -223,30 +187,18 @@ impl<'a> Section<'a> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let line = self.source.line(&value.span());
         let Some(elements) = value.get_ref().as_array() else {
-            self.error(
-                line,
-                format!("{key} is one table of several; write [[{key}]] with two brackets"),
-            );
+            self.error(line, format!("{key} is one table of several; write [[{key}]] with two brackets"));
             return Vec::new();
         };
         if elements.len() > max {
-            self.error(
-                line,
-                format!(
-                    "{} [[{key}]] tables are too many; at most {max} can be had",
-                    elements.len()
-                ),
-            );
+            self.error(line, format!("{} [[{key}]] tables are too many; at most {max} can be had", elements.len()));
         }
         let mut sections = Vec::new();
         for element in elements.iter().take(max) {
             let line = self.source.line(&element.span());
             match element.get_ref().as_table() {
                 Some(table) => sections.push(Section::new(self.source, table, key, line)),
-                None => self.error(
-                    line,
-                    format!("{key} is one table of several; write [[{key}]] with two brackets"),
-                ),
+                None => self.error(line, format!("{key} is one table of several; write [[{key}]] with two brackets")),
             }
         }
         sections
@@ -263,10 +215,7 @@ impl<'a> Section<'a> {
             let line = self.source.line(&key.span());
             if name.contains("token") || name.contains("password") || name.contains("secret") {
                 let way = "secrets live in site.state_dir; remove the line and run \"gateway setup\"";
-                self.error(
-                    line,
-                    format!("{name} does not belong here, this file may be read by others; {way}"),
-                );
+                self.error(line, format!("{name} does not belong here, this file may be read by others; {way}"));
                 continue;
             }
             let nearest = self
@@ -278,10 +227,7 @@ impl<'a> Section<'a> {
             let name = clip(name);
             match nearest {
                 Some((_, known)) => self.error(line, format!("{name} is not a known key; did you mean {known}?")),
-                None => self.error(
-                    line,
-                    format!("{name} is not a known key; known are {}", self.known.join(", ")),
-                ),
+                None => self.error(line, format!("{name} is not a known key; known are {}", self.known.join(", "))),
             }
         }
     }

@@ -13,18 +13,8 @@ public_url = "https://gateway.example.com"
 "#;
 
 fn host() -> Host {
-    let addresses = [
-        "127.0.0.1",
-        "192.168.1.1",
-        "203.0.113.7",
-        "fd00::1",
-        "fe80::1",
-        "::1",
-        "100.64.0.9",
-    ];
-    Host {
-        addresses: addresses.iter().map(|text| text.parse().unwrap()).collect(),
-    }
+    let addresses = ["127.0.0.1", "192.168.1.1", "203.0.113.7", "fd00::1", "fe80::1", "::1", "100.64.0.9"];
+    Host { addresses: addresses.iter().map(|text| text.parse().unwrap()).collect() }
 }
 
 fn read(text: &str) -> Config {
@@ -84,17 +74,11 @@ fn the_shortest_file_has_the_documented_defaults() {
     let config = read(MINIMAL);
     assert_eq!(config.twilio.api, "https://api.twilio.com");
     let hosts: Vec<&str> = config.trunk.servers.iter().map(|server| server.host.as_str()).collect();
-    assert_eq!(
-        hosts,
-        ["office.sip.ashburn.twilio.com", "office.sip.umatilla.twilio.com"]
-    );
+    assert_eq!(hosts, ["office.sip.ashburn.twilio.com", "office.sip.umatilla.twilio.com"]);
     assert_eq!(config.media.ports, (20000, 29999));
     assert_eq!(config.media.trunk_sources, ["168.86.128.0/18".parse().unwrap()]);
     assert_eq!(config.emergency.numbers, ["911", "933"]);
-    assert_eq!(
-        (config.trunk.secure, config.trunk.expires),
-        (true, Duration::from_secs(600))
-    );
+    assert_eq!((config.trunk.secure, config.trunk.expires), (true, Duration::from_secs(600)));
     assert_eq!(config.site.state_dir, Path::new("/var/lib/gateway"));
 }
 
@@ -124,19 +108,11 @@ fn an_address_without_a_port_gets_5060_and_a_repeated_one_counts_once() {
 #[test]
 fn nothing_listens_on_an_address_of_the_internet_unless_the_file_says_so() {
     let way = "write a private address or \"auto\", or allow it with allow_wan = true";
-    for address in [
-        "203.0.113.7:5060",
-        "0.0.0.0:5060",
-        "[::]:5060",
-        "[2001:db8::1]:5060",
-        "100.64.0.9:5060",
-    ] {
+    for address in ["203.0.113.7:5060", "0.0.0.0:5060", "[::]:5060", "[2001:db8::1]:5060", "100.64.0.9:5060"] {
         says(
             "[lan]",
             &format!("listen = [\"{address}\"]"),
-            &[&format!(
-                "gateway.toml:10: lan: listen {address:?} can be reached from the internet; {way}"
-            )],
+            &[&format!("gateway.toml:10: lan: listen {address:?} can be reached from the internet; {way}")],
         );
     }
     read(&format!("{MINIMAL}[lan]\nallow_wan = true\nlisten = [\"0.0.0.0\"]\n"));
@@ -208,18 +184,14 @@ fn numbers_are_mended_as_their_writer_meant_them() {
         says(
             "[emergency]",
             &format!("caller_id = {written:?}"),
-            &[&format!(
-                "gateway.toml:10: emergency: caller_id {written:?} is not E.164; write {meant:?}"
-            )],
+            &[&format!("gateway.toml:10: emergency: caller_id {written:?} is not E.164; write {meant:?}")],
         );
     }
     says(
         "[emergency]",
         "caller_id = \"front desk\"",
-        &[
-            "gateway.toml:10: emergency: caller_id \"front desk\" is not E.164; write + and the country code before \
-           the number, \"+15035551212\"",
-        ],
+        &["gateway.toml:10: emergency: caller_id \"front desk\" is not E.164; write + and the country code before \
+           the number, \"+15035551212\""],
     );
 }
 
@@ -228,10 +200,8 @@ fn a_secret_in_the_file_is_refused_and_not_repeated() {
     says(
         "[twilio]",
         "auth_token = \"0123456789abcdef0123456789abcdef\"",
-        &[
-            "gateway.toml:4: twilio: auth_token does not belong here, this file may be read by others; secrets live in \
-           site.state_dir; remove the line and run \"gateway setup\"",
-        ],
+        &["gateway.toml:4: twilio: auth_token does not belong here, this file may be read by others; secrets live in \
+           site.state_dir; remove the line and run \"gateway setup\""],
     );
 }
 
@@ -261,10 +231,8 @@ fn an_extension_that_may_call_911_needs_a_number_to_call_from() {
     says(
         "[[extension]]",
         "name = \"101\"",
-        &[
-            "gateway.toml:9: extension 101: may call emergency numbers and has no number of its own; write caller_id, \
-           or [emergency] caller_id for all, or emergency = false",
-        ],
+        &["gateway.toml:9: extension 101: may call emergency numbers and has no number of its own; write caller_id, \
+           or [emergency] caller_id for all, or emergency = false"],
     );
 }
 
@@ -292,87 +260,39 @@ fn a_domain_is_at_twilio_unless_servers_are_named() {
            the servers",
         ],
     );
-    let text = MINIMAL.replace(
-        "office.sip.twilio.com\"",
-        "pbx.example.com\"\nservers = [\"127.0.0.1:5061\"]",
-    );
-    assert_eq!(
-        read(&text).trunk.servers,
-        [Server {
-            host: "127.0.0.1".to_owned(),
-            port: Some(5061)
-        }]
-    );
+    let text = MINIMAL.replace("office.sip.twilio.com\"", "pbx.example.com\"\nservers = [\"127.0.0.1:5061\"]");
+    assert_eq!(read(&text).trunk.servers, [Server { host: "127.0.0.1".to_owned(), port: Some(5061) }]);
 }
 
 #[test]
 fn servers_are_hosts_with_or_without_a_port() {
     let read_servers = |list: &str| {
         let text = MINIMAL.replace("[webhook]", &format!("servers = {list}\n[webhook]"));
-        read(&text)
-            .trunk
-            .servers
-            .into_iter()
-            .map(|s| (s.host, s.port))
-            .collect::<Vec<_>>()
+        read(&text).trunk.servers.into_iter().map(|s| (s.host, s.port)).collect::<Vec<_>>()
     };
-    assert_eq!(
-        read_servers("[\"a.example.com\"]"),
-        [("a.example.com".to_owned(), None)]
-    );
-    assert_eq!(
-        read_servers("[\"[2001:db8::1]:5061\"]"),
-        [("2001:db8::1".to_owned(), Some(5061))]
-    );
+    assert_eq!(read_servers("[\"a.example.com\"]"), [("a.example.com".to_owned(), None)]);
+    assert_eq!(read_servers("[\"[2001:db8::1]:5061\"]"), [("2001:db8::1".to_owned(), Some(5061))]);
     assert_eq!(read_servers("[\"2001:db8::1\"]"), [("2001:db8::1".to_owned(), None)]);
-    for wrong in [
-        "\"a b\"",
-        "\"a:b\"",
-        "\"a.example.com:0\"",
-        "\"\"",
-        "\"-a.example.com\"",
-    ] {
-        assert_eq!(
-            errors(&MINIMAL.replace("[webhook]", &format!("servers = [{wrong}]\n[webhook]"))).len(),
-            1
-        );
+    for wrong in ["\"a b\"", "\"a:b\"", "\"a.example.com:0\"", "\"\"", "\"-a.example.com\""] {
+        assert_eq!(errors(&MINIMAL.replace("[webhook]", &format!("servers = [{wrong}]\n[webhook]"))).len(), 1);
     }
     let both = MINIMAL.replace("[webhook]", "servers = [\"a\"]\nedges = [\"ashburn\"]\n[webhook]");
-    assert_eq!(
-        errors(&both),
-        ["gateway.toml:8: trunk: edges and servers say the same thing twice; keep one of them"]
-    );
+    assert_eq!(errors(&both), ["gateway.toml:8: trunk: edges and servers say the same thing twice; keep one of them"]);
     let none = MINIMAL.replace("[webhook]", "edges = []\n[webhook]");
-    assert_eq!(
-        errors(&none),
-        ["gateway.toml:7: trunk: edges is empty; name one, or remove the line"]
-    );
+    assert_eq!(errors(&none), ["gateway.toml:7: trunk: edges is empty; name one, or remove the line"]);
 }
 
 #[test]
 fn media_ports_are_pairs_and_enough_for_the_calls() {
     for (ports, wrong) in [
-        (
-            "20001-29999",
-            "starts at an odd port, RTP takes even ones; start at 20000",
-        ),
-        (
-            "20000-29998",
-            "ends at an even port, each pair ends with an odd one; end at 29999",
-        ),
+        ("20001-29999", "starts at an odd port, RTP takes even ones; start at 20000"),
+        ("20000-29998", "ends at an even port, each pair ends with an odd one; end at 29999"),
         ("30000-29999", "ends before it starts; write \"20000-29999\""),
-        (
-            "80-999",
-            "reaches into the reserved ports below 1024; write \"20000-29999\"",
-        ),
+        ("80-999", "reaches into the reserved ports below 1024; write \"20000-29999\""),
         ("20000", "is not a port range; write \"20000-29999\""),
         ("20000-70001", "is not a port range; write \"20000-29999\""),
     ] {
-        says(
-            "[media]",
-            &format!("ports = {ports:?}"),
-            &[&format!("gateway.toml:10: media: ports {ports:?} {wrong}")],
-        );
+        says("[media]", &format!("ports = {ports:?}"), &[&format!("gateway.toml:10: media: ports {ports:?} {wrong}")]);
     }
     says(
         "[media]",
@@ -387,10 +307,7 @@ fn media_ports_are_pairs_and_enough_for_the_calls() {
 #[test]
 fn a_public_url_is_a_base_that_paths_are_put_behind() {
     for (url, wrong) in [
-        (
-            "https://gateway.example.com/",
-            "ends with a slash; write \"https://gateway.example.com\"",
-        ),
+        ("https://gateway.example.com/", "ends with a slash; write \"https://gateway.example.com\""),
         ("gateway.example.com", "is not an http(s) URL; write \"https://…\""),
         (
             "https://gateway.example.com?x=1",
@@ -401,10 +318,7 @@ fn a_public_url_is_a_base_that_paths_are_put_behind() {
             "has a query, a fragment, a user or a blank; write \"https://host/path\" alone",
         ),
         ("https://:8443", "has no host name; write \"https://host.example.com\""),
-        (
-            "https://a.example.com:99999",
-            "has a port that is none; write \"https://host:8443\"",
-        ),
+        ("https://a.example.com:99999", "has a port that is none; write \"https://host:8443\""),
     ] {
         instead(
             "public_url = \"https://gateway.example.com\"",
@@ -421,10 +335,8 @@ fn the_auth_token_is_never_sent_in_clear_beyond_this_network() {
     says(
         "[twilio]",
         "api = \"http://api.example.com\"",
-        &[
-            "gateway.toml:4: twilio: api \"http://api.example.com\" would send the auth token in clear; write \
-           \"https://api.example.com\"",
-        ],
+        &["gateway.toml:4: twilio: api \"http://api.example.com\" would send the auth token in clear; write \
+           \"https://api.example.com\""],
     );
     read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://127.0.0.1:4010\""));
     read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://[::1]:4010\""));
@@ -447,11 +359,7 @@ fn a_value_of_the_wrong_kind_says_which_kind_is_right() {
         "secure = \"yes\"",
         &["gateway.toml:6: trunk: secure \"yes\" is not a boolean; write true or false"],
     );
-    says(
-        "[lan]",
-        "realm = 7",
-        &["gateway.toml:10: lan: realm 7 is not text; put it in quotes"],
-    );
+    says("[lan]", "realm = 7", &["gateway.toml:10: lan: realm 7 is not text; put it in quotes"]);
     says(
         "[lan]",
         "listen = \"auto\"",
@@ -473,14 +381,8 @@ fn a_table_with_the_wrong_brackets_says_which_are_right() {
         errors(&text),
         ["gateway.toml:9: extension is one table of several; write [[extension]] with two brackets"]
     );
-    let text = format!(
-        "trunk = 1\n{}",
-        MINIMAL.replace("[trunk]\ndomain = \"office.sip.twilio.com\"\n", "")
-    );
-    assert_eq!(
-        errors(&text),
-        ["gateway.toml:1: trunk is not a table; write [trunk] on a line of its own"]
-    );
+    let text = format!("trunk = 1\n{}", MINIMAL.replace("[trunk]\ndomain = \"office.sip.twilio.com\"\n", ""));
+    assert_eq!(errors(&text), ["gateway.toml:1: trunk is not a table; write [trunk] on a line of its own"]);
 }
 
 #[test]
@@ -515,9 +417,8 @@ fn an_overlong_value_is_not_repeated_in_full() {
 
 #[test]
 fn too_many_extensions_are_told_and_not_read() {
-    let many: String = (0..=MAX_EXTENSIONS)
-        .map(|n| format!("[[extension]]\nname = \"e{n}\"\nemergency = false\n"))
-        .collect();
+    let many: String =
+        (0..=MAX_EXTENSIONS).map(|n| format!("[[extension]]\nname = \"e{n}\"\nemergency = false\n")).collect();
     assert_eq!(
         errors(&format!("{MINIMAL}{many}")),
         ["gateway.toml:9: 1001 [[extension]] tables are too many; at most 1000 can be had"]
@@ -545,19 +446,10 @@ fn any_bytes_are_answered_without_a_panic() {
 #[test]
 fn a_file_that_is_missing_or_not_utf_8_is_told_with_its_name() {
     let missing = load(Path::new("/nonexistent/gateway.toml")).unwrap_err();
-    assert!(
-        missing[0]
-            .to_string()
-            .starts_with("/nonexistent/gateway.toml: cannot be read: "),
-        "{}",
-        missing[0]
-    );
+    assert!(missing[0].to_string().starts_with("/nonexistent/gateway.toml: cannot be read: "), "{}", missing[0]);
     let path = std::env::temp_dir().join(format!("gateway-config-{}.toml", std::process::id()));
     std::fs::write(&path, b"[site]\nname = \"\xff\"\n").unwrap();
     let told = load(&path).unwrap_err()[0].to_string();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(
-        told,
-        format!("{}:2: is not UTF-8; save the file as UTF-8", path.display())
-    );
+    assert_eq!(told, format!("{}:2: is not UTF-8; save the file as UTF-8", path.display()));
 }

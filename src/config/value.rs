@@ -29,9 +29,7 @@ pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
 
 /// `true` or `false`.
 pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
-    value
-        .as_bool()
-        .ok_or_else(|| "is not a boolean; write true or false".to_owned())
+    value.as_bool().ok_or_else(|| "is not a boolean; write true or false".to_owned())
 }
 
 /// A whole number in a range.
@@ -51,9 +49,7 @@ pub(super) fn integer(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Re
 /// A duration in seconds, in a range.
 pub(super) fn seconds(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
     move |value| {
-        integer(range.clone())(value)
-            .map(Duration::from_secs)
-            .map_err(|wrong| format!("{wrong} (it means seconds)"))
+        integer(range.clone())(value).map(Duration::from_secs).map_err(|wrong| format!("{wrong} (it means seconds)"))
     }
 }
 
@@ -68,32 +64,19 @@ fn name(value: &DeValue<'_>, max: usize, allowed: impl Fn(char) -> bool, example
 
 /// `[site] name`: it becomes part of friendly names at Twilio, which hold 64 characters (twilio.md 2.3).
 pub(super) fn site_name(value: &DeValue<'_>) -> Read<String> {
-    name(
-        value,
-        32,
-        |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
-        "office",
-        "a-z 0-9 -",
-    )
+    name(value, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "office", "a-z 0-9 -")
 }
 
 /// An extension: at most 32 characters, Twilio's limit for a credential's username (twilio.md 2.5).
 pub(super) fn extension(value: &DeValue<'_>) -> Read<String> {
-    name(
-        value,
-        32,
-        |c| c.is_ascii_alphanumeric() || "-_.".contains(c),
-        "101",
-        "a-z A-Z 0-9 - _ .",
-    )
+    name(value, 32, |c| c.is_ascii_alphanumeric() || "-_.".contains(c), "101", "a-z A-Z 0-9 - _ .")
 }
 
 /// Shown on a phone, printed in quotes in SIP headers.
 pub(super) fn display(value: &DeValue<'_>) -> Read<String> {
     let text = text(value)?;
     let fits = !text.trim().is_empty() && text.chars().count() <= 64 && !text.contains(['"', '\\']);
-    fits.then_some(text)
-        .ok_or_else(|| "is not 1 to 64 characters without quotes and backslashes".to_owned())
+    fits.then_some(text).ok_or_else(|| "is not 1 to 64 characters without quotes and backslashes".to_owned())
 }
 
 /// An emergency number or test line: short, digits only.
@@ -147,17 +130,13 @@ pub(super) fn account_sid(value: &DeValue<'_>) -> Read<String> {
 /// A host name or an address.
 pub(super) fn host(value: &DeValue<'_>) -> Read<String> {
     let text = text(value)?;
-    is_host(&text)
-        .then_some(text)
-        .ok_or_else(|| "is not a host name; write \"host.example.com\"".to_owned())
+    is_host(&text).then_some(text).ok_or_else(|| "is not a host name; write \"host.example.com\"".to_owned())
 }
 
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -166,13 +145,7 @@ fn is_host(text: &str) -> bool {
 
 /// One label of a host name: an edge.
 pub(super) fn label(value: &DeValue<'_>) -> Read<String> {
-    name(
-        value,
-        63,
-        |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
-        "ashburn",
-        "a-z 0-9 -",
-    )
+    name(value, 63, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "ashburn", "a-z 0-9 -")
 }
 
 /// A next hop: `host`, `host:port`, `[2001:db8::1]:5061`.
@@ -180,47 +153,30 @@ pub(super) fn server(value: &DeValue<'_>) -> Read<Server> {
     let text = text(value)?;
     let wrong = || "is not a server; write \"host\" or \"host:5061\"".to_owned();
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(Server {
-            host: address.to_string(),
-            port: None,
-        });
+        return Ok(Server { host: address.to_string(), port: None });
     }
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return port(address.port()).map(|port| Server {
-            host: address.ip().to_string(),
-            port: Some(port),
-        });
+        return port(address.port()).map(|port| Server { host: address.ip().to_string(), port: Some(port) });
     }
     let (host, given) = match text.split_once(':') {
         Some((host, digits)) => (host, Some(digits.parse().map_err(|_| wrong()).and_then(port)?)),
         None => (text.as_str(), None),
     };
-    is_host(host)
-        .then(|| Server {
-            host: host.to_owned(),
-            port: given,
-        })
-        .ok_or_else(wrong)
+    is_host(host).then(|| Server { host: host.to_owned(), port: given }).ok_or_else(wrong)
 }
 
 fn port(port: u16) -> Read<u16> {
-    (port != 0)
-        .then_some(port)
-        .ok_or_else(|| "has port 0; write the port".to_owned())
+    (port != 0).then_some(port).ok_or_else(|| "has port 0; write the port".to_owned())
 }
 
 /// `ip:port`.
 pub(super) fn socket_address(value: &DeValue<'_>) -> Read<SocketAddr> {
-    text(value)?
-        .parse()
-        .map_err(|_| "is not an address with a port; write \"127.0.0.1:8080\"".to_owned())
+    text(value)?.parse().map_err(|_| "is not an address with a port; write \"127.0.0.1:8080\"".to_owned())
 }
 
 /// An address.
 pub(super) fn ip(value: &DeValue<'_>) -> Read<IpAddr> {
-    text(value)?
-        .parse()
-        .map_err(|_| "is not an IP address; write \"192.0.2.1\"".to_owned())
+    text(value)?.parse().map_err(|_| "is not an IP address; write \"192.0.2.1\"".to_owned())
 }
 
 /// One entry of `lan.listen`.
@@ -249,20 +205,14 @@ pub(super) fn ports(value: &DeValue<'_>) -> Read<(u16, u16)> {
     let text = text(value)?;
     let wrong = || "is not a port range; write \"20000-29999\"".to_owned();
     let (first, last) = text.split_once('-').ok_or_else(wrong)?;
-    let (first, last): (u16, u16) = (
-        first.trim().parse().map_err(|_| wrong())?,
-        last.trim().parse().map_err(|_| wrong())?,
-    );
+    let (first, last): (u16, u16) =
+        (first.trim().parse().map_err(|_| wrong())?, last.trim().parse().map_err(|_| wrong())?);
     match () {
         () if first < 1024 => Err("reaches into the reserved ports below 1024; write \"20000-29999\"".to_owned()),
-        () if first % 2 == 1 => Err(format!(
-            "starts at an odd port, RTP takes even ones; start at {}",
-            first - 1
-        )),
-        () if last % 2 == 0 => Err(format!(
-            "ends at an even port, each pair ends with an odd one; end at {}",
-            u32::from(last) + 1
-        )),
+        () if first % 2 == 1 => Err(format!("starts at an odd port, RTP takes even ones; start at {}", first - 1)),
+        () if last % 2 == 0 => {
+            Err(format!("ends at an even port, each pair ends with an odd one; end at {}", u32::from(last) + 1))
+        }
         () if last < first => Err("ends before it starts; write \"20000-29999\"".to_owned()),
         () => Ok((first, last)),
     }
@@ -290,9 +240,7 @@ pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
         _ => authority,
     };
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    is_host(host)
-        .then_some(text)
-        .ok_or_else(|| "has no host name; write \"https://host.example.com\"".to_owned())
+    is_host(host).then_some(text).ok_or_else(|| "has no host name; write \"https://host.example.com\"".to_owned())
 }
 
 /// A base URL that gets our credentials: in clear only to this machine and this network.
@@ -302,10 +250,7 @@ pub(super) fn api_url(value: &DeValue<'_>) -> Read<String> {
         return Ok(url);
     };
     let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority
-        .rsplit_once(':')
-        .map_or(authority, |(host, _)| host)
-        .trim_matches(['[', ']']);
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
     match host == "localhost" || host.parse().is_ok_and(is_private) {
         true => Ok(url),
         false => Err(format!("would send the auth token in clear; write \"https://{rest}\"")),

@@ -3,6 +3,16 @@
 //! RTP does not pass through the engine. The engine installs, connects, re-keys and removes legs by [`Command`]s and
 //! gets [`Report`]s; the media driver ([`crate::net::rtp`]) runs [`relay::Relay`] on its own thread.
 
+pub mod dtmf;
+pub mod latch;
+mod leg;
+pub mod outgoing;
+pub mod packet;
+pub mod quality;
+pub mod relay;
+pub mod rtcp;
+pub mod srtp;
+
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 

@@ -57,11 +57,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            connections: MAX_CONNECTIONS,
-            header_timeout: HEADER_TIMEOUT,
-            body_timeout: BODY_TIMEOUT,
-        }
+        Limits { connections: MAX_CONNECTIONS, header_timeout: HEADER_TIMEOUT, body_timeout: BODY_TIMEOUT }
     }
 }
 
@@ -69,7 +65,6 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Shared {
     current: RwLock<Arc<Current>>,
-    replies: Mutex<Replies>,
     limits: Limits,
     counts: Counters,
 }
@@ -80,12 +75,14 @@ struct Current {
     config: Arc<Config>,
     /// `None` while there is no auth token.
     verifier: Option<Verifier>,
+    /// An answer of another configuration is no answer any more.
+    replies: Mutex<Replies>,
 }
 
 impl Current {
     fn new(config: Arc<Config>, auth_token: Option<&Secret<String>>) -> Arc<Self> {
         let verifier = auth_token.map(|token| Verifier::new(&config.webhook.public_url, vec![Key::auth_token(token)]));
-        Arc::new(Current { config, verifier })
+        Arc::new(Current { config, verifier, replies: Mutex::default() })
     }
 }
 
@@ -114,20 +111,13 @@ impl Shared {
 
     /// With limits of one's own.
     pub fn with_limits(config: Arc<Config>, auth_token: Option<&Secret<String>>, limits: Limits) -> Self {
-        Shared {
-            current: RwLock::new(Current::new(config, auth_token)),
-            replies: Mutex::default(),
-            limits,
-            counts: Counters::default(),
-        }
+        Shared { current: RwLock::new(Current::new(config, auth_token)), limits, counts: Counters::default() }
     }
 
     /// From the next request on, this configuration and token.
     pub fn replace(&self, config: Arc<Config>, auth_token: Option<&Secret<String>>) {
         let next = Current::new(config, auth_token);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
-        // An answer of the old configuration is no answer any more.
-        *self.replies.lock().unwrap_or_else(PoisonError::into_inner) = Replies::default();
     }
 
     /// What was counted since the start.
@@ -167,14 +157,10 @@ where
             Ok((stream, _)) if connections.len() < shared.limits.connections => {
                 connections.spawn(connection(stream, shared.clone(), events.clone()));
             }
-            Ok(_) => tell(shared.counts.refuse(), &*events, |in_a_row| {
-                WebhookEvent::TooManyConnections { in_a_row }
-            }),
+            Ok(_) => tell(shared.counts.refuse(), &*events, |in_a_row| WebhookEvent::TooManyConnections { in_a_row }),
             Err(error) => {
                 let error = error.to_string();
-                tell(shared.counts.refuse(), &*events, |in_a_row| {
-                    WebhookEvent::AcceptFailed { error, in_a_row }
-                });
+                tell(shared.counts.refuse(), &*events, |in_a_row| WebhookEvent::AcceptFailed { error, in_a_row });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -213,16 +199,12 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     };
     if !matches!(*request.method(), Method::POST | Method::GET) {
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED);
-        reply
-            .headers_mut()
-            .insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
         return reply;
     }
     let current = shared.current();
     let Some(verifier) = &current.verifier else {
-        tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::NoAuthToken {
-            in_a_row,
-        });
+        tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::NoAuthToken { in_a_row });
         return refusal(StatusCode::SERVICE_UNAVAILABLE);
     };
     let (head, body) = request.into_parts();
@@ -242,11 +224,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     let form = match Form::decode(fields) {
         Ok(form) => form,
         Err(error) => {
-            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::BadForm {
-                endpoint,
-                error,
-                in_a_row,
-            });
+            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
             return refusal(StatusCode::BAD_REQUEST);
         }
     };
@@ -264,11 +242,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     let covered = match verified {
         Ok(covered) => covered,
         Err(error) => {
-            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned {
-                endpoint,
-                error,
-                in_a_row,
-            });
+            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
             return refusal(StatusCode::FORBIDDEN);
         }
     };
@@ -276,22 +250,15 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
 
     // The signature is part of the key: it stands for URL and fields, so no token can fetch another request's answer.
-    let key = text(&head.headers, IDEMPOTENCY_TOKEN)
-        .zip(signature)
-        .and_then(|(token, sig)| replies::key(token, sig));
-    let replies = || shared.replies.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = text(&head.headers, IDEMPOTENCY_TOKEN).zip(signature).and_then(|(token, sig)| replies::key(token, sig));
+    let replies = || current.replies.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(document) = key.as_ref().and_then(|key| replies().get(key)) {
         return reply(document);
     }
     if covered == Covered::WithoutCallTokenAndStirVerstat
         && shared.counts.told_of_missing_fields.fetch_max(1, Ordering::Relaxed) == 0
     {
-        let call_sid = form
-            .get("CallSid")
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| c.is_ascii_alphanumeric())
-            .collect();
+        let call_sid = form.get("CallSid").unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
     let answer = answer(&current.config, &WebhookRequest { endpoint, form });
@@ -325,10 +292,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
         return true;
     };
-    value
-        .split(';')
-        .next()
-        .is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -336,19 +300,12 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 fn reply(document: Option<Bytes>) -> Reply {
-    let status = if document.is_some() {
-        StatusCode::OK
-    } else {
-        StatusCode::NO_CONTENT
-    };
+    let status = if document.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
     let has_body = document.is_some();
     let mut reply = Response::new(Full::new(document.unwrap_or_default()));
     *reply.status_mut() = status;
     if has_body {
-        reply.headers_mut().insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("text/xml; charset=utf-8"),
-        );
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
     }
     reply
 }
@@ -356,8 +313,6 @@ fn reply(document: Option<Bytes>) -> Reply {
 fn refusal(status: StatusCode) -> Reply {
     let mut reply = Response::new(Full::default());
     *reply.status_mut() = status;
-    reply
-        .headers_mut()
-        .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     reply
 }

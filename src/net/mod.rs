@@ -1,3 +1,13 @@
-//! The drivers: they turn sockets into inputs and outputs into sockets, and decide nothing.
+//! The drivers: they give the pure core sockets, clocks and files, and never decide.
 
+pub mod clock;
+pub mod control;
+pub mod dns;
 pub mod http;
+pub mod ready;
+pub mod rtp;
+pub mod run;
+pub mod shell;
+pub mod stream;
+pub mod tls;
+pub mod udp;

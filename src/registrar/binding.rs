@@ -52,10 +52,7 @@ impl Binding {
 fn same_contact(a: &str, b: &str) -> bool {
     let key = |text: &str| {
         let uri = uri::parse(text).ok()?;
-        let transport = uri::param(&uri, "transport")
-            .flatten()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let transport = uri::param(&uri, "transport").flatten().unwrap_or_default().to_ascii_lowercase();
         Some((uri::user(&uri), uri::host(&uri), uri::port(&uri), transport))
     };
     a == b || key(a).is_some_and(|a| Some(a) == key(b))
@@ -93,9 +90,7 @@ pub(super) type Table = BTreeMap<String, Vec<Binding>>;
 
 /// As [`Output::Persist`](crate::engine::Output::Persist) carries it.
 pub(super) fn save(table: &Table, wall: WallClock) -> String {
-    let all = table
-        .iter()
-        .flat_map(|(extension, bindings)| bindings.iter().map(move |binding| (extension, binding)));
+    let all = table.iter().flat_map(|(extension, bindings)| bindings.iter().map(move |binding| (extension, binding)));
     let bindings = all
         .filter(|(_, binding)| binding.flow.transport == Transport::Udp)
         .map(|(extension, binding)| Saved {
@@ -111,12 +106,7 @@ pub(super) fn save(table: &Table, wall: WallClock) -> String {
         })
         .collect();
     // Strings, numbers and addresses only: nothing that JSON can not hold.
-    serde_json::to_string(&File {
-        version: VERSION,
-        written: wall,
-        bindings,
-    })
-    .unwrap_or_default()
+    serde_json::to_string(&File { version: VERSION, written: wall, bindings }).unwrap_or_default()
 }
 
 /// What [`save`] wrote; nothing when the text is damaged or from another version, because handsets come back by
@@ -131,12 +121,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
     }
     for saved in file.bindings.into_iter().take(MAX_RESTORED) {
         let granted = Duration::from_secs(saved.granted.min(86_400));
-        let flow = Flow {
-            transport: Transport::Udp,
-            local: saved.local,
-            remote: saved.remote,
-            connection: 0,
-        };
+        let flow = Flow { transport: Transport::Udp, local: saved.local, remote: saved.remote, connection: 0 };
         table.entry(saved.extension).or_default().push(Binding {
             contact: saved.contact,
             instance: saved.instance,

@@ -40,18 +40,10 @@ impl Brake {
     /// A wrong password; how many these were, and how long the source must wait now.
     pub fn wrong(&mut self, source: IpAddr, now: Instant) -> (u32, Duration) {
         if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&source) {
-            let quietest = self
-                .sources
-                .iter()
-                .min_by_key(|(_, offence)| offence.last)
-                .map(|(source, _)| *source);
+            let quietest = self.sources.iter().min_by_key(|(_, offence)| offence.last).map(|(source, _)| *source);
             quietest.map(|source| self.sources.remove(&source));
         }
-        let offence = self.sources.entry(source).or_insert(Offence {
-            failures: 0,
-            last: now,
-            until: now,
-        });
+        let offence = self.sources.entry(source).or_insert(Offence { failures: 0, last: now, until: now });
         if now.since(offence.last) > FORGET {
             offence.failures = 0;
         }
@@ -77,14 +69,9 @@ mod tests {
     #[test]
     fn each_wrong_password_beyond_the_free_ones_doubles_the_wait_up_to_a_bound() {
         let mut brake = Brake::default();
-        let delays: Vec<u64> = (0..12)
-            .map(|n| brake.wrong(source(1), Instant::from_secs(n)).1.as_secs())
-            .collect();
+        let delays: Vec<u64> = (0..12).map(|n| brake.wrong(source(1), Instant::from_secs(n)).1.as_secs()).collect();
         assert_eq!(delays, [0, 0, 0, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
-        assert_eq!(
-            brake.wait(source(1), Instant::from_secs(12)),
-            Some(Duration::from_secs(119))
-        );
+        assert_eq!(brake.wait(source(1), Instant::from_secs(12)), Some(Duration::from_secs(119)));
         assert_eq!(brake.wait(source(1), Instant::from_secs(131)), None);
     }
 
@@ -104,10 +91,7 @@ mod tests {
         for _ in 0..10 {
             brake.wrong(source(1), Instant::ZERO);
         }
-        assert_eq!(
-            brake.wrong(source(1), Instant::ZERO + FORGET + Duration::from_secs(1)),
-            (1, Duration::ZERO)
-        );
+        assert_eq!(brake.wrong(source(1), Instant::ZERO + FORGET + Duration::from_secs(1)), (1, Duration::ZERO));
     }
 
     #[test]

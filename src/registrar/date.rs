@@ -8,9 +8,7 @@ const EARLIEST: u64 = 1_735_689_600;
 /// `Sat, 13 Nov 2010 23:29:00 GMT`, or nothing as long as our own clock is plainly wrong.
 pub(super) fn date(wall: WallClock) -> Option<String> {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let WallClock(seconds) = wall;
     if !(EARLIEST..253_402_300_800).contains(&seconds) {
         return None;
@@ -29,9 +27,7 @@ pub(super) fn date(wall: WallClock) -> Option<String> {
     }
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let (weekday, month, day) = (DAYS[(days % 7) as usize], MONTHS[month], left + 1);
-    Some(format!(
-        "{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT"
-    ))
+    Some(format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT"))
 }
 
 fn days_in(year: u64) -> u64 {
@@ -45,18 +41,9 @@ mod tests {
 
     #[test]
     fn a_date_is_written_as_the_rfc_does() {
-        assert_eq!(
-            date(WallClock(1_767_225_599)).as_deref(),
-            Some("Wed, 31 Dec 2025 23:59:59 GMT")
-        );
-        assert_eq!(
-            date(WallClock(1_767_225_600)).as_deref(),
-            Some("Thu, 01 Jan 2026 00:00:00 GMT")
-        );
-        assert_eq!(
-            date(WallClock(1_835_438_400)).as_deref(),
-            Some("Tue, 29 Feb 2028 12:00:00 GMT")
-        );
+        assert_eq!(date(WallClock(1_767_225_599)).as_deref(), Some("Wed, 31 Dec 2025 23:59:59 GMT"));
+        assert_eq!(date(WallClock(1_767_225_600)).as_deref(), Some("Thu, 01 Jan 2026 00:00:00 GMT"));
+        assert_eq!(date(WallClock(1_835_438_400)).as_deref(), Some("Tue, 29 Feb 2028 12:00:00 GMT"));
     }
 
     #[test]

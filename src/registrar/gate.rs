@@ -53,10 +53,7 @@ pub(super) struct Gate {
 
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate")
-            .field("used", &self.used.len())
-            .field("brake", &self.brake)
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("used", &self.used.len()).field("brake", &self.brake).finish_non_exhaustive()
     }
 }
 
@@ -79,9 +76,7 @@ impl Gate {
             .ok_or(Refusal::Challenge { stale: false })?;
         // A nonce is good only for the address it was sent to. So nobody is slowed down, and nothing is told about a
         // password, on the word of a forged source address.
-        let nonce = self
-            .read_nonce(&credentials.nonce, source)
-            .ok_or(Refusal::Challenge { stale: true })?;
+        let nonce = self.read_nonce(&credentials.nonce, source).ok_or(Refusal::Challenge { stale: true })?;
         if now.since(Instant::from_micros(nonce.0)) > NONCE_LIFETIME || nonce.0 <= self.floor {
             return Err(Refusal::Challenge { stale: true });
         }
@@ -111,24 +106,15 @@ impl Gate {
         let nonce = (context.now.as_micros().max(1), context.random.u64());
         let nonce = format!("{:016x}{:016x}{}", nonce.0, nonce.1, hex(&sign(&key, nonce, source)));
         let realm = context.config.lan.realm.clone();
-        let challenge = Challenge {
-            realm,
-            nonce,
-            opaque: None,
-            stale,
-            algorithm: Some(Algorithm::Md5),
-            qop_auth: true,
-        };
+        let challenge =
+            Challenge { realm, nonce, opaque: None, stale, algorithm: Some(Algorithm::Md5), qop_auth: true };
         challenge.to_string()
     }
 
     /// Our own nonce for this source, expired or not.
     fn read_nonce(&self, text: &str, source: IpAddr) -> Option<Nonce> {
         let key = self.key.as_ref()?;
-        let nonce = (
-            u64::from_str_radix(text.get(..16)?, 16).ok()?,
-            u64::from_str_radix(text.get(16..32)?, 16).ok()?,
-        );
+        let nonce = (u64::from_str_radix(text.get(..16)?, 16).ok()?, u64::from_str_radix(text.get(16..32)?, 16).ok()?);
         let mac = hex(&sign(key, nonce, source));
         bool::from(mac.as_bytes().ct_eq(text.get(32..)?.as_bytes())).then_some(nonce)
     }
@@ -155,10 +141,7 @@ impl Gate {
 
     fn wrong(&mut self, context: &mut Context<'_>, source: IpAddr, username: &str) {
         let (failures, delay) = self.brake.wrong(source, context.now);
-        let cause = match (
-            context.config.extension(username),
-            context.secrets.extensions.get(username),
-        ) {
+        let cause = match (context.config.extension(username), context.secrets.extensions.get(username)) {
             (Some(_), Some(_)) => format!(
                 "wrong password for extension {username}, try {failures}; \
                  give the handset the password that the gateway keeps for it (`gateway setup` shows it)"
@@ -174,17 +157,8 @@ impl Gate {
                 username.chars().take(64).collect::<String>()
             ),
         };
-        let wait = if delay.is_zero() {
-            String::new()
-        } else {
-            format!("; it must wait {} s now", delay.as_secs())
-        };
-        context.event(Event::new(
-            Level::Warning,
-            "handset.wrong-password",
-            source.to_string(),
-            cause + &wait,
-        ));
+        let wait = if delay.is_zero() { String::new() } else { format!("; it must wait {} s now", delay.as_secs()) };
+        context.event(Event::new(Level::Warning, "handset.wrong-password", source.to_string(), cause + &wait));
     }
 }
 

@@ -68,11 +68,7 @@ impl Registrar {
     pub fn new(persisted: Option<&str>, now: Instant, _wall: WallClock) -> Self {
         let table = persisted.map(|text| binding::load(text, now)).unwrap_or_default();
         let next_expiry = table.values().flatten().map(|binding| binding.expires).min();
-        Registrar {
-            table,
-            gate: Gate::default(),
-            next_expiry,
-        }
+        Registrar { table, gate: Gate::default(), next_expiry }
     }
 
     /// A REGISTER.
@@ -126,22 +122,14 @@ impl Registrar {
 
     /// The handsets of an extension that have not expired, most recently registered first.
     pub fn bindings(&self, extension: &str, now: Instant) -> Vec<&Binding> {
-        self.table
-            .get(extension)
-            .into_iter()
-            .flatten()
-            .filter(|binding| binding.expires > now)
-            .collect()
+        self.table.get(extension).into_iter().flatten().filter(|binding| binding.expires > now).collect()
     }
 
     /// Whether a source belongs to a registered handset, and to which extension (for the From of an emergency call
     /// that is not challenged). By flow; else by IP address, if that is of one extension only.
     pub fn extension_at(&self, flow: Flow, now: Instant) -> Option<&str> {
         let with = |test: &dyn Fn(&Binding) -> bool| -> Vec<&str> {
-            let here = self
-                .table
-                .iter()
-                .filter(|(_, all)| all.iter().any(|one| one.expires > now && test(one)));
+            let here = self.table.iter().filter(|(_, all)| all.iter().any(|one| one.expires > now && test(one)));
             here.map(|(extension, _)| extension.as_str()).collect()
         };
         let by_flow = with(&|binding| binding.is_at(flow));
@@ -154,10 +142,7 @@ impl Registrar {
 
     /// Which extensions have at least one handset now; the trunk wants them registered.
     pub fn wanted(&self, now: Instant) -> Vec<String> {
-        let alive = self
-            .table
-            .iter()
-            .filter(|(_, bindings)| bindings.iter().any(|binding| binding.expires > now));
+        let alive = self.table.iter().filter(|(_, bindings)| bindings.iter().any(|binding| binding.expires > now));
         alive.map(|(extension, _)| extension.clone()).collect()
     }
 
@@ -176,9 +161,7 @@ impl Registrar {
     /// A handset's stream ended: its binding cannot be reached any more.
     pub fn flow_down(&mut self, context: &mut Context<'_>, flow: Flow) {
         if flow.transport != Transport::Udp {
-            self.drop_where(context, "its connection ended; it will register again", |binding| {
-                binding.is_at(flow)
-            });
+            self.drop_where(context, "its connection ended; it will register again", |binding| binding.is_at(flow));
         }
     }
 
@@ -224,24 +207,13 @@ impl Registrar {
         if !required.is_empty() {
             return Err(Refused(420, Some(("Unsupported", required.join(", ")))));
         }
-        let to = header::value(headers, "To")
-            .and_then(|to| NameAddr::parse(to).ok())
-            .ok_or(400)?;
+        let to = header::value(headers, "To").and_then(|to| NameAddr::parse(to).ok()).ok_or(400)?;
         if uri::user(&to.uri).as_deref() != Some(extension) {
             let text = format!(
                 "logs in as {extension} but registers {:?}; give the handset the same user name and authentication name",
-                uri::user(&to.uri)
-                    .unwrap_or_default()
-                    .chars()
-                    .take(64)
-                    .collect::<String>()
+                uri::user(&to.uri).unwrap_or_default().chars().take(64).collect::<String>()
             );
-            context.event(Event::new(
-                Level::Warning,
-                "handset.wrong-user",
-                flow.remote.to_string(),
-                text,
-            ));
+            context.event(Event::new(Level::Warning, "handset.wrong-user", flow.remote.to_string(), text));
             return Err(403.into());
         }
         let contacts = header::contacts(headers).map_err(|_| 400)?;
@@ -286,12 +258,7 @@ impl Registrar {
                 call_id: call_id.clone(),
                 cseq,
             };
-            let mut old = self
-                .table
-                .get(extension)
-                .into_iter()
-                .flatten()
-                .filter(|old| old.is_same_handset(&new));
+            let mut old = self.table.get(extension).into_iter().flatten().filter(|old| old.is_same_handset(&new));
             if new.contact.len() > MAX_CONTACT {
                 return Err(400.into());
             }
@@ -327,11 +294,7 @@ impl Registrar {
         self.next_expiry = soonest(self.next_expiry, Some(new.expires));
         if changed {
             let agent = new.user_agent.as_deref().unwrap_or("unknown handset");
-            let moved = if old.is_empty() {
-                "registered"
-            } else {
-                "registered again, from elsewhere"
-            };
+            let moved = if old.is_empty() { "registered" } else { "registered again, from elsewhere" };
             let (transport, seconds) = (new.flow.transport.via_token(), new.granted.as_secs());
             let text = format!("{agent} {moved}: {transport} {}, for {seconds} s", new.flow.remote);
             context.event(Event::new(Level::Info, "handset.registered", extension, text));
@@ -363,9 +326,7 @@ impl Registrar {
         for binding in self.bindings(extension, context.now) {
             // Rounded up: who refreshes at the last second must not be told less than it has.
             let left = binding.expires.since(context.now).as_micros().div_ceil(1_000_000);
-            response
-                .headers
-                .push(header::make("Contact", format!("<{}>;expires={left}", binding.contact)));
+            response.headers.push(header::make("Contact", format!("<{}>;expires={left}", binding.contact)));
         }
         if let Some(date) = date::date(context.wall) {
             header::set(&mut response.headers, "Date", date);
@@ -374,27 +335,19 @@ impl Registrar {
     }
 
     fn persist(&self, context: &mut Context<'_>) {
-        context
-            .outputs
-            .push_back(Output::Persist(binding::save(&self.table, context.wall)));
+        context.outputs.push_back(Output::Persist(binding::save(&self.table, context.wall)));
     }
 }
 
 /// How long a contact is kept: its own `expires`, else the Expires header, else the longest (RFC 3261 section 10.2.1.1;
 /// what can not be read counts as absent). Zero removes; too short is refused, because the handset must know.
 fn grant(lan: &Lan, contact: &NameAddr, expires: Option<u32>) -> Result<Duration, Refused> {
-    let own = contact
-        .params
-        .value("expires")
-        .and_then(|text| text.trim().parse::<u32>().ok());
+    let own = contact.params.value("expires").and_then(|text| text.trim().parse::<u32>().ok());
     let Some(asked) = own.or(expires).map(|seconds| Duration::from_secs(u64::from(seconds))) else {
         return Ok(lan.max_expires);
     };
     if !asked.is_zero() && asked < lan.min_expires {
-        return Err(Refused(
-            423,
-            Some(("Min-Expires", lan.min_expires.as_secs().to_string())),
-        ));
+        return Err(Refused(423, Some(("Min-Expires", lan.min_expires.as_secs().to_string()))));
     }
     Ok(asked.min(lan.max_expires))
 }
@@ -402,10 +355,7 @@ fn grant(lan: &Lan, contact: &NameAddr, expires: Option<u32>) -> Result<Duration
 fn instance(contact: &NameAddr) -> Option<String> {
     let instance: String = contact.params.value("+sip.instance")?.chars().take(MAX_TEXT).collect();
     match contact.params.value("reg-id") {
-        Some(number) => Some(format!(
-            "{instance};reg-id={}",
-            number.chars().take(16).collect::<String>()
-        )),
+        Some(number) => Some(format!("{instance};reg-id={}", number.chars().take(16).collect::<String>())),
         None => Some(instance),
     }
 }

@@ -23,11 +23,7 @@ impl DialogId {
         let local_tag = tag(&request.headers, "To")?;
         let remote_tag = tag(&request.headers, "From").unwrap_or_default();
         let call_id = header::value(&request.headers, "Call-ID")?.to_owned();
-        Some(DialogId {
-            call_id,
-            local_tag,
-            remote_tag,
-        })
+        Some(DialogId { call_id, local_tag, remote_tag })
     }
 
     /// The dialog of a response to our request: From-tag is ours. `None` without a To-tag, as in a 100.
@@ -35,11 +31,7 @@ impl DialogId {
         let local_tag = tag(&response.headers, "From")?;
         let remote_tag = tag(&response.headers, "To")?;
         let call_id = header::value(&response.headers, "Call-ID")?.to_owned();
-        Some(DialogId {
-            call_id,
-            local_tag,
-            remote_tag,
-        })
+        Some(DialogId { call_id, local_tag, remote_tag })
     }
 }
 
@@ -68,9 +60,7 @@ impl Dialog {
         let (cseq, _) = header::cseq(headers)?;
         Ok(Dialog {
             id: DialogId {
-                call_id: header::value(headers, "Call-ID")
-                    .ok_or(HeaderError("Call-ID"))?
-                    .to_owned(),
+                call_id: header::value(headers, "Call-ID").ok_or(HeaderError("Call-ID"))?.to_owned(),
                 local_tag: local_tag.to_owned(),
                 remote_tag: tag(headers, "From").unwrap_or_default(),
             },
@@ -92,9 +82,7 @@ impl Dialog {
             id: DialogId::of_response(response).ok_or(HeaderError("To"))?,
             local: without_tag(&invite.headers, "From")?,
             remote: without_tag(&invite.headers, "To")?,
-            contact: header::value(&invite.headers, "Contact")
-                .ok_or(HeaderError("Contact"))?
-                .to_owned(),
+            contact: header::value(&invite.headers, "Contact").ok_or(HeaderError("Contact"))?.to_owned(),
             target: invite.uri.clone(),
             routes: Vec::new(),
             local_cseq: cseq,
@@ -177,13 +165,7 @@ impl Dialog {
         headers.push(header::make("To", with_tag(&self.remote, &self.id.remote_tag)));
         headers.push(header::make("Call-ID", &*self.id.call_id));
         headers.push(header::make("CSeq", format!("{cseq} {}", wire::method_token(method))));
-        Request {
-            method,
-            uri,
-            version: rsip::Version::V2,
-            headers,
-            body: Vec::new(),
-        }
+        Request { method, uri, version: rsip::Version::V2, headers, body: Vec::new() }
     }
 
     /// Request-URI and Route values.
@@ -202,10 +184,7 @@ impl Dialog {
 
 /// The tag of a From or To header.
 pub(super) fn tag(headers: &Headers, name: &'static str) -> Option<String> {
-    NameAddr::parse(header::value(headers, name)?)
-        .ok()?
-        .tag()
-        .map(str::to_owned)
+    NameAddr::parse(header::value(headers, name)?).ok()?.tag().map(str::to_owned)
 }
 
 fn without_tag(headers: &Headers, name: &'static str) -> Result<String, HeaderError> {
@@ -216,11 +195,7 @@ fn without_tag(headers: &Headers, name: &'static str) -> Result<String, HeaderEr
 }
 
 fn with_tag(address: &str, tag: &str) -> String {
-    if tag.is_empty() {
-        address.to_owned()
-    } else {
-        format!("{address};tag={tag}")
-    }
+    if tag.is_empty() { address.to_owned() } else { format!("{address};tag={tag}") }
 }
 
 /// The first Contact, which must be a SIP URI; `None` without Contact.
@@ -236,10 +211,6 @@ fn remote_target(headers: &Headers) -> Result<Option<Uri>, HeaderError> {
 fn record_route(headers: &Headers) -> Result<Vec<String>, HeaderError> {
     header::values(headers, RECORD_ROUTE)
         .flat_map(header::split_list)
-        .map(|value| {
-            NameAddr::parse(value)
-                .map(|_| value.to_owned())
-                .map_err(|_| HeaderError(RECORD_ROUTE))
-        })
+        .map(|value| NameAddr::parse(value).map(|_| value.to_owned()).map_err(|_| HeaderError(RECORD_ROUTE)))
         .collect()
 }

@@ -41,10 +41,7 @@ pub fn parse(text: &str) -> Result<Uri, UriError> {
 /// [`user`] is `None` for those that [`parse`] would refuse.
 pub fn parse_any(text: &str) -> Result<Uri, UriError> {
     // Non-ASCII octets are not in the grammar, but real phones put them in user parts.
-    if text
-        .bytes()
-        .any(|b| b <= b' ' || b == 0x7f || matches!(b, b'<' | b'>' | b'"'))
-    {
+    if text.bytes().any(|b| b <= b' ' || b == 0x7f || matches!(b, b'<' | b'>' | b'"')) {
         return Err(UriError::Malformed("space, quote, angle bracket or control character"));
     }
     let (scheme, rest) = text.split_once(':').ok_or(UriError::Malformed("no scheme"))?;
@@ -56,19 +53,12 @@ pub fn parse_any(text: &str) -> Result<Uri, UriError> {
         "sip" => sip_uri(Scheme::Sip, rest),
         "sips" => sip_uri(Scheme::Sips, rest),
         "tel" => tel_uri(rest),
-        other => Ok(Uri {
-            scheme: Some(Scheme::Other(other.into())),
-            host_with_port: opaque(rest),
-            ..Uri::default()
-        }),
+        other => Ok(Uri { scheme: Some(Scheme::Other(other.into())), host_with_port: opaque(rest), ..Uri::default() }),
     }
 }
 
 fn opaque(text: &str) -> HostWithPort {
-    HostWithPort {
-        host: Host::Domain(Domain::from(text)),
-        port: None,
-    }
+    HostWithPort { host: Host::Domain(Domain::from(text)), port: None }
 }
 
 fn sip_uri(scheme: Scheme, rest: &str) -> Result<Uri, UriError> {
@@ -91,17 +81,8 @@ fn sip_uri(scheme: Scheme, rest: &str) -> Result<Uri, UriError> {
         check_escapes(headers)?;
         params.push(Param::Other(HEADERS.into(), Some(headers.into())));
     }
-    let host_with_port = HostWithPort {
-        host: host_of(host),
-        port: port.map(Port::from),
-    };
-    Ok(Uri {
-        scheme: Some(scheme),
-        auth,
-        host_with_port,
-        params,
-        headers: Vec::new(),
-    })
+    let host_with_port = HostWithPort { host: host_of(host), port: port.map(Port::from) };
+    Ok(Uri { scheme: Some(scheme), auth, host_with_port, params, headers: Vec::new() })
 }
 
 fn tel_uri(rest: &str) -> Result<Uri, UriError> {
@@ -110,19 +91,12 @@ fn tel_uri(rest: &str) -> Result<Uri, UriError> {
         None => (rest, None),
     };
     let in_number = |b: u8| b.is_ascii_hexdigit() || matches!(b, b'+' | b'*' | b'#' | b'-' | b'.' | b'(' | b')');
-    if !number
-        .bytes()
-        .any(|b| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#'))
-        || !number.bytes().all(in_number)
-    {
+    if !number.bytes().any(|b| b.is_ascii_hexdigit() || matches!(b, b'*' | b'#')) || !number.bytes().all(in_number) {
         return Err(UriError::Malformed("telephone number"));
     }
     Ok(Uri {
         scheme: Some(Scheme::Other("tel".into())),
-        auth: Some(Auth {
-            user: number.into(),
-            password: None,
-        }),
+        auth: Some(Auth { user: number.into(), password: None }),
         host_with_port: opaque(""),
         params: params_of(params)?,
         headers: Vec::new(),
@@ -138,10 +112,7 @@ fn userinfo_of(text: &str) -> Result<Auth, UriError> {
     if user.is_empty() {
         return Err(UriError::Malformed("empty user"));
     }
-    Ok(Auth {
-        user: user.to_string(),
-        password,
-    })
+    Ok(Auth { user: user.to_string(), password })
 }
 
 fn params_of(text: Option<&str>) -> Result<Vec<Param>, UriError> {
@@ -161,11 +132,7 @@ fn check_escapes(text: &str) -> Result<(), UriError> {
     let hex = |b: Option<&u8>| b.is_some_and(u8::is_ascii_hexdigit);
     let bytes = text.as_bytes();
     let bad = |i: usize| bytes[i] == b'%' && !(hex(bytes.get(i + 1)) && hex(bytes.get(i + 2)));
-    if (0..bytes.len()).any(bad) {
-        Err(UriError::Malformed("escape"))
-    } else {
-        Ok(())
-    }
+    if (0..bytes.len()).any(bad) { Err(UriError::Malformed("escape")) } else { Ok(()) }
 }
 
 /// Splits and checks `host[:port]`; IPv6 keeps its brackets.
@@ -174,11 +141,7 @@ pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
             address.parse::<Ipv6Addr>().ok()?;
-            let port = if after.is_empty() {
-                None
-            } else {
-                Some(after.strip_prefix(':')?)
-            };
+            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
             (&text[..address.len() + 2], port)
         }
         None => match text.split_once(':') {
@@ -264,14 +227,8 @@ pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Uri {
     };
     Uri {
         scheme: Some(Scheme::Sip),
-        auth: user.map(|user| Auth {
-            user: encode(user),
-            password: None,
-        }),
-        host_with_port: HostWithPort {
-            host,
-            port: port.map(Port::from),
-        },
+        auth: user.map(|user| Auth { user: encode(user), password: None }),
+        host_with_port: HostWithPort { host, port: port.map(Port::from) },
         params: Vec::new(),
         headers: Vec::new(),
     }
@@ -324,18 +281,10 @@ pub fn param(uri: &Uri, name: &str) -> Option<Option<String>> {
 /// Adds or replaces a URI parameter.
 pub fn set_param(uri: &mut Uri, name: &str, value: Option<&str>) {
     let new = Param::Other(name.into(), value.map(|v| encode_param(v).into()));
-    match uri
-        .params
-        .iter_mut()
-        .find(|item| same_param(&param_parts(item).0, name))
-    {
+    match uri.params.iter_mut().find(|item| same_param(&param_parts(item).0, name)) {
         Some(old) => *old = new,
         None => {
-            let end = uri
-                .params
-                .iter()
-                .position(|item| param_parts(item).0 == HEADERS)
-                .unwrap_or(uri.params.len());
+            let end = uri.params.iter().position(|item| param_parts(item).0 == HEADERS).unwrap_or(uri.params.len());
             uri.params.insert(end, new);
         }
     }
@@ -379,10 +328,7 @@ fn param_parts(param: &Param) -> (Cow<'_, str>, Option<Cow<'_, str>>) {
         Param::Tag(tag) => with("tag", tag.value()),
         Param::Expires(expires) => with("expires", expires.value()),
         Param::Q(q) => with("q", q.value()),
-        Param::Other(name, value) => (
-            Cow::Borrowed(name.value()),
-            value.as_ref().map(|v| Cow::Borrowed(v.value())),
-        ),
+        Param::Other(name, value) => (Cow::Borrowed(name.value()), value.as_ref().map(|v| Cow::Borrowed(v.value()))),
     }
 }
 

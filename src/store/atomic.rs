@@ -49,10 +49,7 @@ pub(super) fn read(path: &Path) -> io::Result<Found> {
         file.set_permissions(Permissions::from_mode(FILE_MODE))?;
     }
     if metadata.len() > MAX_FILE {
-        return Err(io::Error::other(format!(
-            "{} bytes; at most {MAX_FILE} are read",
-            metadata.len()
-        )));
+        return Err(io::Error::other(format!("{} bytes; at most {MAX_FILE} are read", metadata.len())));
     }
     let mut content = Vec::new();
     file.take(MAX_FILE).read_to_end(&mut content)?;
@@ -68,11 +65,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(&temporary)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary)?;
     file.write_all(content)?;
     file.sync_all()?;
     drop(file);
@@ -82,12 +75,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// Takes the lock of a file, waiting for whoever has it. It is released when the file is closed, also by a kill.
 pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(FILE_MODE)
-        .open(path)?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
     file.lock()?;
     Ok(file)
 }

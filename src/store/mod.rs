@@ -53,21 +53,15 @@ pub enum Warning {
     /// Others could read the file; its mode is mended, what was in it may be known.
     Exposed { path: PathBuf },
     /// The file could not be understood, was kept aside and counts as empty.
-    Unreadable {
-        path: PathBuf,
-        kept_as: PathBuf,
-        reason: String,
-    },
+    Unreadable { path: PathBuf, kept_as: PathBuf, reason: String },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Warning::Exposed { path } => write!(
-                f,
-                "{} could be read by others; its mode is now 0600, consider new secrets",
-                path.display()
-            ),
+            Warning::Exposed { path } => {
+                write!(f, "{} could be read by others; its mode is now 0600, consider new secrets", path.display())
+            }
             Warning::Unreadable { path, kept_as, reason } => write!(
                 f,
                 "{} cannot be understood ({reason}); it is kept as {} and counts as empty",
@@ -88,9 +82,7 @@ impl Store {
     /// Waits for other commands that change secrets or owned SIDs, and keeps them out until the answer is dropped.
     pub fn lock(&self) -> Result<Lock, StoreError> {
         let path = self.dir.join(LOCK);
-        atomic::lock(&path)
-            .map(Lock)
-            .map_err(|source| failed(&path, "locked", source))
+        atomic::lock(&path).map(Lock).map_err(|source| failed(&path, "locked", source))
     }
 
     /// `secrets.json`.
@@ -116,10 +108,7 @@ impl Store {
     /// `bindings.json`: the registrar's bindings, JSON in its own shape; absent at first.
     pub fn bindings(&self) -> Result<Loaded<Option<String>>, StoreError> {
         let loaded: Loaded<Option<serde_json::Value>> = self.load(BINDINGS)?;
-        Ok(Loaded {
-            value: loaded.value.map(|value| value.to_string()),
-            warning: loaded.warning,
-        })
+        Ok(Loaded { value: loaded.value.map(|value| value.to_string()), warning: loaded.warning })
     }
 
     /// Replaces `bindings.json` by what [`crate::engine::Output::Persist`] gave out.
@@ -131,29 +120,15 @@ impl Store {
         let path = self.dir.join(name);
         let content = atomic::read(&path).map_err(|source| failed(&path, "read", source))?;
         let atomic::Found::Content(content, exposed) = content else {
-            return Ok(Loaded {
-                value: T::default(),
-                warning: None,
-            });
+            return Ok(Loaded { value: T::default(), warning: None });
         };
         match serde_json::from_slice(&content) {
-            Ok(value) => Ok(Loaded {
-                value,
-                warning: exposed.then_some(Warning::Exposed { path }),
-            }),
+            Ok(value) => Ok(Loaded { value, warning: exposed.then_some(Warning::Exposed { path }) }),
             Err(error) => {
                 let kept_as = atomic::keep_aside(&path).map_err(|source| failed(&path, "kept aside", source))?;
                 // serde_json's own text may quote what it found, and that may be a secret.
-                let reason = format!(
-                    "line {}, column {}: {:?} error",
-                    error.line(),
-                    error.column(),
-                    error.classify()
-                );
-                Ok(Loaded {
-                    value: T::default(),
-                    warning: Some(Warning::Unreadable { path, kept_as, reason }),
-                })
+                let reason = format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify());
+                Ok(Loaded { value: T::default(), warning: Some(Warning::Unreadable { path, kept_as, reason }) })
             }
         }
     }
@@ -161,11 +136,7 @@ impl Store {
     fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
         let path = self.dir.join(name);
         let content = serde_json::to_vec_pretty(value).map_err(|error| {
-            failed(
-                &path,
-                "written",
-                std::io::Error::other(format!("{:?} error", error.classify())),
-            )
+            failed(&path, "written", std::io::Error::other(format!("{:?} error", error.classify())))
         })?;
         self.save_bytes(name, &content)
     }
@@ -183,11 +154,7 @@ impl Store {
 }
 
 fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreError {
-    StoreError {
-        path: path.display().to_string(),
-        doing,
-        source,
-    }
+    StoreError { path: path.display().to_string(), doing, source }
 }
 
 #[cfg(test)]

@@ -44,13 +44,7 @@ impl Secrets {
             if !self.extensions.contains_key(name) {
                 let lan_password = password(random, LAN_PASSWORD);
                 let trunk_password = password(random, TRUNK_PASSWORD);
-                self.extensions.insert(
-                    name.to_owned(),
-                    ExtensionSecrets {
-                        lan_password,
-                        trunk_password,
-                    },
-                );
+                self.extensions.insert(name.to_owned(), ExtensionSecrets { lan_password, trunk_password });
                 minted = true;
             }
         }
@@ -109,10 +103,7 @@ mod tests {
 
     #[test]
     fn secrets_do_not_show_in_debug() {
-        let mut secrets = Secrets {
-            auth_token: Some(Secret::new("sesame".to_owned())),
-            ..Secrets::default()
-        };
+        let mut secrets = Secrets { auth_token: Some(Secret::new("sesame".to_owned())), ..Secrets::default() };
         secrets.mint(["101"], &mut Random::from_number(3));
         let shown = format!("{secrets:?}");
         assert!(!shown.contains("sesame"));

@@ -14,11 +14,7 @@ struct Folder(PathBuf);
 impl Folder {
     fn new() -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!(
-            "gateway-store-{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name = format!("gateway-store-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         Folder(std::env::temp_dir().join(name))
     }
 
@@ -38,23 +34,14 @@ impl Drop for Folder {
 }
 
 fn secrets(token: &str) -> Secrets {
-    Secrets {
-        auth_token: Some(Secret::new(token.to_owned())),
-        extensions: BTreeMap::new(),
-    }
+    Secrets { auth_token: Some(Secret::new(token.to_owned())), extensions: BTreeMap::new() }
 }
 
 #[test]
 fn an_empty_folder_is_an_empty_state() {
     let folder = Folder::new();
     let store = folder.store();
-    assert_eq!(
-        store.secrets().unwrap(),
-        Loaded {
-            value: Secrets::default(),
-            warning: None
-        }
-    );
+    assert_eq!(store.secrets().unwrap(), Loaded { value: Secrets::default(), warning: None });
     assert_eq!(store.owned().unwrap().value, OwnedSids::default());
     assert_eq!(store.bindings().unwrap().value, None);
 }
@@ -108,13 +95,7 @@ fn a_cut_at_any_byte_of_a_write_leaves_the_old_state() {
     for cut in 0..=new.len() {
         // What a power cut before the rename leaves: the old file, and a part of the new one beside it.
         fs::write(folder.0.join("secrets.json.new"), &new[..cut]).unwrap();
-        assert_eq!(
-            store.secrets().unwrap(),
-            Loaded {
-                value: secrets("old"),
-                warning: None
-            }
-        );
+        assert_eq!(store.secrets().unwrap(), Loaded { value: secrets("old"), warning: None });
     }
     store.save_secrets(&secrets("new")).unwrap();
     assert_eq!(store.secrets().unwrap().value, secrets("new"));
@@ -143,10 +124,7 @@ fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
         let loaded = store.secrets().unwrap();
         assert_eq!(loaded.value, Secrets::default());
         let warning = loaded.warning.unwrap().to_string();
-        assert!(
-            warning.contains("secrets.json cannot be understood") && !warning.contains("sesame"),
-            "{warning}"
-        );
+        assert!(warning.contains("secrets.json cannot be understood") && !warning.contains("sesame"), "{warning}");
         assert_eq!(fs::read(folder.0.join("secrets.json.bad")).unwrap(), &whole[..cut]);
         assert!(!folder.0.join(SECRETS).exists());
     }
@@ -156,11 +134,7 @@ fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
 fn garbage_of_the_right_shape_does_not_reach_the_warning() {
     let folder = Folder::new();
     let store = folder.store();
-    fs::write(
-        folder.0.join(SECRETS),
-        br#"{"auth_token": {"sesame": 1}, "extensions": "sesame"}"#,
-    )
-    .unwrap();
+    fs::write(folder.0.join(SECRETS), br#"{"auth_token": {"sesame": 1}, "extensions": "sesame"}"#).unwrap();
     let warning = store.secrets().unwrap().warning.unwrap().to_string();
     assert!(!warning.contains("sesame"), "{warning}");
 }
@@ -182,8 +156,5 @@ fn the_same_state_is_not_written_again() {
 fn a_folder_that_cannot_be_made_names_itself_and_the_way_out() {
     let error = Store::open(Path::new("/proc/nowhere/gateway")).unwrap_err().to_string();
     assert!(error.starts_with("/proc/nowhere/gateway cannot be opened: "), "{error}");
-    assert!(
-        error.ends_with("check the owner and the space of its folder"),
-        "{error}"
-    );
+    assert!(error.ends_with("check the owner and the space of its folder"), "{error}");
 }

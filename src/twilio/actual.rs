@@ -38,9 +38,7 @@ impl Actual {
     /// The resource of that natural key. Where several have it (apps may), the one that is ours, else the first.
     pub fn get(&self, id: &Id, ours: Option<&str>) -> Option<&Found> {
         let matching = || self.0.iter().filter(|found| found.id == *id);
-        matching()
-            .find(|found| Some(found.sid.as_str()) == ours)
-            .or_else(|| matching().next())
+        matching().find(|found| Some(found.sid.as_str()) == ours).or_else(|| matching().next())
     }
 
     /// Whether that very resource exists.
@@ -52,12 +50,8 @@ impl Actual {
 
 /// Reads every collection that the config or our records need: the parents, and the children of those that matter.
 pub fn read(api: &mut dyn Api, desired: &Desired, owned: &Owned) -> Result<Actual, ApiError> {
-    let wanted: BTreeSet<&Id> = desired
-        .0
-        .iter()
-        .map(|resource| &resource.id)
-        .chain(owned.iter().map(|record| &record.id))
-        .collect();
+    let wanted: BTreeSet<&Id> =
+        desired.0.iter().map(|resource| &resource.id).chain(owned.iter().map(|record| &record.id)).collect();
     let mut actual = Actual::default();
     for kind in Kind::ALL {
         if !wanted.iter().any(|id| id.kind == kind) {
@@ -97,10 +91,7 @@ fn found(kind: Kind, parent: Option<&Found>, fields: Value, actual: &Actual) -> 
     let own_key = match kind {
         // The SID of a mapping is that of the list (twilio.md 2.6).
         Kind::CallsMapping | Kind::RegistrationsMapping => {
-            let list = actual
-                .0
-                .iter()
-                .find(|found| found.id.kind == Kind::CredentialList && found.sid == sid);
+            let list = actual.0.iter().find(|found| found.id.kind == Kind::CredentialList && found.sid == sid);
             list.map_or_else(|| sid.clone(), |list| list.id.key.clone())
         }
         kind => text(&reply_name(kind.schema().key))?,
@@ -109,12 +100,7 @@ fn found(kind: Kind, parent: Option<&Found>, fields: Value, actual: &Actual) -> 
         Some(parent) => Id::child(kind, &parent.id.key, &own_key),
         None => Id::new(kind, own_key),
     };
-    Some(Found {
-        id,
-        sid,
-        parent_sid: parent.map(|parent| parent.sid.clone()),
-        fields,
-    })
+    Some(Found { id, sid, parent_sid: parent.map(|parent| parent.sid.clone()), fields })
 }
 
 /// The resource of that id, read again: after a failure that may have had an effect.

@@ -51,20 +51,10 @@ pub trait Api {
 pub enum ApiError {
     /// Twilio said no (twilio.md 1.5).
     #[error("{request}: Twilio refused, {status}{}: {message}", code_text(.code))]
-    Refused {
-        request: String,
-        status: u16,
-        code: Option<u32>,
-        message: String,
-    },
+    Refused { request: String, status: u16, code: Option<u32>, message: String },
     /// Twilio has trouble or is busy, also after all attempts (429, 5xx).
     #[error("{request}: Twilio is in trouble, {status}{}: {message}; run the command again later", code_text(.code))]
-    Unavailable {
-        request: String,
-        status: u16,
-        code: Option<u32>,
-        message: String,
-    },
+    Unavailable { request: String, status: u16, code: Option<u32>, message: String },
     /// No answer: resolver, TCP, TLS, time-out.
     #[error("{request}: no answer: {reason}; check the line, the clock (TLS needs it) and twilio.api")]
     NoAnswer { request: String, reason: String },

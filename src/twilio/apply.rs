@@ -26,11 +26,7 @@ pub enum ApplyError {
     #[error(
         "SIP domain {name} belongs to another customer of Twilio, or its name is not allowed: {message}; write another trunk.domain, for example {proposal}"
     )]
-    DomainTaken {
-        name: String,
-        message: String,
-        proposal: String,
-    },
+    DomainTaken { name: String, message: String, proposal: String },
     /// The plan refers to something that is not there: it was made for another account or state.
     #[error("{id} is needed and its SID is not known; run the command again")]
     Unresolved { id: Id },
@@ -53,15 +49,9 @@ impl Applier<'_> {
                 self.api.delete(&id.kind.collection(parent_sid.as_deref()), sid)?;
                 self.forget(id)
             }
-            Change::Restore {
-                id,
-                sid,
-                parent_sid,
-                fields,
-            } => {
+            Change::Restore { id, sid, parent_sid, fields } => {
                 let form = self.form(fields)?;
-                self.api
-                    .update(&id.kind.collection(parent_sid.as_deref()), sid, &form)?;
+                self.api.update(&id.kind.collection(parent_sid.as_deref()), sid, &form)?;
                 self.forget(id)
             }
             Change::Forget(id) => self.forget(id),
@@ -103,16 +93,11 @@ impl Applier<'_> {
                         record.fingerprint = resource.password.as_ref().map(fingerprint);
                         return self.record(&record);
                     }
-                    None => ApiError::Nonsense {
-                        request: format!("POST {collection}"),
-                        reason: "no sid".to_owned(),
-                    },
+                    None => ApiError::Nonsense { request: format!("POST {collection}"), reason: "no sid".to_owned() },
                 },
                 Err(error) => error,
             };
-            let duplicate = error
-                .code()
-                .is_some_and(|code| id.kind.schema().duplicate.contains(&code));
+            let duplicate = error.code().is_some_and(|code| id.kind.schema().duplicate.contains(&code));
             uncertain |= error.is_uncertain();
             if !duplicate && !error.is_uncertain() {
                 // A clear no: nothing was made, and nothing of that name may be taken for ours later.
@@ -171,11 +156,7 @@ impl Applier<'_> {
         if !record.made {
             for change in &update.fields {
                 let set = self.resolve(&change.to)?;
-                let was = record
-                    .changed
-                    .get(&change.param)
-                    .map_or(&change.from, |changed| &changed.was)
-                    .clone();
+                let was = record.changed.get(&change.param).map_or(&change.from, |changed| &changed.was).clone();
                 record.changed.insert(change.param.clone(), Changed { was, set });
             }
         }
@@ -197,27 +178,14 @@ impl Applier<'_> {
     }
 
     fn read_again(&mut self, resource: &Resource, parent_sid: Option<&str>) -> Result<Option<Found>, ApplyError> {
-        let stand_in = |id: &Id, sid: String| Found {
-            id: id.clone(),
-            sid,
-            parent_sid: None,
-            fields: serde_json::Value::Null,
-        };
-        let parent = resource
-            .parent
-            .as_ref()
-            .zip(parent_sid)
-            .map(|(id, sid)| stand_in(id, sid.to_owned()));
+        let stand_in =
+            |id: &Id, sid: String| Found { id: id.clone(), sid, parent_sid: None, fields: serde_json::Value::Null };
+        let parent = resource.parent.as_ref().zip(parent_sid).map(|(id, sid)| stand_in(id, sid.to_owned()));
         let other = match &resource.key_of {
             Some(id) => Some(stand_in(id, self.sid(id)?)),
             None => None,
         };
-        Ok(actual::read_one(
-            self.api,
-            &resource.id,
-            parent.as_ref(),
-            other.as_ref(),
-        )?)
+        Ok(actual::read_one(self.api, &resource.id, parent.as_ref(), other.as_ref())?)
     }
 
     fn form(&self, fields: &[FieldChange]) -> Result<Form, ApplyError> {
@@ -237,10 +205,7 @@ impl Applier<'_> {
     }
 
     fn sid(&self, id: &Id) -> Result<String, ApplyError> {
-        self.owned
-            .sid(id)
-            .map(str::to_owned)
-            .ok_or_else(|| ApplyError::Unresolved { id: id.clone() })
+        self.owned.sid(id).map(str::to_owned).ok_or_else(|| ApplyError::Unresolved { id: id.clone() })
     }
 
     fn record(&mut self, record: &Record) -> Result<(), ApplyError> {
@@ -256,20 +221,12 @@ impl Applier<'_> {
 
 fn not_made(id: &Id, error: ApiError) -> ApplyError {
     match error {
-        ApiError::Refused {
-            code: Some(21232),
-            message,
-            ..
-        } if id.kind == Kind::Domain => {
+        ApiError::Refused { code: Some(21232), message, .. } if id.kind == Kind::Domain => {
             let proposal = match id.key.split_once('.') {
                 Some((name, rest)) => format!("{name}-2.{rest}"),
                 None => id.key.clone(),
             };
-            ApplyError::DomainTaken {
-                name: id.key.clone(),
-                message,
-                proposal,
-            }
+            ApplyError::DomainTaken { name: id.key.clone(), message, proposal }
         }
         error => error.into(),
     }

@@ -114,10 +114,7 @@ impl Client {
     /// A client; nothing is sent yet.
     pub fn new(options: Options<'_>) -> Result<Client, CaError> {
         let roots = match options.ca_file {
-            Some(path) => read_roots(path).map_err(|reason| CaError {
-                path: path.display().to_string(),
-                reason,
-            })?,
+            Some(path) => read_roots(path).map_err(|reason| CaError { path: path.display().to_string(), reason })?,
             None => RootCerts::WebPki,
         };
         let agent = ureq::Agent::config_builder()
@@ -132,9 +129,7 @@ impl Client {
             .build()
             .new_agent();
         let base = options.base.trim_end_matches('/');
-        let authority_end = base
-            .find("://")
-            .and_then(|at| base[at + 3..].find('/').map(|slash| at + 3 + slash));
+        let authority_end = base.find("://").and_then(|at| base[at + 3..].find('/').map(|slash| at + 3 + slash));
         let credentials = format!("{}:{}", options.user, options.password.expose());
         Ok(Client {
             agent,
@@ -170,13 +165,7 @@ impl Client {
                     }
                     _ => (answer.error(&shown), answer.retry_after),
                 },
-                Err(reason) => (
-                    ApiError::NoAnswer {
-                        request: shown.clone(),
-                        reason,
-                    },
-                    None,
-                ),
+                Err(reason) => (ApiError::NoAnswer { request: shown.clone(), reason }, None),
             };
             let again = match &error {
                 // Never carried out (twilio.md 1.6), so even a creation may be sent again.
@@ -191,10 +180,7 @@ impl Client {
             (self.pause)(pause);
         }
         // The loop ends by `return` at the latest in attempt ATTEMPTS.
-        Err(ApiError::NoAnswer {
-            request: shown,
-            reason: "no attempt was made".to_owned(),
-        })
+        Err(ApiError::NoAnswer { request: shown, reason: "no attempt was made".to_owned() })
     }
 
     fn send(&mut self, verb: Verb, url: &str, form: &Form) -> Result<Answer, String> {
@@ -210,17 +196,12 @@ impl Client {
                     };
                     (name.as_str(), value)
                 });
-                self.agent
-                    .post(url)
-                    .header("Authorization", authorization)
-                    .send_form(fields)
+                self.agent.post(url).header("Authorization", authorization).send_form(fields)
             }
         };
         let mut response = answer.map_err(|error| error.to_string())?;
         let header = |name: &str| header(&response, name);
-        let retry_after = header("Retry-After")
-            .and_then(|text| text.parse().ok())
-            .map(Duration::from_secs);
+        let retry_after = header("Retry-After").and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let code = header("X-Twilio-Error-Code").and_then(|text| text.parse().ok());
         let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
         Ok(Answer {
@@ -240,13 +221,9 @@ impl Client {
 
     /// A URL as errors and traces show it: below the account.
     fn shown<'a>(&self, url: &'a str) -> &'a str {
-        let path = url
-            .strip_prefix(&self.account)
-            .or_else(|| url.strip_prefix(&self.origin))
-            .unwrap_or(url);
+        let path = url.strip_prefix(&self.account).or_else(|| url.strip_prefix(&self.origin)).unwrap_or(url);
         let path = path.split('?').next().unwrap_or_default();
-        path.strip_prefix('/')
-            .unwrap_or(if path.is_empty() { "(account)" } else { path })
+        path.strip_prefix('/').unwrap_or(if path.is_empty() { "(account)" } else { path })
     }
 
     fn tell(&mut self, shown: &str, form: &Form, answer: &Result<Answer, String>) {
@@ -268,9 +245,7 @@ impl Client {
 
     /// Where the next page is: 2010 style, a path; v1 style, a whole URL. Never another host: the token goes with it.
     fn next_page(&self, shown: &str, page: &Value) -> Result<Option<String>, ApiError> {
-        let link = page
-            .get("next_page_uri")
-            .or_else(|| page.get("meta")?.get("next_page_url"));
+        let link = page.get("next_page_uri").or_else(|| page.get("meta")?.get("next_page_url"));
         match link.and_then(Value::as_str) {
             None | Some("") => Ok(None),
             Some(path) if path.starts_with('/') && !path.starts_with("//") => {
@@ -293,21 +268,14 @@ impl Api for Client {
 
     fn list(&mut self, collection: &str, records: &str) -> Result<Vec<Value>, ApiError> {
         let shown = format!("GET {collection}.json");
-        let nonsense = |reason: String| ApiError::Nonsense {
-            request: shown.clone(),
-            reason,
-        };
+        let nonsense = |reason: String| ApiError::Nonsense { request: shown.clone(), reason };
         let mut all = Vec::new();
         let mut url = format!("{}/{collection}.json?PageSize={PAGE_SIZE}", self.account);
         for _ in 0..MAX_PAGES {
             let mut page = self.request(Verb::Get, &url, &Form::default())?;
             let next = self.next_page(&shown, &page)?;
             // The v1 shape names its own array.
-            let key = page
-                .pointer("/meta/key")
-                .and_then(Value::as_str)
-                .unwrap_or(records)
-                .to_owned();
+            let key = page.pointer("/meta/key").and_then(Value::as_str).unwrap_or(records).to_owned();
             match page.get_mut(&key).map(Value::take) {
                 Some(Value::Array(records)) => all.extend(records),
                 _ => return Err(nonsense(format!("no list {key:?}"))),
@@ -357,38 +325,22 @@ impl Answer {
             .and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()))
             .and_then(|code| u32::try_from(code).ok())
             .or(self.code);
-        let message = text("message")
-            .or(text("detail"))
-            .or(text("title"))
-            .unwrap_or("no reason given");
+        let message = text("message").or(text("detail")).or(text("title")).unwrap_or("no reason given");
         let message = match self.status {
             401 => format!("{message}; check the account SID and the auth token"),
             _ => message.to_owned(),
         };
         let (request, status) = (request.to_owned(), self.status);
         match status {
-            429 | 500..=599 => ApiError::Unavailable {
-                request,
-                status,
-                code,
-                message,
-            },
-            _ => ApiError::Refused {
-                request,
-                status,
-                code,
-                message,
-            },
+            429 | 500..=599 => ApiError::Unavailable { request, status, code, message },
+            _ => ApiError::Refused { request, status, code, message },
         }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("account", &self.account)
-            .field("count", &self.count)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("account", &self.account).field("count", &self.count).finish_non_exhaustive()
     }
 }
 

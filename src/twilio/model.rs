@@ -147,10 +147,7 @@ impl Id {
 
     /// The id of something that lives in `parent`.
     pub fn child(kind: Kind, parent: &str, key: &str) -> Id {
-        Id {
-            kind,
-            key: format!("{parent}/{key}"),
-        }
+        Id { kind, key: format!("{parent}/{key}") }
     }
 
     /// Parent's key and own key.
@@ -174,10 +171,7 @@ impl fmt::Display for Id {
             Kind::Credential => write!(f, "credential {own} in credential list {parent}"),
             Kind::CallsMapping => write!(f, "mapping of credential list {own} to SIP domain {parent} for calls"),
             Kind::RegistrationsMapping => {
-                write!(
-                    f,
-                    "mapping of credential list {own} to SIP domain {parent} for registrations"
-                )
+                write!(f, "mapping of credential list {own} to SIP domain {parent} for registrations")
             }
             kind => write!(f, "{} {}", kind.schema().noun, self.key),
         }
@@ -209,13 +203,7 @@ pub struct Resource {
 
 impl Resource {
     fn new(id: Id, fields: Vec<(&'static str, Value)>) -> Resource {
-        Resource {
-            id,
-            parent: None,
-            key_of: None,
-            fields,
-            password: None,
-        }
+        Resource { id, parent: None, key_of: None, fields, password: None }
     }
 }
 
@@ -272,10 +260,7 @@ pub fn desired(config: &Config, secrets: &Secrets) -> Desired {
     ));
     resources.push(mapping(Kind::CallsMapping));
     resources.push(mapping(Kind::RegistrationsMapping));
-    resources.push(Resource::new(
-        app.clone(),
-        vec![("VoiceUrl", url(INCOMING_PATH)), ("VoiceMethod", text("POST"))],
-    ));
+    resources.push(Resource::new(app.clone(), vec![("VoiceUrl", url(INCOMING_PATH)), ("VoiceMethod", text("POST"))]));
     resources.extend(config.numbers.iter().map(|n| number(&n.number)));
     Desired(resources)
 }
@@ -283,11 +268,7 @@ pub fn desired(config: &Config, secrets: &Secrets) -> Desired {
 /// Tells passwords apart without keeping them: 64 bits of SHA-256 of a random password of more than 90 bits say
 /// nothing about it.
 pub fn fingerprint(password: &Secret<String>) -> String {
-    Sha256::digest(password.expose().as_bytes())
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    Sha256::digest(password.expose().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of a form parameter in replies: `VoiceUrl` is `voice_url` (twilio.md 1.3).

@@ -29,18 +29,9 @@ pub enum Change {
     /// It is there and differs, or is not recorded as ours yet.
     Update(Update),
     /// We made it, and the config does not want it any more.
-    Remove {
-        id: Id,
-        sid: String,
-        parent_sid: Option<String>,
-    },
+    Remove { id: Id, sid: String, parent_sid: Option<String> },
     /// We adopted it, and the config does not want it any more: what we changed is changed back.
-    Restore {
-        id: Id,
-        sid: String,
-        parent_sid: Option<String>,
-        fields: Vec<FieldChange>,
-    },
+    Restore { id: Id, sid: String, parent_sid: Option<String>, fields: Vec<FieldChange> },
     /// A record of something that is gone or was never made. No request is needed.
     Forget(Id),
 }
@@ -81,9 +72,7 @@ pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned) -> Plan {
     let mut plan = Plan::default();
     for resource in &desired.0 {
         match actual.get(&resource.id, owned.sid(&resource.id)) {
-            Some(found) => plan
-                .changes
-                .extend(update(resource, found, actual, owned).map(Change::Update)),
+            Some(found) => plan.changes.extend(update(resource, found, actual, owned).map(Change::Update)),
             None if resource.id.kind.is_creatable() => plan.changes.push(Change::Create(resource.clone())),
             None => plan.problems.push(format!(
                 "{} is not in the account; buy it at console.twilio.com, or remove its [[number]] from the config",
@@ -92,14 +81,10 @@ pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned) -> Plan {
         }
         plan.notes.extend(namesakes(&resource.id, actual, owned));
     }
-    let mut obsolete: Vec<&Record> = owned
-        .iter()
-        .filter(|r| !desired.0.iter().any(|d| d.id == r.id))
-        .collect();
+    let mut obsolete: Vec<&Record> = owned.iter().filter(|r| !desired.0.iter().any(|d| d.id == r.id)).collect();
     // Children before their parents, users before what they use.
     obsolete.sort_by_key(|record| Reverse(record.id.kind));
-    plan.changes
-        .extend(obsolete.into_iter().map(|record| release(record, actual)));
+    plan.changes.extend(obsolete.into_iter().map(|record| release(record, actual)));
     plan.notes.extend(strangers(desired, actual, owned));
     plan
 }
@@ -108,9 +93,7 @@ fn update(resource: &Resource, found: &Found, actual: &Actual, owned: &Owned) ->
     let record = owned.get(&resource.id);
     let standing = match record {
         Some(Record { sid: Some(sid), .. }) if *sid == found.sid => Standing::Ours,
-        Some(Record {
-            sid: None, made: true, ..
-        }) => Standing::Claim,
+        Some(Record { sid: None, made: true, .. }) => Standing::Claim,
         _ => Standing::Adopt,
     };
     let is_set = |from: &str, to: &Value| match to {
@@ -121,42 +104,25 @@ fn update(resource: &Resource, found: &Found, actual: &Actual, owned: &Owned) ->
     let fields: Vec<FieldChange> = resource
         .fields
         .iter()
-        .map(|(param, to)| FieldChange {
-            param: (*param).to_owned(),
-            from: found.field(param),
-            to: to.clone(),
-        })
+        .map(|(param, to)| FieldChange { param: (*param).to_owned(), from: found.field(param), to: to.clone() })
         .filter(|change| !is_set(&change.from, &change.to))
         .collect();
-    let known = record
-        .filter(|_| standing == Standing::Ours)
-        .and_then(|record| record.fingerprint.as_ref());
-    let password = resource
-        .password
-        .clone()
-        .filter(|password| known != Some(&fingerprint(password)));
+    let known = record.filter(|_| standing == Standing::Ours).and_then(|record| record.fingerprint.as_ref());
+    let password = resource.password.clone().filter(|password| known != Some(&fingerprint(password)));
     if standing == Standing::Ours && fields.is_empty() && password.is_none() {
         return None;
     }
     let (sid, parent_sid) = (found.sid.clone(), found.parent_sid.clone());
-    Some(Update {
-        id: resource.id.clone(),
-        sid,
-        parent_sid,
-        standing,
-        fields,
-        password,
-    })
+    Some(Update { id: resource.id.clone(), sid, parent_sid, standing, fields, password })
 }
 
 /// What to do with something of ours that the config does not want any more.
 fn release(record: &Record, actual: &Actual) -> Change {
     let id = record.id.clone();
     let found = match &record.sid {
-        Some(sid) => actual
-            .0
-            .iter()
-            .find(|f| f.id.kind == id.kind && f.sid == *sid && f.parent_sid == record.parent_sid),
+        Some(sid) => {
+            actual.0.iter().find(|f| f.id.kind == id.kind && f.sid == *sid && f.parent_sid == record.parent_sid)
+        }
         None => actual.get(&id, None),
     };
     let Some(found) = found else { return Change::Forget(id) };
@@ -179,12 +145,7 @@ fn release(record: &Record, actual: &Actual) -> Change {
         .collect();
     match fields.is_empty() {
         true => Change::Forget(id),
-        false => Change::Restore {
-            id,
-            sid,
-            parent_sid,
-            fields,
-        },
+        false => Change::Restore { id, sid, parent_sid, fields },
     }
 }
 
@@ -199,11 +160,9 @@ fn namesakes(id: &Id, actual: &Actual, owned: &Owned) -> Option<String> {
         .collect();
     match others.is_empty() {
         true => None,
-        false => Some(format!(
-            "{id} is there more than once; {} is used, {} left as it is",
-            used.sid,
-            others.join(", ")
-        )),
+        false => {
+            Some(format!("{id} is there more than once; {} is used, {} left as it is", used.sid, others.join(", ")))
+        }
     }
 }
 
@@ -242,11 +201,8 @@ impl fmt::Display for Change {
                     Kind::CallsMapping | Kind::RegistrationsMapping => write!(f, "make the {}", resource.id)?,
                     _ => write!(f, "create {}", resource.id)?,
                 }
-                let fields: Vec<String> = resource
-                    .fields
-                    .iter()
-                    .map(|(param, value)| format!("{param} {value}"))
-                    .collect();
+                let fields: Vec<String> =
+                    resource.fields.iter().map(|(param, value)| format!("{param} {value}")).collect();
                 match fields.is_empty() {
                     true => Ok(()),
                     false => write!(f, " with {}", fields.join(", ")),
@@ -255,16 +211,9 @@ impl fmt::Display for Change {
             Change::Update(update) => update.fmt(f),
             Change::Remove { id, sid, .. } => write!(f, "delete {id} ({sid}), ours and no longer in the config"),
             Change::Restore { id, sid, fields, .. } => {
-                write!(
-                    f,
-                    "give back {id} ({sid}), no longer in the config: {}",
-                    sentence(fields, false)
-                )
+                write!(f, "give back {id} ({sid}), no longer in the config: {}", sentence(fields, false))
             }
-            Change::Forget(id) => write!(
-                f,
-                "forget {id}, no longer in the config and not at Twilio as we left it"
-            ),
+            Change::Forget(id) => write!(f, "forget {id}, no longer in the config and not at Twilio as we left it"),
         }
     }
 }

@@ -66,17 +66,11 @@ impl Setup<'_> {
     pub fn run(mut self) -> Result<(Outcome, Vec<String>), SetupError> {
         self.check_account()?;
         // The token proved right: from here on it need not be given again. Passwords are on disk before Twilio has them.
-        self.secrets
-            .mint(self.config.extensions.iter().map(|e| e.name.as_str()), self.random);
+        self.secrets.mint(self.config.extensions.iter().map(|e| e.name.as_str()), self.random);
         self.store.save_secrets(&self.secrets)?;
 
         let desired = model::desired(self.config, &self.secrets);
-        let mut owned = self
-            .owned
-            .environments
-            .get(DEFAULT_ENVIRONMENT)
-            .cloned()
-            .unwrap_or_default();
+        let mut owned = self.owned.environments.get(DEFAULT_ENVIRONMENT).cloned().unwrap_or_default();
         let actual = actual::read(self.api, &desired, &owned)?;
         let plan = diff(&desired, &actual, &owned);
         for note in &plan.notes {
@@ -101,37 +95,21 @@ impl Setup<'_> {
         let text = |name: &str| account.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (status, kind) = (text("status"), text("type"));
         if status != "active" {
-            return Err(SetupError::Inactive {
-                sid: self.config.twilio.account_sid.clone(),
-                status,
-            });
+            return Err(SetupError::Inactive { sid: self.config.twilio.account_sid.clone(), status });
         }
         if kind == "Trial" {
-            writeln!(
-                self.out,
-                "note: this is a trial account: it calls verified numbers only (32100)"
-            )?;
+            writeln!(self.out, "note: this is a trial account: it calls verified numbers only (32100)")?;
         }
         Ok(())
     }
 
     fn apply(&mut self, plan: &Plan, owned: &mut Owned) -> Result<usize, SetupError> {
-        let Setup {
-            store,
-            owned: all,
-            api,
-            out,
-            ..
-        } = self;
+        let Setup { store, owned: all, api, out, .. } = self;
         let mut save = |owned: &Owned| {
             all.environments.insert(DEFAULT_ENVIRONMENT.to_owned(), owned.clone());
             store.save_owned(all)
         };
-        let mut applier = Applier {
-            api: &mut **api,
-            owned,
-            save: &mut save,
-        };
+        let mut applier = Applier { api: &mut **api, owned, save: &mut save };
         for (at, change) in plan.changes.iter().enumerate() {
             write!(out, "{}/{} {change} ... ", at + 1, plan.changes.len())?;
             out.flush()?;
@@ -139,10 +117,6 @@ impl Setup<'_> {
             writeln!(out, "{}", if made.is_ok() { "done" } else { "failed" })?;
             made?;
         }
-        Ok(plan
-            .changes
-            .iter()
-            .filter(|change| !matches!(change, Change::Forget(_)))
-            .count())
+        Ok(plan.changes.iter().filter(|change| !matches!(change, Change::Forget(_))).count())
     }
 }

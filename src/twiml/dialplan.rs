@@ -67,10 +67,7 @@ pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         Endpoint::Dialed => dialed(form),
         Endpoint::Status => Answer {
             document: None,
-            event: WebhookEvent::Status {
-                call_sid: call_sid(form),
-                status: text(form, "CallStatus"),
-            },
+            event: WebhookEvent::Status { call_sid: call_sid(form), status: text(form, "CallStatus") },
         },
     }
 }
@@ -80,74 +77,51 @@ fn outgoing(config: &Config, form: &Form<'_>) -> Answer {
     let from = form.get("From").or(form.get("Caller")).unwrap_or_default();
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
     // Only the user part counts: the host may be the domain's name at an edge, or carry a port.
-    let extension = number::dialled(from).ok().and_then(|name| config.extension(&name));
-    let Some(extension) = extension else {
-        return reject(
-            form,
-            Endpoint::Outgoing,
-            404,
-            format!("no extension is called {:?}", clip(from)),
-        );
+    let caller = number::dialled(from).unwrap_or_default();
+    let Some(extension) = config.extension(&caller) else {
+        return match route::route(config, Caller::Unknown, to) {
+            // An emergency call leaves us with a number in From, not an extension's name.
+            Route::Emergency { number, caller_id } => {
+                let shown = route::is_ours(config, &caller).then(|| caller.clone().into_owned());
+                emergency(config, form, &caller, number, shown.or(caller_id))
+            }
+            _ => reject(form, Endpoint::Outgoing, 404, format!("no extension is called {:?}", clip(from))),
+        };
     };
     let (dial, to) = match route::route(config, Caller::Extension(&extension.name), to) {
-        // Never capped, and reached only where the domain's emergency flag is off (twilio.md section 8, UNCERTAIN).
-        Route::Emergency { number, caller_id } => (
-            Dial {
-                caller_id,
-                nouns: vec![Noun::Number(number.clone())],
-                ..dial(config)
-            },
-            number,
-        ),
+        Route::Emergency { number, caller_id } => return emergency(config, form, &extension.name, number, caller_id),
         Route::Outside { number, caller_id } => {
             let nouns = vec![Noun::Number(number.clone())];
-            (
-                Dial {
-                    caller_id: Some(caller_id),
-                    nouns,
-                    ..capped(config)
-                },
-                number,
-            )
+            (Dial { caller_id: Some(caller_id), nouns, ..capped(config) }, number)
         }
         Route::Local { extensions } => {
             // Not the extension's name: on a call from a SIP domain Twilio takes the account's numbers only (13214).
             let caller_id = route::caller_id(config, extension).map(str::to_owned);
-            (
-                Dial {
-                    caller_id,
-                    ..ring(config, &extensions)
-                },
-                extensions.join(", "),
-            )
+            (Dial { caller_id, ..ring(config, &extensions) }, extensions.join(", "))
         }
         Route::Refuse { code, reason } => return reject(form, Endpoint::Outgoing, code, reason),
     };
     Answer {
         document: Some(Document::of(Verb::Dial(dial))),
-        event: WebhookEvent::Outgoing {
-            call_sid: call_sid(form),
-            extension: extension.name.clone(),
-            to,
-        },
+        event: WebhookEvent::Outgoing { call_sid: call_sid(form), extension: extension.name.clone(), to },
     }
+}
+
+/// An emergency call, reached only where the domain's emergency flag is off (twilio.md section 8, UNCERTAIN). No cap.
+fn emergency(config: &Config, form: &Form<'_>, from: &str, number: String, caller_id: Option<String>) -> Answer {
+    let dial = Dial { caller_id, nouns: vec![Noun::Number(number.clone())], ..dial(config) };
+    let event = WebhookEvent::Outgoing { call_sid: call_sid(form), extension: clip(from), to: number };
+    Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
 /// Somebody calls one of our numbers (twilio.md section 5.3).
 fn incoming(config: &Config, form: &Form<'_>) -> Answer {
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
-    let number = number::dialled(to).ok().and_then(|to| {
-        config
-            .number(&to)
-            .or_else(|| number::e164(&to).ok().and_then(|to| config.number(&to)))
-    });
+    let number = number::dialled(to)
+        .ok()
+        .and_then(|to| config.number(&to).or_else(|| number::e164(&to).ok().and_then(|to| config.number(&to))));
     let Some(number) = number.filter(|number| !number.ring.is_empty()) else {
-        return reject(
-            form,
-            Endpoint::Incoming,
-            486,
-            format!("no extension has number {:?}", clip(to)),
-        );
+        return reject(form, Endpoint::Incoming, 486, format!("no extension has number {:?}", clip(to)));
     };
     let caller_id = caller(form.get("From").or(form.get("Caller")).unwrap_or_default());
     let event = WebhookEvent::Incoming {
@@ -156,14 +130,8 @@ fn incoming(config: &Config, form: &Form<'_>) -> Answer {
         number: number.number.clone(),
         ring: number.ring.clone(),
     };
-    let dial = Dial {
-        caller_id: Some(caller_id),
-        ..ring(config, &number.ring)
-    };
-    Answer {
-        document: Some(Document::of(Verb::Dial(dial))),
-        event,
-    }
+    let dial = Dial { caller_id: Some(caller_id), ..ring(config, &number.ring) };
+    Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
 /// The caller's number or name where a `<Sip>` noun can carry it (letters, digits and `+-_.`), else `anonymous`:
@@ -191,11 +159,7 @@ fn dialed(form: &Form<'_>) -> Answer {
     };
     Answer {
         document: Some(Document { verbs }),
-        event: WebhookEvent::Dialed {
-            call_sid: call_sid(form),
-            outcome,
-            sip_code,
-        },
+        event: WebhookEvent::Dialed { call_sid: call_sid(form), outcome, sip_code },
     }
 }
 
@@ -219,49 +183,28 @@ fn outcome(status: &str, sip_code: Option<u16>) -> Outcome {
 /// A `<Dial>` without its nouns.
 fn dial(config: &Config) -> Dial {
     let action = Some(format!("{}{DIALED_PATH}", config.webhook.public_url));
-    Dial {
-        answer_on_bridge: true,
-        action,
-        ..Dial::default()
-    }
+    Dial { answer_on_bridge: true, action, ..Dial::default() }
 }
 
 /// One that ends when a call has lasted too long.
 fn capped(config: &Config) -> Dial {
-    Dial {
-        time_limit: Some(config.limits.call_duration),
-        ..dial(config)
-    }
+    Dial { time_limit: Some(config.limits.call_duration), ..dial(config) }
 }
 
 /// One that rings extensions.
 fn ring(config: &Config, extensions: &[String]) -> Dial {
     let secure = if config.trunk.secure { ";secure=true" } else { "" };
     let domain = &config.trunk.domain;
-    let nouns = extensions
-        .iter()
-        .take(MAX_NOUNS)
-        .map(|name| Noun::Sip(format!("sip:{name}@{domain}{secure}")))
-        .collect();
+    let nouns =
+        extensions.iter().take(MAX_NOUNS).map(|name| Noun::Sip(format!("sip:{name}@{domain}{secure}"))).collect();
     let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
-    Dial {
-        timeout,
-        nouns,
-        ..capped(config)
-    }
+    Dial { timeout, nouns, ..capped(config) }
 }
 
 fn reject(form: &Form<'_>, endpoint: Endpoint, code: u16, reason: String) -> Answer {
     let verb = Verb::Reject(if code == 486 { Reason::Busy } else { Reason::Rejected });
-    let event = WebhookEvent::Rejected {
-        call_sid: call_sid(form),
-        endpoint,
-        reason,
-    };
-    Answer {
-        document: Some(Document::of(verb)),
-        event,
-    }
+    let event = WebhookEvent::Rejected { call_sid: call_sid(form), endpoint, reason };
+    Answer { document: Some(Document::of(verb)), event }
 }
 
 fn call_sid(form: &Form<'_>) -> String {

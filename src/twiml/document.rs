@@ -92,23 +92,15 @@ impl Verb {
         match self {
             Verb::Dial(dial) => return dial.write(writer),
             Verb::Reject(Reason::Rejected) => writer.create_element("Reject").write_empty()?,
-            Verb::Reject(Reason::Busy) => writer
-                .create_element("Reject")
-                .with_attribute(("reason", "busy"))
-                .write_empty()?,
+            Verb::Reject(Reason::Busy) => {
+                writer.create_element("Reject").with_attribute(("reason", "busy")).write_empty()?
+            }
             Verb::Hangup => writer.create_element("Hangup").write_empty()?,
-            Verb::Say(text) => writer
-                .create_element("Say")
-                .write_text_content(BytesText::new(&legal(text)))?,
-            Verb::Play(url) => writer
-                .create_element("Play")
-                .write_text_content(BytesText::new(&legal(url)))?,
+            Verb::Say(text) => writer.create_element("Say").write_text_content(BytesText::new(&legal(text)))?,
+            Verb::Play(url) => writer.create_element("Play").write_text_content(BytesText::new(&legal(url)))?,
             Verb::Pause(length) => {
                 let seconds = length.as_secs().to_string();
-                writer
-                    .create_element("Pause")
-                    .with_attribute(("length", seconds.as_str()))
-                    .write_empty()?
+                writer.create_element("Pause").with_attribute(("length", seconds.as_str())).write_empty()?
             }
         };
         Ok(())
@@ -137,10 +129,7 @@ impl Dial {
                     Noun::Number(number) => ("Number", number),
                     Noun::Sip(uri) => ("Sip", uri),
                 };
-                writer
-                    .create_element(name)
-                    .write_text_content(BytesText::new(&legal(text)))
-                    .map(|_| ())
+                writer.create_element(name).write_text_content(BytesText::new(&legal(text))).map(|_| ())
             })
         })?;
         Ok(())
@@ -177,14 +166,8 @@ mod tests {
             body(verbs),
             "<Response><Say>Hello</Say><Play>https://gw.example.net/a.wav</Play><Pause length=\"2\"/><Hangup/></Response>"
         );
-        assert_eq!(
-            body(vec![Verb::Reject(Reason::Rejected)]),
-            "<Response><Reject/></Response>"
-        );
-        assert_eq!(
-            body(vec![Verb::Reject(Reason::Busy)]),
-            r#"<Response><Reject reason="busy"/></Response>"#
-        );
+        assert_eq!(body(vec![Verb::Reject(Reason::Rejected)]), "<Response><Reject/></Response>");
+        assert_eq!(body(vec![Verb::Reject(Reason::Busy)]), r#"<Response><Reject reason="busy"/></Response>"#);
     }
 
     #[test]
@@ -203,13 +186,8 @@ mod tests {
 
     #[test]
     fn no_more_nouns_are_written_than_twilio_takes() {
-        let nouns = (0..MAX_NOUNS + 5)
-            .map(|i| Noun::Number(format!("+1503555{i:04}")))
-            .collect();
-        let xml = body(vec![Verb::Dial(Dial {
-            nouns,
-            ..Dial::default()
-        })]);
+        let nouns = (0..MAX_NOUNS + 5).map(|i| Noun::Number(format!("+1503555{i:04}"))).collect();
+        let xml = body(vec![Verb::Dial(Dial { nouns, ..Dial::default() })]);
         assert_eq!(xml.matches("<Number>").count(), MAX_NOUNS);
     }
 }

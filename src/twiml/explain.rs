@@ -27,15 +27,7 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
         ("From", format!("sip:{}@{domain}", escaped(extension))),
         ("To", format!("sip:{}@{domain}", escaped(&user))),
     ]);
-    let document = answer(
-        config,
-        &WebhookRequest {
-            endpoint: Endpoint::Outgoing,
-            form,
-        },
-    )
-    .document
-    .unwrap_or_default();
+    let document = answer(config, &WebhookRequest { endpoint: Endpoint::Outgoing, form }).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }
 }
@@ -44,35 +36,22 @@ fn lines(config: &Config, extension: &str, dialled: &str, route: &Route) -> Vec<
     let mut lines = Vec::new();
     if config.extension(extension).is_none() {
         let names: Vec<_> = config.extensions.iter().map(|e| e.name.as_str()).collect();
-        lines.push(format!(
-            "gateway.toml has no extension {extension:?}; it has {}",
-            names.join(", ")
-        ));
+        lines.push(format!("gateway.toml has no extension {extension:?}; it has {}", names.join(", ")));
     }
     match route {
         Route::Emergency { number, caller_id } => {
-            lines.push(format!(
-                "{dialled} is emergency number {number}: it leaves at once, past every limit"
-            ));
+            lines.push(format!("{dialled} is emergency number {number}: it leaves at once, past every limit"));
             lines.push(match caller_id {
                 Some(caller_id) => format!("From carries {caller_id}; Twilio asks no webhook"),
                 None => "no number can be shown, and Twilio may refuse: set emergency.caller_id".to_owned(),
             });
         }
         Route::Local { extensions } => {
-            lines.push(format!(
-                "{dialled} rings {} here, without Twilio",
-                extensions.join(", ")
-            ));
+            lines.push(format!("{dialled} rings {} here, without Twilio", extensions.join(", ")));
         }
         Route::Outside { number, caller_id } => {
-            lines.push(format!(
-                "{dialled} is {number}, outside; the called party sees {caller_id}"
-            ));
-            lines.push(format!(
-                "Twilio asks {}{OUTGOING_PATH} and is told to dial it",
-                config.webhook.public_url
-            ));
+            lines.push(format!("{dialled} is {number}, outside; the called party sees {caller_id}"));
+            lines.push(format!("Twilio asks {}{OUTGOING_PATH} and is told to dial it", config.webhook.public_url));
         }
         Route::Refuse { code, reason } => lines.push(format!("{dialled} is refused with {code}: {reason}")),
     }

@@ -43,12 +43,7 @@ impl<'a> Form<'a> {
 
     /// A form of these fields, as a test or the offline dialplan makes one.
     pub fn of(fields: impl IntoIterator<Item = (impl Into<Cow<'a, str>>, impl Into<Cow<'a, str>>)>) -> Self {
-        Form {
-            fields: fields
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        }
+        Form { fields: fields.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 
     /// The first value of a field.
@@ -94,17 +89,7 @@ mod tests {
     fn blank_and_repeated_fields_are_kept_in_order() {
         let form = Form::decode(b"b=2&Digits=&b=1&flag&a=x+y%2Bz&b=2").unwrap();
         let fields: Vec<_> = form.fields().collect();
-        assert_eq!(
-            fields,
-            [
-                ("b", "2"),
-                ("Digits", ""),
-                ("b", "1"),
-                ("flag", ""),
-                ("a", "x y+z"),
-                ("b", "2")
-            ]
-        );
+        assert_eq!(fields, [("b", "2"), ("Digits", ""), ("b", "1"), ("flag", ""), ("a", "x y+z"), ("b", "2")]);
         assert_eq!(form.get("b"), Some("2"));
         assert_eq!(form.get("B"), None);
     }
@@ -113,10 +98,7 @@ mod tests {
     fn broken_escapes_stay_as_they_are() {
         let form = Form::decode(b"a=100%&b=%zz&c=%4&d=%+1&%3D=%26").unwrap();
         let fields: Vec<_> = form.fields().collect();
-        assert_eq!(
-            fields,
-            [("a", "100%"), ("b", "%zz"), ("c", "%4"), ("d", "% 1"), ("=", "&")]
-        );
+        assert_eq!(fields, [("a", "100%"), ("b", "%zz"), ("c", "%4"), ("d", "% 1"), ("=", "&")]);
     }
 
     #[test]
@@ -129,9 +111,6 @@ mod tests {
     #[test]
     fn more_fields_than_twilio_would_ever_send_are_refused() {
         assert!(Form::decode("a=1&".repeat(MAX_FIELDS).as_bytes()).is_ok());
-        assert_eq!(
-            Form::decode("a=1&".repeat(MAX_FIELDS + 1).as_bytes()),
-            Err(FormError::TooManyFields)
-        );
+        assert_eq!(Form::decode("a=1&".repeat(MAX_FIELDS + 1).as_bytes()), Err(FormError::TooManyFields));
     }
 }

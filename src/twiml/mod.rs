@@ -55,48 +55,23 @@ impl Endpoint {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WebhookEvent {
     /// An extension's call goes on, to `to`: a number, or extensions.
-    Outgoing {
-        call_sid: String,
-        extension: String,
-        to: String,
-    },
+    Outgoing { call_sid: String, extension: String, to: String },
     /// A call to one of our numbers rings extensions.
-    Incoming {
-        call_sid: String,
-        from: String,
-        number: String,
-        ring: Vec<String>,
-    },
+    Incoming { call_sid: String, from: String, number: String, ring: Vec<String> },
     /// A call was rejected.
-    Rejected {
-        call_sid: String,
-        endpoint: Endpoint,
-        reason: String,
-    },
+    Rejected { call_sid: String, endpoint: Endpoint, reason: String },
     /// A `<Dial>` ended.
-    Dialed {
-        call_sid: String,
-        outcome: dialplan::Outcome,
-        sip_code: Option<u16>,
-    },
+    Dialed { call_sid: String, outcome: dialplan::Outcome, sip_code: Option<u16> },
     /// A status callback.
     Status { call_sid: String, status: String },
     /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row.
-    Unsigned {
-        endpoint: Endpoint,
-        error: SignatureError,
-        in_a_row: u64,
-    },
+    Unsigned { endpoint: Endpoint, error: SignatureError, in_a_row: u64 },
     /// The signature matched only without `CallToken` and `StirVerstat`; told once.
     SignedWithoutCallToken { call_sid: String },
     /// No auth token is in the secrets: no request can be checked, all are answered 503. Told as [`Self::Unsigned`] is.
     NoAuthToken { in_a_row: u64 },
     /// A signed request whose body is no form; answered 400.
-    BadForm {
-        endpoint: Endpoint,
-        error: form::FormError,
-        in_a_row: u64,
-    },
+    BadForm { endpoint: Endpoint, error: form::FormError, in_a_row: u64 },
     /// A connection was closed at once, as too many are open. Told as [`Self::Unsigned`] is.
     TooManyConnections { in_a_row: u64 },
     /// The listener could not accept a connection, by the system's word. Told as [`Self::Unsigned`] is.
@@ -107,56 +82,24 @@ impl WebhookEvent {
     /// The line for the log.
     pub fn event(&self) -> Event {
         match self {
-            WebhookEvent::Outgoing {
-                call_sid,
-                extension,
-                to,
-            } => Event::new(
-                Level::Info,
-                "webhook.outgoing",
-                call_sid,
-                format!("{extension} calls {to}"),
-            ),
-            WebhookEvent::Incoming {
-                call_sid,
-                from,
-                number,
-                ring,
-            } => Event::new(
+            WebhookEvent::Outgoing { call_sid, extension, to } => {
+                Event::new(Level::Info, "webhook.outgoing", call_sid, format!("{extension} calls {to}"))
+            }
+            WebhookEvent::Incoming { call_sid, from, number, ring } => Event::new(
                 Level::Info,
                 "webhook.incoming",
                 call_sid,
                 format!("{from} calls {number}, which rings {}", ring.join(", ")),
             ),
-            WebhookEvent::Rejected {
-                call_sid,
-                endpoint,
-                reason,
-            } => Event::new(
-                Level::Notice,
-                "webhook.rejected",
-                call_sid,
-                format!("{}: {reason}", endpoint.path()),
-            ),
-            WebhookEvent::Dialed {
-                call_sid,
-                outcome,
-                sip_code,
-            } => {
+            WebhookEvent::Rejected { call_sid, endpoint, reason } => {
+                Event::new(Level::Notice, "webhook.rejected", call_sid, format!("{}: {reason}", endpoint.path()))
+            }
+            WebhookEvent::Dialed { call_sid, outcome, sip_code } => {
                 let code = sip_code.map(|code| format!(" ({code})")).unwrap_or_default();
-                Event::new(
-                    Level::Info,
-                    "webhook.dialed",
-                    call_sid,
-                    format!("ended as {outcome}{code}"),
-                )
+                Event::new(Level::Info, "webhook.dialed", call_sid, format!("ended as {outcome}{code}"))
             }
             WebhookEvent::Status { call_sid, status } => Event::new(Level::Info, "webhook.status", call_sid, status),
-            WebhookEvent::Unsigned {
-                endpoint,
-                error,
-                in_a_row,
-            } => Event::new(
+            WebhookEvent::Unsigned { endpoint, error, in_a_row } => Event::new(
                 Level::Warning,
                 "webhook.unsigned",
                 endpoint.path(),
@@ -176,11 +119,7 @@ impl WebhookEvent {
                     "answered 503: no auth token to check signatures with; run gateway setup ({in_a_row} in a row)"
                 ),
             ),
-            WebhookEvent::BadForm {
-                endpoint,
-                error,
-                in_a_row,
-            } => Event::new(
+            WebhookEvent::BadForm { endpoint, error, in_a_row } => Event::new(
                 Level::Warning,
                 "webhook.bad-form",
                 endpoint.path(),

@@ -58,18 +58,12 @@ enum KeyedMac {
 impl Key {
     /// The account's auth token, which signs by HMAC-SHA1.
     pub fn auth_token(token: &Secret<String>) -> Self {
-        Key {
-            id: None,
-            mac: KeyedMac::Sha1(keyed(token)),
-        }
+        Key { id: None, mac: KeyedMac::Sha1(keyed(token)) }
     }
 
     /// A SharedKey that signs by HMAC-SHA256 (Twilio's Webhook Settings, public beta).
     pub fn shared(id: &str, secret: &Secret<String>) -> Self {
-        Key {
-            id: Some(id.to_owned()),
-            mac: KeyedMac::Sha256(keyed(secret)),
-        }
+        Key { id: Some(id.to_owned()), mac: KeyedMac::Sha256(keyed(secret)) }
     }
 
     /// Whether `X-Twilio-Webhooks-Signature-Settings: key=ID,algorithm=NAME` names this key; without it the auth
@@ -147,10 +141,7 @@ impl Verifier {
     /// `public_url` is what stands before the path in the URLs set at Twilio. More than one key is for the time
     /// between creating a new token and promoting it.
     pub fn new(public_url: &str, keys: Vec<Key>) -> Self {
-        Verifier {
-            keys,
-            bases: bases(public_url),
-        }
+        Verifier { keys, bases: bases(public_url) }
     }
 
     /// Whether Twilio signed the request, and over which fields.
@@ -160,11 +151,7 @@ impl Verifier {
             ..=MAX_SIGNATURE => BASE64.decode(signature).map_err(|_| SignatureError::Malformed)?,
             _ => return Err(SignatureError::Malformed),
         };
-        let mut keys = self
-            .keys
-            .iter()
-            .filter(|key| key.is_meant_by(request.settings))
-            .peekable();
+        let mut keys = self.keys.iter().filter(|key| key.is_meant_by(request.settings)).peekable();
         keys.peek().ok_or(SignatureError::UnknownKey)?;
 
         let fields = match request.content {
@@ -185,12 +172,7 @@ impl Verifier {
             self.bases.iter().any(|base| {
                 parts.clear();
                 parts.extend([base.as_str(), path]);
-                parts.extend(
-                    fields
-                        .iter()
-                        .filter(|(n, _)| !skip.contains(n))
-                        .flat_map(|(n, v)| [*n, *v]),
-                );
+                parts.extend(fields.iter().filter(|(n, _)| !skip.contains(n)).flat_map(|(n, v)| [*n, *v]));
                 key.verify(&parts, expected)
             })
         };
@@ -212,17 +194,10 @@ fn sorted_fields<'a>(form: &'a Form<'_>) -> Vec<(&'a str, &'a str)> {
 
 fn check_body_hash(path_and_query: &str, body: &[u8]) -> Result<(), SignatureError> {
     let (_, query) = path_and_query.split_once('?').ok_or(SignatureError::BodyHash)?;
-    let said = query
-        .split('&')
-        .find_map(|field| field.strip_prefix("bodySHA256="))
-        .ok_or(SignatureError::BodyHash)?;
+    let said = query.split('&').find_map(|field| field.strip_prefix("bodySHA256=")).ok_or(SignatureError::BodyHash)?;
     let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
     // The hash is no secret: the signature covers it.
-    if said == hash {
-        Ok(())
-    } else {
-        Err(SignatureError::BodyHash)
-    }
+    if said == hash { Ok(()) } else { Err(SignatureError::BodyHash) }
 }
 
 /// Without user info and fragment. Voice over https is signed without the port, over http with it; as other products

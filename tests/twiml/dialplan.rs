@@ -24,9 +24,7 @@ fn xml(answer: &Answer) -> String {
 /// `(file, body)`: each body's answer is the file.
 fn golden(endpoint: Endpoint, cases: &[(&str, &str)]) {
     for (name, body) in cases {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("tests/golden/twiml")
-            .join(format!("{name}.xml"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/twiml").join(format!("{name}.xml"));
         let got = format!("{}\n", xml(&ask(&office::config(), endpoint, body)));
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             std::fs::write(&path, &got).unwrap();
@@ -48,39 +46,23 @@ fn an_extension_calls_out() {
         ("outgoing-own-number", "To=sip%3A%2B15035550100%40office.sip.twilio.com"),
         ("outgoing-extension", "To=sip%3A102%40office.sip.twilio.com"),
         ("outgoing-emergency", "To=sip%3A911%40office.sip.twilio.com"),
-        (
-            "outgoing-emergency-test-line",
-            "To=sip%3A%2B933%40office.sip.twilio.com",
-        ),
+        ("outgoing-emergency-test-line", "To=sip%3A%2B933%40office.sip.twilio.com"),
         ("outgoing-premium", "To=sip%3A9005551212%40office.sip.twilio.com"),
         ("outgoing-country", "To=sip%3A%2B442071838751%40office.sip.twilio.com"),
-        (
-            "outgoing-nobodys-number",
-            "To=sip%3A%2B15035550199%40office.sip.twilio.com",
-        ),
+        ("outgoing-nobodys-number", "To=sip%3A%2B15035550199%40office.sip.twilio.com"),
         ("outgoing-nothing-dialled", "To="),
     ];
     let cases: Vec<_> = cases.map(|(name, to)| (name, format!("{FROM_101}&{to}"))).to_vec();
-    golden(
-        Endpoint::Outgoing,
-        &cases
-            .iter()
-            .map(|(name, body)| (*name, body.as_str()))
-            .collect::<Vec<_>>(),
-    );
+    golden(Endpoint::Outgoing, &cases.iter().map(|(name, body)| (*name, body.as_str())).collect::<Vec<_>>());
     golden(
         Endpoint::Outgoing,
         &[
-            (
-                "outgoing-unknown-extension",
-                "From=sip%3A105%40office.sip.twilio.com&To=sip%3A5035551212%40h",
-            ),
+            ("outgoing-unknown-extension", "From=sip%3A105%40office.sip.twilio.com&To=sip%3A5035551212%40h"),
+            ("outgoing-emergency-from-a-number", "From=sip%3A%2B15035550101%40office.sip.twilio.com&To=sip%3A911%40h"),
+            ("outgoing-emergency-from-a-stranger", "From=sip%3Aanybody%40h&To=sip%3A911%40h"),
             ("outgoing-from-pstn", "From=%2B15035551212&To=sip%3A5035551212%40h"),
             ("outgoing-empty-request", ""),
-            (
-                "outgoing-no-emergency-right",
-                "From=sip%3A103%40office.sip.twilio.com&To=sip%3A911%40h",
-            ),
+            ("outgoing-no-emergency-right", "From=sip%3A103%40office.sip.twilio.com&To=sip%3A911%40h"),
         ],
     );
 }
@@ -88,41 +70,17 @@ fn an_extension_calls_out() {
 #[test]
 fn from_and_to_are_understood_however_the_handset_wrote_them() {
     let config = office::config();
-    let plain = ask(
-        &config,
-        Endpoint::Outgoing,
-        &format!("{FROM_101}&To=sip%3A5035551212%40office.sip.twilio.com"),
-    );
+    let plain = ask(&config, Endpoint::Outgoing, &format!("{FROM_101}&To=sip%3A5035551212%40office.sip.twilio.com"));
     for (from, to) in [
-        (
-            "sip:101@office.sip.us1.twilio.com:5061;transport=tls",
-            "sip:5035551212@office.sip.us1.twilio.com;user=phone",
-        ),
-        (
-            "sips:%31%30%31@office.sip.ashburn.twilio.com",
-            "sips:+15035551212@office.sip.twilio.com:5061",
-        ),
+        ("sip:101@office.sip.us1.twilio.com:5061;transport=tls", "sip:5035551212@office.sip.us1.twilio.com;user=phone"),
+        ("sips:%31%30%31@office.sip.ashburn.twilio.com", "sips:+15035551212@office.sip.twilio.com:5061"),
         ("\"Front desk\" <sip:101@h>;tag=1", "<sip:%2B1-503-555-1212@h>"),
         ("sip:101@h", "sip:5035551212;phone-context=+1@h"),
     ] {
         let form = Form::of([("CallSid", "CA1"), ("From", from), ("To", to)]);
-        assert_eq!(
-            answer(
-                &config,
-                &WebhookRequest {
-                    endpoint: Endpoint::Outgoing,
-                    form
-                }
-            ),
-            plain,
-            "{from} {to}"
-        );
+        assert_eq!(answer(&config, &WebhookRequest { endpoint: Endpoint::Outgoing, form }), plain, "{from} {to}");
     }
-    let copies = ask(
-        &config,
-        Endpoint::Outgoing,
-        "CallSid=CA1&Caller=sip%3A101%40h&Called=sip%3A5035551212%40h",
-    );
+    let copies = ask(&config, Endpoint::Outgoing, "CallSid=CA1&Caller=sip%3A101%40h&Called=sip%3A5035551212%40h");
     assert_eq!(copies, plain);
 }
 
@@ -135,18 +93,9 @@ fn somebody_calls_one_of_our_numbers() {
             ("incoming-several", "CallSid=CA1&From=%2B12125550111&To=%2B15035550100"),
             ("incoming-anonymous", "CallSid=CA1&From=anonymous&To=%2B15035550101"),
             ("incoming-no-from", "CallSid=CA1&From=&To=%2B15035550101"),
-            (
-                "incoming-strange-from",
-                "CallSid=CA1&From=%22%3E%3CReject%2F%3E&To=%2B15035550101",
-            ),
-            (
-                "incoming-caller-id-only-number",
-                "CallSid=CA1&From=%2B12125550111&To=%2B15035550199",
-            ),
-            (
-                "incoming-unknown-number",
-                "CallSid=CA1&From=%2B12125550111&To=%2B15035550177",
-            ),
+            ("incoming-strange-from", "CallSid=CA1&From=%22%3E%3CReject%2F%3E&To=%2B15035550101"),
+            ("incoming-caller-id-only-number", "CallSid=CA1&From=%2B12125550111&To=%2B15035550199"),
+            ("incoming-unknown-number", "CallSid=CA1&From=%2B12125550111&To=%2B15035550177"),
             ("incoming-empty-request", ""),
         ],
     );
@@ -173,24 +122,12 @@ fn a_dial_has_ended() {
     golden(
         Endpoint::Dialed,
         &[
-            (
-                "dialed-completed",
-                "CallStatus=in-progress&DialCallStatus=completed&DialSipResponseCode=200",
-            ),
+            ("dialed-completed", "CallStatus=in-progress&DialCallStatus=completed&DialSipResponseCode=200"),
             ("dialed-busy-before-answer", "CallStatus=ringing&DialCallStatus=busy"),
             ("dialed-busy-after-answer", "CallStatus=in-progress&DialCallStatus=busy"),
-            (
-                "dialed-no-answer-before-answer",
-                "CallStatus=ringing&DialCallStatus=no-answer",
-            ),
-            (
-                "dialed-no-answer-after-answer",
-                "CallStatus=in-progress&DialCallStatus=no-answer",
-            ),
-            (
-                "dialed-failed",
-                "CallStatus=ringing&DialCallStatus=failed&DialSipResponseCode=404",
-            ),
+            ("dialed-no-answer-before-answer", "CallStatus=ringing&DialCallStatus=no-answer"),
+            ("dialed-no-answer-after-answer", "CallStatus=in-progress&DialCallStatus=no-answer"),
+            ("dialed-failed", "CallStatus=ringing&DialCallStatus=failed&DialSipResponseCode=404"),
             ("dialed-canceled", "CallStatus=completed&DialCallStatus=canceled"),
             ("dialed-unknown-status", "CallStatus=ringing&DialCallStatus=vanished"),
             ("dialed-empty-request", ""),
@@ -218,9 +155,7 @@ fn the_sip_code_says_more_than_the_status_unless_they_talked() {
     ] {
         let body = format!("DialCallStatus={status}&DialSipResponseCode={code}");
         let answer = ask(&office::config(), Endpoint::Dialed, &body);
-        let WebhookEvent::Dialed { outcome, .. } = answer.event else {
-            panic!("{answer:?}")
-        };
+        let WebhookEvent::Dialed { outcome, .. } = answer.event else { panic!("{answer:?}") };
         assert_eq!(outcome, wanted, "{body}");
     }
 }
@@ -229,27 +164,13 @@ fn the_sip_code_says_more_than_the_status_unless_they_talked() {
 fn a_status_callback_gets_no_document() {
     let answer = ask(&office::config(), Endpoint::Status, "CallSid=CA1&CallStatus=completed");
     assert_eq!(answer.document, None);
-    assert_eq!(
-        answer.event,
-        WebhookEvent::Status {
-            call_sid: "CA1".into(),
-            status: "completed".into()
-        }
-    );
+    assert_eq!(answer.event, WebhookEvent::Status { call_sid: "CA1".into(), status: "completed".into() });
 }
 
 #[test]
 fn an_event_is_one_printable_line_of_bounded_length() {
-    let body = format!(
-        "CallSid=%0a%1b[31m{0}&CallStatus=a%0db&From=%0a{0}&To=%00",
-        "x".repeat(5000)
-    );
-    for endpoint in [
-        Endpoint::Outgoing,
-        Endpoint::Incoming,
-        Endpoint::Dialed,
-        Endpoint::Status,
-    ] {
+    let body = format!("CallSid=%0a%1b[31m{0}&CallStatus=a%0db&From=%0a{0}&To=%00", "x".repeat(5000));
+    for endpoint in [Endpoint::Outgoing, Endpoint::Incoming, Endpoint::Dialed, Endpoint::Status] {
         let line = ask(&office::config(), endpoint, &body).event.event().to_string();
         assert!(line.len() < 300 && !line.contains(char::is_control), "{line:?}");
     }
@@ -261,26 +182,14 @@ fn the_dialplan_explains_a_call_offline() {
     let outside = explain(&config, "101", "5035551212");
     assert!(matches!(outside.route, Route::Outside { .. }));
     assert!(outside.document.to_xml().contains("<Number>+15035551212</Number>"));
-    assert_eq!(
-        outside.lines[0],
-        "5035551212 is +15035551212, outside; the called party sees +15035550101"
-    );
+    assert_eq!(outside.lines[0], "5035551212 is +15035551212, outside; the called party sees +15035550101");
     let emergency = explain(&config, "101", "933");
     assert!(emergency.lines[1].contains("+15035550101"), "{:?}", emergency.lines);
     let unknown = explain(&config, "105", "5035551212");
     assert!(unknown.document.to_xml().contains("<Reject/>"));
-    assert!(
-        unknown.lines[0].ends_with("it has 101, 102, 103, desk-one"),
-        "{:?}",
-        unknown.lines
-    );
+    assert!(unknown.lines[0].ends_with("it has 101, 102, 103, desk-one"), "{:?}", unknown.lines);
     for odd in ["", "#", "*21#", "a@b;c?d", "sip:102@host", "é"] {
         explain(&config, "101", odd);
     }
-    assert!(
-        explain(&config, "101", "sip:102@host")
-            .document
-            .to_xml()
-            .contains("sip:102@office")
-    );
+    assert!(explain(&config, "101", "sip:102@host").document.to_xml().contains("sip:102@office"));
 }

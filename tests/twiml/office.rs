@@ -17,11 +17,7 @@ pub fn config() -> Config {
         ring: ring.iter().map(|name| (*name).to_owned()).collect(),
     };
     Config {
-        site: Site {
-            name: "office".into(),
-            state_dir: "/var/lib/gateway".into(),
-            run_dir: "/run/gateway".into(),
-        },
+        site: Site { name: "office".into(), state_dir: "/var/lib/gateway".into(), run_dir: "/run/gateway".into() },
         twilio: Twilio {
             account_sid: "AC0123456789abcdef0123456789abcdef".into(),
             api: "https://api.twilio.com".into(),
@@ -42,19 +38,12 @@ pub fn config() -> Config {
             min_expires: Duration::from_secs(60),
             max_expires: Duration::from_secs(3600),
         },
-        media: Media {
-            ports: (20000, 29999),
-            trunk_sources: Vec::new(),
-            public_address: None,
-        },
+        media: Media { ports: (20000, 29999), trunk_sources: Vec::new(), public_address: None },
         webhook: Webhook {
             public_url: "https://gw.example.net".into(),
             listen: "127.0.0.1:0".parse().expect("an address"),
         },
-        emergency: Emergency {
-            numbers: vec!["911".into(), "933".into()],
-            caller_id: Some("+15035550100".into()),
-        },
+        emergency: Emergency { numbers: vec!["911".into(), "933".into()], caller_id: Some("+15035550100".into()) },
         limits: Limits {
             calls: 100,
             bindings_per_extension: 10,

@@ -10,16 +10,11 @@ fn from_101(dialled: &str) -> Route {
 }
 
 fn emergency(number: &str, caller_id: &str) -> Route {
-    Route::Emergency {
-        number: number.into(),
-        caller_id: Some(caller_id.into()),
-    }
+    Route::Emergency { number: number.into(), caller_id: Some(caller_id.into()) }
 }
 
 fn local(extensions: &[&str]) -> Route {
-    Route::Local {
-        extensions: extensions.iter().map(|e| (*e).to_owned()).collect(),
-    }
+    Route::Local { extensions: extensions.iter().map(|e| (*e).to_owned()).collect() }
 }
 
 fn code(route: Route) -> u16 {
@@ -34,10 +29,7 @@ fn an_emergency_call_carries_the_number_of_the_extension_or_of_the_site() {
     let config = office::config();
     assert_eq!(from_101("911"), emergency("911", "+15035550101"));
     assert_eq!(from_101("933"), emergency("933", "+15035550101"));
-    assert_eq!(
-        route(&config, Caller::Extension("102"), "911"),
-        emergency("911", "+15035550100")
-    );
+    assert_eq!(route(&config, Caller::Extension("102"), "911"), emergency("911", "+15035550100"));
 }
 
 #[test]
@@ -66,6 +58,8 @@ fn an_emergency_number_is_known_in_every_way_that_people_dial_it() {
     ] {
         assert_eq!(from_101(dialled), emergency("911", "+15035550101"), "{dialled}");
     }
+    let long = format!("sip:911@gw;x={}", "a".repeat(10_000));
+    assert_eq!(from_101(&long), emergency("911", "+15035550101"));
     for dialled in ["9110", "91", "11", "99911", "911911"] {
         assert!(!matches!(from_101(dialled), Route::Emergency { .. }), "{dialled}");
     }
@@ -76,10 +70,7 @@ fn an_extension_named_like_a_prefixed_emergency_number_is_meant_itself() {
     let mut config = office::config();
     config.extensions[3].name = "9911".into();
     assert_eq!(route(&config, Caller::Extension("101"), "9911"), local(&["9911"]));
-    assert_eq!(
-        route(&config, Caller::Extension("101"), "911"),
-        emergency("911", "+15035550101")
-    );
+    assert_eq!(route(&config, Caller::Extension("101"), "911"), emergency("911", "+15035550101"));
 }
 
 #[test]
@@ -92,18 +83,9 @@ fn an_emergency_call_leaves_even_when_no_caller_id_was_configured() {
     let mut config = office::config();
     config.emergency.caller_id = None;
     // 102's number, that rings it.
-    assert_eq!(
-        route(&config, Caller::Extension("102"), "911"),
-        emergency("911", "+15035550100")
-    );
+    assert_eq!(route(&config, Caller::Extension("102"), "911"), emergency("911", "+15035550100"));
     config.numbers.clear();
-    assert_eq!(
-        route(&config, Caller::Unknown, "911"),
-        Route::Emergency {
-            number: "911".into(),
-            caller_id: None
-        }
-    );
+    assert_eq!(route(&config, Caller::Unknown, "911"), Route::Emergency { number: "911".into(), caller_id: None });
 }
 
 #[test]
@@ -127,25 +109,13 @@ fn a_number_of_ours_rings_its_extensions_here() {
 #[test]
 fn another_number_goes_outside_with_the_right_caller_id() {
     let config = office::config();
-    let outside = |number: &str, caller_id: &str| Route::Outside {
-        number: number.into(),
-        caller_id: caller_id.into(),
-    };
+    let outside = |number: &str, caller_id: &str| Route::Outside { number: number.into(), caller_id: caller_id.into() };
     assert_eq!(from_101("5035551212"), outside("+15035551212", "+15035550101"));
     assert_eq!(from_101("411"), outside("+1411", "+15035550101"));
     // A number that rings it, then one that rings nobody.
-    assert_eq!(
-        route(&config, Caller::Extension("102"), "5035551212"),
-        outside("+15035551212", "+15035550100")
-    );
-    assert_eq!(
-        route(&config, Caller::Extension("103"), "5035551212"),
-        outside("+15035551212", "+15035550199")
-    );
-    let none = Config {
-        numbers: Vec::new(),
-        ..config
-    };
+    assert_eq!(route(&config, Caller::Extension("102"), "5035551212"), outside("+15035551212", "+15035550100"));
+    assert_eq!(route(&config, Caller::Extension("103"), "5035551212"), outside("+15035551212", "+15035550199"));
+    let none = Config { numbers: Vec::new(), ..config };
     assert_eq!(code(route(&none, Caller::Extension("102"), "5035551212")), 403);
 }
 

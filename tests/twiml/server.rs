@@ -30,14 +30,8 @@ impl Server {
         let shared = Arc::new(Shared::with_limits(Arc::new(office::config()), token.as_ref(), limits));
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
-        tokio::spawn(serve(listener, shared.clone(), move |event| {
-            sink.lock().unwrap().push(event)
-        }));
-        Server {
-            address,
-            shared,
-            events,
-        }
+        tokio::spawn(serve(listener, shared.clone(), move |event| sink.lock().unwrap().push(event)));
+        Server { address, shared, events }
     }
 
     async fn usual() -> Self {
@@ -74,9 +68,7 @@ fn signature(path: &str, body: &str) -> String {
     fields.sort();
     let mut mac = Hmac::<Sha1>::new_from_slice(TOKEN.as_bytes()).unwrap();
     mac.update(format!("https://gw.example.net{path}").as_bytes());
-    fields
-        .iter()
-        .for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+    fields.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
     base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
 
@@ -89,11 +81,7 @@ fn post(path: &str, headers: &str, body: &str) -> String {
 }
 
 fn signed(path: &str, headers: &str, body: &str) -> String {
-    post(
-        path,
-        &format!("X-Twilio-Signature: {}\r\n{headers}", signature(path, body)),
-        body,
-    )
+    post(path, &format!("X-Twilio-Signature: {}\r\n{headers}", signature(path, body)), body)
 }
 
 /// The last request of a connection.
@@ -101,27 +89,16 @@ const CLOSE: &str = "Connection: close\r\n";
 const INCOMING: &str = "CallSid=CA1&CallStatus=ringing&From=%2B12125550111&To=%2B15035550101&FromCity=";
 
 fn assert_status(answer: &str, status: u16) {
-    assert!(
-        answer.starts_with(&format!("HTTP/1.1 {status} ")),
-        "wanted {status}: {answer:?}"
-    );
+    assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "wanted {status}: {answer:?}");
 }
 
 #[tokio::test]
 async fn a_signed_request_gets_its_twiml() {
     let server = Server::usual().await;
-    let answer = server
-        .send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
-        .await;
+    let answer = server.send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await;
     assert_status(&answer, 200);
-    assert!(
-        answer.to_ascii_lowercase().contains("\r\ncontent-type: text/xml"),
-        "{answer}"
-    );
-    assert!(
-        answer.contains("<Sip>sip:101@office.sip.twilio.com;secure=true</Sip>"),
-        "{answer}"
-    );
+    assert!(answer.to_ascii_lowercase().contains("\r\ncontent-type: text/xml"), "{answer}");
+    assert!(answer.contains("<Sip>sip:101@office.sip.twilio.com;secure=true</Sip>"), "{answer}");
     assert_eq!(
         server.events(),
         [WebhookEvent::Incoming {
@@ -138,9 +115,7 @@ async fn a_signed_request_gets_its_twiml() {
 async fn the_query_is_signed_as_it_came() {
     let server = Server::usual().await;
     let path = "/twilio/dialed?ext=desk%20one&n=%2B1503&empty=";
-    let answer = server
-        .send(signed(path, CLOSE, "CallSid=CA1&DialCallStatus=completed").as_bytes())
-        .await;
+    let answer = server.send(signed(path, CLOSE, "CallSid=CA1&DialCallStatus=completed").as_bytes()).await;
     assert_status(&answer, 200);
 }
 
@@ -148,10 +123,7 @@ async fn the_query_is_signed_as_it_came() {
 async fn a_get_carries_its_fields_in_the_query() {
     let server = Server::usual().await;
     let path = format!("/twilio/incoming?{INCOMING}");
-    let get = format!(
-        "GET {path} HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature: {}\r\n{CLOSE}\r\n",
-        signature(&path, "")
-    );
+    let get = format!("GET {path} HTTP/1.1\r\nHost: a\r\nX-Twilio-Signature: {}\r\n{CLOSE}\r\n", signature(&path, ""));
     let answer = server.send(get.as_bytes()).await;
     assert_status(&answer, 200);
     assert!(answer.contains("<Sip>sip:101@"), "{answer}");
@@ -160,9 +132,7 @@ async fn a_get_carries_its_fields_in_the_query() {
 #[tokio::test]
 async fn a_status_callback_gets_204() {
     let server = Server::usual().await;
-    let answer = server
-        .send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=completed").as_bytes())
-        .await;
+    let answer = server.send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=completed").as_bytes()).await;
     assert_status(&answer, 204);
 }
 
@@ -204,21 +174,13 @@ async fn a_repeated_request_gets_the_same_answer_and_no_second_event() {
     assert_ne!(body(server.send(other.as_bytes()).await), first);
     assert_eq!(server.events().len(), 1);
     // And never an unsigned one.
-    assert_status(
-        &server
-            .send(post("/twilio/incoming", &headers, INCOMING).as_bytes())
-            .await,
-        403,
-    );
+    assert_status(&server.send(post("/twilio/incoming", &headers, INCOMING).as_bytes()).await, 403);
 }
 
 #[tokio::test]
 async fn what_twilio_did_not_sign_gets_403_and_the_connection_ends() {
     let server = Server::usual().await;
-    let wrong = format!(
-        "X-Twilio-Signature: {}\r\n",
-        signature("/twilio/incoming", "CallSid=CA2")
-    );
+    let wrong = format!("X-Twilio-Signature: {}\r\n", signature("/twilio/incoming", "CallSid=CA2"));
     for request in [
         post("/twilio/incoming", "", INCOMING),
         post("/twilio/incoming", &wrong, INCOMING),
@@ -233,13 +195,11 @@ async fn what_twilio_did_not_sign_gets_403_and_the_connection_ends() {
     // Told at the 1st, 2nd and 4th.
     let events = server.events();
     assert_eq!(events.len(), 3);
-    assert!(events.iter().all(|e| matches!(
-        e,
-        WebhookEvent::Unsigned {
-            endpoint: Endpoint::Incoming | Endpoint::Outgoing,
-            ..
-        }
-    )));
+    assert!(
+        events
+            .iter()
+            .all(|e| matches!(e, WebhookEvent::Unsigned { endpoint: Endpoint::Incoming | Endpoint::Outgoing, .. }))
+    );
 }
 
 #[tokio::test]
@@ -248,9 +208,7 @@ async fn without_an_auth_token_every_request_gets_503_until_there_is_one() {
     let request = signed("/twilio/incoming", CLOSE, INCOMING);
     assert_status(&server.send(request.as_bytes()).await, 503);
     assert_eq!(server.events(), [WebhookEvent::NoAuthToken { in_a_row: 1 }]);
-    server
-        .shared
-        .replace(Arc::new(office::config()), Some(&Secret::new(TOKEN.to_owned())));
+    server.shared.replace(Arc::new(office::config()), Some(&Secret::new(TOKEN.to_owned())));
     assert_status(&server.send(request.as_bytes()).await, 200);
 }
 
@@ -262,23 +220,15 @@ async fn a_replaced_configuration_answers_the_next_request() {
     assert!(server.send(request.as_bytes()).await.contains("sip:101@"));
     let mut config = office::config();
     config.numbers[1].ring = vec!["102".into()];
-    server
-        .shared
-        .replace(Arc::new(config), Some(&Secret::new(TOKEN.to_owned())));
+    server.shared.replace(Arc::new(config), Some(&Secret::new(TOKEN.to_owned())));
     assert!(server.send(request.as_bytes()).await.contains("sip:102@"));
 }
 
 #[tokio::test]
 async fn only_the_webhook_paths_and_methods_exist() {
     let server = Server::usual().await;
-    for path in [
-        "/",
-        "/twilio",
-        "/twilio/incoming/",
-        "//twilio/incoming",
-        "/twilio/../etc/passwd",
-        "/Twilio/Incoming",
-    ] {
+    for path in ["/", "/twilio", "/twilio/incoming/", "//twilio/incoming", "/twilio/../etc/passwd", "/Twilio/Incoming"]
+    {
         assert_status(&server.send(signed(path, "", INCOMING).as_bytes()).await, 404);
     }
     for method in ["PUT", "DELETE", "OPTIONS", "HEAD", "BREW"] {
@@ -290,10 +240,7 @@ async fn only_the_webhook_paths_and_methods_exist() {
 #[tokio::test]
 async fn a_body_that_is_too_large_gets_413_announced_or_not() {
     let server = Server::usual().await;
-    let announced = format!(
-        "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-        MAX_BODY + 1
-    );
+    let announced = format!("POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", MAX_BODY + 1);
     assert_status(&server.send(announced.as_bytes()).await, 413);
     let mut chunked = b"POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     chunked.extend(format!("{:x}\r\n{}\r\n0\r\n\r\n", MAX_BODY + 1, "a".repeat(MAX_BODY + 1)).into_bytes());
@@ -318,16 +265,8 @@ async fn a_head_that_is_too_large_gets_431() {
 #[tokio::test]
 async fn a_form_that_is_none_gets_400() {
     let server = Server::usual().await;
-    assert_status(
-        &server.send(post("/twilio/incoming", "", "a=%ff").as_bytes()).await,
-        400,
-    );
-    assert_status(
-        &server
-            .send(post("/twilio/incoming", "", &"a=&".repeat(5000)).as_bytes())
-            .await,
-        400,
-    );
+    assert_status(&server.send(post("/twilio/incoming", "", "a=%ff").as_bytes()).await, 400);
+    assert_status(&server.send(post("/twilio/incoming", "", &"a=&".repeat(5000)).as_bytes()).await, 400);
 }
 
 #[tokio::test]
@@ -359,12 +298,7 @@ async fn garbage_is_refused_and_the_next_request_served() {
         let _ = stream.read_to_end(&mut answer).await;
         assert!(!answer.starts_with(b"HTTP/1.1 2"), "{bytes:?}");
     }
-    assert_status(
-        &server
-            .send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
-            .await,
-        200,
-    );
+    assert_status(&server.send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await, 200);
     assert_eq!(server.shared.counts().answered, 1);
 }
 
@@ -386,53 +320,27 @@ async fn a_request_cut_off_at_any_byte_is_no_request() {
 #[tokio::test]
 async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
     let short = Duration::from_millis(1);
-    let slow_head = Server::start(
-        Some(TOKEN),
-        Limits {
-            header_timeout: short,
-            ..Limits::default()
-        },
-    )
-    .await;
+    let slow_head = Server::start(Some(TOKEN), Limits { header_timeout: short, ..Limits::default() }).await;
     // The server closes by itself: `send` waits for the end of the stream.
     for begun in ["", "POST /twilio/incoming HTTP/1.1\r\nHost: "] {
         let answer = slow_head.send(begun.as_bytes()).await;
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
     // A whole request that keeps its connection; the server need not have been quick enough to answer it.
-    slow_head
-        .send(signed("/twilio/status", "", "CallSid=CA1").as_bytes())
-        .await;
-    let slow_body = Server::start(
-        Some(TOKEN),
-        Limits {
-            body_timeout: short,
-            ..Limits::default()
-        },
-    )
-    .await;
+    slow_head.send(signed("/twilio/status", "", "CallSid=CA1").as_bytes()).await;
+    let slow_body = Server::start(Some(TOKEN), Limits { body_timeout: short, ..Limits::default() }).await;
     let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nCallSid=";
     assert_status(&slow_body.send(begun.as_bytes()).await, 408);
 }
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed_and_the_others_are_served() {
-    let server = Server::start(
-        Some(TOKEN),
-        Limits {
-            connections: 2,
-            ..Limits::default()
-        },
-    )
-    .await;
+    let server = Server::start(Some(TOKEN), Limits { connections: 2, ..Limits::default() }).await;
     let mut first = server.connect().await;
     let mut second = server.connect().await;
     // Answered, so both were accepted.
     for stream in [&mut first, &mut second] {
-        stream
-            .write_all(signed("/twilio/status", "", "CallSid=CA1").as_bytes())
-            .await
-            .unwrap();
+        stream.write_all(signed("/twilio/status", "", "CallSid=CA1").as_bytes()).await.unwrap();
         let mut begin = [0; 12];
         stream.read_exact(&mut begin).await.unwrap();
         assert_eq!(&begin, b"HTTP/1.1 204");
@@ -440,9 +348,6 @@ async fn a_connection_too_many_is_closed_and_the_others_are_served() {
     server.events();
     assert_eq!(server.send(b"").await, "");
     assert_eq!(server.events(), [WebhookEvent::TooManyConnections { in_a_row: 1 }]);
-    first
-        .write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes())
-        .await
-        .unwrap();
+    first.write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await.unwrap();
     assert!(read_to_end(&mut first).await.contains("HTTP/1.1 200 "));
 }

@@ -5,15 +5,11 @@ use rsip::Headers;
 use super::{HeaderError, value};
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = [
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-];
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The Date header as seconds since 1970-01-01 00:00 UTC. A zone other than GMT is malformed (RFC 4475 section 3.1.2.12).
 pub fn date(headers: &Headers) -> Result<Option<u64>, HeaderError> {
-    value(headers, "Date")
-        .map(|text| read(text).ok_or(HeaderError("Date")))
-        .transpose()
+    value(headers, "Date").map(|text| read(text).ok_or(HeaderError("Date"))).transpose()
 }
 
 /// `Sat, 13 Nov 2010 23:29:00 GMT`
@@ -25,11 +21,7 @@ fn read(text: &str) -> Option<u64> {
     let month = MONTHS.iter().position(|m| m.eq_ignore_ascii_case(month_name))? as u64;
     let year = digits(words.next()?, 4)?;
     let mut clock = words.next()?.split(':');
-    let (hour, minute, second) = (
-        digits(clock.next()?, 2)?,
-        digits(clock.next()?, 2)?,
-        digits(clock.next()?, 2)?,
-    );
+    let (hour, minute, second) = (digits(clock.next()?, 2)?, digits(clock.next()?, 2)?, digits(clock.next()?, 2)?);
     let zone = words.next()?;
     if clock.next().is_some() || words.next().is_some() || !zone.eq_ignore_ascii_case("GMT") {
         return None;
@@ -51,7 +43,7 @@ fn digits(text: &str, count: usize) -> Option<u64> {
 }
 
 fn is_leap(year: u64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
 }
 
 fn days_of_year(year: u64) -> u64 {

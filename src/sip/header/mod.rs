@@ -32,28 +32,17 @@ pub struct HeaderError(pub &'static str);
 
 /// The first value of `name`.
 pub fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .map(parts)
-        .find(|(n, _)| n.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    headers.iter().map(parts).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// All values of `name`, in order; comma lists of Via, Contact, Route, Record-Route were split by the wire.
 pub fn values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
-    headers
-        .iter()
-        .map(parts)
-        .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
-        .map(|(_, value)| value)
+    headers.iter().map(parts).filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 /// The tokens of a comma list such as Supported, Require, Allow (lower case not applied).
 pub fn tokens<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
-    values(headers, name)
-        .flat_map(|v| v.split(','))
-        .map(str::trim)
-        .filter(|t| !t.is_empty())
+    values(headers, name).flat_map(|v| v.split(',')).map(str::trim).filter(|t| !t.is_empty())
 }
 
 /// Whether a comma list has a token, without case.
@@ -89,11 +78,7 @@ mod tests {
 
     #[test]
     fn a_header_is_found_by_its_name_in_any_case_and_made_from_its_compact_form() {
-        let headers = Headers::from(vec![
-            make("i", "a@b"),
-            make("X-Twilio-CallSid", "CA1"),
-            make("r", "<sip:x@y>"),
-        ]);
+        let headers = Headers::from(vec![make("i", "a@b"), make("X-Twilio-CallSid", "CA1"), make("r", "<sip:x@y>")]);
         assert_eq!(value(&headers, "call-id"), Some("a@b"));
         assert_eq!(value(&headers, "x-twilio-callsid"), Some("CA1"));
         assert_eq!(parts(&make("X-Twilio-CallSid", "")).0, "X-Twilio-CallSid");
@@ -103,11 +88,7 @@ mod tests {
 
     #[test]
     fn setting_a_header_leaves_one_of_it_in_the_place_of_the_first() {
-        let mut headers = Headers::from(vec![
-            make("Supported", "a"),
-            make("Expires", "1"),
-            make("Supported", "b"),
-        ]);
+        let mut headers = Headers::from(vec![make("Supported", "a"), make("Expires", "1"), make("Supported", "b")]);
         set(&mut headers, "k", "timer");
         set(&mut headers, "Max-Forwards", "70");
         let all: Vec<_> = headers.iter().map(parts).collect();

@@ -9,10 +9,7 @@ pub struct Params(pub Vec<(String, Option<String>)>);
 impl Params {
     /// By name, without case: `Some(None)` for a flag.
     pub fn get(&self, name: &str) -> Option<Option<&str>> {
-        self.0
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_deref())
+        self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_deref())
     }
 
     /// The value of a parameter that has one.
@@ -41,9 +38,7 @@ impl Params {
         let mut rest = text.trim();
         while !rest.is_empty() {
             rest = rest.strip_prefix(';')?.trim_start();
-            let end = rest
-                .find(|c: char| !c.is_ascii() || !is_token_char(c as u8))
-                .unwrap_or(rest.len());
+            let end = rest.find(|c: char| !c.is_ascii() || !is_token_char(c as u8)).unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
             if name.is_empty() {
                 return None;

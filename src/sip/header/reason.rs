@@ -17,18 +17,9 @@ impl Reason {
         let first = split_list(value).next().unwrap_or_default();
         let (protocol, params) = first.split_at(first.find(';').unwrap_or(first.len()));
         let protocol = protocol.trim();
-        let params = Params::parse(params)
-            .filter(|_| is_token(protocol))
-            .ok_or(malformed.clone())?;
-        let cause = params
-            .value("cause")
-            .map(|c| c.parse().map_err(|_| malformed))
-            .transpose()?;
-        Ok(Reason {
-            protocol: protocol.to_string(),
-            cause,
-            text: params.value("text").map(str::to_string),
-        })
+        let params = Params::parse(params).filter(|_| is_token(protocol)).ok_or(malformed.clone())?;
+        let cause = params.value("cause").map(|c| c.parse().map_err(|_| malformed)).transpose()?;
+        Ok(Reason { protocol: protocol.to_string(), cause, text: params.value("text").map(str::to_string) })
     }
 }
 
@@ -40,10 +31,7 @@ mod tests {
     fn the_reason_of_a_twilio_bye_is_read() {
         let reason = Reason::parse(r#"Q.850;cause=16;text="Normal call clearing""#).unwrap();
         assert_eq!(reason.protocol, "Q.850");
-        assert_eq!(
-            (reason.cause, reason.text.as_deref()),
-            (Some(16), Some("Normal call clearing"))
-        );
+        assert_eq!((reason.cause, reason.text.as_deref()), (Some(16), Some("Normal call clearing")));
     }
 
     #[test]

@@ -41,12 +41,7 @@ impl Via {
         if !is_token(transport) {
             return None;
         }
-        Some(Via {
-            transport: transport.to_string(),
-            host: host.to_string(),
-            port,
-            params: Params::parse(params)?,
-        })
+        Some(Via { transport: transport.to_string(), host: host.to_string(), port, params: Params::parse(params)? })
     }
 
     /// The transaction's branch; `None` from phones of RFC 2543.
@@ -75,14 +70,8 @@ mod tests {
     #[test]
     fn a_via_is_read_with_white_space_everywhere() {
         let via = Via::parse("SIP  / 2.0  / TCP     spindle.example.com : 5070  ;  branch  =   z9hG4bK9ikj8").unwrap();
-        assert_eq!(
-            (via.transport.as_str(), via.host.as_str(), via.port),
-            ("TCP", "spindle.example.com", Some(5070))
-        );
-        assert_eq!(
-            via.to_string(),
-            "SIP/2.0/TCP spindle.example.com:5070;branch=z9hG4bK9ikj8"
-        );
+        assert_eq!((via.transport.as_str(), via.host.as_str(), via.port), ("TCP", "spindle.example.com", Some(5070)));
+        assert_eq!(via.to_string(), "SIP/2.0/TCP spindle.example.com:5070;branch=z9hG4bK9ikj8");
     }
 
     #[test]
@@ -96,14 +85,9 @@ mod tests {
 
     #[test]
     fn what_is_no_via_is_refused() {
-        for text in [
-            "",
-            "SIP/2.0/UDP",
-            "SIP/7.0/UDP a",
-            "SIP/2.0/UDP 192.0.2.15;;",
-            "SIP/2.0/UDP ;branch=1",
-            "HTTP/1.1 a",
-        ] {
+        for text in
+            ["", "SIP/2.0/UDP", "SIP/7.0/UDP a", "SIP/2.0/UDP 192.0.2.15;;", "SIP/2.0/UDP ;branch=1", "HTTP/1.1 a"]
+        {
             assert_eq!(Via::parse(text), Err(HeaderError("Via")), "{text}");
         }
     }

@@ -47,10 +47,7 @@ impl Crypto {
             return Err(CryptoError::Mki);
         }
         let mut parts = params.strip_prefix("inline:").ok_or(CryptoError::Key)?.split('|');
-        let key = parts
-            .next()
-            .and_then(|text| STANDARD.decode(text).ok())
-            .ok_or(CryptoError::Key)?;
+        let key = parts.next().and_then(|text| STANDARD.decode(text).ok()).ok_or(CryptoError::Key)?;
         let key = MasterKey(key.try_into().map_err(|_| CryptoError::Key)?);
         // `|lifetime`, `|MKI:length` or `|lifetime|MKI:length`.
         if parts.any(|part| part.contains(':')) {
@@ -64,12 +61,7 @@ impl Crypto {
 
     /// The value behind `a=crypto:`, key included: for SDP only, never for a log.
     pub fn to_sdp(&self) -> String {
-        format!(
-            "{} {} inline:{}",
-            self.tag,
-            self.suite.token(),
-            STANDARD.encode(self.key.0)
-        )
+        format!("{} {} inline:{}", self.tag, self.suite.token(), STANDARD.encode(self.key.0))
     }
 }
 
@@ -91,10 +83,7 @@ mod tests {
 
     #[test]
     fn an_unknown_suite_is_no_error() {
-        assert_eq!(
-            Crypto::parse(&format!("1 AES_256_CM_HMAC_SHA1_80 inline:{KEY}AAAA")),
-            Ok(None)
-        );
+        assert_eq!(Crypto::parse(&format!("1 AES_256_CM_HMAC_SHA1_80 inline:{KEY}AAAA")), Ok(None));
         assert_eq!(Crypto::parse("2 AEAD_AES_128_GCM inline:whatever"), Ok(None));
     }
 
@@ -109,41 +98,21 @@ mod tests {
     #[test]
     fn session_parameters_that_must_be_understood_are_refused() {
         let line = |tail: &str| format!("1 AES_CM_128_HMAC_SHA1_32 inline:{KEY} {tail}");
-        assert_eq!(
-            Crypto::parse(&line("UNENCRYPTED_SRTP")),
-            Err(CryptoError::SessionParameter)
-        );
+        assert_eq!(Crypto::parse(&line("UNENCRYPTED_SRTP")), Err(CryptoError::SessionParameter));
         assert_eq!(Crypto::parse(&line("KDR=1")), Err(CryptoError::SessionParameter));
         assert!(Crypto::parse(&line("-X=1")).unwrap().is_some());
     }
 
     #[test]
     fn bad_lines_are_refused_and_never_show_the_key() {
-        for line in [
-            "",
-            "1",
-            "1 AES_CM_128_HMAC_SHA1_80",
-            "x AES_CM_128_HMAC_SHA1_80 inline:a",
-            "1234567890 A b",
-        ] {
+        for line in ["", "1", "1 AES_CM_128_HMAC_SHA1_80", "x AES_CM_128_HMAC_SHA1_80 inline:a", "1234567890 A b"] {
             assert_eq!(Crypto::parse(line), Err(CryptoError::Malformed), "{line}");
         }
-        for key in [
-            "",
-            "inline:",
-            "inline:AAAA",
-            "uri:x",
-            &format!("inline:{KEY}AAAA"),
-            "inline:*",
-        ] {
+        for key in ["", "inline:", "inline:AAAA", "uri:x", &format!("inline:{KEY}AAAA"), "inline:*"] {
             let line = format!("1 AES_CM_128_HMAC_SHA1_80 {key}");
             assert_eq!(
                 Crypto::parse(&line).map(drop),
-                if key.is_empty() {
-                    Err(CryptoError::Malformed)
-                } else {
-                    Err(CryptoError::Key)
-                }
+                if key.is_empty() { Err(CryptoError::Malformed) } else { Err(CryptoError::Key) }
             );
         }
         let crypto = Crypto::parse(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}")).unwrap();

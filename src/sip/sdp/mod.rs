@@ -52,12 +52,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    const ALL: [Direction; 4] = [
-        Direction::SendRecv,
-        Direction::SendOnly,
-        Direction::RecvOnly,
-        Direction::Inactive,
-    ];
+    const ALL: [Direction; 4] = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
 
     /// As an attribute spells it.
     pub fn token(self) -> &'static str {
@@ -148,11 +143,7 @@ pub enum SdpError {
 impl SdpError {
     /// The SIP status.
     pub fn code(&self) -> u16 {
-        if matches!(self, SdpError::Malformed(_)) {
-            400
-        } else {
-            488
-        }
+        if matches!(self, SdpError::Malformed(_)) { 400 } else { 488 }
     }
 }
 

@@ -71,19 +71,12 @@ struct Section<'a> {
 
 impl<'a> Description<'a> {
     fn split(text: &'a str) -> Result<Self, SdpError> {
-        let lines = || {
-            text.split(['\n', '\r'])
-                .map(|line| line.trim_matches([' ', '\t', '\0']))
-                .filter(|l| !l.is_empty())
-        };
+        let lines =
+            || text.split(['\n', '\r']).map(|line| line.trim_matches([' ', '\t', '\0'])).filter(|l| !l.is_empty());
         if lines().next() != Some("v=0") {
             return Err(malformed("it does not begin with v=0"));
         }
-        let mut description = Description {
-            connection: None,
-            attributes: Vec::new(),
-            media: Vec::new(),
-        };
+        let mut description = Description { connection: None, attributes: Vec::new(), media: Vec::new() };
         for line in lines() {
             let Some((kind, value)) = line.split_once('=') else {
                 continue;
@@ -93,11 +86,7 @@ impl<'a> Description<'a> {
                     return Err(malformed(format!("more than {MAX_STREAMS} m= lines")));
                 }
                 let stream = stream(value).ok_or_else(|| malformed(format!("m={value}")))?;
-                description.media.push(Section {
-                    stream,
-                    connection: None,
-                    attributes: Vec::new(),
-                });
+                description.media.push(Section { stream, connection: None, attributes: Vec::new() });
                 continue;
             }
             let (connection, attributes) = match description.media.last_mut() {
@@ -128,16 +117,10 @@ impl<'a> Description<'a> {
         if crypto.as_ref().is_some_and(Vec::is_empty) {
             return Err(SdpError::NoCrypto);
         }
-        let mut direction = section
-            .direction()
-            .or_else(|| direction(&self.attributes))
-            .unwrap_or(Direction::SendRecv);
+        let mut direction = section.direction().or_else(|| direction(&self.attributes)).unwrap_or(Direction::SendRecv);
         let mut rtp = None;
         if section.stream.port != 0 {
-            let connection = section
-                .connection
-                .or(self.connection)
-                .ok_or_else(|| malformed("no c= line"))?;
+            let connection = section.connection.or(self.connection).ok_or_else(|| malformed("no c= line"))?;
             let address = address(connection).ok_or_else(|| malformed(format!("c={connection}")))?;
             if address.is_unspecified() {
                 direction = Direction::new(direction.sends(), false);
@@ -145,28 +128,14 @@ impl<'a> Description<'a> {
                 rtp = Some(SocketAddr::new(address, section.stream.port));
             }
         }
-        let ptime = section
-            .values("ptime")
-            .next()
-            .and_then(|ms| ms.parse().ok())
-            .filter(|ms| PTIME.contains(ms));
-        Ok(Audio {
-            rtp,
-            codecs,
-            telephone_event,
-            direction,
-            crypto,
-            ptime,
-        })
+        let ptime = section.values("ptime").next().and_then(|ms| ms.parse().ok()).filter(|ms| PTIME.contains(ms));
+        Ok(Audio { rtp, codecs, telephone_event, direction, crypto, ptime })
     }
 }
 
 impl<'a> Section<'a> {
     fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.attributes
-            .iter()
-            .filter(move |(n, _)| *n == name)
-            .map(|(_, value)| value.trim())
+        self.attributes.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value.trim())
     }
 
     fn direction(&self) -> Option<Direction> {
@@ -178,18 +147,9 @@ impl<'a> Section<'a> {
     fn payload_types(&self) -> (Vec<Codec>, Option<u8>) {
         let mut codecs = Vec::new();
         let mut telephone_event = None;
-        for payload_type in self
-            .stream
-            .fmt
-            .split_ascii_whitespace()
-            .filter_map(|fmt| fmt.parse::<u8>().ok())
-        {
+        for payload_type in self.stream.fmt.split_ascii_whitespace().filter_map(|fmt| fmt.parse::<u8>().ok()) {
             let encoding = self.encoding(payload_type);
-            let is = |name: &str| {
-                encoding
-                    .as_deref()
-                    .is_some_and(|encoding| encoding.eq_ignore_ascii_case(name))
-            };
+            let is = |name: &str| encoding.is_some_and(|encoding| encoding.eq_ignore_ascii_case(name));
             let codec = [Codec::Pcmu, Codec::Pcma]
                 .into_iter()
                 .find(|codec| codec.payload_type() == payload_type && (encoding.is_none() || is(codec.name())));
@@ -221,11 +181,7 @@ impl<'a> Section<'a> {
     /// Lines with suites and parameters that we have; one of each tag.
     fn crypto(&self) -> Vec<Crypto> {
         let mut all: Vec<Crypto> = Vec::new();
-        for crypto in self
-            .values("crypto")
-            .take(MAX_CRYPTO)
-            .filter_map(|value| Crypto::parse(value).ok().flatten())
-        {
+        for crypto in self.values("crypto").take(MAX_CRYPTO).filter_map(|value| Crypto::parse(value).ok().flatten()) {
             if all.iter().all(|other| other.tag != crypto.tag) {
                 all.push(crypto);
             }
@@ -244,12 +200,7 @@ fn stream(value: &str) -> Option<Stream> {
     let (media, port, proto) = (words.next()?, words.next()?, words.next()?);
     let port = port.split('/').next()?.parse().ok()?;
     let fmt = words.collect::<Vec<_>>().join(" ");
-    Some(Stream {
-        media: media.to_owned(),
-        port,
-        proto: proto.to_owned(),
-        fmt,
-    })
+    Some(Stream { media: media.to_owned(), port, proto: proto.to_owned(), fmt })
 }
 
 /// `IN IP4 192.0.2.1/127`. Unicast or unspecified; names are not looked up.

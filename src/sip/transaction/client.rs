@@ -48,7 +48,7 @@ pub(super) enum Up {
 #[derive(Debug)]
 pub(super) struct Invite {
     /// The request without body: ACK and CANCEL are made of it.
-    request: Request,
+    request: Box<Request>,
     state: InviteState,
     cancel: Cancel,
 }
@@ -85,11 +85,7 @@ impl Invite {
         }
         io.start(Timer::B, TIMEOUT);
         request.body.clear();
-        Invite {
-            request,
-            state: InviteState::Calling { octets, interval: T1 },
-            cancel: Cancel::No,
-        }
+        Invite { request: Box::new(request), state: InviteState::Calling { octets, interval: T1 }, cancel: Cancel::No }
     }
 
     pub fn on_response(&mut self, response: &Response, io: &mut Io<'_>) -> (Up, Next) {
@@ -191,19 +187,14 @@ impl Other {
             io.start(Timer::E, T1);
         }
         io.start(Timer::F, TIMEOUT);
-        Other {
-            method: request.method,
-            state: OtherState::Trying { octets, interval: T1 },
-        }
+        Other { method: request.method, state: OtherState::Trying { octets, interval: T1 } }
     }
 
     pub fn on_response(&mut self, response: &Response, io: &mut Io<'_>) -> (Up, Next) {
         let provisional = response.status_code.code() < 200;
         match &mut self.state {
             OtherState::Trying { octets, .. } if provisional => {
-                self.state = OtherState::Proceeding {
-                    octets: std::mem::take(octets),
-                };
+                self.state = OtherState::Proceeding { octets: std::mem::take(octets) };
                 (Up::Response, Next::Stay)
             }
             OtherState::Proceeding { .. } if provisional => (Up::Response, Next::Stay),
@@ -260,9 +251,7 @@ fn derived(original: &Request, method: Method) -> Request {
         let is = |other: &str| name.eq_ignore_ascii_case(other);
         if is("CSeq") {
             let number = value.split_ascii_whitespace().next().unwrap_or_default();
-            request
-                .headers
-                .push(header::make("CSeq", format!("{number} {}", wire::method_token(method))));
+            request.headers.push(header::make("CSeq", format!("{number} {}", wire::method_token(method))));
         } else if is("Via") {
             // One Via only (sections 9.1 and 17.1.1.3).
             if !std::mem::replace(&mut via, true) {

@@ -19,10 +19,7 @@ pub(super) struct ClientKey {
 
 impl ClientKey {
     pub fn new(branch: &str, method: Method) -> Self {
-        ClientKey {
-            branch: branch.to_owned(),
-            method: wire::method_token(method).to_owned(),
-        }
+        ClientKey { branch: branch.to_owned(), method: wire::method_token(method).to_owned() }
     }
 
     /// `None` for a response that can not be to one of our requests: it must have our Via and no other (section 8.1.3.3).
@@ -33,10 +30,7 @@ impl ClientKey {
             return None;
         }
         let (_, method) = header::cseq(&response.headers).ok()?;
-        Some(ClientKey {
-            branch: via.branch()?.to_owned(),
-            method,
-        })
+        Some(ClientKey { branch: via.branch()?.to_owned(), method })
     }
 }
 
@@ -67,14 +61,8 @@ struct Rfc2543 {
 impl ServerKey {
     /// The transaction of a request; for CANCEL that of the CANCEL itself.
     pub fn of_request(transport: Transport, request: &Request, via: &Via) -> Option<Self> {
-        let method = if request.method == Method::Ack {
-            Method::Invite
-        } else {
-            request.method
-        };
-        let unique = via
-            .branch()
-            .is_some_and(|branch| branch.starts_with(MAGIC_COOKIE) && branch != MAGIC_COOKIE);
+        let method = if request.method == Method::Ack { Method::Invite } else { request.method };
+        let unique = via.branch().is_some_and(|branch| branch.starts_with(MAGIC_COOKIE) && branch != MAGIC_COOKIE);
         let rfc2543 = if unique {
             None
         } else {
@@ -97,10 +85,7 @@ impl ServerKey {
 
     /// The INVITE that a CANCEL with this key is for (section 9.2).
     pub fn cancelled(&self) -> Self {
-        ServerKey {
-            method: wire::method_token(Method::Invite).to_owned(),
-            ..self.clone()
-        }
+        ServerKey { method: wire::method_token(Method::Invite).to_owned(), ..self.clone() }
     }
 }
 

@@ -60,17 +60,9 @@ pub enum Event {
     /// Our final non-2xx to INVITE was never acknowledged (timer H).
     NoAck { id: ServerId },
     /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.
-    Response {
-        id: ClientId,
-        owner: Owner,
-        response: Response,
-    },
+    Response { id: ClientId, owner: Owner, response: Response },
     /// No final response came (timer B or F, or none within 64·T1 of a CANCEL), or the flow is gone.
-    Failed {
-        id: ClientId,
-        owner: Owner,
-        failure: Failure,
-    },
+    Failed { id: ClientId, owner: Owner, failure: Failure },
 }
 
 /// Why a client transaction ended without a final response.
@@ -145,11 +137,7 @@ impl Transactions {
         via::push_front(&mut request.headers, via::ours(flow, &branch));
         if self.clients.len() >= Self::MAX + Self::RESERVE {
             let id = ClientId(self.next_id());
-            self.events.push_back(Event::Failed {
-                id,
-                owner,
-                failure: Failure::Transport,
-            });
+            self.events.push_back(Event::Failed { id, owner, failure: Failure::Transport });
             return id;
         }
         self.start_client(now, flow, branch, request, Some(owner))
@@ -159,10 +147,7 @@ impl Transactions {
     /// (RFC 3261 section 9.1). Nothing happens after a final response. The INVITE still ends by a response, mostly 487,
     /// or by [`Event::Failed`]; a 2xx that was faster must be acknowledged and ended by BYE.
     pub fn cancel(&mut self, now: Instant, id: ClientId) {
-        if let Some(Client {
-            machine: client::Machine::Invite(invite),
-            ..
-        }) = self.clients.get_mut(&id)
+        if let Some(Client { machine: client::Machine::Invite(invite), .. }) = self.clients.get_mut(&id)
             && invite.cancel()
         {
             self.send_cancel(now, id);
@@ -176,13 +161,7 @@ impl Transactions {
         let Some(server) = self.servers.get_mut(&id) else {
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: server.reply,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: server.reply, timers: &mut self.timers, transmits: &mut self.transmits };
         if server.respond(&response, &mut io) == Next::End {
             self.end_server(id);
         }
@@ -198,10 +177,7 @@ impl Transactions {
             }
             SipMessage::Response(response) => {
                 let via = header::value(&response.headers, "Via").and_then(|value| Via::parse(value).ok());
-                (
-                    via.map_or(flow, |via| via::response_flow(flow, &via)),
-                    wire::write_response(&response),
-                )
+                (via.map_or(flow, |via| via::response_flow(flow, &via)), wire::write_response(&response))
             }
         };
         self.transmits.push_back((flow, octets));
@@ -209,21 +185,11 @@ impl Transactions {
 
     /// The flow is gone: its client transactions fail, its server transactions end.
     pub fn flow_down(&mut self, _now: Instant, flow: Flow) {
-        let lost: Vec<ClientId> = self
-            .clients
-            .iter()
-            .filter(|(_, c)| c.flow == flow)
-            .map(|(&id, _)| id)
-            .collect();
+        let lost: Vec<ClientId> = self.clients.iter().filter(|(_, c)| c.flow == flow).map(|(&id, _)| id).collect();
         for id in lost {
             self.fail_client(id, Failure::Transport);
         }
-        let lost: Vec<ServerId> = self
-            .servers
-            .iter()
-            .filter(|(_, s)| s.flow == flow)
-            .map(|(&id, _)| id)
-            .collect();
+        let lost: Vec<ServerId> = self.servers.iter().filter(|(_, s)| s.flow == flow).map(|(&id, _)| id).collect();
         for id in lost {
             self.end_server(id);
         }
@@ -304,13 +270,7 @@ impl Transactions {
         let Some(server) = self.servers.get_mut(&id) else {
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: server.reply,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: server.reply, timers: &mut self.timers, transmits: &mut self.transmits };
         match &mut server.machine {
             server::Machine::Invite(invite) if request.method == Method::Ack => match invite.on_ack(&mut io) {
                 (Acknowledged::Accepted, _) => self.events.push_back(Event::Ack { flow, request }),
@@ -325,9 +285,7 @@ impl Transactions {
     fn on_new_request(&mut self, flow: Flow, via: &Via, key: ServerKey, request: Request) {
         if self.servers.len() >= self.room_for(&request) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
-            response
-                .headers
-                .push(header::make("Retry-After", Self::RETRY_AFTER.to_string()));
+            response.headers.push(header::make("Retry-After", Self::RETRY_AFTER.to_string()));
             return self.refuse(flow, via, &response);
         }
         let merge = MergeKey::of_request(&request);
@@ -352,11 +310,9 @@ impl Transactions {
             return self.refuse(flow, via, &response);
         };
         let (to_tag, pending) = match self.servers.get(&invite) {
-            Some(Server {
-                to_tag,
-                machine: server::Machine::Invite(invite),
-                ..
-            }) => (to_tag.clone(), invite.is_pending()),
+            Some(Server { to_tag, machine: server::Machine::Invite(invite), .. }) => {
+                (to_tag.clone(), invite.is_pending())
+            }
             _ => (None, false),
         };
         let to_tag = to_tag.unwrap_or_else(|| key::stateless_tag(&request));
@@ -373,17 +329,12 @@ impl Transactions {
     fn room_for(&self, request: &Request) -> usize {
         let emergency = request.method == Method::Invite
             && uri::user(&request.uri).is_some_and(|user| self.emergency.contains(&user));
-        if emergency {
-            Self::MAX + Self::RESERVE
-        } else {
-            Self::MAX
-        }
+        if emergency { Self::MAX + Self::RESERVE } else { Self::MAX }
     }
 
     /// Answers without a transaction; a repetition of the request gets the same again.
     fn refuse(&mut self, flow: Flow, via: &Via, response: &Response) {
-        self.transmits
-            .push_back((via::response_flow(flow, via), wire::write_response(response)));
+        self.transmits.push_back((via::response_flow(flow, via), wire::write_response(response)));
     }
 
     fn start_server(
@@ -400,17 +351,7 @@ impl Transactions {
             self.merge_keys.insert(merge.clone(), id);
         }
         let reply = via::response_flow(flow, via);
-        self.servers.insert(
-            id,
-            Server {
-                flow,
-                reply,
-                key,
-                merge,
-                to_tag: None,
-                machine,
-            },
-        );
+        self.servers.insert(id, Server { flow, reply, key, merge, to_tag: None, machine });
         id
     }
 
@@ -418,13 +359,7 @@ impl Transactions {
         let Some(server) = self.servers.get_mut(&id) else {
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: server.reply,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: server.reply, timers: &mut self.timers, transmits: &mut self.transmits };
         let (unacknowledged, next) = match &mut server.machine {
             server::Machine::Invite(invite) => invite.on_timer(timer, &mut io),
             server::Machine::Other(other) => (false, other.on_timer(timer)),
@@ -458,13 +393,7 @@ impl Transactions {
         owner: Option<Owner>,
     ) -> ClientId {
         let id = ClientId(self.next_id());
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let method = request.method;
         let machine = if method == Method::Invite {
             client::Machine::Invite(client::Invite::new(request, &mut io))
@@ -472,15 +401,7 @@ impl Transactions {
             client::Machine::Other(client::Other::new(&request, &mut io))
         };
         self.client_keys.insert(ClientKey::new(&branch, method), id);
-        self.clients.insert(
-            id,
-            Client {
-                flow,
-                branch,
-                owner,
-                machine,
-            },
-        );
+        self.clients.insert(id, Client { flow, branch, owner, machine });
         id
     }
 
@@ -490,13 +411,7 @@ impl Transactions {
             self.strays += 1;
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: client.flow,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let ((up, next), cancel) = match &mut client.machine {
             client::Machine::Invite(invite) => (invite.on_response(&response, &mut io), invite.cancel_due()),
             client::Machine::Other(other) => (other.on_response(&response, &mut io), false),
@@ -520,13 +435,7 @@ impl Transactions {
         let client::Machine::Invite(invite) = &mut client.machine else {
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: client.flow,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let request = invite.take_cancel(&mut io);
         let (flow, branch) = (client.flow, client.branch.clone());
         self.start_client(now, flow, branch, request, None);
@@ -536,13 +445,7 @@ impl Transactions {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        let mut io = Io {
-            now,
-            id: id.0,
-            flow: client.flow,
-            timers: &mut self.timers,
-            transmits: &mut self.transmits,
-        };
+        let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let (up, next) = match &mut client.machine {
             client::Machine::Invite(invite) => invite.on_timer(timer, &mut io),
             client::Machine::Other(other) => other.on_timer(timer, &mut io),
@@ -569,8 +472,7 @@ impl Transactions {
     fn end_client(&mut self, id: ClientId) -> Option<Client> {
         self.timers.stop_all(id.0);
         let client = self.clients.remove(&id)?;
-        self.client_keys
-            .remove(&ClientKey::new(&client.branch, client.machine.method()));
+        self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
         Some(client)
     }
 }
@@ -578,11 +480,8 @@ impl Transactions {
 /// A response with what RFC 3261 section 8.2.6 copies from the request: all Vias, From, To, Call-ID, CSeq, and
 /// Timestamp into a 100. With a `to_tag`, To gets it unless it has one.
 pub fn response_to(request: &Request, code: u16, to_tag: Option<&str>) -> Response {
-    let mut response = Response {
-        status_code: status::status(code),
-        version: request.version.clone(),
-        ..Response::default()
-    };
+    let mut response =
+        Response { status_code: status::status(code), version: request.version.clone(), ..Response::default() };
     for original in request.headers.iter() {
         let (name, value) = header::parts(original);
         let is = |other: &str| name.eq_ignore_ascii_case(other);

@@ -23,10 +23,7 @@ pub(super) fn ours(flow: Flow, branch: &str) -> Header {
         transport: flow.transport.via_token().to_owned(),
         host: flow.local.ip().to_string(),
         port: Some(flow.local.port()),
-        params: Params(vec![
-            ("branch".to_owned(), Some(branch.to_owned())),
-            ("rport".to_owned(), None),
-        ]),
+        params: Params(vec![("branch".to_owned(), Some(branch.to_owned())), ("rport".to_owned(), None)]),
     };
     header::make("Via", via.to_string())
 }
@@ -41,13 +38,9 @@ pub(super) fn push_front(headers: &mut Headers, first: Header) {
 /// 18.2.1), both where `rport` asks for it (RFC 3581 section 4).
 pub(super) fn mark_received(via: &mut Via, source: SocketAddr) {
     let asked = via.params.get("rport").is_some();
-    let same = via
-        .host
-        .parse::<IpAddr>()
-        .is_ok_and(|host| host.to_canonical() == source.ip().to_canonical());
+    let same = via.host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == source.ip().to_canonical());
     if asked || !same {
-        via.params
-            .set("received", Some(&source.ip().to_canonical().to_string()));
+        via.params.set("received", Some(&source.ip().to_canonical().to_string()));
     }
     if asked {
         via.params.set("rport", Some(&source.port().to_string()));
@@ -56,10 +49,7 @@ pub(super) fn mark_received(via: &mut Via, source: SocketAddr) {
 
 /// Replaces the top Via.
 pub(super) fn set_top(headers: &mut Headers, via: &Via) {
-    if let Some(top) = headers
-        .iter_mut()
-        .find(|h| header::parts(h).0.eq_ignore_ascii_case("Via"))
-    {
+    if let Some(top) = headers.iter_mut().find(|h| header::parts(h).0.eq_ignore_ascii_case("Via")) {
         *top = header::make("Via", via.to_string());
     }
 }
@@ -73,19 +63,9 @@ pub(super) fn response_flow(flow: Flow, via: &Via) -> Flow {
     }
     let number = |name: &str| via.params.value(name).and_then(|port| port.parse::<u16>().ok());
     let ip = via.params.value("received").unwrap_or(&via.host);
-    let ip = ip
-        .trim_matches(['[', ']'])
-        .parse::<IpAddr>()
-        .unwrap_or(flow.remote.ip());
+    let ip = ip.trim_matches(['[', ']']).parse::<IpAddr>().unwrap_or(flow.remote.ip());
     let port = number("rport").or(via.port).unwrap_or(Transport::Udp.default_port());
     // The address family of our socket: a mapped address stays one.
-    let ip = if ip.to_canonical() == flow.remote.ip().to_canonical() {
-        flow.remote.ip()
-    } else {
-        ip
-    };
-    Flow {
-        remote: SocketAddr::new(ip, port),
-        ..flow
-    }
+    let ip = if ip.to_canonical() == flow.remote.ip().to_canonical() { flow.remote.ip() } else { ip };
+    Flow { remote: SocketAddr::new(ip, port), ..flow }
 }

@@ -34,19 +34,11 @@ impl<'a> Head<'a> {
     pub fn scan(bytes: &'a [u8]) -> Head<'a> {
         let mut lines = Lines(bytes);
         let start = start(lines.next().unwrap_or_default());
-        let mut head = Head {
-            start,
-            headers: Headers::default(),
-            fault: None,
-        };
+        let mut head = Head { start, headers: Headers::default(), fault: None };
         let mut count = 0;
         while let Some(line) = lines.next_unfolded() {
             if let Err(fault) = head.field(&line, &mut count) {
                 head.fault.get_or_insert(fault);
-            }
-            if count == MAX_HEADERS && !lines.0.is_empty() {
-                head.fault.get_or_insert(Fault::TooLarge);
-                break;
             }
         }
         head
@@ -76,10 +68,14 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Names the header that is wrong, short enough for a log line.
-fn malformed(line: &str) -> Fault {
+fn malformed(name: &str) -> Fault {
+    Fault::Header(shown(name))
+}
+
+/// A text of the sender as a fault shows it: short enough for a log line, and on one line.
+pub(super) fn shown(text: &str) -> String {
     const SHOWN: usize = 40;
-    Fault::Header(line.chars().take(SHOWN).filter(|c| !c.is_control()).collect())
+    text.chars().take(SHOWN).filter(|c| !c.is_control()).collect()
 }
 
 fn start(line: &[u8]) -> Start<'_> {
@@ -97,10 +93,7 @@ fn start(line: &[u8]) -> Start<'_> {
     if !version(last) || !header::is_token(&method) {
         return Start::Other;
     }
-    Start::Request {
-        method,
-        rest: text(&line[space + 1..]),
-    }
+    Start::Request { method, rest: text(&line[space + 1..]) }
 }
 
 /// Header octets as text: UTF-8 as the RFC wants, else Latin-1 as old phones send it.
@@ -140,10 +133,7 @@ impl<'a> Lines<'a> {
             line.extend_from_slice(more.trim_ascii_start());
         }
         if line.contains(&b'\r') {
-            line.to_mut()
-                .iter_mut()
-                .filter(|b| **b == b'\r')
-                .for_each(|b| *b = b' ');
+            line.to_mut().iter_mut().filter(|b| **b == b'\r').for_each(|b| *b = b' ');
         }
         Some(line)
     }

@@ -3,7 +3,7 @@
 use rsip::common::Version;
 use rsip::{Headers, Request, Response, SipMessage};
 
-use super::head::{Head, Start, head_length};
+use super::head::{Head, Start, head_length, shown};
 use super::reply::refuse;
 use super::{Datagram, Fault, MAX_BODY, MAX_HEAD, ReadError, method_of};
 use crate::sip::header::{self, NameAddr, Via};
@@ -19,11 +19,7 @@ pub fn read_datagram(bytes: &[u8]) -> Result<Datagram, ReadError> {
     // The search stops where the head may end at the latest.
     let window = &bytes[..bytes.len().min(MAX_HEAD)];
     let Some(head_end) = head_length(window, 0) else {
-        let fault = if bytes.len() > MAX_HEAD {
-            Fault::TooLarge
-        } else {
-            Fault::Truncated
-        };
+        let fault = if bytes.len() > MAX_HEAD { Fault::TooLarge } else { Fault::Truncated };
         return Err(refuse(&Head::scan(window), fault));
     };
     let head = Head::scan(&bytes[..head_end]);
@@ -58,19 +54,12 @@ pub(super) fn message(head: Head, body: Result<&[u8], Fault>) -> Result<SipMessa
         Ok(start) => {
             let (headers, body) = (head.headers, body.unwrap_or_default().to_vec());
             Ok(match start {
-                Checked::Request(method, uri) => SipMessage::Request(Request {
-                    method,
-                    uri,
-                    version: Version::V2,
-                    headers,
-                    body,
-                }),
-                Checked::Response(code) => SipMessage::Response(Response {
-                    status_code: status(code),
-                    version: Version::V2,
-                    headers,
-                    body,
-                }),
+                Checked::Request(method, uri) => {
+                    SipMessage::Request(Request { method, uri, version: Version::V2, headers, body })
+                }
+                Checked::Response(code) => {
+                    SipMessage::Response(Response { status_code: status(code), version: Version::V2, headers, body })
+                }
             })
         }
         Err(fault) => Err(refuse(&head, fault)),
@@ -95,14 +84,14 @@ fn check(head: &Head, body: &Result<&[u8], Fault>) -> Result<Checked, Fault> {
             let uri = request_line(rest)?;
             let cseq_method = check_headers(head, body)?;
             let uri = uri::parse(uri).map_err(|error| match error {
-                UriError::Scheme(scheme) => Fault::UriScheme(scheme),
+                UriError::Scheme(scheme) => Fault::UriScheme(shown(&scheme)),
                 UriError::Malformed(_) => Fault::RequestLine,
             })?;
             // Headers of a URI have no place in a Request-URI (RFC 3261 section 19.1.1).
             if uri::has_headers(&uri) {
                 return Err(Fault::RequestLine);
             }
-            let known = method_of(method).ok_or_else(|| Fault::UnknownMethod(method.to_string()))?;
+            let known = method_of(method).ok_or_else(|| Fault::UnknownMethod(shown(method)))?;
             if cseq_method != method.as_ref() {
                 return Err(Fault::CSeqMethod);
             }
@@ -126,10 +115,7 @@ fn status_line(rest: &str) -> Result<u16, Fault> {
     if code.len() != 3 || !code.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Fault::StatusLine);
     }
-    code.parse()
-        .ok()
-        .filter(|code| (100..700).contains(code))
-        .ok_or(Fault::StatusLine)
+    code.parse().ok().filter(|code| (100..700).contains(code)).ok_or(Fault::StatusLine)
 }
 
 fn check_version(version: &str, malformed: Fault) -> Result<(), Fault> {
@@ -137,8 +123,10 @@ fn check_version(version: &str, malformed: Fault) -> Result<(), Fault> {
         return Ok(());
     }
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    match version[version.len().min(4)..].split_once('.') {
-        Some((major, minor)) if digits(major) && digits(minor) => Err(Fault::Version),
+    match version.split_once('/').and_then(|(name, number)| Some((name, number.split_once('.')?))) {
+        Some((name, (major, minor))) if name.eq_ignore_ascii_case("SIP") && digits(major) && digits(minor) => {
+            Err(Fault::Version)
+        }
         _ => Err(malformed),
     }
 }
@@ -174,9 +162,7 @@ fn check_headers(head: &Head, body: &Result<&[u8], Fault>) -> Result<String, Fau
         Ok(None | Some(0..=255)) => {}
         _ => return Err(malformed("Max-Forwards")),
     }
-    header::cseq(headers)
-        .map(|(_, method)| method)
-        .map_err(|_| malformed("CSeq"))
+    header::cseq(headers).map(|(_, method)| method).map_err(|_| malformed("CSeq"))
 }
 
 fn required<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, Fault> {
@@ -186,9 +172,5 @@ fn required<'a>(headers: &'a Headers, name: &'static str) -> Result<&'a str, Fau
 fn single<'a>(headers: &'a Headers, name: &'static str) -> Result<Option<&'a str>, Fault> {
     let mut values = header::values(headers, name);
     let first = values.next();
-    if values.next().is_some() {
-        Err(Fault::Repeated(name))
-    } else {
-        Ok(first)
-    }
+    if values.next().is_some() { Err(Fault::Repeated(name)) } else { Ok(first) }
 }

@@ -9,10 +9,7 @@ use crate::sip::status::status;
 
 /// The fault with the answer that it deserves, as far as the head allows one.
 pub(super) fn refuse(head: &Head, fault: Fault) -> ReadError {
-    ReadError {
-        reply: answer(head, &fault).map(Box::new),
-        fault,
-    }
+    ReadError { reply: answer(head, &fault).map(Box::new), fault }
 }
 
 /// RFC 3261 section 8.2.6.2; statelessly, as section 8.2.7 has it. Never to an ACK (section 17.1.1.3).
@@ -44,25 +41,14 @@ fn answer(head: &Head, fault: &Fault) -> Option<Response> {
         headers.push(header::make("Allow", METHODS_ALLOWED));
     }
     // Says which header it was, to whoever reads a trace of the phone (RFC 3261 section 20.43).
-    headers.push(header::make(
-        "Warning",
-        format!("399 gateway {}", header::quote(&fault.to_string())),
-    ));
+    headers.push(header::make("Warning", format!("399 gateway {}", header::quote(&fault.to_string()))));
     headers.push(header::make("Content-Length", "0"));
-    Some(Response {
-        status_code: status(fault.code()),
-        headers,
-        ..Response::default()
-    })
+    Some(Response { status_code: status(fault.code()), headers, ..Response::default() })
 }
 
 /// A tag that is the same for every retransmission (RFC 3261 section 8.2.7) without any state: FNV-1a. It guards
 /// nothing, so it needs no secret.
 fn stable_tag(call_id: &str, via: &str) -> u64 {
     let step = |hash: u64, b: u8| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
-    call_id
-        .bytes()
-        .chain([0])
-        .chain(via.bytes())
-        .fold(0xcbf2_9ce4_8422_2325, step)
+    call_id.bytes().chain([0]).chain(via.bytes()).fold(0xcbf2_9ce4_8422_2325, step)
 }

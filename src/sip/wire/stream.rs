@@ -4,6 +4,7 @@ use super::head::{Head, head_length};
 use super::read::{body_length, message};
 use super::reply::refuse;
 use super::{Fault, Frame, MAX_BODY, MAX_HEAD, ReadError};
+use crate::sip::header;
 
 /// What [`StreamReader`] holds at most: one message that is still growing, and one read of the same size behind it.
 const MAX_HELD: usize = 2 * (MAX_HEAD + MAX_BODY);
@@ -30,6 +31,10 @@ impl StreamReader {
     pub fn push(&mut self, bytes: &[u8]) {
         self.held.drain(..self.taken);
         self.taken = 0;
+        // A long message must not cost its octets for as long as the connection lives.
+        if self.held.is_empty() {
+            self.held.shrink_to(MAX_HEAD);
+        }
         let room = MAX_HELD - self.held.len();
         self.overrun |= bytes.len() > room;
         self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -60,14 +65,7 @@ impl StreamReader {
 
     /// Nothing whole is left: wait for more, unless what came did not fit.
     fn starved(&self) -> Result<Option<Frame>, ReadError> {
-        if self.overrun {
-            Err(ReadError {
-                fault: Fault::TooLarge,
-                reply: None,
-            })
-        } else {
-            Ok(None)
-        }
+        if self.overrun { Err(ReadError { fault: Fault::TooLarge, reply: None }) } else { Ok(None) }
     }
 
     fn take(&mut self, octets: usize) {
@@ -100,8 +98,12 @@ impl StreamReader {
     /// Lengths of the head and of the whole message at the front, when the head is there.
     fn frame(&mut self) -> Result<Option<(usize, usize)>, ReadError> {
         let bytes = &self.held[self.taken..];
-        if bytes.is_empty() || bytes[0] == b'\r' {
+        let Some(first) = bytes.first().filter(|b| **b != b'\r') else {
             return Ok(None);
+        };
+        // TLS on a TCP port, say: no start line can come of it.
+        if !header::is_token(char::from(*first).encode_utf8(&mut [0; 4])) {
+            return Err(ReadError { fault: Fault::NotSip, reply: None });
         }
         let window = &bytes[..bytes.len().min(MAX_HEAD)];
         let Some(head_end) = head_length(window, self.searched) else {
@@ -119,14 +121,7 @@ impl StreamReader {
             // Mandatory on streams (RFC 3261 section 20.14).
             Ok(None) => {
                 let not_sip = matches!(head.start, super::head::Start::Other);
-                Err(refuse(
-                    &head,
-                    if not_sip {
-                        Fault::NotSip
-                    } else {
-                        Fault::Missing("Content-Length")
-                    },
-                ))
+                Err(refuse(&head, if not_sip { Fault::NotSip } else { Fault::Missing("Content-Length") }))
             }
             Err(fault) => Err(refuse(&head, fault)),
         }
@@ -153,10 +148,7 @@ mod tests {
             reader.push(stream.as_bytes());
             all(&mut reader)
         };
-        assert!(matches!(
-            whole[..],
-            [Frame::Message(_), Frame::Ping, Frame::Message(_), Frame::Message(_)]
-        ));
+        assert!(matches!(whole[..], [Frame::Message(_), Frame::Ping, Frame::Message(_), Frame::Message(_)]));
         for cut in 1..stream.len() {
             let mut reader = StreamReader::default();
             let mut frames = Vec::new();
@@ -177,9 +169,7 @@ mod tests {
             reader.push(&[octet]);
             frames.extend(all(&mut reader));
         }
-        let [Frame::Message(SipMessage::Request(request))] = &frames[..] else {
-            panic!("{frames:?}")
-        };
+        let [Frame::Message(SipMessage::Request(request))] = &frames[..] else { panic!("{frames:?}") };
         assert_eq!(request.body, b"hello");
     }
 
@@ -198,10 +188,7 @@ mod tests {
         let mut reader = StreamReader::default();
         reader.push(format!("{bad}{MESSAGE}").as_bytes());
         let frames = all(&mut reader);
-        assert!(
-            matches!(&frames[0], Frame::Bad(e) if e.fault == Fault::CSeqMethod && e.reply.is_some()),
-            "{frames:?}"
-        );
+        assert!(matches!(&frames[0], Frame::Bad(e) if e.fault == Fault::CSeqMethod && e.reply.is_some()), "{frames:?}");
         assert!(matches!(frames[1], Frame::Message(_)));
     }
 

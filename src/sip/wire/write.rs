@@ -8,31 +8,19 @@ use crate::sip::{header, uri};
 
 /// The octets of a request. Content-Length is computed, whatever the headers say.
 pub fn write_request(request: &Request) -> Vec<u8> {
-    let start = format!(
-        "{} {} SIP/2.0\r\n",
-        method_token(request.method),
-        uri::write(&request.uri)
-    );
+    let start = format!("{} {} SIP/2.0\r\n", method_token(request.method), uri::write(&request.uri));
     write(&start, &request.headers, &request.body)
 }
 
 /// The octets of a response, with the IANA reason phrase ([`super::super::status::reason`]).
 pub fn write_response(response: &Response) -> Vec<u8> {
     let code = response.status_code.code();
-    write(
-        &format!("SIP/2.0 {code} {}\r\n", reason(code)),
-        &response.headers,
-        &response.body,
-    )
+    write(&format!("SIP/2.0 {code} {}\r\n", reason(code)), &response.headers, &response.body)
 }
 
 fn write(start: &str, headers: &Headers, body: &[u8]) -> Vec<u8> {
     const CONTENT_LENGTH: &str = "Content-Length";
-    let size: usize = headers
-        .iter()
-        .map(header::parts)
-        .map(|(name, value)| name.len() + value.len() + 4)
-        .sum();
+    let size: usize = headers.iter().map(header::parts).map(|(name, value)| name.len() + value.len() + 4).sum();
     let mut out = Vec::with_capacity(start.len() + size + CONTENT_LENGTH.len() + 16 + body.len());
     out.extend_from_slice(start.as_bytes());
     let mut length_written = false;
@@ -59,11 +47,6 @@ fn write(start: &str, headers: &Headers, body: &[u8]) -> Vec<u8> {
 fn line(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(
-        value
-            .trim()
-            .bytes()
-            .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }),
-    );
+    out.extend(value.trim().bytes().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }));
     out.extend_from_slice(b"\r\n");
 }

@@ -1,0 +1,258 @@
+//! `gateway run`: opens everything, runs until told to stop.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::clock::Clock;
+use super::shell::{Shell, write_event};
+use super::tls::{Tls, TlsError};
+use super::{control, http, rtp, stream, udp};
+use crate::config::{self, Config};
+use crate::engine::{Engine, Input};
+use crate::event::{Event, Level};
+use crate::random::Random;
+use crate::store::{Store, StoreError};
+
+/// How long a stop waits for BYEs and deregistrations to be answered.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Bindings are written at most this often: flash wears out.
+const PERSIST_SPACING: Duration = Duration::from_secs(5);
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("{what} {address} cannot be opened: {source}")]
+    Listen { what: &'static str, address: String, source: std::io::Error },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("no randomness from the system: {0}")]
+    Random(getrandom::Error),
+    #[error("the runtime cannot be started: {0}")]
+    Runtime(std::io::Error),
+}
+
+/// What is run.
+pub struct Options {
+    /// To read again at a reload.
+    pub config_path: PathBuf,
+    pub config: Config,
+    pub store: Store,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(options: Options) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(options))
+}
+
+async fn serve(options: Options) -> Result<(), RunError> {
+    let Options { config_path, config, store } = options;
+    let clock = Clock::start();
+    let config = Arc::new(config);
+    let secrets = store.secrets()?;
+    let bindings = store.bindings()?;
+    for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
+        write_event(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));
+    }
+    let secrets = Arc::new(secrets.value);
+    let tls = Tls::new(config.trunk.ca_file.as_deref())?;
+
+    let (notices, mut noticed) = tokio::sync::mpsc::unbounded_channel();
+    let media = rtp::start(
+        rtp::MediaConfig { ports: config.media.ports, origin: clock.origin(), random: Random::new(seed()?) },
+        // Not bounded: the engine bounds calls, and each makes a handful of notices; blocking would stop all media.
+        move |notice| drop(notices.send(notice)),
+    )
+    .map_err(|source| RunError::Listen { what: "media thread", address: String::new(), source })?;
+
+    let engine = Engine::new(
+        Arc::clone(&config),
+        Arc::clone(&secrets),
+        bindings.value.as_deref(),
+        seed()?,
+        clock.now(),
+        clock.wall(),
+    );
+    let shell = Shell::new(engine, clock, media, tls);
+    let numbers = Rc::new(Cell::new(0));
+    for listen in &config.lan.listen {
+        let (local, socket, listener) = open_lan(*listen).await?;
+        shell.add_udp(local, Rc::clone(&socket));
+        tokio::task::spawn_local(udp::receive(Rc::clone(&shell), local, socket));
+        tokio::task::spawn_local(stream::accept(Rc::clone(&shell), local, listener, Rc::clone(&numbers)));
+        write_event(&Event::new(Level::Notice, "lan.listening", local.to_string(), "UDP and TCP for handsets"));
+    }
+
+    let webhooks = TcpListener::bind(config.webhook.listen).await.map_err(|source| RunError::Listen {
+        what: "webhook.listen",
+        address: config.webhook.listen.to_string(),
+        source,
+    })?;
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets.auth_token.as_ref()));
+    tokio::spawn(http::serve(webhooks, Arc::clone(&shared), |event| write_event(&event.event())));
+    write_event(&Event::new(
+        Level::Notice,
+        "webhook.listening",
+        config.webhook.listen.to_string(),
+        format!("TwiML for {}", config.webhook.public_url),
+    ));
+
+    let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
+        what: "control socket",
+        address: config.site.run_dir.join(control::SOCKET).display().to_string(),
+        source,
+    })?;
+
+    let reloader = Rc::new(Reloader {
+        path: config_path,
+        store: store.clone(),
+        shell: Rc::clone(&shell),
+        shared,
+        running: RefCell::new(Arc::clone(&config)),
+    });
+    {
+        let shell = Rc::clone(&shell);
+        let reloader = Rc::clone(&reloader);
+        tokio::task::spawn_local(control::serve(control, move |ask| match ask {
+            control::Ask::Status => serde_json::to_string(&shell.look(|engine, now| engine.status(now)))
+                .unwrap_or_else(|error| error.to_string()),
+            control::Ask::Reload => reloader.reload(),
+        }));
+    }
+    tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+    tokio::task::spawn_local(keep_bindings(Rc::clone(&shell), store.clone()));
+    {
+        let shell = Rc::clone(&shell);
+        tokio::task::spawn_local(async move {
+            while let Some(notice) = noticed.recv().await {
+                shell.input(Input::Media(notice));
+            }
+        });
+    }
+    shell.input(Input::Tick);
+    super::ready::tell();
+
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
+        signal(SignalKind::interrupt()).map_err(RunError::Runtime)?,
+        signal(SignalKind::hangup()).map_err(RunError::Runtime)?,
+    );
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => drop(reloader.reload()),
+        }
+    }
+
+    write_event(&Event::new(Level::Notice, "service.stopping", "gateway", "calls are ended, registrations withdrawn"));
+    shell.input(Input::Stop);
+    let stopped = async {
+        while !shell.look(|engine, _| engine.is_stopped()) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
+    if let Some(json) = shell.take_bindings() {
+        store.save_bindings(&json)?;
+    }
+    let _ = std::fs::remove_file(socket_path);
+    Ok(())
+}
+
+/// A seed from the system.
+fn seed() -> Result<[u8; 32], RunError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(RunError::Random)?;
+    Ok(seed)
+}
+
+/// UDP and TCP on the same address; port 0 means the same free port for both.
+async fn open_lan(listen: SocketAddr) -> Result<(SocketAddr, Rc<UdpSocket>, TcpListener), RunError> {
+    let failed = |source| RunError::Listen { what: "lan.listen", address: listen.to_string(), source };
+    let listener = TcpListener::bind(listen).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    let socket = UdpSocket::bind(local).await.map_err(failed)?;
+    Ok((local, Rc::new(socket), listener))
+}
+
+/// Writes the newest bindings, not too often, off this thread.
+async fn keep_bindings(shell: Rc<Shell>, store: Store) {
+    loop {
+        shell.bindings_changed.notified().await;
+        if let Some(json) = shell.take_bindings() {
+            let store = store.clone();
+            let written = tokio::task::spawn_blocking(move || store.save_bindings(&json)).await;
+            if let Ok(Err(error)) = written {
+                write_event(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
+            }
+        }
+        tokio::time::sleep(PERSIST_SPACING).await;
+    }
+}
+
+/// Reads the configuration again; a broken one changes nothing.
+struct Reloader {
+    path: PathBuf,
+    store: Store,
+    shell: Rc<Shell>,
+    shared: Arc<http::Shared>,
+    running: RefCell<Arc<Config>>,
+}
+
+impl Reloader {
+    /// The answer for `gateway reload`, as JSON.
+    fn reload(&self) -> String {
+        let result = self.try_reload();
+        let (level, text) = match &result {
+            Ok(notes) if notes.is_empty() => (Level::Notice, "the new configuration is in force".to_string()),
+            Ok(notes) => (Level::Warning, format!("the new configuration is in force, but {}", notes.join("; "))),
+            Err(errors) => (Level::Error, format!("the old configuration stays in force: {}", errors.join("; "))),
+        };
+        write_event(&Event::new(level, "config.reload", self.path.display().to_string(), text.clone()));
+        serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
+    }
+
+    fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
+        let mut config =
+            config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
+        let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
+        let mut notes = Vec::new();
+        let running = Arc::clone(&self.running.borrow());
+        // What is bound once stays bound until a restart, and the configuration in force says so.
+        if config.lan.listen != running.lan.listen {
+            config.lan.listen.clone_from(&running.lan.listen);
+            notes.push("lan.listen needs a restart".to_string());
+        }
+        if config.webhook.listen != running.webhook.listen {
+            config.webhook.listen = running.webhook.listen;
+            notes.push("webhook.listen needs a restart".to_string());
+        }
+        if config.media.ports != running.media.ports {
+            config.media.ports = running.media.ports;
+            notes.push("media.ports needs a restart".to_string());
+        }
+        if config.site.state_dir != running.site.state_dir || config.site.run_dir != running.site.run_dir {
+            config.site.state_dir.clone_from(&running.site.state_dir);
+            config.site.run_dir.clone_from(&running.site.run_dir);
+            notes.push("site.state_dir and site.run_dir need a restart".to_string());
+        }
+        let (config, secrets) = (Arc::new(config), Arc::new(secrets));
+        self.shell.set_tls(tls);
+        self.shared.replace(Arc::clone(&config), secrets.auth_token.as_ref());
+        *self.running.borrow_mut() = Arc::clone(&config);
+        self.shell.input(Input::Reload { config, secrets });
+        Ok(notes)
+    }
+}

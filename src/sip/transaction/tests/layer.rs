@@ -1,0 +1,246 @@
+use super::*;
+
+fn via_of(headers: &rsip::Headers) -> Via {
+    Via::parse(header::value(headers, "Via").unwrap()).unwrap()
+}
+
+fn with_via(mut request: Request, via: &str) -> Request {
+    header::set(&mut request.headers, "Via", via);
+    request
+}
+
+#[test]
+fn with_rport_the_response_goes_to_the_source_and_the_via_says_which() {
+    let mut layer = Layer::new();
+    layer.receive(udp(), theirs(Method::Options, "z9hG4bK1"));
+    let (id, request) = layer.request();
+    let via = via_of(&request.headers);
+    assert_eq!(via.params.value("received"), Some("192.0.2.101"));
+    assert_eq!(via.params.value("rport"), Some("40000"));
+    layer.respond(id, &request, 200);
+    assert_eq!(layer.sent_response().0.remote, address("192.0.2.101:40000"));
+}
+
+#[test]
+fn without_rport_the_response_goes_to_the_source_address_and_the_port_of_the_via() {
+    for (via, remote, received) in [
+        ("SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1", "192.0.2.101:5066", None),
+        ("SIP/2.0/UDP 192.0.2.101;branch=z9hG4bK1", "192.0.2.101:5060", None),
+        ("SIP/2.0/UDP 10.0.0.9:5066;branch=z9hG4bK1", "192.0.2.101:5066", Some("192.0.2.101")),
+        ("SIP/2.0/UDP phone.local;branch=z9hG4bK1;received=198.51.100.1", "192.0.2.101:5060", Some("192.0.2.101")),
+        ("SIP/2.0/UDP 192.0.2.101;maddr=198.51.100.1;branch=z9hG4bK1", "192.0.2.101:5060", None),
+    ] {
+        let mut layer = Layer::new();
+        layer.receive(udp(), with_via(theirs(Method::Options, "x"), via));
+        let (id, request) = layer.request();
+        assert_eq!(via_of(&request.headers).params.value("received"), received, "{via}");
+        layer.respond(id, &request, 200);
+        assert_eq!(layer.sent_response().0, Flow { remote: address(remote), ..udp() }, "{via}");
+    }
+}
+
+#[test]
+fn a_response_over_a_stream_goes_back_on_the_connection_of_the_request() {
+    let mut layer = Layer::new();
+    let first = Flow { connection: 1, ..tls() };
+    let second = Flow { connection: 2, ..tls() };
+    layer.receive(first, with_via(theirs(Method::Options, "x"), "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK1"));
+    let (id, request) = layer.request();
+    // Another connection from there, in between.
+    layer.receive(second, with_via(theirs(Method::Bye, "x"), "SIP/2.0/TLS 10.0.0.9:5061;branch=z9hG4bK2"));
+    layer.respond(id, &request, 200);
+    assert_eq!(layer.sent_response().0, first);
+}
+
+#[test]
+fn an_ipv6_phone_is_answered_at_its_address() {
+    let flow = Flow { local: address("[2001:db8::1]:5060"), remote: address("[2001:db8::9]:5070"), ..udp() };
+    let mut layer = Layer::new();
+    layer.receive(flow, with_via(theirs(Method::Options, "x"), "SIP/2.0/UDP [2001:db8::9]:5062;branch=z9hG4bK1"));
+    let (id, request) = layer.request();
+    assert_eq!(via_of(&request.headers).params.get("received"), None);
+    layer.respond(id, &request, 200);
+    assert_eq!(layer.sent_response().0.remote, address("[2001:db8::9]:5062"));
+}
+
+#[test]
+fn a_2xx_repeated_outside_its_transaction_takes_the_way_of_its_via() {
+    let mut layer = Layer::new();
+    layer.receive(udp(), with_via(theirs(Method::Invite, "x"), "SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1"));
+    let (_, request) = layer.request();
+    let ok = response_to(&request, 200, Some("ours"));
+    layer.transactions.send(udp(), ok.into(), &mut layer.random);
+    assert_eq!(layer.sent_response().0.remote, address("192.0.2.101:5066"));
+}
+
+#[test]
+fn an_ack_sent_outside_a_transaction_gets_a_via_with_a_branch_of_its_own() {
+    let mut layer = Layer::new();
+    for _ in 0..2 {
+        layer.transactions.send(tls(), ours(Method::Ack).into(), &mut layer.random);
+    }
+    let (first, second) = (layer.sent_request(), layer.sent_request());
+    assert_ne!(via_of(&first.headers).branch(), via_of(&second.headers).branch());
+    layer.assert_empty();
+}
+
+#[test]
+fn the_same_request_by_another_way_is_a_merged_request() {
+    let mut layer = Layer::new();
+    layer.receive(udp(), theirs(Method::Invite, "z9hG4bK1"));
+    layer.receive(udp(), theirs(Method::Invite, "z9hG4bK2"));
+    assert_eq!(layer.drain(), ["0.000 > 482", "0.000 ! INVITE"]);
+    assert_eq!(layer.transactions.len(), 1);
+}
+
+#[test]
+fn requests_inside_a_dialog_are_never_merged() {
+    let mut layer = Layer::new();
+    for branch in ["z9hG4bK1", "z9hG4bK2"] {
+        let mut request = theirs(Method::Options, branch);
+        header::set(&mut request.headers, "To", "<sip:5551212@gw>;tag=ours");
+        layer.receive(udp(), request);
+    }
+    assert_eq!(layer.drain(), ["0.000 ! OPTIONS", "0.000 ! OPTIONS"]);
+}
+
+#[test]
+fn the_lan_can_not_touch_a_transaction_of_the_trunk() {
+    let mut layer = Layer::new();
+    layer.receive(tls(), theirs(Method::Invite, "z9hG4bK1"));
+    layer.drain();
+    layer.receive(udp(), theirs(Method::Cancel, "z9hG4bK1"));
+    assert_eq!(layer.drain(), ["0.000 > 481"]);
+}
+
+#[test]
+fn the_branch_alone_does_not_make_two_phones_requests_the_same() {
+    let mut layer = Layer::new();
+    layer.receive(udp(), theirs(Method::Options, "z9hG4bK1"));
+    let mut other = with_via(theirs(Method::Options, "x"), "SIP/2.0/UDP 192.0.2.102:5060;branch=z9hG4bK1");
+    header::set(&mut other.headers, "Call-ID", "other");
+    layer.receive(udp(), other);
+    assert_eq!(layer.drain(), ["0.000 ! OPTIONS", "0.000 ! OPTIONS"]);
+}
+
+#[test]
+fn a_response_to_nothing_of_ours_is_dropped_and_counted() {
+    let mut layer = Layer::new();
+    layer.send(udp(), ours(Method::Options));
+    let options = layer.sent_request();
+    layer.receive(udp(), answer(&theirs(Method::Options, "z9hG4bK1"), 200, "x"));
+    // Our branch, another method.
+    let mut wrong = answer(&options, 200, "x");
+    header::set(&mut wrong.headers, "CSeq", "7 INVITE");
+    layer.receive(udp(), wrong);
+    // More than one Via: it was not for us (RFC 3261 section 8.1.3.3).
+    let mut proxied = answer(&options, 200, "x");
+    proxied.headers.push(header::make("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bKx"));
+    layer.receive(udp(), proxied);
+    assert_eq!((layer.drain(), layer.transactions.strays()), (vec![], 3));
+}
+
+#[test]
+fn when_a_flow_goes_down_its_pending_requests_fail_and_nothing_of_it_is_left() {
+    let mut layer = Layer::new();
+    layer.send(tls(), ours(Method::Invite));
+    let answered = layer.send(tls(), ours(Method::Invite));
+    layer.sent_request();
+    let invite = layer.sent_request();
+    layer.receive(tls(), answer(&invite, 200, "x"));
+    layer.receive(tls(), theirs(Method::Invite, "z9hG4bK1"));
+    layer.send(udp(), ours(Method::Register));
+    layer.drain();
+    layer.transactions.flow_down(layer.now, tls());
+    assert_eq!(layer.drain(), ["0.000 ! Failed Transport"], "{answered:?} has its final response");
+    assert_eq!(layer.transactions.len(), 1, "the other flow's stays");
+    layer.transactions.flow_down(layer.now, udp());
+    layer.drain();
+    layer.assert_empty();
+}
+
+#[test]
+fn another_connection_of_the_same_addresses_is_another_flow() {
+    let mut layer = Layer::new();
+    layer.send(Flow { connection: 2, ..tls() }, ours(Method::Register));
+    layer.drain();
+    layer.transactions.flow_down(layer.now, Flow { connection: 1, ..tls() });
+    assert_eq!(layer.drain(), [""; 0]);
+}
+
+/// A request of theirs with everything of its own.
+fn nth(method: Method, n: usize, user: &str) -> Request {
+    let mut request = theirs(method, &format!("z9hG4bK{n}"));
+    header::set(&mut request.headers, "Call-ID", format!("call-{n}"));
+    request.uri = uri::sip(Some(user), "192.0.2.1", None);
+    request
+}
+
+#[test]
+fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
+    let mut layer = Layer::new();
+    layer.transactions.set_emergency_numbers(["911".to_owned()]);
+    for n in 0..Transactions::MAX {
+        layer.receive(udp(), nth(Method::Invite, n, "5551212"));
+    }
+    assert_eq!(layer.transactions.len(), Transactions::MAX);
+    while layer.transactions.poll_event().is_some() {}
+
+    layer.receive(udp(), nth(Method::Invite, 10_000, "5551212"));
+    layer.receive(udp(), nth(Method::Register, 10_001, "911"));
+    for _ in 0..2 {
+        let (_, refusal) = layer.sent_response();
+        assert_eq!(refusal.status_code.code(), 503);
+        assert_eq!(header::value(&refusal.headers, "Retry-After"), Some("5"));
+    }
+    layer.receive(udp(), nth(Method::Invite, 10_002, "911"));
+    // What is known already still works.
+    layer.receive(udp(), nth(Method::Cancel, 0, "5551212"));
+    assert_eq!(layer.drain(), ["0.000 > 200", "0.000 ! INVITE", "0.000 ! Cancelled"]);
+}
+
+#[test]
+fn even_emergency_calls_can_not_make_the_tables_grow_without_bound() {
+    let mut layer = Layer::new();
+    layer.transactions.set_emergency_numbers(["911".to_owned()]);
+    for n in 0..Transactions::MAX + Transactions::RESERVE + 10 {
+        layer.receive(udp(), nth(Method::Invite, n, "911"));
+    }
+    assert_eq!(layer.transactions.len(), Transactions::MAX + Transactions::RESERVE);
+}
+
+#[test]
+fn a_request_of_ours_beyond_the_limit_fails_at_once() {
+    let mut layer = Layer::new();
+    for _ in 0..Transactions::MAX + Transactions::RESERVE {
+        layer.send(tls(), ours(Method::Options));
+    }
+    while layer.transactions.poll_transmit().is_some() {}
+    layer.send(tls(), ours(Method::Options));
+    assert_eq!(layer.drain(), ["0.000 ! Failed Transport"]);
+}
+
+#[test]
+fn a_refusal_without_transaction_is_the_same_each_time() {
+    let mut layer = Layer::new();
+    layer.receive(udp(), theirs(Method::Invite, "z9hG4bK1"));
+    layer.receive(udp(), theirs(Method::Invite, "z9hG4bK2"));
+    layer.receive(udp(), theirs(Method::Invite, "z9hG4bK2"));
+    assert_eq!(layer.transactions.poll_transmit().unwrap(), layer.transactions.poll_transmit().unwrap());
+}
+
+#[test]
+fn a_response_copies_what_section_8_2_6_says_and_keeps_a_tag_that_is_there() {
+    let mut request = theirs(Method::Bye, "z9hG4bK1");
+    request.headers.push(header::make("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKa"));
+    request.headers.push(header::make("Timestamp", "54"));
+    let response = response_to(&request, 200, Some("ours"));
+    assert_eq!(header::values(&response.headers, "Via").count(), 2);
+    assert_eq!(header::value(&response.headers, "To"), Some("<sip:5551212@gw>;tag=ours"));
+    assert_eq!(header::value(&response.headers, "Timestamp"), None);
+    assert_eq!(header::value(&response.headers, "Contact"), None);
+    assert_eq!(header::value(&response_to(&request, 100, None).headers, "Timestamp"), Some("54"));
+    assert_eq!(header::value(&response_to(&request, 100, None).headers, "To"), Some("<sip:5551212@gw>"));
+    header::set(&mut request.headers, "To", "sip:5551212@gw;tag=old");
+    assert_eq!(header::value(&response_to(&request, 200, Some("ours")).headers, "To"), Some("sip:5551212@gw;tag=old"));
+}

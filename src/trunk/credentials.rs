@@ -1,0 +1,43 @@
+//! A challenge that was answered before, so that the next request carries credentials at once (RFC 7616 section 3.6).
+
+use crate::random::Random;
+use crate::secret::Secret;
+use crate::sip::digest::{self, Challenge};
+
+/// The last challenge for one extension, and how often its nonce was used.
+#[derive(Debug)]
+pub(super) struct Known {
+    challenge: Challenge,
+    /// `Authorization` or `Proxy-Authorization`.
+    header: &'static str,
+    uses: u32,
+}
+
+impl Known {
+    pub fn new(challenge: Challenge, header: &'static str) -> Self {
+        Known { challenge, header, uses: 0 }
+    }
+
+    pub fn header(&self) -> &'static str {
+        self.header
+    }
+
+    pub fn nonce(&self) -> &str {
+        &self.challenge.nonce
+    }
+
+    /// Name and value of the header for one more request.
+    pub fn answer(
+        &mut self,
+        username: &str,
+        password: &Secret<String>,
+        method: &str,
+        uri: &str,
+        random: &mut Random,
+    ) -> (&'static str, String) {
+        self.uses = self.uses.saturating_add(1);
+        let cnonce = random.hex(8);
+        let answer = digest::answer(&self.challenge, username, password.expose(), method, uri, self.uses, &cnonce);
+        (self.header, answer.to_string())
+    }
+}

@@ -1,0 +1,624 @@
+//! The Twilio side of SIP: one TLS flow to the domain, a registration per extension on it, and who may call in on it.
+//!
+//! ```text
+//! Waiting ──▶ Resolving ──▶ Connecting ──▶ Up
+//!    ▲            │ next server │ next address │ closed, silent
+//!    └────────────┴─────────────┴──────────────┘
+//! ```
+
+mod backoff;
+mod credentials;
+mod keepalive;
+mod locate;
+mod registration;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rsip::{Headers, Method, Request, Response, Version};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::engine::{Context, DnsAnswer, Output};
+use crate::event::{Event, Level};
+use crate::sip::digest::Challenge;
+use crate::sip::flow::Flow;
+use crate::sip::transaction::{ClientId, Failure, Owner};
+use crate::sip::{header, uri};
+use crate::status::{RegistrationStatus, TrunkStatus};
+use crate::time::{Instant, soonest};
+use backoff::Backoff;
+use credentials::Known;
+use keepalive::{Action, Keepalive};
+use locate::{Lookup, Next};
+use registration::{Origin, Outcome, Registration};
+
+/// What we call ourselves towards the SIP domain.
+const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));
+/// Between two attempts at a flow. One office asks one edge: two minutes of waiting burden nobody, and half an hour
+/// (RFC 5626 section 4.5) after the internet is back would cost the office its calls.
+const CONNECT_BASE: Duration = Duration::from_secs(2);
+const CONNECT_MAX: Duration = Duration::from_secs(120);
+/// For one DNS question, beside the driver's own limit.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
+/// For TCP and TLS to one address.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Between two first REGISTERs, so that a big office does not come as a flood (20/s).
+const PACE: Duration = Duration::from_millis(50);
+/// REGISTERs in a row without any answer that make a flow dead.
+const DEAD_AFTER: u32 = 2;
+
+/// The trunk.
+#[derive(Debug)]
+pub struct Trunk {
+    state: State,
+    /// Why there is no flow, for people.
+    fault: String,
+    /// In the order of the config.
+    registrations: Vec<Registration>,
+    /// The soonest of them.
+    due: Option<Instant>,
+    /// No first REGISTER before.
+    next_send: Instant,
+    /// The server to begin a round with, and how many of this round have failed.
+    first: usize,
+    failed: usize,
+    backoff: Backoff,
+    /// Numbers of queries and connections.
+    last_number: u64,
+    /// The addresses that each server had last, for the time when DNS is down.
+    remembered: Vec<VecDeque<SocketAddr>>,
+    /// What the flow and its search hang on; a reload that changes it begins anew.
+    config: Option<crate::config::Trunk>,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting { until: Instant },
+    Resolving { server: usize, query: u64, lookup: Lookup, deadline: Instant },
+    Connecting { server: usize, connection: u64, address: SocketAddr, rest: VecDeque<SocketAddr>, deadline: Instant },
+    Up(Up),
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Up {
+    flow: Flow,
+    server: usize,
+    /// `server (address)`, for people.
+    name: String,
+    /// Host and port of our Contacts.
+    local: SocketAddr,
+    instance: String,
+    keepalive: Keepalive,
+    /// A registration succeeded on it.
+    proven: bool,
+    unanswered: u32,
+}
+
+/// See [`Trunk::hurry`].
+const HURRY: Duration = Duration::from_secs(1);
+
+impl Up {
+    fn contact(&self, user: &str) -> String {
+        let mut contact = uri::sip(Some(user), &self.local.ip().to_string(), Some(self.local.port()));
+        uri::set_param(&mut contact, "transport", Some("tls"));
+        uri::write(&contact)
+    }
+
+    fn origin(&self, extension: &str) -> Origin<'_> {
+        Origin { flow: self.flow, contact: self.contact(extension), instance: &self.instance }
+    }
+}
+
+impl Trunk {
+    /// Nothing is sent before the first [`Trunk::handle_timeout`].
+    pub fn new(now: Instant) -> Self {
+        Trunk {
+            state: State::Waiting { until: now },
+            fault: "not connected yet".into(),
+            registrations: Vec::new(),
+            due: None,
+            next_send: now,
+            first: 0,
+            failed: 0,
+            backoff: Backoff::new(CONNECT_BASE, CONNECT_MAX),
+            last_number: 0,
+            remembered: Vec::new(),
+            config: None,
+            stopping: false,
+        }
+    }
+
+    /// The flow to send calls on; `Err` says, for people, why there is none.
+    pub fn flow(&self) -> Result<Flow, &str> {
+        match &self.state {
+            State::Up(up) => Ok(up.flow),
+            _ => Err(&self.fault),
+        }
+    }
+
+    /// Whether a request that came on this flow is from the SIP domain (only the TLS flow that we opened is).
+    pub fn is_trunk(&self, flow: Flow) -> bool {
+        matches!(&self.state, State::Up(up) if up.flow == flow)
+    }
+
+    /// Our Contact URI on the flow for a user, without `<>`: what is registered, and what calls must carry too.
+    pub fn contact(&self, user: &str) -> Option<String> {
+        match &self.state {
+            State::Up(up) => Some(up.contact(user)),
+            _ => None,
+        }
+    }
+
+    /// Header name and value with credentials for one more request of `extension`. With `challenge`, that of the 401 or
+    /// 407 that is being answered; without, the last one seen (of a REGISTER or a call), so that an INVITE can carry
+    /// credentials at once. The name is right for 407, and for 401 once a REGISTER was challenged so; who answers a
+    /// challenge knows it from [`strongest`](crate::sip::digest::strongest). `None`: nothing known, or no password.
+    pub fn authorization(
+        &mut self,
+        context: &mut Context<'_>,
+        extension: &str,
+        method: &str,
+        uri: &str,
+        challenge: Option<&Challenge>,
+    ) -> Option<(&'static str, String)> {
+        let password = &context.secrets.extensions.get(extension)?.trunk_password;
+        let known = self.registrations.iter_mut().find(|one| one.extension == extension)?.known();
+        if let Some(challenge) = challenge
+            && known.as_ref().is_none_or(|known| known.nonce() != challenge.nonce)
+        {
+            let header = known.as_ref().map_or("Proxy-Authorization", |known| known.header());
+            *known = Some(Known::new(challenge.clone(), header));
+        }
+        Some(known.as_mut()?.answer(extension, password, method, uri, context.random))
+    }
+
+    /// The connection that [`Output::Connect`] asked for stands.
+    pub fn handle_connected(&mut self, context: &mut Context<'_>, connection: u64, flow: Flow) {
+        let server = match &self.state {
+            State::Connecting { server, connection: asked, .. } if *asked == connection => *server,
+            // Too late: given up, or the config changed.
+            _ => return context.outputs.push_back(Output::Close { flow }),
+        };
+        let trunk = &context.config.trunk;
+        let name = format!("{} ({})", server_name(trunk, server), flow.remote);
+        let ip = context.config.media.public_address.unwrap_or(flow.local.ip());
+        context.event(Event::new(Level::Notice, "trunk.connected", name.as_str(), format!("TLS from {}", flow.local)));
+        self.state = State::Up(Up {
+            flow,
+            server,
+            name,
+            local: SocketAddr::new(ip, flow.local.port()),
+            instance: instance(context.config),
+            keepalive: Keepalive::new(context.now, trunk.keepalive, context.random),
+            proven: false,
+            unanswered: 0,
+        });
+        self.sync(context);
+        for registration in &mut self.registrations {
+            registration.start(context.now);
+        }
+        self.next_send = context.now;
+        self.settle();
+        self.handle_timeout(context);
+    }
+
+    /// It does not.
+    pub fn handle_connect_failed(&mut self, context: &mut Context<'_>, connection: u64, error: &str) {
+        if matches!(&self.state, State::Connecting { connection: asked, .. } if *asked == connection) {
+            self.connect_failed(context, error);
+        }
+    }
+
+    /// A flow ended; anything but our flow is ignored.
+    pub fn handle_disconnected(&mut self, context: &mut Context<'_>, flow: Flow, reason: &str) {
+        if self.is_trunk(flow) {
+            self.lose(context, reason);
+        }
+    }
+
+    /// The answer to a question of ours.
+    pub fn handle_resolved(&mut self, context: &mut Context<'_>, query: u64, answer: DnsAnswer) {
+        if let State::Resolving { server, query: asked, lookup, .. } = &mut self.state
+            && *asked == query
+        {
+            let (server, next) = (*server, lookup.answer(answer, context.random));
+            self.look_up(context, server, next);
+        }
+    }
+
+    /// CRLF answer to our keepalive.
+    pub fn handle_pong(&mut self, context: &mut Context<'_>, flow: Flow) {
+        if let State::Up(up) = &mut self.state
+            && up.flow == flow
+        {
+            up.keepalive.on_pong(context.now);
+        }
+    }
+
+    /// A response to a REGISTER of `extension` (index into the config) or to an OPTIONS.
+    pub fn handle_response(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ClientId,
+        _extension: Option<usize>,
+        response: &Response,
+    ) {
+        let State::Up(up) = &mut self.state else { return };
+        up.keepalive.on_heard(context.now);
+        up.unanswered = 0;
+        if up.keepalive.probe == Some(id) {
+            up.keepalive.probe = None;
+            return;
+        }
+        let Some(registration) = self.registrations.iter_mut().find(|one| one.is_in_flight(id)) else { return };
+        let outcome = registration.on_response(context, &up.origin(&registration.extension), response);
+        if outcome == Outcome::Registered && !up.proven {
+            up.proven = true;
+            self.backoff.reset();
+            self.first = 0;
+        }
+        self.settle();
+    }
+
+    /// No response came.
+    pub fn handle_failure(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ClientId,
+        _extension: Option<usize>,
+        failure: Failure,
+    ) {
+        let State::Up(up) = &mut self.state else { return };
+        if up.keepalive.probe == Some(id) {
+            up.keepalive.probe = None;
+            if failure == Failure::Transport {
+                // The end of the flow is told by itself.
+                return;
+            }
+            return self.dead(context, "the SIP domain is silent: OPTIONS had no answer within 32 s");
+        }
+        let Some(registration) = self.registrations.iter_mut().find(|one| one.is_in_flight(id)) else { return };
+        registration.on_failure(context, failure);
+        up.unanswered += u32::from(failure == Failure::Timeout);
+        let enough = DEAD_AFTER.min(u32::try_from(self.registrations.len()).unwrap_or(DEAD_AFTER));
+        if up.unanswered >= enough && !self.stopping {
+            return self.dead(context, "the SIP domain is silent: REGISTER had no answer within 32 s");
+        }
+        self.settle();
+    }
+
+    /// The configuration or the secrets changed: new extensions register, removed ones leave, what was refused is tried
+    /// again, and another server or domain means another flow.
+    pub fn handle_reload(&mut self, context: &mut Context<'_>) {
+        if self.config.as_ref().is_some_and(|old| *old != context.config.trunk) {
+            match &self.state {
+                State::Up(_) => self.dead(context, "[trunk] in gateway.toml changed"),
+                State::Stopped => {}
+                _ => self.state = State::Waiting { until: context.now },
+            }
+            (self.first, self.failed) = (0, 0);
+            self.remembered.clear();
+            self.backoff.reset();
+            if let State::Waiting { until } = &mut self.state {
+                *until = context.now;
+            }
+            return;
+        }
+        if let State::Up(_) = self.state {
+            self.sync(context);
+            for registration in &mut self.registrations {
+                // Idle ones were refused or are new; the others keep their pace.
+                if registration.status(context.now).state != "registered"
+                    && !registration.is_busy()
+                    && !registration.leaving
+                {
+                    registration.start(context.now);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// We stop for good: each binding is removed, as far as the server answers in time, or Twilio would ring a
+    /// connection that is gone until it expires. [`Trunk::is_quiet`] tells when that is done.
+    pub fn stop(&mut self, context: &mut Context<'_>) {
+        self.stopping = true;
+        match &self.state {
+            State::Up(up) => {
+                for registration in &mut self.registrations {
+                    registration.leave(context, &up.origin(&registration.extension));
+                }
+            }
+            _ => self.state = State::Stopped,
+        }
+        self.settle();
+    }
+
+    /// Whether no REGISTER waits for its response.
+    pub fn is_quiet(&self) -> bool {
+        !self.registrations.iter().any(Registration::is_busy)
+    }
+
+    /// When [`Trunk::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match &self.state {
+            State::Waiting { until } => Some(*until),
+            State::Resolving { deadline, .. } | State::Connecting { deadline, .. } => Some(*deadline),
+            State::Up(_) if self.stopping => None,
+            State::Up(up) => soonest(up.keepalive.poll_timeout(), self.due.map(|due| due.max(self.next_send))),
+            State::Stopped => None,
+        }
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, context: &mut Context<'_>) {
+        if self.stopping {
+            return;
+        }
+        let now = context.now;
+        match &mut self.state {
+            State::Waiting { until } if *until <= now => {
+                self.failed = 0;
+                self.next_server(context);
+            }
+            State::Resolving { server, lookup, deadline, .. } if *deadline <= now => {
+                let late = DnsAnswer::Failed(format!("no answer within {} s", RESOLVE_TIMEOUT.as_secs()));
+                let (server, next) = (*server, lookup.answer(late, context.random));
+                self.look_up(context, server, next);
+            }
+            State::Connecting { deadline, .. } if *deadline <= now => {
+                self.connect_failed(context, &format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
+            }
+            State::Up(_) => {
+                self.keep_alive(context);
+                self.register_next(context);
+            }
+            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } | State::Stopped => {}
+        }
+    }
+
+    /// An emergency call waits for a flow: no back-off longer than a second (and none shorter, or a server that refuses
+    /// at once would be asked without end).
+    pub fn hurry(&mut self, context: &mut Context<'_>) {
+        if let State::Waiting { until } = &mut self.state {
+            *until = (*until).min(context.now + HURRY);
+        }
+    }
+
+    /// The flow, for `gateway status`.
+    pub fn status(&self, now: Instant) -> TrunkStatus {
+        let (state, flow, retry_in) = match &self.state {
+            State::Up(up) => ("up", Some(format!("{} from {}", up.name, up.flow.local)), None),
+            State::Waiting { until } => ("waiting", None, Some(until.since(now).as_secs())),
+            State::Resolving { .. } => ("resolving", None, None),
+            State::Connecting { address, .. } => ("connecting", Some(address.to_string()), None),
+            State::Stopped => ("stopped", None, None),
+        };
+        let reason = (state != "up").then(|| self.fault.clone());
+        TrunkStatus { state: state.to_string(), flow, reason, retry_in }
+    }
+
+    /// An extension's registration, for `gateway status`.
+    pub fn registration(&self, extension: &str, now: Instant) -> RegistrationStatus {
+        let registration = self.registrations.iter().find(|one| one.extension == extension);
+        registration.map(|one| one.status(now)).unwrap_or_else(|| RegistrationStatus {
+            state: "waiting".into(),
+            next_in: None,
+            expires_in: None,
+            reason: Some(self.fault.clone()),
+        })
+    }
+
+    /// Brings the registrations in line with the config's extensions.
+    fn sync(&mut self, context: &mut Context<'_>) {
+        self.config = Some(context.config.trunk.clone());
+        for registration in &mut self.registrations {
+            let place = context.config.extensions.iter().position(|one| one.name == registration.extension);
+            registration.index = place.unwrap_or(registration.index);
+            if place.is_none() && !registration.leaving {
+                registration.leaving = true;
+                if let State::Up(up) = &self.state {
+                    registration.leave(context, &up.origin(&registration.extension));
+                }
+            } else if place.is_some() {
+                registration.leaving = false;
+            }
+        }
+        for (index, extension) in context.config.extensions.iter().enumerate() {
+            if !self.registrations.iter().any(|one| one.extension == extension.name) {
+                let call_id = format!("{}@gateway", context.random.hex(16));
+                self.registrations.push(Registration::new(extension.name.clone(), index, call_id));
+            }
+        }
+        self.registrations.retain(|one| !one.leaving || one.is_busy());
+    }
+
+    fn settle(&mut self) {
+        self.registrations.retain(|one| !one.leaving || one.is_busy());
+        self.due = self.registrations.iter().filter_map(Registration::due).min();
+    }
+
+    /// Begins with the next server of this round; waits when all have failed.
+    fn next_server(&mut self, context: &mut Context<'_>) {
+        let trunk = &context.config.trunk;
+        self.config = Some(trunk.clone());
+        if self.failed >= trunk.servers.len() {
+            self.first = 0;
+            return self.wait(context, if trunk.servers.is_empty() { "no server" } else { "every server failed" });
+        }
+        let index = (self.first + self.failed) % trunk.servers.len();
+        let (lookup, next) = Lookup::start(&trunk.servers[index]);
+        self.state = State::Resolving { server: index, query: self.last_number, lookup, deadline: context.now };
+        self.look_up(context, index, next);
+    }
+
+    fn wait(&mut self, context: &mut Context<'_>, what: &str) {
+        let wait = self.backoff.next(context.random);
+        self.state = State::Waiting { until: context.now + wait };
+        let text = format!("{what}: {}; next try in {} s", self.fault, wait.as_secs().max(1));
+        context.event(Event::new(Level::Warning, "trunk.waiting", context.config.trunk.domain.as_str(), text));
+    }
+
+    /// One step of resolving.
+    fn look_up(&mut self, context: &mut Context<'_>, server: usize, next: Next) {
+        self.remembered.resize(context.config.trunk.servers.len(), VecDeque::new());
+        match next {
+            Next::Ask(question) => {
+                self.last_number += 1;
+                if let State::Resolving { query, deadline, .. } = &mut self.state {
+                    (*query, *deadline) = (self.last_number, context.now + RESOLVE_TIMEOUT);
+                }
+                context.outputs.push_back(Output::Resolve { query: self.last_number, question });
+            }
+            Next::Found(addresses) => {
+                if let Some(remembered) = self.remembered.get_mut(server) {
+                    remembered.clone_from(&addresses);
+                }
+                self.connect(context, server, addresses);
+            }
+            Next::Nothing(fault) => {
+                let addresses = self.remembered.get(server).cloned().unwrap_or_default();
+                let next = if addresses.is_empty() { "" } else { "; trying the addresses it had before" };
+                let text = format!("{fault}{next}; see whether this box has internet and DNS");
+                context.event(Event::new(
+                    Level::Warning,
+                    "trunk.not-resolved",
+                    server_name(&context.config.trunk, server),
+                    text,
+                ));
+                self.fault = fault;
+                self.connect(context, server, addresses);
+            }
+        }
+    }
+
+    /// Tries the first of the addresses, or the next server.
+    fn connect(&mut self, context: &mut Context<'_>, server: usize, mut addresses: VecDeque<SocketAddr>) {
+        let trunk = &context.config.trunk;
+        let (Some(address), Some(configured)) = (addresses.pop_front(), trunk.servers.get(server)) else {
+            self.failed += 1;
+            return self.next_server(context);
+        };
+        self.last_number += 1;
+        let (connection, deadline) = (self.last_number, context.now + CONNECT_TIMEOUT);
+        // The name that was configured, not what DNS made of it (RFC 5922 section 4).
+        let name = trunk.server_name.clone().unwrap_or_else(|| host(&configured.host));
+        context.outputs.push_back(Output::Connect { connection, address, server_name: name });
+        self.state = State::Connecting { server, connection, address, rest: addresses, deadline };
+    }
+
+    fn connect_failed(&mut self, context: &mut Context<'_>, error: &str) {
+        let State::Connecting { server, address, rest, .. } = &mut self.state else { return };
+        let (server, rest) = (*server, std::mem::take(rest));
+        let name = server_name(&context.config.trunk, server);
+        self.fault = format!("{name} ({address}): {error}");
+        context.event(Event::new(Level::Warning, "trunk.connect-failed", format!("{name} ({address})"), error));
+        self.connect(context, server, rest);
+    }
+
+    /// The flow is silent, or no longer wanted: away with it.
+    fn dead(&mut self, context: &mut Context<'_>, reason: &str) {
+        let State::Up(up) = &self.state else { return };
+        let flow = up.flow;
+        context.outputs.push_back(Output::Close { flow });
+        self.lose(context, reason);
+        context.transactions.flow_down(context.now, flow);
+    }
+
+    fn lose(&mut self, context: &mut Context<'_>, reason: &str) {
+        let State::Up(up) = &self.state else { return };
+        self.fault = format!("{}: {reason}", up.name);
+        // A server that took the connection but never a registration is no better than one that is down.
+        self.first = if up.proven { 0 } else { (up.server + 1) % context.config.trunk.servers.len().max(1) };
+        for registration in &mut self.registrations {
+            registration.flow_lost(&up.contact(&registration.extension));
+        }
+        let text = format!("the connection is gone: {reason}; calls to and from outside fail until it is back");
+        context.event(Event::new(Level::Warning, "trunk.lost", up.name.as_str(), text));
+        if self.stopping {
+            self.state = State::Stopped;
+        } else {
+            self.wait(context, "reconnecting");
+        }
+        self.settle();
+    }
+
+    fn keep_alive(&mut self, context: &mut Context<'_>) {
+        while let State::Up(up) = &mut self.state {
+            let interval = context.config.trunk.keepalive;
+            match up.keepalive.handle_timeout(context.now, interval, context.random) {
+                Some(Action::Ping) => {
+                    context.outputs.push_back(Output::Send { flow: up.flow, bytes: keepalive::PING.to_vec() });
+                }
+                Some(Action::Probe) => {
+                    let request = options(context, &up.contact("gateway"));
+                    let id = context.transactions.request(context.now, up.flow, request, Owner::Probe, context.random);
+                    up.keepalive.probe = Some(id);
+                }
+                Some(Action::Dead) => {
+                    self.dead(context, "the SIP domain is silent: a keepalive had no answer within 10 s")
+                }
+                None => return,
+            }
+        }
+    }
+
+    /// Sends the one REGISTER that is due for longest; [`PACE`] holds back the next.
+    fn register_next(&mut self, context: &mut Context<'_>) {
+        let State::Up(up) = &self.state else { return };
+        if self.due.is_none_or(|due| due > context.now) || context.now < self.next_send {
+            return;
+        }
+        let waiting = self.registrations.iter_mut().filter_map(|one| Some((one.due()?, one)));
+        if let Some((_, registration)) = waiting.min_by_key(|(due, _)| *due) {
+            registration.send_due(context, &up.origin(&registration.extension));
+            self.next_send = context.now + PACE;
+        }
+        self.settle();
+    }
+}
+
+/// OPTIONS to the domain (RFC 3261 section 11).
+fn options(context: &mut Context<'_>, contact: &str) -> Request {
+    let target = uri::sip(None, &context.config.trunk.domain, None);
+    let domain = uri::write(&target);
+    let mut headers = Headers::default();
+    headers.push(header::make("From", format!("<{domain}>;tag={}", context.random.hex(4))));
+    headers.push(header::make("To", format!("<{domain}>")));
+    headers.push(header::make("Call-ID", format!("{}@gateway", context.random.hex(16))));
+    headers.push(header::make("CSeq", "1 OPTIONS"));
+    headers.push(header::make("Contact", format!("<{contact}>")));
+    headers.push(header::make("Accept", "application/sdp"));
+    headers.push(header::make("User-Agent", USER_AGENT));
+    Request { method: Method::Options, uri: target, version: Version::V2, headers, body: Vec::new() }
+}
+
+/// `+sip.instance` (RFC 5626 section 4.1): the same after each restart, from what names this installation.
+fn instance(config: &Config) -> String {
+    let hash =
+        Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
+    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    // Version 8 of RFC 9562: made by a rule of our own.
+    format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
+
+fn server_name(trunk: &crate::config::Trunk, index: usize) -> String {
+    match trunk.servers.get(index) {
+        Some(server) => match server.port {
+            Some(port) => format!("{}:{port}", server.host),
+            None => server.host.clone(),
+        },
+        None => trunk.domain.clone(),
+    }
+}
+
+/// A host as TLS wants it: an IPv6 address without brackets, a name without its final dot.
+fn host(host: &str) -> String {
+    host.trim_matches(['[', ']']).trim_end_matches('.').to_string()
+}

@@ -1,0 +1,447 @@
+//! One extension's registration at the SIP domain (RFC 3261 section 10.2, twilio.md 4.1).
+
+use std::time::Duration;
+
+use rsip::{Headers, Method, Request, Response, Version};
+
+use super::backoff::{Backoff, jitter};
+use super::credentials::Known;
+use crate::engine::Context;
+use crate::event::{Event, Level};
+use crate::sip::digest;
+use crate::sip::flow::Flow;
+use crate::sip::header::{self, Contact, NameAddr};
+use crate::sip::transaction::{ClientId, Failure, Owner};
+use crate::sip::uri;
+use crate::status::RegistrationStatus;
+use crate::time::Instant;
+
+/// Answers to a challenge within one attempt. A second refusal of the same credentials is a refusal (RFC 3261 section
+/// 22.2), whatever new nonce comes with it; one more is granted for a nonce that expired on the way.
+const MAX_CHALLENGES: u32 = 2;
+/// Retries after a fault or refusal (RFC 5626 section 4.5).
+const RETRY_BASE: Duration = Duration::from_secs(30);
+const RETRY_MAX: Duration = Duration::from_secs(1800);
+/// The longest that a server may be asked or believed to keep a binding.
+const MAX_EXPIRES: u32 = 86_400;
+/// Contacts of earlier flows that we remember; Twilio keeps 10 per AOR (error 32007).
+const MAX_FORMER: usize = 10;
+/// Pause before a dead binding is removed: more than 5 REGISTER/s of one AOR are refused (error 32008).
+const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
+
+/// What a REGISTER is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Purpose {
+    Register,
+    /// Remove our binding: we stop, or the extension is gone from the config.
+    Leave,
+    /// Remove the binding of an earlier flow of ours, or calls would fork to a dead connection.
+    Remove(String),
+}
+
+/// One REGISTER and its repetitions after 401, 407 and 423.
+#[derive(Debug)]
+struct Attempt {
+    id: ClientId,
+    purpose: Purpose,
+    challenges: u32,
+    too_brief: bool,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No flow.
+    Offline,
+    /// The next REGISTER goes then: the first, a refresh, or another try.
+    Due(Instant),
+    InFlight(Attempt),
+    /// The server will not have it; tried again then, because somebody may put it right there.
+    Refused(Instant),
+}
+
+/// Where a registration is sent from.
+pub(super) struct Origin<'a> {
+    pub flow: Flow,
+    /// `sip:EXT@…` of this flow for an extension, without `<>`.
+    pub contact: String,
+    /// Our `+sip.instance`.
+    pub instance: &'a str,
+}
+
+/// What a response or failure means for the flow.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Nothing,
+    /// A 2xx: this server serves us.
+    Registered,
+}
+
+/// The registration of one extension. Outlives flows.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pub extension: String,
+    /// Its place in the config, for [`Owner::Registration`].
+    pub index: usize,
+    /// Not in the config any more; goes away when it is idle.
+    pub leaving: bool,
+    /// One Call-ID for all (RFC 3261 section 10.2), so that CSeq orders them.
+    call_id: String,
+    cseq: u32,
+    known: Option<Known>,
+    min_expires: Option<u32>,
+    phase: Phase,
+    /// The binding at the server, if it stands.
+    expires: Option<Instant>,
+    refresh: Instant,
+    backoff: Backoff,
+    reason: Option<String>,
+    /// Contacts of earlier flows, newest last.
+    former: Vec<String>,
+    /// Those of them that the server still lists.
+    dead: Vec<String>,
+}
+
+impl Registration {
+    pub fn new(extension: String, index: usize, call_id: String) -> Self {
+        Registration {
+            extension,
+            index,
+            leaving: false,
+            call_id,
+            cseq: 0,
+            known: None,
+            min_expires: None,
+            phase: Phase::Offline,
+            expires: None,
+            refresh: Instant::ZERO,
+            backoff: Backoff::new(RETRY_BASE, RETRY_MAX),
+            reason: None,
+            former: Vec::new(),
+            dead: Vec::new(),
+        }
+    }
+
+    /// When [`Registration::send_due`] is to be called.
+    pub fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Due(at) | Phase::Refused(at) => Some(at),
+            Phase::Offline | Phase::InFlight(_) => None,
+        }
+    }
+
+    pub fn is_in_flight(&self, id: ClientId) -> bool {
+        matches!(&self.phase, Phase::InFlight(attempt) if attempt.id == id)
+    }
+
+    pub fn is_busy(&self) -> bool {
+        matches!(self.phase, Phase::InFlight(_))
+    }
+
+    /// A flow came up, or something was put right: register now.
+    pub fn start(&mut self, now: Instant) {
+        self.phase = Phase::Due(now);
+        self.backoff.reset();
+    }
+
+    /// The flow is gone, and with it the way to this binding. `contact` was its address.
+    pub fn flow_lost(&mut self, contact: &str) {
+        if self.expires.take().is_some() || self.is_busy() {
+            self.former.retain(|former| former != contact);
+            self.former.push(contact.to_string());
+            if self.former.len() > MAX_FORMER {
+                self.former.remove(0);
+            }
+        }
+        self.phase = Phase::Offline;
+        self.dead.clear();
+    }
+
+    /// The credentials for a request of this extension, from the last challenge.
+    pub fn known(&mut self) -> &mut Option<Known> {
+        &mut self.known
+    }
+
+    /// Sends what is due: the REGISTER, or the removal of a dead binding before it.
+    pub fn send_due(&mut self, context: &mut Context<'_>, origin: &Origin<'_>) {
+        let purpose = match self.dead.pop() {
+            Some(contact) if context.now < self.refresh => Purpose::Remove(contact),
+            _ => Purpose::Register,
+        };
+        self.send(context, origin, purpose, 0, false);
+    }
+
+    /// Removes our binding, if it stands.
+    pub fn leave(&mut self, context: &mut Context<'_>, origin: &Origin<'_>) {
+        let stands = self.expires.is_some_and(|expires| expires > context.now);
+        self.phase = Phase::Offline;
+        if stands {
+            self.send(context, origin, Purpose::Leave, 0, false);
+        }
+    }
+
+    fn send(&mut self, context: &mut Context<'_>, origin: &Origin<'_>, purpose: Purpose, challenges: u32, brief: bool) {
+        let Some(secrets) = context.secrets.extensions.get(&self.extension) else {
+            if purpose != Purpose::Register {
+                return self.phase = Phase::Offline;
+            }
+            let text = "it has no password at the SIP domain yet; run `gateway setup`, which makes one";
+            self.refuse(context, text.to_string());
+            return;
+        };
+        let domain = &context.config.trunk.domain;
+        let target = uri::write(&uri::sip(None, domain, None));
+        let aor = format!("<{}>", uri::write(&uri::sip(Some(&self.extension), domain, None)));
+        let asked = match purpose {
+            Purpose::Register => self.asked(context),
+            Purpose::Leave | Purpose::Remove(_) => 0,
+        };
+        let contact = match &purpose {
+            Purpose::Remove(contact) => format!("<{contact}>"),
+            _ => format!("<{}>;+sip.instance=\"{}\"", origin.contact, origin.instance),
+        };
+        self.cseq += 1;
+        let mut headers = Headers::default();
+        headers.push(header::make("From", format!("{aor};tag={}", context.random.hex(4))));
+        headers.push(header::make("To", aor));
+        headers.push(header::make("Call-ID", self.call_id.as_str()));
+        headers.push(header::make("CSeq", format!("{} REGISTER", self.cseq)));
+        headers.push(header::make("Contact", contact));
+        headers.push(header::make("Expires", asked.to_string()));
+        if let Some(known) = &mut self.known {
+            let (name, value) =
+                known.answer(&self.extension, &secrets.trunk_password, "REGISTER", &target, context.random);
+            headers.push(header::make(name, value));
+        }
+        headers.push(header::make("User-Agent", super::USER_AGENT));
+        let request = Request {
+            method: Method::Register,
+            uri: uri::sip(None, domain, None),
+            version: Version::V2,
+            headers,
+            body: Vec::new(),
+        };
+        let owner = Owner::Registration(self.index);
+        let id = context.transactions.request(context.now, origin.flow, request, owner, context.random);
+        self.phase = Phase::InFlight(Attempt { id, purpose, challenges, too_brief: brief });
+    }
+
+    fn asked(&self, context: &Context<'_>) -> u32 {
+        let configured = u32::try_from(context.config.trunk.expires.as_secs()).unwrap_or(MAX_EXPIRES);
+        configured.max(self.min_expires.unwrap_or(0)).min(MAX_EXPIRES)
+    }
+
+    /// A final response to the REGISTER in flight.
+    pub fn on_response(&mut self, context: &mut Context<'_>, origin: &Origin<'_>, response: &Response) -> Outcome {
+        let code = response.status_code.code();
+        if code < 200 {
+            return Outcome::Nothing;
+        }
+        let Phase::InFlight(attempt) = std::mem::replace(&mut self.phase, Phase::Offline) else {
+            return Outcome::Nothing;
+        };
+        let Attempt { purpose, challenges, too_brief, .. } = attempt;
+        match code {
+            200..300 => return self.on_success(context, origin, purpose, response),
+            401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
+                Some((challenge, name)) => {
+                    self.known = Some(Known::new(challenge, name));
+                    self.send(context, origin, purpose, challenges + 1, too_brief);
+                }
+                None => {
+                    self.refuse(context, format!("the server's challenge can not be answered ({})", cause(response)))
+                }
+            },
+            401 | 407 => {
+                self.known = None;
+                let text = format!(
+                    "the SIP domain does not accept the password of {} ({}); `gateway setup` sets it anew",
+                    self.extension,
+                    cause(response)
+                );
+                self.refuse(context, text);
+            }
+            423 if !too_brief && purpose == Purpose::Register => {
+                let asked = self.asked(context);
+                match header::number(&response.headers, "Min-Expires").ok().flatten() {
+                    Some(least) if least > asked && least <= MAX_EXPIRES => {
+                        self.min_expires = Some(least);
+                        self.send(context, origin, purpose, challenges, true);
+                    }
+                    _ => self.refuse(context, format!("the server wants a longer trunk.expires ({})", cause(response))),
+                }
+            }
+            408 | 500..600 => {
+                let after = header::number(&response.headers, "Retry-After").ok().flatten().unwrap_or(0);
+                let after = Duration::from_secs(u64::from(after)).min(RETRY_MAX);
+                self.fail(context, purpose, after, cause(response));
+            }
+            _ if purpose == Purpose::Register => self.refuse(context, refusal(&self.extension, code, response)),
+            _ => self.fail(context, purpose, Duration::ZERO, cause(response)),
+        }
+        Outcome::Nothing
+    }
+
+    /// No response came.
+    pub fn on_failure(&mut self, context: &mut Context<'_>, failure: Failure) {
+        let Phase::InFlight(attempt) = std::mem::replace(&mut self.phase, Phase::Offline) else {
+            return;
+        };
+        let text = match failure {
+            Failure::Timeout => "no answer within 32 s",
+            Failure::Transport => "the connection ended",
+        };
+        self.fail(context, attempt.purpose, Duration::ZERO, text.to_string());
+    }
+
+    fn on_success(
+        &mut self,
+        context: &mut Context<'_>,
+        origin: &Origin<'_>,
+        purpose: Purpose,
+        response: &Response,
+    ) -> Outcome {
+        match purpose {
+            Purpose::Leave => {
+                self.expires = None;
+                self.phase = Phase::Offline;
+                context.event(Event::new(Level::Info, "trunk.unregistered", self.extension.as_str(), "as we asked"));
+                return Outcome::Nothing;
+            }
+            Purpose::Remove(contact) => {
+                self.former.retain(|former| *former != contact);
+                let text = format!("removed {contact}, a binding of an earlier connection of ours");
+                context.event(Event::new(Level::Info, "trunk.cleaned", self.extension.as_str(), text));
+                self.schedule(context.now);
+                return Outcome::Nothing;
+            }
+            Purpose::Register => {}
+        }
+        let asked = self.asked(context);
+        let listed = header::contacts(&response.headers).unwrap_or_default();
+        let listed = listed.iter().filter_map(|contact| match contact {
+            Contact::Addr(address) => Some(address),
+            Contact::Star => None,
+        });
+        let own = address_of(&origin.contact);
+        let listed: Vec<&NameAddr> = listed.collect();
+        // A server may write the address that it saw; if there is one binding only, it is ours all the same.
+        let (ours, others): (Vec<&NameAddr>, Vec<&NameAddr>) =
+            listed.iter().partition(|one| listed.len() == 1 || address(one) == own);
+        let expires = header::number(&response.headers, "Expires").ok().flatten();
+        let granted = ours.first().and_then(|one| one.params.value("expires")).and_then(|text| text.parse().ok());
+        let granted = granted.or(expires).unwrap_or(asked).min(MAX_EXPIRES);
+        if granted == 0 {
+            self.fail(
+                context,
+                Purpose::Register,
+                Duration::ZERO,
+                "the server answered 200 but keeps no binding".into(),
+            );
+            return Outcome::Nothing;
+        }
+        self.dead =
+            others.into_iter().filter(|one| self.is_dead(one, origin)).map(|one| uri::write(&one.uri)).collect();
+        self.dead.truncate(MAX_FORMER);
+
+        let granted = Duration::from_secs(u64::from(granted));
+        let fresh = self.expires.is_none() || self.reason.is_some();
+        self.expires = Some(context.now + granted);
+        // "About half" (twilio.md 4.1), so that a lost refresh has time for others.
+        self.refresh = context.now + jitter(granted / 2, 90, context.random);
+        self.reason = None;
+        self.backoff.reset();
+        self.schedule(context.now);
+        if fresh {
+            let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
+            context.event(Event::new(Level::Info, "trunk.registered", self.extension.as_str(), text));
+        }
+        Outcome::Registered
+    }
+
+    /// Whether a listed binding leads to a connection of ours that is gone: one of this run, or by our instance at our
+    /// address, one of the run before.
+    fn is_dead(&self, listed: &NameAddr, origin: &Origin<'_>) -> bool {
+        let here = address(listed);
+        let instance = listed.params.value("+sip.instance") == Some(origin.instance);
+        let (_, host, _) = address_of(&origin.contact).unwrap_or_default();
+        self.former.iter().any(|former| address_of(former) == here)
+            || (instance && here.is_some_and(|(_, at, _)| at == host))
+    }
+
+    fn schedule(&mut self, now: Instant) {
+        self.phase =
+            Phase::Due(if self.dead.is_empty() { self.refresh } else { self.refresh.min(now + CLEAN_UP_PAUSE) });
+    }
+
+    fn fail(&mut self, context: &mut Context<'_>, purpose: Purpose, at_least: Duration, cause: String) {
+        match purpose {
+            Purpose::Leave => self.phase = Phase::Offline,
+            // It expires by itself.
+            Purpose::Remove(_) => self.schedule(context.now),
+            Purpose::Register => {
+                let wait = self.backoff.next(context.random).max(at_least);
+                self.phase = Phase::Due(context.now + wait);
+                let text = format!("not registered: {cause}; next try in {} s", wait.as_secs());
+                context.event(Event::new(Level::Warning, "trunk.register-failed", self.extension.as_str(), text));
+                self.reason = Some(cause);
+            }
+        }
+    }
+
+    fn refuse(&mut self, context: &mut Context<'_>, text: String) {
+        let wait = self.backoff.next(context.random);
+        self.phase = Phase::Refused(context.now + wait);
+        self.expires = None;
+        let line = format!("{text}; next try in {} s", wait.as_secs());
+        context.event(Event::new(Level::Error, "trunk.refused", self.extension.as_str(), line));
+        self.reason = Some(text);
+    }
+
+    pub fn status(&self, now: Instant) -> RegistrationStatus {
+        let left = self.expires.filter(|expires| *expires > now).map(|expires| expires.since(now).as_secs());
+        let state = match &self.phase {
+            Phase::Refused(_) => "refused",
+            _ if left.is_some() => "registered",
+            Phase::InFlight(_) => "registering",
+            Phase::Due(at) if *at <= now => "registering",
+            Phase::Offline | Phase::Due(_) => "waiting",
+        };
+        RegistrationStatus {
+            state: state.to_string(),
+            next_in: self.due().map(|due| due.since(now).as_secs()),
+            expires_in: left,
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+/// What makes two contacts one at the server: user, host and port.
+fn address(contact: &NameAddr) -> Option<(Option<String>, String, Option<u16>)> {
+    Some((uri::user(&contact.uri), uri::host(&contact.uri), uri::port(&contact.uri)))
+}
+
+fn address_of(text: &str) -> Option<(Option<String>, String, Option<u16>)> {
+    address(&NameAddr::new(uri::parse(text).ok()?))
+}
+
+fn refusal(extension: &str, code: u16, response: &Response) -> String {
+    let next = match code {
+        403 => {
+            "see whether registration is on at the SIP domain and its credential list is mapped to it; `gateway setup` \
+             does both"
+        }
+        404 => "see whether trunk.domain in gateway.toml is the SIP domain's name",
+        _ => "see the debugger in Twilio's console",
+    };
+    format!("the SIP domain refuses {extension} ({}); {next}", cause(response))
+}
+
+/// Code, phrase and what Twilio says in X-Twilio-Error.
+fn cause(response: &Response) -> String {
+    let code = response.status_code.code();
+    let phrase = crate::sip::status::reason(code);
+    match header::value(&response.headers, "X-Twilio-Error") {
+        Some(error) => format!("{code} {phrase}, Twilio error {}", error.chars().take(200).collect::<String>()),
+        None => format!("{code} {phrase}"),
+    }
+}
