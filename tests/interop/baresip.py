@@ -31,7 +31,7 @@ ctrl_tcp_listen 127.0.0.1:{control}
 poll_method epoll
 sip_listen {address}:5060
 {ca}
-audio_source aufile,{plays}
+audio_source aufile,plays.wav
 audio_player aubridge,nobody
 audio_alert aubridge,nobody
 audio_path {folder}/no-ring-tones
@@ -55,7 +55,7 @@ class Baresip:
         plays = os.path.join(self.folder, "plays.wav")
         tone.write(plays, frequency)
         with open(os.path.join(self.folder, "config"), "w") as config:
-            config.write(CONFIG.format(modules=MODULES, control=CONTROL_PORT, address=address, plays=plays,
+            config.write(CONFIG.format(modules=MODULES, control=CONTROL_PORT, address=address,
                                        folder=self.folder, ca=f"sip_cafile {cafile}" if cafile else ""))
         with open(os.path.join(self.folder, "accounts"), "w") as accounts:
             accounts.write(account + "\n")

@@ -1,8 +1,12 @@
 """The program under test: its config and secrets, and its life on a host of the network."""
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
+import tempfile
+import time
 
 from program import ROOT, Program, wait_until
 
@@ -21,11 +25,18 @@ def trunk_password(extension):
     return f"Trunk-{extension}-kept-4-tests"
 
 
+def short_folder():
+    """A folder whose path leaves room for a socket's name (108 bytes in all), gone when the tests end."""
+    path = tempfile.mkdtemp(prefix="gwlab-")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
 def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits=""):
     """`gateway.toml` in `folder`. `trunk` is a table of strings; every extension shows NUMBER outside."""
     account = twilio or {"account_sid": "AC" + "0" * 32}
     tables = {
-        "site": {"name": "interop", "state_dir": f"{folder}/state", "run_dir": f"{folder}/run"},
+        "site": {"name": "interop", "state_dir": f"{folder}/state", "run_dir": short_folder()},
         "twilio": account,
         "trunk": trunk,
         "lan": {"listen": [f"{lan}:5060"]},
@@ -62,14 +73,16 @@ def write_secrets(folder, extensions):
 class Gateway:
     """`gateway run` on a host."""
 
-    def __init__(self, host, folder, config):
+    def __init__(self, host, folder, config, prefix=()):
         self.host = host
         self.folder = folder
         self.config = config
+        self.prefix = prefix  # of the command line, as `taskset -c 0`
         self.start()
 
     def start(self):
-        self.program = Program(self.host, self.folder, "gateway", BINARY, "run", "--log", "stderr",
+        self.started_at = time.monotonic()
+        self.program = Program(self.host, self.folder, "gateway", *self.prefix, BINARY, "run", "--log", "stderr",
                                "--config", self.config)
         wait_until(self._answers, f"the gateway answers `status` (log: {self.program.log_path})", 15)
 

@@ -10,14 +10,15 @@ SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sipp")
 
 
 class Sipp:
-    """One run of a scenario from `address:port` towards `target`."""
+    """One run of a scenario from `address:port` towards `target`; calls last `talk` milliseconds."""
 
-    def __init__(self, host, folder, name, scenario, address, *options, target=None, port=5060, rows=None, keys=None):
+    def __init__(self, host, folder, name, scenario, address, *options, target=None, port=5060, rows=None, keys=None,
+                 talk=1000):
         self.statistics = os.path.join(folder, f"{name}-statistics.csv")
         self.errors = os.path.join(folder, f"{name}-errors.log")
         argv = ["sipp", "-sf", f"{SCENARIOS}/{scenario}.xml", "-i", address, "-p", port, "-nostdin",
                 "-trace_stat", "-stf", self.statistics, "-fd", 1, "-trace_err", "-error_file", self.errors,
-                "-recv_timeout", 20000, *options]
+                "-recv_timeout", 20000, "-d", talk, *options]
         if rows is not None:
             table = os.path.join(folder, f"{name}.csv")
             with open(table, "w") as file:
