@@ -310,7 +310,7 @@ impl Leg {
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
-        challenge: Option<&digest::Challenge>,
+        challenge: Option<(&digest::Challenge, &'static str)>,
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
@@ -485,8 +485,8 @@ impl Leg {
         let (purpose, attempts) = (pending.purpose, pending.attempts + 1);
         match response.status_code.code() {
             401 | 407 => {
-                let Some((challenge, _)) = digest::strongest(response) else { return false };
-                if !self.authorize(scope, &mut request, Some(&challenge)) {
+                let Some((challenge, name)) = digest::strongest(response) else { return false };
+                if !self.authorize(scope, &mut request, Some((&challenge, name))) {
                     return false;
                 }
             }

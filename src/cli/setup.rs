@@ -7,7 +7,7 @@ use super::{Done, failed};
 use crate::config::Config;
 use crate::secret::Secret;
 use crate::store::Secrets;
-use crate::twilio::client::{Client, Options};
+use crate::twilio::client::{Client, Options, Trace};
 use crate::twilio::setup::{Outcome, Setup};
 
 /// Where an unattended set-up finds the auth token.
@@ -38,8 +38,7 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
             );
             std::thread::sleep(pause);
         }),
-        trace: trace
-            .then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Box<dyn FnMut(&str)>),
+        trace: trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace),
     })
     .map_err(failed)?;
     let mut confirm = || yes || ask();

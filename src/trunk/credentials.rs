@@ -18,14 +18,6 @@ impl Known {
         Known { challenge, header, uses: 0 }
     }
 
-    pub fn header(&self) -> &'static str {
-        self.header
-    }
-
-    pub fn nonce(&self) -> &str {
-        &self.challenge.nonce
-    }
-
     /// Name and value of the header for one more request.
     pub fn answer(
         &mut self,

@@ -1,0 +1,44 @@
+//! Errors of the 2010 API (twilio.md 1.5).
+
+/// HTTP status, Twilio code and message.
+#[derive(Clone, Debug)]
+pub struct RestError {
+    /// HTTP status.
+    pub status: u16,
+    /// Twilio's error code.
+    pub code: u32,
+    /// Words for people.
+    pub message: String,
+}
+
+impl RestError {
+    /// 400 with a code: validation and duplicates (1.5: "Twilio uses 400, not 409, for duplicate names").
+    pub fn bad(code: u32, message: impl Into<String>) -> Self {
+        Self { status: 400, code, message: message.into() }
+    }
+
+    /// 404/20404 with the text of the real API.
+    pub fn not_found(path: &str) -> Self {
+        Self { status: 404, code: 20404, message: format!("The requested resource {path} was not found") }
+    }
+
+    /// 401/20003 (1.2).
+    pub fn unauthorized(message: &str) -> Self {
+        Self { status: 401, code: 20003, message: message.to_owned() }
+    }
+
+    /// 405/20004.
+    pub fn method(method: &str) -> Self {
+        Self { status: 405, code: 20004, message: format!("Method {method} not allowed") }
+    }
+
+    /// The JSON body of 1.5.
+    pub fn body(&self) -> serde_json::Value {
+        serde_json::json!({
+            "code": self.code,
+            "message": self.message,
+            "more_info": format!("https://www.twilio.com/docs/errors/{}", self.code),
+            "status": self.status,
+        })
+    }
+}

@@ -1,0 +1,21 @@
+//! The REST API: what `gateway setup` needs of the 2010 API (twilio.md 1 and 2).
+//!
+//! One file per resource family says what its parameters are and which rules hold; `resource` and `store` do the rest.
+//! A family that is not there (addresses, queues, ...) answers 404/20404 like any unknown path.
+
+mod account;
+mod applications;
+mod credentials;
+mod domains;
+mod error;
+mod mappings;
+mod numbers;
+mod page;
+mod resource;
+mod serve;
+mod store;
+
+pub use error::RestError;
+pub use resource::{Kind, Record};
+pub use serve::{Fault, serve};
+pub use store::{RequestLine, Store};

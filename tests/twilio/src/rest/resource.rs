@@ -1,0 +1,149 @@
+//! A resource as a record of JSON fields, and the parameters that may change it.
+
+use serde_json::{Map, Value, json};
+
+use super::RestError;
+
+/// The families of resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `SD...`
+    Domain,
+    /// `CL...`
+    CredentialList,
+    /// `CR...`
+    Credential,
+    /// `Auth/Calls/CredentialListMappings`
+    CallsMapping,
+    /// `Auth/Registrations/CredentialListMappings`
+    RegistrationsMapping,
+    /// `AP...`
+    Application,
+    /// `PN...`
+    Number,
+}
+
+/// One resource.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its family.
+    pub kind: Kind,
+    /// Its SID; a mapping has the SID of its list (2.6).
+    pub sid: String,
+    /// The SID of what it hangs on: the list of a credential, the domain of a mapping.
+    pub parent: Option<String>,
+    /// What the API shows.
+    pub fields: Map<String, Value>,
+    /// What the API never shows: the digest of a credential's password (2.5).
+    pub ha1: Option<String>,
+}
+
+impl Record {
+    /// A text field; null is empty.
+    pub fn text(&self, name: &str) -> &str {
+        self.fields.get(name).and_then(Value::as_str).unwrap_or("")
+    }
+
+    /// A boolean field.
+    pub fn flag(&self, name: &str) -> bool {
+        self.fields.get(name).and_then(Value::as_bool).unwrap_or(false)
+    }
+}
+
+/// What a parameter's value must look like.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// Any text up to that many characters.
+    Text(usize),
+    /// An absolute http or https URL; 21402 otherwise (2.9).
+    Url,
+    /// GET or POST; 21403 otherwise.
+    Method,
+    /// `true` or `false`.
+    Flag,
+    /// A SID with that prefix.
+    Sid(&'static str),
+}
+
+/// One parameter: its CamelCase name; the field is the same in snake_case (1.3).
+pub struct Param {
+    /// Name in the form.
+    pub name: &'static str,
+    /// Its form.
+    pub value: Form,
+}
+
+/// Shorthand for the tables of the families.
+pub const fn param(name: &'static str, value: Form) -> Param {
+    Param { name, value }
+}
+
+/// `VoiceUrl` as `voice_url`.
+pub fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (i, c) in name.chars().enumerate() {
+        if c.is_ascii_uppercase() && i > 0 {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// Applies a form to fields. Parameters that no table knows are given back (1.3: "silently ignored", so they are counted).
+pub fn apply(
+    params: &[Param],
+    form: &[(String, String)],
+    fields: &mut Map<String, Value>,
+) -> Result<Vec<String>, RestError> {
+    let mut unknown = Vec::new();
+    for (name, text) in form {
+        match params.iter().find(|p| p.name == name) {
+            Some(param) => {
+                fields.insert(snake(name), convert(param, text)?);
+            }
+            None => unknown.push(name.clone()),
+        }
+    }
+    Ok(unknown)
+}
+
+fn convert(param: &Param, text: &str) -> Result<Value, RestError> {
+    let name = param.name;
+    // 2.9: "Clear a URL/SID by sending an empty value".
+    if text.is_empty() {
+        return Ok(match param.value {
+            Form::Flag => return Err(RestError::bad(20001, format!("{name} is empty"))),
+            Form::Text(_) => json!(""),
+            _ => Value::Null,
+        });
+    }
+    match param.value {
+        Form::Text(longest) if text.chars().count() > longest => {
+            Err(RestError::bad(20002, format!("{name} is longer than {longest} characters")))
+        }
+        Form::Text(_) => Ok(json!(text)),
+        Form::Url if is_url(text) => Ok(json!(text)),
+        Form::Url => Err(RestError::bad(21402, format!("{name} is not valid"))),
+        Form::Method if text == "GET" || text == "POST" => Ok(json!(text)),
+        Form::Method => Err(RestError::bad(21403, format!("{name} must be GET or POST"))),
+        Form::Flag => match text {
+            "true" => Ok(json!(true)),
+            "false" => Ok(json!(false)),
+            _ => Err(RestError::bad(20001, format!("{name} must be true or false"))),
+        },
+        Form::Sid(prefix) if is_sid(text, prefix) => Ok(json!(text)),
+        Form::Sid(_) => Err(RestError::bad(20423, format!("{name} {text} is not a SID"))),
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or(""));
+    host.is_some_and(|h| !h.is_empty()) && !text.contains(char::is_whitespace)
+}
+
+/// `^XX[0-9a-fA-F]{32}$` (twilio.md 2).
+pub fn is_sid(text: &str, prefix: &str) -> bool {
+    text.len() == 34 && text.starts_with(prefix) && text[2..].bytes().all(|b| b.is_ascii_hexdigit())
+}

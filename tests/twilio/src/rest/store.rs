@@ -1,0 +1,142 @@
+//! All resources of the account, and the log of what was asked of them.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::resource::{Kind, Record};
+use super::serve::Fault;
+use crate::sip::message::host_of;
+
+/// Requests that are kept; older ones are dropped.
+const MAX_LOG: usize = 10_000;
+
+/// One REST request.
+#[derive(Clone, Debug, Serialize)]
+pub struct RequestLine {
+    /// GET, POST or DELETE.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// Names of the form's parameters; values may be secrets.
+    pub parameters: Vec<String>,
+    /// HTTP status of the reply.
+    pub status: u16,
+    /// Twilio's code when it was refused.
+    pub code: Option<u32>,
+}
+
+/// The account's resources.
+pub struct Store {
+    /// `AC...`
+    pub account_sid: String,
+    /// Every resource in the order of creation.
+    pub records: Vec<Record>,
+    /// Parameters that no resource knows (1.3: a typo fails silently, so it is counted here).
+    pub unknown_parameters: Vec<String>,
+    /// Errors to inject into coming requests.
+    pub faults: Vec<Fault>,
+    log: Vec<RequestLine>,
+}
+
+impl Store {
+    /// An account without resources.
+    pub fn new(account_sid: &str) -> Self {
+        Self {
+            account_sid: account_sid.to_owned(),
+            records: Vec::new(),
+            unknown_parameters: Vec::new(),
+            faults: Vec::new(),
+            log: Vec::new(),
+        }
+    }
+
+    /// Writes a request into the log.
+    pub fn note(&mut self, line: RequestLine) {
+        if self.log.len() >= MAX_LOG {
+            self.log.drain(..MAX_LOG / 2);
+        }
+        self.log.push(line);
+    }
+
+    /// The log from its `from`th line.
+    pub fn log(&self, from: usize) -> &[RequestLine] {
+        self.log.get(from..).unwrap_or(&[])
+    }
+
+    /// Reads and writes since the `from`th line.
+    pub fn counts(&self, from: usize) -> (usize, usize) {
+        let reads = self.log(from).iter().filter(|line| line.method == "GET").count();
+        (reads, self.log(from).len() - reads)
+    }
+
+    /// All of a family, under a parent if the family has one.
+    pub fn all(&self, kind: Kind, parent: Option<&str>) -> Vec<&Record> {
+        self.records.iter().filter(|r| r.kind == kind && r.parent.as_deref() == parent).collect()
+    }
+
+    /// One of a family.
+    pub fn get(&self, kind: Kind, parent: Option<&str>, sid: &str) -> Option<&Record> {
+        self.records.iter().find(|r| r.kind == kind && r.parent.as_deref() == parent && r.sid == sid)
+    }
+
+    /// A resource by its own SID (mappings, which borrow one, are never found).
+    pub fn by_sid(&self, sid: &str) -> Option<Record> {
+        let mapping = |r: &&Record| matches!(r.kind, Kind::CallsMapping | Kind::RegistrationsMapping);
+        self.records.iter().find(|r| r.sid == sid && !mapping(r)).cloned()
+    }
+
+    /// An owned number in E.164.
+    pub fn number(&self, number: &str) -> Option<Record> {
+        self.records.iter().find(|r| r.kind == Kind::Number && r.text("phone_number") == number).cloned()
+    }
+
+    /// The domain that a host names: the global name, or one with an edge or region inside (twilio.md 4.1, 4.2).
+    pub fn domain_by_host(&self, host: &str) -> Option<Record> {
+        let host = host_of(host).to_ascii_lowercase();
+        let (label, rest) = host.split_once(".sip.")?;
+        let global = match rest.strip_suffix("twilio.com")? {
+            "" => host.clone(),
+            edge if edge.ends_with('.') && edge.matches('.').count() == 1 => format!("{label}.sip.twilio.com"),
+            _ => return None,
+        };
+        let domains = self.records.iter().filter(|r| r.kind == Kind::Domain);
+        domains.filter(|r| r.text("domain_name") == global).cloned().next()
+    }
+
+    /// The credential lists mapped to a domain.
+    pub fn mapped_lists(&self, domain_sid: &str, kind: Kind) -> Vec<String> {
+        self.all(kind, Some(domain_sid)).into_iter().map(|r| r.sid.clone()).collect()
+    }
+
+    /// The stored digest of a username in any of `lists`; names are compared exactly (2.5).
+    pub fn ha1(&self, lists: &[String], username: &str) -> Option<String> {
+        let credentials = self.records.iter().filter(|r| r.kind == Kind::Credential);
+        let mut own = credentials.filter(|r| r.parent.as_ref().is_some_and(|p| lists.contains(p)));
+        own.find(|r| r.text("username") == username).and_then(|r| r.ha1.clone())
+    }
+
+    /// `auth_type` follows from the mappings for calls (2.3).
+    pub fn recompute_auth_type(&mut self, domain_sid: &str) {
+        let auth_type = match self.all(Kind::CallsMapping, Some(domain_sid)).is_empty() {
+            true => "",
+            false => "CREDENTIAL_LIST",
+        };
+        let domain = self.records.iter_mut().find(|r| r.kind == Kind::Domain && r.sid == domain_sid);
+        if let Some(domain) = domain {
+            domain.fields.insert("auth_type".to_owned(), json!(auth_type));
+        }
+    }
+
+    /// Gives the account a number.
+    pub fn seed_number(&mut self, number: &str) {
+        let record = super::numbers::owned(&self.account_sid, number);
+        self.records.push(record);
+    }
+
+    /// Puts new fields into a record.
+    pub fn replace(&mut self, kind: Kind, sid: &str, fields: Map<String, Value>) {
+        if let Some(record) = self.records.iter_mut().find(|r| r.kind == kind && r.sid == sid) {
+            record.fields = fields;
+        }
+    }
+}

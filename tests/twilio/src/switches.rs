@@ -1,0 +1,131 @@
+//! Everything that `twilio.md` marks UNCERTAIN (or leaves to the far end) and that a first call touches.
+//!
+//! The defaults are what the document prefers; a client must pass with each switch either way.
+
+use serde::{Deserialize, Serialize};
+
+/// How the simulator behaves where Twilio's behaviour is not known for certain.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Switches {
+    /// Answer to a wrong password: 407 again, or 403 with `X-Twilio-Error: 32202` (4.1, "wrong password reply code").
+    pub wrong_password_code: u16,
+    /// How many requests a nonce serves before it is stale (0 = for ever); the new challenge is a 407 without `stale`
+    /// unless `say_stale` (4.1, 10.6 "407 with a new nonce/stale").
+    pub nonce_uses: u32,
+    /// Add `stale=true` to the challenge that replaces a used-up nonce (10.6).
+    pub say_stale: bool,
+    /// Expires granted when the REGISTER names none (4.1, "default when absent").
+    pub default_expires: u32,
+    /// Below the minimum: refuse with 423 (the official page) or raise it to 600 silently (4.1, "min Expires").
+    pub min_expires_is_423: bool,
+    /// Answer CRLFCRLF with CRLF (4.1, "Pong to CRLF: UNCERTAIN").
+    pub crlf_pong: bool,
+    /// Refuse a TLS client that sends no SNI (4.2, "need for SNI: UNCERTAIN").
+    pub require_sni: bool,
+    /// SIP code when SRTP does not match the `secure` flag: 488 or 403 (4.5, "SIP code of those refusals: UNCERTAIN").
+    pub srtp_refusal_code: u16,
+    /// Offer SRTP to a registered contact of a secure domain even without `;secure=true` (4.5).
+    pub srtp_to_registered: bool,
+    /// Send 183 with SDP and the far end's sound before the answer (4.3, "early media ... UNCERTAIN in detail").
+    pub early_media: bool,
+    /// Send the old `SipUsername` field in SIP webhooks (4.3, 5.2).
+    pub sip_username: bool,
+    /// `SipDomain` is the global name even when an edge host was dialled (5.2).
+    pub sip_domain_normalised: bool,
+    /// `To` of the webhook names the global host even when an edge host was dialled (5.2).
+    pub to_host_normalised: bool,
+    /// Refuse an INVITE whose From user is not the digest user (4.3, "From user is ... not verified").
+    pub invite_from_enforced: bool,
+    /// `Supported: timer` and `Min-SE: 120` in INVITEs to extensions (4.4, seen in TRACE-M only).
+    pub session_timer: bool,
+    /// `Session-Expires` in INVITEs to extensions, in seconds; 0 = none (4.6).
+    pub session_expires: u32,
+    /// Leave `CallToken` and `StirVerstat` out of the signature (5.3, field report).
+    pub sign_without_call_token: bool,
+    /// Send `ApplicationSid` for calls that an app handles (5.3).
+    pub application_sid: bool,
+    /// Code of a duplicate username in one list: 21240 or 21243 (2.5).
+    pub duplicate_credential_code: u32,
+    /// 911/933 on a domain without `EmergencyCallingEnabled`: ask the webhook, or bypass it all the same (8).
+    pub emergency_needs_flag: bool,
+    /// SIP code of a call to a domain without a working voice URL (4.3, 13.4).
+    pub no_voice_url_code: u16,
+    /// `DialSipResponseCode` of a call to a user without a binding; 0 = field absent (4.7).
+    pub unregistered_code: u16,
+    /// `DialCallStatus` of a 603 is `busy` (else `failed`) (4.7).
+    pub decline_is_busy: bool,
+    /// Ask the Dial action also when the caller hung up first (4.7, "no action request").
+    pub action_after_caller_hangup: bool,
+    /// Send `Retry-After: 1` with a 429 (1.6).
+    pub retry_after: bool,
+    /// Re-INVITE (refresh, same media) this many milliseconds after the answer; 0 = never (4.6, 10.6).
+    pub reinvite_after_ms: u64,
+    /// The re-INVITE puts the far end on hold (`a=sendonly`) and takes it back 300 ms later (4.6).
+    pub reinvite_is_hold: bool,
+    /// How long Twilio waits for the ACK of a 200 (4.3, "after 32 s Twilio ends the call, alert 32022").
+    pub ack_timeout_ms: u64,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            wrong_password_code: 407,
+            nonce_uses: 0,
+            say_stale: false,
+            default_expires: 3600,
+            min_expires_is_423: true,
+            crlf_pong: true,
+            require_sni: false,
+            srtp_refusal_code: 488,
+            srtp_to_registered: false,
+            early_media: false,
+            sip_username: false,
+            sip_domain_normalised: true,
+            to_host_normalised: false,
+            invite_from_enforced: false,
+            session_timer: false,
+            session_expires: 0,
+            sign_without_call_token: false,
+            application_sid: false,
+            duplicate_credential_code: 21240,
+            emergency_needs_flag: true,
+            no_voice_url_code: 404,
+            unregistered_code: 0,
+            decline_is_busy: true,
+            action_after_caller_hangup: false,
+            retry_after: false,
+            reinvite_after_ms: 0,
+            reinvite_is_hold: false,
+            ack_timeout_ms: 32_000,
+        }
+    }
+}
+
+impl Switches {
+    /// Sets one switch from text, as in `crlf_pong=false`; the error names what is wrong.
+    pub fn set(&mut self, assignment: &str) -> Result<(), String> {
+        let (name, value) = assignment.split_once('=').ok_or_else(|| format!("{assignment}: write NAME=VALUE"))?;
+        let value = serde_json::from_str(value).map_err(|e| format!("{name}: {e}; write true, false or a number"))?;
+        let mut all = serde_json::to_value(&*self).map_err(|e| e.to_string())?;
+        all[name] = value;
+        *self = serde_json::from_value(all).map_err(|e| format!("{assignment}: {e}"))?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_is_set_from_text_and_a_wrong_name_is_refused() {
+        let mut switches = Switches::default();
+        switches.set("crlf_pong=false").unwrap();
+        switches.set("wrong_password_code=403").unwrap();
+        assert!(!switches.crlf_pong);
+        assert_eq!(switches.wrong_password_code, 403);
+        assert!(switches.set("no_such_switch=1").is_err());
+        assert!(switches.set("crlf_pong=7").is_err());
+    }
+}
