@@ -131,11 +131,11 @@ impl Lan {
     }
 
     fn persisted(&mut self) -> Option<String> {
-        let all = self.outputs.drain(..).filter_map(|output| match output {
+        let mut all = self.outputs.drain(..).filter_map(|output| match output {
             Output::Persist(text) => Some(text),
             _ => None,
         });
-        all.last()
+        all.next_back()
     }
 }
 
@@ -619,18 +619,6 @@ fn the_source_of_an_emergency_call_is_known_by_flow_or_by_a_sole_address() {
     second.register(&mut lan, 600);
     assert_eq!(at(&lan, "192.168.1.21:5062").as_deref(), Some("102"));
     assert_eq!(at(&lan, "192.168.1.21:49152"), None);
-}
-
-#[test]
-fn a_flood_of_answered_nonces_does_not_grow_memory() {
-    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
-    for _ in 0..4200 {
-        phone.challenge = None;
-        phone.register_with(&mut lan, "");
-        lan.now += Duration::from_millis(1);
-    }
-    let shown = format!("{:?}", lan.registrar);
-    assert!(shown.contains("used: 4096"), "{shown}");
 }
 
 #[test]

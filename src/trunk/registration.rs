@@ -162,7 +162,7 @@ impl Registration {
     /// What answers for a call of this extension: a new challenge, the last one of a call, or that of the REGISTER.
     pub fn for_call(&mut self, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
         if let Some((challenge, name)) = challenge {
-            self.calls = Some(Known::new(challenge.clone(), name));
+            self.calls = Some(Known::new(challenge.clone(), name, [&self.calls, &self.known]));
         }
         self.calls.as_mut().or(self.known.as_mut())
     }
@@ -250,7 +250,7 @@ impl Registration {
             200..300 => return self.on_success(context, origin, purpose, response),
             401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
                 Some((challenge, name)) => {
-                    self.known = Some(Known::new(challenge, name));
+                    self.known = Some(Known::new(challenge, name, [&self.calls, &self.known]));
                     self.send(context, origin, purpose, challenges + 1, too_brief);
                 }
                 None => {

@@ -594,6 +594,11 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
         assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), ("Authorization", "xyz", nc));
     }
     assert_eq!(world.with(|trunk, context| trunk.authorization(context, "999", "INVITE", target, None)), None);
+    // The nonce of the registration again: its count goes on.
+    let same = Challenge::parse(CHALLENGE).unwrap();
+    let same = Some((&same, "Proxy-Authorization"));
+    let (_, value) = world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same)).unwrap();
+    assert_eq!(Credentials::parse(&value).unwrap().qop.unwrap().nc, 3);
 }
 
 #[test]
