@@ -171,11 +171,13 @@ impl Engine {
         now: Instant,
         wall: WallClock,
     ) -> Self {
+        let mut transactions = Transactions::new();
+        transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
         Engine {
             config,
             secrets,
             random: Random::new(seed),
-            transactions: Transactions::new(),
+            transactions,
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
             calls: Calls::default(),
@@ -209,6 +211,7 @@ impl Engine {
             }
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
             Input::Reload { config, secrets } => {
+                self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
                 self.config = config;
                 self.secrets = secrets;
                 self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));

@@ -317,10 +317,6 @@ impl Leg {
                 self.reinvite(scope, false);
                 None
             }
-            LegTimer::CancelWait => {
-                self.end(scope);
-                None
-            }
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
                 if confirmed.timer.is_some_and(|timer| timer.refresher) {

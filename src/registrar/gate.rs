@@ -163,11 +163,13 @@ impl Gate {
     }
 }
 
-/// Whether the `uri` parameter names the callee of the Request-URI. Only the user part: phones write their host and
-/// parameters in many ways, and an ALG rewrites the Request-URI's. A REGISTER has no callee.
+/// Whether the `uri` parameter names no other callee than the Request-URI. Only the user part: phones write their host
+/// and parameters in many ways, and an ALG rewrites the Request-URI's. A REGISTER has no callee, and some (sipp) name
+/// none in any request: a replay is stopped by the count of the nonce.
 fn same_callee(credentials: &Credentials, request: &Request) -> bool {
     request.method == Method::Register
-        || uri::parse(&credentials.uri).is_ok_and(|digest| uri::user(&digest) == uri::user(&request.uri))
+        || uri::parse(&credentials.uri)
+            .is_ok_and(|digest| uri::user(&digest).is_none_or(|user| uri::user(&request.uri) == Some(user)))
 }
 
 fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {

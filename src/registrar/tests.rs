@@ -590,6 +590,20 @@ fn a_call_needs_credentials_for_the_callee_that_it_names() {
 }
 
 #[test]
+fn credentials_that_name_no_callee_are_good_for_one_request() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    phone.request(&mut lan, "OPTIONS", "sip:5035551212@192.168.1.1", "");
+    let (challenge, _) = phone.challenge.take().unwrap();
+    // As sipp writes it: the registrar alone.
+    let answer = digest::answer(&challenge, "101", "lan-101", "OPTIONS", "sip:192.168.1.1:5060", 1, "c");
+    let header = format!("Authorization: {answer}\r\n");
+    let (_, verdict) = phone.request(&mut lan, "OPTIONS", "sip:5035551212@192.168.1.1", &header);
+    assert_eq!(verdict, Some(Verdict::Extension("101".into())));
+    let (response, _) = phone.request(&mut lan, "OPTIONS", "sip:19005551212@192.168.1.1", &header);
+    assert_eq!(code(&response), 401);
+}
+
+#[test]
 fn the_source_of_an_emergency_call_is_known_by_flow_or_by_a_sole_address() {
     let mut lan = Lan::new();
     let (mut one, mut two) = (handset("101", "192.168.1.21:5060"), handset("102", "192.168.1.22:5060"));
