@@ -141,7 +141,8 @@ impl Twilio {
 
     /// Takes REST and SIP off the network and cuts all connections, as an outage does. State is kept.
     pub async fn stop_network(&self) {
-        let tasks: Vec<JoinHandle<()>> = self.network.lock().expect("no holder of this lock panics").drain(..).collect();
+        let tasks: Vec<JoinHandle<()>> =
+            self.network.lock().expect("no holder of this lock panics").drain(..).collect();
         for task in tasks {
             task.abort();
             // Waiting makes sure that the port is closed when this returns.
@@ -159,7 +160,8 @@ impl Twilio {
 
     /// Cuts every TLS connection (10.6 "TLS drop").
     pub fn drop_flows(&self) -> usize {
-        let flows: Vec<Flow> = self.flows.lock().expect("no holder of this lock panics").drain().map(|(_, f)| f).collect();
+        let flows: Vec<Flow> =
+            self.flows.lock().expect("no holder of this lock panics").drain().map(|(_, f)| f).collect();
         flows.iter().for_each(Flow::close);
         flows.len()
     }

@@ -135,10 +135,12 @@ pub fn update(store: &mut Store, list: &str, sid: &str, form: &[(String, String)
     note_unknown(store, form, &["Password"]);
     let password = value(form, "Password");
     check_password(password)?;
-    let found = store.records.iter_mut().find(|r| {
-        r.kind == Kind::Credential && r.parent.as_deref() == Some(list) && r.sid == sid
-    });
-    let record = found.ok_or_else(|| RestError::not_found(&format!("/SIP/CredentialLists/{list}/Credentials/{sid}")))?;
+    let found = store
+        .records
+        .iter_mut()
+        .find(|r| r.kind == Kind::Credential && r.parent.as_deref() == Some(list) && r.sid == sid);
+    let record =
+        found.ok_or_else(|| RestError::not_found(&format!("/SIP/CredentialLists/{list}/Credentials/{sid}")))?;
     record.ha1 = Some(ha1(record.text("username"), REALM, password));
     record.fields.insert("date_updated".to_owned(), json!(date::now()));
     Ok(Value::Object(record.fields.clone()))

@@ -234,15 +234,14 @@ fn route(twilio: &Twilio, method: &str, path: &str, query: &str, form: &[(String
         ("POST", ["Applications", sid]) => ok(applications::update(store, sid, form)?),
         ("DELETE", ["Applications", sid]) => applications::delete(store, sid).map(|()| (204, None)),
 
-        ("GET", ["IncomingPhoneNumbers"]) => {
-            list("incoming_phone_numbers", numbers::filtered(store, &decode(query)))
-        }
+        ("GET", ["IncomingPhoneNumbers"]) => list("incoming_phone_numbers", numbers::filtered(store, &decode(query))),
         ("GET", ["IncomingPhoneNumbers", sid]) => one(store, Kind::Number, None, sid, path),
         ("POST", ["IncomingPhoneNumbers", sid]) => ok(numbers::update(store, sid, form)?),
 
-        (_, [] | ["Balance"] | ["SIP", "Domains" | "CredentialLists"] | ["Applications"] | ["IncomingPhoneNumbers"]) => {
-            Err(RestError::method(method))
-        }
+        (
+            _,
+            [] | ["Balance"] | ["SIP", "Domains" | "CredentialLists"] | ["Applications"] | ["IncomingPhoneNumbers"],
+        ) => Err(RestError::method(method)),
         _ => Err(missing()),
     }
 }

@@ -45,11 +45,7 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// Runs until one side hangs up.
-    pub async fn run(
-        mut self,
-        messages: &mut mpsc::Receiver<Message>,
-        commands: &mut mpsc::Receiver<Command>,
-    ) -> End {
+    pub async fn run(mut self, messages: &mut mpsc::Receiver<Message>, commands: &mut mpsc::Receiver<Command>) -> End {
         let switches = self.twilio.switches();
         let far = Instant::now() + Duration::from_secs(24 * 3600);
         let mut ack_deadline = match self.unacknowledged {

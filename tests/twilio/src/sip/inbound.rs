@@ -161,9 +161,10 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
             }
         }
     };
-    let x_headers = message.headers.iter().filter(|(name, _)| {
-        name.to_ascii_lowercase().starts_with("x-") || name.eq_ignore_ascii_case("User-to-User")
-    });
+    let x_headers = message
+        .headers
+        .iter()
+        .filter(|(name, _)| name.to_ascii_lowercase().starts_with("x-") || name.eq_ignore_ascii_case("User-to-User"));
     let caller = SipCaller {
         username,
         from: from.to_owned(),

@@ -3,10 +3,10 @@
 pub mod auth;
 pub mod check;
 pub mod confirmed;
-pub mod flow;
 pub mod dialog;
 pub mod digest;
 pub mod edge;
+pub mod flow;
 pub mod framing;
 pub mod inbound;
 pub mod message;

@@ -228,7 +228,9 @@ impl Attempt {
             [key] if key.tag == our_key.tag && key.suite == our_key.suite => {
                 self.endpoint.agree(&theirs, Some((our_key, key)))
             }
-            keys => Err(format!("{} crypto lines, tags {:?}", keys.len(), keys.iter().map(|k| k.tag).collect::<Vec<_>>())),
+            keys => {
+                Err(format!("{} crypto lines, tags {:?}", keys.len(), keys.iter().map(|k| k.tag).collect::<Vec<_>>()))
+            }
         }
     }
 

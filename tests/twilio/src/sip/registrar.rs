@@ -52,9 +52,12 @@ impl Registrar {
         let now = Instant::now();
         let each = |(aor, bindings): (&String, &Vec<Binding>)| {
             let aor = aor.clone();
-            bindings.iter().map(move |b| {
-                (aor.clone(), b.contact.clone(), b.expires_at.saturating_duration_since(now).as_secs(), b.flow.id)
-            }).collect::<Vec<_>>()
+            bindings
+                .iter()
+                .map(move |b| {
+                    (aor.clone(), b.contact.clone(), b.expires_at.saturating_duration_since(now).as_secs(), b.flow.id)
+                })
+                .collect::<Vec<_>>()
         };
         self.bindings.iter().flat_map(each).collect()
     }

@@ -118,10 +118,8 @@ impl Call {
             more.push(pair("DialSipResponseCode", &code.to_string()));
         }
         if gone {
-            let target = Target {
-                url: resolve(url, action),
-                method: verb.attribute("method").unwrap_or("POST").to_owned(),
-            };
+            let target =
+                Target { url: resolve(url, action), method: verb.attribute("method").unwrap_or("POST").to_owned() };
             let _ = ask(&self.twilio, &target, &self.params(&more)).await;
             return Err(Gone);
         }
@@ -464,5 +462,8 @@ fn status_callback(noun: &Element, base: &str) -> Option<StatusCallback> {
 /// The one cause of several legs that all failed: busy says most, then no-answer.
 fn summary(ends: &[End]) -> End {
     let find = |cause: Cause| ends.iter().find(|end| end.cause == cause).cloned();
-    find(Cause::Busy).or_else(|| find(Cause::NoAnswer)).or_else(|| ends.last().cloned()).unwrap_or(End::of(Cause::Failed))
+    find(Cause::Busy)
+        .or_else(|| find(Cause::NoAnswer))
+        .or_else(|| ends.last().cloned())
+        .unwrap_or(End::of(Cause::Failed))
 }

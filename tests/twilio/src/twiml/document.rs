@@ -40,10 +40,27 @@ fn known(parent: &str, name: &str) -> Option<Vec<&'static str>> {
     match (parent, name) {
         ("", "Response") => Some(vec![]),
         ("Response", "Dial") => Some(vec![
-            "action", "method", "answerOnBridge", "callerId", "timeout", "timeLimit", "hangupOnStar", "record",
-            "recordingStatusCallback", "recordingStatusCallbackMethod", "recordingStatusCallbackEvent",
-            "recordingTrack", "trim", "ringTone", "referUrl", "referMethod", "sequential", "callReason",
-            "recordingConfigurationId", "events", "passports",
+            "action",
+            "method",
+            "answerOnBridge",
+            "callerId",
+            "timeout",
+            "timeLimit",
+            "hangupOnStar",
+            "record",
+            "recordingStatusCallback",
+            "recordingStatusCallbackMethod",
+            "recordingStatusCallbackEvent",
+            "recordingTrack",
+            "trim",
+            "ringTone",
+            "referUrl",
+            "referMethod",
+            "sequential",
+            "callReason",
+            "recordingConfigurationId",
+            "events",
+            "passports",
         ]),
         ("Response" | "Gather", "Say") => Some(vec!["voice", "language", "loop"]),
         ("Response" | "Gather", "Play") => Some(vec!["loop", "digits"]),
@@ -113,7 +130,8 @@ fn element(start: &BytesStart<'_>) -> Result<Element, (u32, String)> {
     let mut own = Element { name: start.name().as_ref().to_owned(), ..Element::default() };
     for attribute in start.attributes() {
         let attribute = attribute.map_err(|e| (12100, e.to_string()))?;
-        let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(|e| (12100, e.to_string()))?;
+        let value =
+            attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).map_err(|e| (12100, e.to_string()))?;
         own.attributes.push((attribute.key.as_ref().to_owned(), value.into_owned()));
     }
     Ok(own)
@@ -150,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_document_is_a_tree_with_entities_resolved() {
-        let text = "<?xml version=\"1.0\"?><Response><Dial callerId='+1'><Sip>sip:a@b?x=1&amp;y=2</Sip></Dial></Response>";
+        let text =
+            "<?xml version=\"1.0\"?><Response><Dial callerId='+1'><Sip>sip:a@b?x=1&amp;y=2</Sip></Dial></Response>";
         let (root, warnings) = parse(text).unwrap();
         assert!(warnings.is_empty());
         assert_eq!(root.children[0].attribute("callerId"), Some("+1"));

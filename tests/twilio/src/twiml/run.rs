@@ -221,9 +221,7 @@ fn wav(file: &[u8]) -> Option<Vec<u8>> {
                 let data = file.get(at + 8..(at + 8 + length).min(file.len()))?;
                 return match format {
                     7 => Some(data.to_vec()),
-                    1 => Some(
-                        data.chunks_exact(2).map(|p| linear_to_ulaw(i16::from_le_bytes([p[0], p[1]]))).collect(),
-                    ),
+                    1 => Some(data.chunks_exact(2).map(|p| linear_to_ulaw(i16::from_le_bytes([p[0], p[1]]))).collect()),
                     _ => None,
                 };
             }

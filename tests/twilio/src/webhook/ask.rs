@@ -8,8 +8,8 @@ use super::url::Overrides;
 use crate::form;
 use crate::journal::Event;
 use crate::random;
-use crate::twiml::document::{Element, parse};
 use crate::twilio::Twilio;
+use crate::twiml::document::{Element, parse};
 
 /// 5.1: "Body > 64 kB -> 11750".
 const MAX_BODY: u64 = 64 * 1024;
