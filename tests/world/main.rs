@@ -7,4 +7,10 @@ mod invariants;
 mod link;
 mod world;
 
+mod bits;
+mod emergency;
+mod flows;
+mod hold;
+mod races;
 mod story;
+mod transfer;

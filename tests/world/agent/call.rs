@@ -372,7 +372,7 @@ impl Agent {
         self.reinvite(id);
     }
 
-    pub(super) fn reinvite(&mut self, id: usize) {
+    pub fn reinvite(&mut self, id: usize) {
         if self.calls[id].state != State::Talking {
             return;
         }

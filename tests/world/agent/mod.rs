@@ -27,6 +27,7 @@ use rsip::{Request, Response, SipMessage};
 pub use call::{Call, Ended, State};
 pub use domain::Domain;
 pub use registration::Registration;
+pub use sdp::Media;
 use transaction::{Client, Server};
 
 /// What an INVITE from outside makes an agent do.
