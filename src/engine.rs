@@ -171,11 +171,13 @@ impl Engine {
         now: Instant,
         wall: WallClock,
     ) -> Self {
+        let mut transactions = Transactions::new();
+        transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
         Engine {
             config,
             secrets,
             random: Random::new(seed),
-            transactions: Transactions::new(),
+            transactions,
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
             calls: Calls::default(),
@@ -209,6 +211,7 @@ impl Engine {
             }
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
             Input::Reload { config, secrets } => {
+                self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
                 self.config = config;
                 self.secrets = secrets;
                 self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
@@ -268,9 +271,9 @@ impl Engine {
         .fold(None, soonest)
     }
 
-    /// Whether a stop is through: no call, no transaction.
+    /// Whether a stop is through: every leg has wound down, every registration is withdrawn.
     pub fn is_stopped(&self) -> bool {
-        self.stopping && self.calls.is_idle() && self.transactions.is_empty()
+        self.stopping && self.calls.is_idle() && self.trunk.is_quiet()
     }
 
     /// Whether nothing of any call or transaction is left (bindings and registrations stay).
@@ -305,27 +308,22 @@ impl Engine {
             transactions: &mut self.transactions,
             outputs: &mut self.outputs,
         };
-        f(&mut Parts { registrar: &mut self.registrar, trunk: &mut self.trunk }, &mut context);
+        let mut parts = Parts { registrar: &mut self.registrar, trunk: &mut self.trunk, calls: &mut self.calls };
+        f(&mut parts, &mut context);
     }
 
+    /// The same for what concerns calls.
     fn call_part(
         &mut self,
         now: Instant,
         wall: WallClock,
         f: impl FnOnce(&mut Calls, &mut Registrar, &mut Core<'_, '_>),
     ) {
-        let mut context = Context {
-            now,
-            wall,
-            config: &self.config,
-            secrets: &self.secrets,
-            random: &mut self.random,
-            transactions: &mut self.transactions,
-            outputs: &mut self.outputs,
-        };
-        let mut core = Core { cx: &mut context, trunk: &mut self.trunk };
-        f(&mut self.calls, &mut self.registrar, &mut core);
-        self.calls.ring_transfers(&mut core, &self.registrar);
+        self.part(now, wall, |parts, context| {
+            let mut core = Core { cx: context, trunk: parts.trunk };
+            f(parts.calls, parts.registrar, &mut core);
+            parts.calls.ring_transfers(&mut core, parts.registrar);
+        });
     }
 
     fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
@@ -504,4 +502,5 @@ impl Engine {
 struct Parts<'a> {
     registrar: &'a mut Registrar,
     trunk: &'a mut Trunk,
+    calls: &'a mut Calls,
 }

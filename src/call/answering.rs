@@ -87,10 +87,7 @@ impl Leg {
         response.headers.push(header::make("Allow", ALLOW));
         response.headers.push(header::make("Supported", SUPPORTED));
         if let Some(timer) = incoming.timer {
-            response.headers.push(header::make("Session-Expires", timer.header()));
-            if !timer.refresher {
-                response.headers.push(header::make("Require", "timer"));
-            }
+            timer.put(&mut response.headers);
         }
         let server = incoming.server;
         let timer = incoming.timer;

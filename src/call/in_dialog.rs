@@ -147,10 +147,7 @@ impl Leg {
         response.headers.push(header::make("Allow", ALLOW));
         response.headers.push(header::make("Supported", SUPPORTED));
         if let Some(timer) = timer {
-            response.headers.push(header::make("Session-Expires", timer.header()));
-            if !timer.refresher {
-                response.headers.push(header::make("Require", "timer"));
-            }
+            timer.put(&mut response.headers);
         }
         confirmed.timer = timer;
         if let Some(body) = body {
@@ -318,10 +315,6 @@ impl Leg {
             LegTimer::RepeatReliable => self.repeat_reliable(scope),
             LegTimer::Reinvite => {
                 self.reinvite(scope, false);
-                None
-            }
-            LegTimer::CancelWait => {
-                self.end(scope);
                 None
             }
             LegTimer::Session => {

@@ -32,9 +32,6 @@ const MAX_EARLY_DIALOGS: usize = 10;
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
 
-/// How long a final response to a cancelled INVITE is waited for: 64·T1 (RFC 3261 section 9.1).
-const CANCEL_WAIT: Duration = Duration::from_secs(32);
-
 /// What we accept, in Allow (RFC 3261 section 20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, PRACK, REFER, UPDATE";
 
@@ -70,8 +67,6 @@ pub enum LegTimer {
     Session,
     /// Send a re-INVITE again that met theirs (491, RFC 3261 section 14.1).
     Reinvite,
-    /// A cancelled INVITE got no final response.
-    CancelWait,
 }
 
 /// What happened to a leg.
@@ -310,7 +305,7 @@ impl Leg {
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
-        challenge: Option<&digest::Challenge>,
+        challenge: Option<(&digest::Challenge, &'static str)>,
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
@@ -353,7 +348,6 @@ impl Leg {
                     Some(pending) => scope.cx.transactions.cancel(scope.cx.now, pending.client),
                     None => self.end(scope),
                 }
-                scope.timers.set(Timer::Leg(self.id, LegTimer::CancelWait), scope.cx.now + CANCEL_WAIT);
             }
             State::Confirmed(confirmed) => {
                 if confirmed.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.initial) {
@@ -388,9 +382,7 @@ impl Leg {
         for id in self.indexed.drain(..) {
             scope.dialogs.remove(&id);
         }
-        for timer in
-            [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::CancelWait]
-        {
+        for timer in [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite] {
             scope.timers.cancel(Timer::Leg(self.id, timer));
         }
     }
@@ -485,8 +477,8 @@ impl Leg {
         let (purpose, attempts) = (pending.purpose, pending.attempts + 1);
         match response.status_code.code() {
             401 | 407 => {
-                let Some((challenge, _)) = digest::strongest(response) else { return false };
-                if !self.authorize(scope, &mut request, Some(&challenge)) {
+                let Some((challenge, name)) = digest::strongest(response) else { return false };
+                if !self.authorize(scope, &mut request, Some((&challenge, name))) {
                     return false;
                 }
             }
@@ -619,7 +611,6 @@ impl Leg {
         for id in std::mem::take(&mut self.indexed) {
             scope.dialogs.remove(&id);
         }
-        scope.timers.cancel(Timer::Leg(self.id, LegTimer::CancelWait));
         self.index(scope, dialog.id.clone());
         self.state = State::Confirmed(Box::new(Confirmed {
             dialog,

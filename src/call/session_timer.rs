@@ -37,6 +37,14 @@ impl SessionTimer {
     pub fn header(&self) -> String {
         format!("{};refresher={}", self.interval, if self.refresher { "uas" } else { "uac" })
     }
+
+    /// Writes the agreement into our 2xx (section 9): where they refresh, they must know that they do.
+    pub fn put(&self, headers: &mut Headers) {
+        headers.push(header::make("Session-Expires", self.header()));
+        if !self.refresher {
+            headers.push(header::make("Require", "timer"));
+        }
+    }
 }
 
 /// As UAS (section 9): from their INVITE or UPDATE. `None` where they ask for nothing: we do not force timers on a

@@ -9,8 +9,7 @@ use super::{Done, failed};
 pub(super) fn run(path: &Path, extension: &str, json: bool, show_password: bool) -> Done {
     let config = super::load(path)?;
     if config.extension(extension).is_none() {
-        let names: Vec<&str> = config.extensions.iter().map(|e| e.name.as_str()).collect();
-        return Err(failed(format!("extension {extension} is not in {}; it has {}", path.display(), names.join(", "))));
+        return Err(failed(super::no_extension(&config, path, extension)));
     }
     let store = super::open_store(&config)?;
     let secrets = super::told(store.secrets().map_err(failed)?);

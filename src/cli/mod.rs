@@ -1,7 +1,10 @@
 //! The command line: arguments to a command, a command to an exit code.
 
+mod ask;
 mod check;
+mod dial;
 mod handset;
+mod reload;
 mod run;
 mod setup;
 mod status;
@@ -59,6 +62,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Read the config file again in the running service; with mistakes in it, the old one stays
+    Reload,
+    /// Show what becomes of a call, without making it
+    Dial {
+        /// Who dials
+        extension: String,
+        /// What is dialled
+        #[arg(allow_hyphen_values = true)]
+        number: String,
+        /// Show the TwiML that Twilio would get, too
+        #[arg(long)]
+        twiml: bool,
+    },
     /// Show what to enter into the phone of an extension
     Handset {
         extension: String,
@@ -108,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Setup { yes, trace } => setup::run(&path, yes, trace),
         Command::Check { file } => check::run(&file.unwrap_or(path)),
         Command::Status { json } => status::run(&path, json),
+        Command::Reload => reload::run(&path),
+        Command::Dial { extension, number, twiml } => dial::run(&path, &extension, &number, twiml),
         Command::Handset { extension, json, show_password } => handset::run(&path, &extension, json, show_password),
     };
     match done {
@@ -128,6 +146,14 @@ fn failed(error: impl std::fmt::Display) -> Vec<String> {
 
 fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
     config::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+fn no_extension(config: &Config, path: &std::path::Path, name: &str) -> String {
+    let names: Vec<&str> = config.extensions.iter().map(|extension| extension.name.as_str()).collect();
+    match names.is_empty() {
+        true => format!("extension {name} is not in {}; add an [[extension]]", path.display()),
+        false => format!("extension {name} is not in {}; it has {}", path.display(), names.join(", ")),
+    }
 }
 
 /// Prints to stdout. A reader that went away (`| head`) is no failure.
@@ -152,4 +178,31 @@ fn random() -> Result<Random, Vec<String>> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|error| failed(format!("the system gives no random numbers: {error}")))?;
     Ok(Random::new(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_may_begin_with_plus_star_or_minus() {
+        for number in ["+15035551212", "*", "#", "-1"] {
+            let arguments = Arguments::try_parse_from(["gateway", "dial", "101", number]).unwrap();
+            assert!(matches!(arguments.command, Command::Dial { number: dialled, .. } if dialled == number));
+        }
+    }
+
+    #[test]
+    fn the_config_may_be_named_before_and_behind_the_command() {
+        for line in [["gateway", "--config", "x", "check"], ["gateway", "check", "--config", "x"]] {
+            assert_eq!(Arguments::try_parse_from(line).unwrap().config, PathBuf::from("x"));
+        }
+    }
 }

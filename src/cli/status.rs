@@ -1,27 +1,14 @@
-//! `gateway status`: asks the running service over its socket.
+//! `gateway status`: what the running service does, as a table or JSON.
 
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 use super::{Done, failed};
 use crate::status::{RegistrationStatus, Status};
 
-/// The control socket in `site.run_dir`. One line of command in, the answer to the end out.
-pub const SOCKET: &str = "gateway.sock";
-
-/// How long the service may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Largest answer, in bytes.
-const MAX_ANSWER: u64 = 16 << 20;
-
 pub(super) fn run(path: &Path, json: bool) -> Done {
     let config = super::load(path)?;
-    let socket = config.site.run_dir.join(SOCKET);
-    let answer = ask(&socket, "status").map_err(failed)?;
+    let answer = super::ask::ask(&config, "status").map_err(failed)?;
     if json {
         super::print(answer.trim_end());
         super::print("\n");
@@ -31,24 +18,6 @@ pub(super) fn run(path: &Path, json: bool) -> Done {
         .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
     super::print(&table(&status));
     Ok(())
-}
-
-fn ask(socket: &Path, command: &str) -> Result<String, String> {
-    let shown = socket.display();
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
-            format!("the service is not running ({shown}: {error}); start it with \"systemctl start gateway\"")
-        }
-        std::io::ErrorKind::PermissionDenied => format!("{shown}: {error}; run the command as root"),
-        _ => format!("{shown}: {error}"),
-    })?;
-    let no_answer = |error: std::io::Error| format!("the service does not answer ({shown}: {error})");
-    stream.set_read_timeout(Some(TIMEOUT)).map_err(no_answer)?;
-    stream.set_write_timeout(Some(TIMEOUT)).map_err(no_answer)?;
-    stream.write_all(format!("{command}\n").as_bytes()).map_err(no_answer)?;
-    let mut answer = String::new();
-    stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(no_answer)?;
-    Ok(answer)
 }
 
 /// The picture for people.
@@ -209,12 +178,5 @@ mod tests {
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"
         );
-    }
-
-    #[test]
-    fn a_service_that_is_not_running_says_how_to_start_it() {
-        let error = ask(Path::new("/nonexistent/gateway.sock"), "status").unwrap_err();
-        assert!(error.starts_with("the service is not running (/nonexistent/gateway.sock: "), "{error}");
-        assert!(error.ends_with("start it with \"systemctl start gateway\""), "{error}");
     }
 }

@@ -20,22 +20,23 @@ const MAX_ERRORS: usize = 50;
 /// A known key this similar to an unknown one (Jaro-Winkler, 0 to 1) is proposed.
 const SIMILAR: f64 = 0.75;
 
-/// The text being read and the mistakes found so far.
+/// The file being read and the mistakes found so far.
 pub(super) struct Source<'a> {
     file: &'a str,
-    text: &'a str,
+    /// Byte offsets at which lines end.
+    line_ends: Vec<usize>,
     errors: RefCell<Vec<ConfigError>>,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Source { file, text, errors: RefCell::default() }
+    pub(super) fn new(file: &'a str, text: &str) -> Self {
+        let line_ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+        Source { file, line_ends, errors: RefCell::default() }
     }
 
     /// The line of a byte offset, from 1.
     pub(super) fn line(&self, span: &Range<usize>) -> usize {
-        let start = span.start.min(self.text.len());
-        1 + self.text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < span.start)
     }
 
     /// Notes a mistake.

@@ -93,7 +93,9 @@ impl Gate {
             self.wrong(context, source, &credentials.username);
             return Err(Refusal::Challenge { stale: false });
         }
-        if !same_callee(&credentials, request) || !self.count(now, nonce, &credentials) {
+        if !same_callee(&credentials, request)
+            || !self.count(now, nonce, credentials.qop.as_ref().map_or(1, |qop| qop.nc))
+        {
             return Err(Refusal::Challenge { stale: true });
         }
         Ok(credentials.username)
@@ -121,8 +123,7 @@ impl Gate {
 
     /// Takes a use of a nonce; `false` is a replay (RFC 7616 section 5.6). Credentials without qop have no count, so
     /// that their nonce is good once.
-    fn count(&mut self, now: Instant, nonce: Nonce, credentials: &Credentials) -> bool {
-        let count = credentials.qop.as_ref().map_or(1, |qop| qop.nc);
+    fn count(&mut self, now: Instant, nonce: Nonce, count: u32) -> bool {
         let last = self.used.get(&nonce).copied().unwrap_or(0);
         if count <= last {
             return false;
@@ -162,11 +163,13 @@ impl Gate {
     }
 }
 
-/// Whether the `uri` parameter names the callee of the Request-URI. Only the user part: phones write their host and
-/// parameters in many ways, and an ALG rewrites the Request-URI's. A REGISTER has no callee.
+/// Whether the `uri` parameter names no other callee than the Request-URI. Only the user part: phones write their host
+/// and parameters in many ways, and an ALG rewrites the Request-URI's. A REGISTER has no callee, and some (sipp) name
+/// none in any request: a replay is stopped by the count of the nonce.
 fn same_callee(credentials: &Credentials, request: &Request) -> bool {
     request.method == Method::Register
-        || uri::parse(&credentials.uri).is_ok_and(|digest| uri::user(&digest) == uri::user(&request.uri))
+        || uri::parse(&credentials.uri)
+            .is_ok_and(|digest| uri::user(&digest).is_none_or(|user| uri::user(&request.uri) == Some(user)))
 }
 
 fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {
@@ -181,4 +184,30 @@ fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_answered_nonces_does_not_grow_memory_nor_lets_a_forgotten_one_be_replayed() {
+        let mut gate = Gate::default();
+        let most = MAX_NONCES as u64;
+        for number in 1..=most + 100 {
+            assert!(gate.count(Instant::ZERO, (number, 0), 1));
+        }
+        assert_eq!(gate.used.len(), MAX_NONCES);
+        assert_eq!(gate.floor, 100);
+        assert!(!gate.count(Instant::ZERO, (most, 0), 1));
+    }
+
+    #[test]
+    fn nonces_that_expired_are_forgotten() {
+        let mut gate = Gate::default();
+        assert!(gate.count(Instant::ZERO, (1, 0), 1));
+        let later = Instant::ZERO + NONCE_LIFETIME + Duration::from_secs(1);
+        assert!(gate.count(later, (later.as_micros(), 0), 1));
+        assert_eq!((gate.used.len(), gate.floor), (1, 1));
+    }
 }

@@ -246,6 +246,9 @@ impl Registrar {
         let mut news = Vec::with_capacity(contacts.len());
         for contact in &contacts {
             let Contact::Addr(address) = contact else { continue };
+            if !uri::is_sip(&address.uri) {
+                return Err(400.into());
+            }
             let granted = grant(&context.config.lan, address, expires)?;
             let new = Binding {
                 contact: uri::write(&address.uri),

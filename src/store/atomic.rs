@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// Nothing in the state folder is for others.
@@ -66,6 +66,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         _ => {}
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary)?;
+    give_to_owner_of_dir(&file, path)?;
     file.write_all(content)?;
     file.sync_all()?;
     drop(file);
@@ -76,8 +77,19 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Takes the lock of a file, waiting for whoever has it. It is released when the file is closed, also by a kill.
 pub(super) fn lock(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+    give_to_owner_of_dir(&file, path)?;
     file.lock()?;
     Ok(file)
+}
+
+/// `gateway setup` runs as root, the service as somebody else, who must be able to read what set-up wrote.
+fn give_to_owner_of_dir(file: &File, path: &Path) -> io::Result<()> {
+    let Some(dir) = path.parent() else { return Ok(()) };
+    let (dir, own) = (fs::metadata(dir)?, file.metadata()?);
+    match dir.uid() == own.uid() {
+        true => Ok(()),
+        false => fchown(file, Some(dir.uid()), Some(dir.gid())),
+    }
 }
 
 /// Puts a file that cannot be understood out of the way, readable for whoever mends it. Gives its new name.

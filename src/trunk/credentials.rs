@@ -14,16 +14,15 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub fn new(challenge: Challenge, header: &'static str) -> Self {
-        Known { challenge, header, uses: 0 }
-    }
-
-    pub fn header(&self) -> &'static str {
-        self.header
-    }
-
-    pub fn nonce(&self) -> &str {
-        &self.challenge.nonce
+    /// A new challenge. Its count goes on where that of the same nonce stood, or the server would take it for a replay.
+    pub fn new<'a>(
+        challenge: Challenge,
+        header: &'static str,
+        before: impl IntoIterator<Item = &'a Option<Known>>,
+    ) -> Self {
+        let same = before.into_iter().flatten().filter(|known| known.challenge.nonce == challenge.nonce);
+        let uses = same.map(|known| known.uses).max().unwrap_or(0);
+        Known { challenge, header, uses }
     }
 
     /// Name and value of the header for one more request.

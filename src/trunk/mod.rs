@@ -31,13 +31,10 @@ use crate::sip::{header, uri};
 use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
 use backoff::Backoff;
-use credentials::Known;
 use keepalive::{Action, Keepalive};
 use locate::{Lookup, Next};
 use registration::{Origin, Outcome, Registration};
 
-/// What we call ourselves towards the SIP domain.
-const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));
 /// Between two attempts at a flow. One office asks one edge: two minutes of waiting burden nobody, and half an hour
 /// (RFC 5626 section 4.5) after the internet is back would cost the office its calls.
 const CONNECT_BASE: Duration = Duration::from_secs(2);
@@ -155,27 +152,21 @@ impl Trunk {
         }
     }
 
-    /// Header name and value with credentials for one more request of `extension`. With `challenge`, that of the 401 or
-    /// 407 that is being answered; without, the last one seen (of a REGISTER or a call), so that an INVITE can carry
-    /// credentials at once. The name is right for 407, and for 401 once a REGISTER was challenged so; who answers a
-    /// challenge knows it from [`strongest`](crate::sip::digest::strongest). `None`: nothing known, or no password.
+    /// Header name and value with credentials for one more request of `extension`. With `challenge` (and the header
+    /// that answers it, as [`strongest`](crate::sip::digest::strongest) gives them), that of the 401 or 407 just
+    /// received; without, the last one seen, so that an INVITE can carry credentials at once. `None`: nothing known yet,
+    /// or no password.
     pub fn authorization(
         &mut self,
         context: &mut Context<'_>,
         extension: &str,
         method: &str,
         uri: &str,
-        challenge: Option<&Challenge>,
+        challenge: Option<(&Challenge, &'static str)>,
     ) -> Option<(&'static str, String)> {
         let password = &context.secrets.extensions.get(extension)?.trunk_password;
-        let known = self.registrations.iter_mut().find(|one| one.extension == extension)?.known();
-        if let Some(challenge) = challenge
-            && known.as_ref().is_none_or(|known| known.nonce() != challenge.nonce)
-        {
-            let header = known.as_ref().map_or("Proxy-Authorization", |known| known.header());
-            *known = Some(Known::new(challenge.clone(), header));
-        }
-        Some(known.as_mut()?.answer(extension, password, method, uri, context.random))
+        let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
+        Some(registration.for_call(challenge)?.answer(extension, password, method, uri, context.random))
     }
 
     /// The connection that [`Output::Connect`] asked for stands.
@@ -595,7 +586,7 @@ fn options(context: &mut Context<'_>, contact: &str) -> Request {
     headers.push(header::make("CSeq", "1 OPTIONS"));
     headers.push(header::make("Contact", format!("<{contact}>")));
     headers.push(header::make("Accept", "application/sdp"));
-    headers.push(header::make("User-Agent", USER_AGENT));
+    headers.push(header::make("User-Agent", crate::USER_AGENT));
     Request { method: Method::Options, uri: target, version: Version::V2, headers, body: Vec::new() }
 }
 

@@ -8,7 +8,7 @@ use super::backoff::{Backoff, jitter};
 use super::credentials::Known;
 use crate::engine::Context;
 use crate::event::{Event, Level};
-use crate::sip::digest;
+use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Owner};
@@ -88,6 +88,8 @@ pub(super) struct Registration {
     call_id: String,
     cseq: u32,
     known: Option<Known>,
+    /// The last challenge of a call: a server may ask for calls elsewhere (407) than for registrations (401).
+    calls: Option<Known>,
     min_expires: Option<u32>,
     phase: Phase,
     /// The binding at the server, if it stands.
@@ -110,6 +112,7 @@ impl Registration {
             call_id,
             cseq: 0,
             known: None,
+            calls: None,
             min_expires: None,
             phase: Phase::Offline,
             expires: None,
@@ -156,9 +159,12 @@ impl Registration {
         self.dead.clear();
     }
 
-    /// The credentials for a request of this extension, from the last challenge.
-    pub fn known(&mut self) -> &mut Option<Known> {
-        &mut self.known
+    /// What answers for a call of this extension: a new challenge, the last one of a call, or that of the REGISTER.
+    pub fn for_call(&mut self, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
+        if let Some((challenge, name)) = challenge {
+            self.calls = Some(Known::new(challenge.clone(), name, [&self.calls, &self.known]));
+        }
+        self.calls.as_mut().or(self.known.as_mut())
     }
 
     /// Sends what is due: the REGISTER, or the removal of a dead binding before it.
@@ -212,7 +218,7 @@ impl Registration {
                 known.answer(&self.extension, &secrets.trunk_password, "REGISTER", &target, context.random);
             headers.push(header::make(name, value));
         }
-        headers.push(header::make("User-Agent", super::USER_AGENT));
+        headers.push(header::make("User-Agent", crate::USER_AGENT));
         let request = Request {
             method: Method::Register,
             uri: uri::sip(None, domain, None),
@@ -244,7 +250,7 @@ impl Registration {
             200..300 => return self.on_success(context, origin, purpose, response),
             401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
                 Some((challenge, name)) => {
-                    self.known = Some(Known::new(challenge, name));
+                    self.known = Some(Known::new(challenge, name, [&self.calls, &self.known]));
                     self.send(context, origin, purpose, challenges + 1, too_brief);
                 }
                 None => {

@@ -8,12 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::secret::Secret;
 use crate::store::Secrets;
-
-/// What Twilio calls when one of our extensions dials, behind `webhook.public_url`.
-pub const OUTGOING_PATH: &str = "/twilio/outgoing";
-
-/// What Twilio calls when one of our numbers is called.
-pub const INCOMING_PATH: &str = "/twilio/incoming";
+use crate::twiml::{INCOMING_PATH, OUTGOING_PATH};
 
 /// A kind of resource, in the order in which they are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

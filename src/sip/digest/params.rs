@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::DigestError;
+use crate::sip::header::is_token;
 
 /// Parameters of a digest header, values as they stood between the quotes.
 pub(super) struct Params<'a>(Vec<(&'a str, &'a str)>);
@@ -30,7 +31,7 @@ impl<'a> Params<'a> {
             let name = name.trim();
             rest = after.trim_start();
             let ended = rest.is_empty() || rest.starts_with(',');
-            if !ended || name.is_empty() || params.get(name).is_some() || params.0.len() == Self::MAX {
+            if !ended || !is_token(name) || params.get(name).is_some() || params.0.len() == Self::MAX {
                 return Err(DigestError::Malformed);
             }
             params.0.push((name, value));
@@ -41,7 +42,7 @@ impl<'a> Params<'a> {
     fn value(text: &'a str) -> Option<(&'a str, &'a str)> {
         let Some(quoted) = text.strip_prefix('"') else {
             let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
-            return Some((&text[..end], &text[end..]));
+            return (!text[..end].contains('"')).then(|| text.split_at(end));
         };
         let mut escaped = false;
         let end = quoted.bytes().position(|b| {

@@ -1,1 +1,332 @@
+use std::net::SocketAddr;
 
+use super::*;
+use crate::media::{MasterKey, Suite};
+
+const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+/// Twilio's offer over SRTP (twilio.md 4.5): `c=` is public, `o=` is not.
+fn twilio() -> String {
+    format!(
+        "v=0\r\no=root 1234 1234 IN IP4 172.18.1.2\r\ns=Twilio Media Gateway\r\nc=IN IP4 168.86.1.2\r\nt=0 0\r\n\
+         m=audio 10240 RTP/SAVP 107 0 8 101\r\na=rtpmap:107 opus/48000/2\r\na=fmtp:107 useinbandfec=1\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+         a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\na=ptime:20\r\na=maxptime:20\r\na=sendrecv\r\n"
+    )
+}
+
+/// A plain offer with these lines at the end of the session part and of the media part.
+fn plain(session: &str, m: &str, media: &str) -> String {
+    format!("v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\ns=-\r\n{session}t=0 0\r\n{m}\r\n{media}")
+}
+
+const C: &str = "c=IN IP4 10.0.0.5\r\n";
+const M: &str = "m=audio 5004 RTP/AVP 0 8 101";
+const EVENT: &str = "a=rtpmap:101 telephone-event/8000\r\n";
+
+#[track_caller]
+fn ok(text: &str) -> Remote {
+    read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+#[test]
+fn twilios_offer_is_read() {
+    let remote = ok(&twilio());
+    assert_eq!(remote.rtp, Some(address("168.86.1.2:10240")));
+    assert_eq!(remote.codecs, [Codec::Pcmu, Codec::Pcma]);
+    assert_eq!(remote.telephone_event, Some(101));
+    assert_eq!(remote.direction, Direction::SendRecv);
+    assert_eq!(remote.ptime, Some(20));
+    let crypto = remote.crypto.unwrap();
+    assert_eq!((crypto.len(), crypto[0].tag, crypto[0].suite), (1, 1, Suite::AesCm128HmacSha1_80));
+}
+
+#[test]
+fn codecs_keep_their_order_and_static_types_need_no_rtpmap() {
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 8 0", "")).codecs, [Codec::Pcma, Codec::Pcmu]);
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 18 0 0", "")).codecs, [Codec::Pcmu]);
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 0", "a=rtpmap:0 pcmu/8000/1\r\n")).codecs, [Codec::Pcmu]);
+    // A type that they took for something else, or at another rate, is not ours.
+    for rtpmap in ["0 G729/8000", "0 PCMU/16000", "0 PCMU/8000/2", "0 PCMU"] {
+        let remote = ok(&plain(C, "m=audio 5004 RTP/AVP 0 8", &format!("a=rtpmap:{rtpmap}\r\n")));
+        assert_eq!(remote.codecs, [Codec::Pcma], "{rtpmap}");
+    }
+}
+
+#[test]
+fn telephone_event_may_have_any_dynamic_payload_type_at_8000_hz() {
+    let remote = ok(&plain(
+        C,
+        "m=audio 5004 RTP/AVP 0 96 97",
+        "a=rtpmap:96 telephone-event/48000\r\na=rtpmap:97 Telephone-Event/8000\r\n",
+    ));
+    assert_eq!(remote.telephone_event, Some(97));
+    assert_eq!(ok(&plain(C, "m=audio 5004 RTP/AVP 0", EVENT)).telephone_event, None, "not in the m= line");
+    assert_eq!(ok(&plain(C, M, "")).telephone_event, None, "101 means nothing by itself");
+    let high = plain(C, "m=audio 5004 RTP/AVP 0 200", "a=rtpmap:200 telephone-event/8000\r\n");
+    assert_eq!(ok(&high).telephone_event, None, "RTP has 7 bits for it");
+}
+
+#[test]
+fn the_address_is_that_of_the_stream_or_else_that_of_the_session() {
+    assert_eq!(ok(&plain(C, M, "")).rtp, Some(address("10.0.0.5:5004")));
+    assert_eq!(ok(&plain(C, M, "c=IN IP4 10.0.0.6/127\r\n")).rtp, Some(address("10.0.0.6:5004")));
+    assert_eq!(ok(&plain("", M, "c=IN IP6 2001:db8::6\r\n")).rtp, Some(address("[2001:db8::6]:5004")));
+    for (session, what) in [
+        ("", "no c= line"),
+        ("c=IN IP4 phone.local\r\n", "c=IN IP4 phone.local"),
+        ("c=IN IP4 224.2.1.1/127\r\n", "c=IN IP4 224.2.1.1/127"),
+        ("c=IN\r\n", "c=IN"),
+    ] {
+        assert_eq!(read(plain(session, M, "").as_bytes()), Err(SdpError::Malformed(what.into())));
+    }
+}
+
+#[test]
+fn a_direction_of_the_stream_goes_before_that_of_the_session() {
+    assert_eq!(ok(&plain(C, M, "a=sendonly\r\n")).direction, Direction::SendOnly);
+    assert_eq!(ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "")).direction, Direction::Inactive);
+    assert_eq!(ok(&plain("c=IN IP4 10.0.0.5\r\na=inactive\r\n", M, "a=recvonly\r\n")).direction, Direction::RecvOnly);
+}
+
+#[test]
+fn directions_are_reversed_for_the_other_party() {
+    for (one, other) in [
+        (Direction::SendRecv, Direction::SendRecv),
+        (Direction::SendOnly, Direction::RecvOnly),
+        (Direction::RecvOnly, Direction::SendOnly),
+        (Direction::Inactive, Direction::Inactive),
+    ] {
+        assert_eq!(one.reversed(), other);
+        assert_eq!(Direction::new(one.sends(), one.receives()), one);
+        assert_eq!(Direction::from_token(one.token()), Some(one));
+    }
+}
+
+#[test]
+fn an_address_of_zeros_is_an_old_phones_hold() {
+    let remote = ok(&plain("c=IN IP4 0.0.0.0\r\n", M, ""));
+    assert_eq!((remote.rtp, remote.direction), (None, Direction::SendOnly));
+    let remote = ok(&plain("c=IN IP4 0.0.0.0\r\n", M, "a=recvonly\r\n"));
+    assert_eq!(remote.direction, Direction::Inactive);
+}
+
+#[test]
+fn the_lines_that_phones_get_wrong_do_not_matter() {
+    let good = plain(C, M, EVENT);
+    let expected = ok(&good);
+    for (what, text) in [
+        ("LF only", good.replace("\r\n", "\n")),
+        ("CR only", good.replace("\r\n", "\r")),
+        ("no t=", good.replace("t=0 0\r\n", "")),
+        ("t= with one number", good.replace("t=0 0", "t=0")),
+        ("no s=", good.replace("s=-\r\n", "")),
+        ("no o=", good.replace("o=- 1 1 IN IP4 10.0.0.5\r\n", "")),
+        ("o= with a name of two words", good.replace("o=- ", "o=John Doe ")),
+        ("o= with a negative version", good.replace("o=- 1 1", "o=- 1 -1")),
+        ("o= with a large version", good.replace("o=- 1 1", "o=- 1 99999999999999999999999")),
+        ("b= without number", good.replace("t=0 0", "b=AS:\r\nt=0 0")),
+        ("two c=", good.replace("t=0 0", "c=IN IP4 10.9.9.9\r\nt=0 0")),
+        ("spaces at line ends", good.replace("\r\n", " \r\n")),
+        ("two spaces in m=", good.replace("audio 5004", "audio  5004")),
+        ("a number of ports", good.replace("audio 5004", "audio 5004/1")),
+        ("an empty line", good.replace("t=0 0", "\r\nt=0 0")),
+        ("a line that is none", good.replace("t=0 0", "nonsense\r\nt=0 0")),
+        ("a NUL at the end", format!("{good}\0")),
+        ("an empty line before", format!("\r\n{good}")),
+    ] {
+        assert_eq!(ok(&text), expected, "{what}");
+    }
+    let latin1: Vec<u8> = good.replace("s=-", "s=Caf#").bytes().map(|b| if b == b'#' { 0xe9 } else { b }).collect();
+    assert_eq!(read(&latin1).unwrap(), expected);
+}
+
+#[test]
+fn the_first_active_audio_stream_that_we_can_take_is_taken() {
+    let text = plain(
+        C,
+        "m=video 6000 RTP/AVP 96\r\na=sendonly\r\nm=audio 0 RTP/AVP 0\r\nm=audio 5000 RTP/AVP 18\r\n\
+         m=audio 5002 UDP/TLS/RTP/SAVPF 0\r\nm=audio 5004/2 RTP/AVP 8\r\nm=audio 5008 RTP/AVP 0\r\nm=image 5010 udptl t38",
+        "",
+    );
+    let remote = ok(&text);
+    assert_eq!((remote.audio, remote.streams.len()), (4, 7));
+    assert_eq!(remote.rtp, Some(address("10.0.0.5:5004")));
+    assert_eq!(remote.direction, Direction::SendRecv, "the video's is the video's");
+    assert_eq!(remote.streams[6].fmt, "t38");
+}
+
+#[test]
+fn an_audio_stream_with_port_0_is_read_when_there_is_no_other() {
+    let remote = ok(&plain(C, "m=audio 0 RTP/AVP 0", ""));
+    assert_eq!((remote.rtp, remote.audio), (None, 0));
+    assert!(String::from_utf8(write(&local(), Some(&remote))).unwrap().contains("m=audio 0 RTP/AVP"));
+}
+
+#[test]
+fn of_secure_and_plain_alternatives_the_first_usable_one_is_taken() {
+    let savp = "m=audio 5004 RTP/SAVP 0";
+    let avp = "m=audio 5006 RTP/AVP 0";
+    let crypto = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{KEY}");
+    let remote = ok(&plain(C, &format!("{savp}\r\n{crypto}\r\n{avp}"), ""));
+    assert_eq!((remote.audio, remote.crypto.map(|c| c[0].tag)), (0, Some(3)));
+    let remote = ok(&plain(C, &format!("{avp}\r\n{savp}\r\n{crypto}"), ""));
+    assert_eq!((remote.audio, remote.crypto), (0, None));
+    let remote = ok(&plain(C, &format!("{savp}\r\n{avp}"), ""));
+    assert_eq!((remote.audio, remote.crypto), (1, None), "the secure one has no key");
+    // Keys beside RTP/AVP are for those who do best-effort SRTP; we do not.
+    assert_eq!(ok(&plain(C, M, &format!("{crypto}\r\n"))).crypto, None);
+}
+
+#[test]
+fn crypto_lines_that_we_can_not_use_are_passed_over() {
+    let lines = format!(
+        "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:{KEY}AAAA\r\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:4\r\n\
+         a=crypto:3 AES_CM_128_HMAC_SHA1_80 inline:short\r\na=crypto:4 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|2^31\r\n\
+         a=crypto:4 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\na=crypto:5 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"
+    );
+    let crypto = ok(&plain(C, "m=audio 5004 RTP/SAVP 0", &lines)).crypto.unwrap();
+    let tags: Vec<_> = crypto.iter().map(|c| (c.tag, c.suite)).collect();
+    assert_eq!(tags, [(4, Suite::AesCm128HmacSha1_32), (5, Suite::AesCm128HmacSha1_80)]);
+}
+
+#[test]
+fn what_is_refused_says_why_and_with_which_code() {
+    let none = "a=crypto:1 AES_256_CM_HMAC_SHA1_80 inline:x\r\n";
+    for (text, error, code) in [
+        (plain(C, "m=video 6000 RTP/AVP 96", ""), SdpError::NoAudio, 488),
+        (plain(C, "m=audio 6000 UDP/TLS/RTP/SAVPF 0", ""), SdpError::NoAudio, 488),
+        (plain(C, "", ""), SdpError::NoAudio, 488),
+        (plain(C, "m=audio 6000 RTP/AVP 18 9", ""), SdpError::NoCodec("18 9".into()), 488),
+        (plain(C, "m=audio 6000 RTP/AVP 96", "a=rtpmap:96 PCMU/8000\r\n"), SdpError::NoCodec("96".into()), 488),
+        (plain(C, "m=audio 6000 RTP/SAVP 0", none), SdpError::NoCrypto, 488),
+        (plain(C, "m=audio 6000 RTP/SAVP 0", ""), SdpError::NoCrypto, 488),
+        // Of several faults that of the first audio stream.
+        (plain(C, "m=audio 6000 RTP/AVP 18\r\nm=audio 6002 RTP/SAVP 0", ""), SdpError::NoCodec("18".into()), 488),
+        (String::new(), SdpError::Malformed("it does not begin with v=0".into()), 400),
+        ("hello".into(), SdpError::Malformed("it does not begin with v=0".into()), 400),
+        (plain(C, "m=audio 70000 RTP/AVP 0", ""), SdpError::Malformed("m=audio 70000 RTP/AVP 0".into()), 400),
+        (plain(C, "m=audio", ""), SdpError::Malformed("m=audio".into()), 400),
+        (plain(C, &[M; 17].join("\r\n"), ""), SdpError::Malformed("more than 16 m= lines".into()), 400),
+    ] {
+        let refused = read(text.as_bytes()).unwrap_err();
+        assert_eq!((&refused, refused.code()), (&error, code), "{text}");
+    }
+}
+
+fn local() -> Local {
+    Local {
+        rtp: address("192.0.2.1:16384"),
+        address: "203.0.113.7".parse().unwrap(),
+        session_id: 42,
+        version: 3,
+        codecs: vec![Codec::Pcmu, Codec::Pcma],
+        telephone_event: Some(101),
+        direction: Direction::SendRecv,
+        crypto: Vec::new(),
+        ptime: Some(20),
+    }
+}
+
+fn secure() -> Local {
+    let key = MasterKey(std::array::from_fn(|i| i as u8));
+    Local { crypto: vec![Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key }], ..local() }
+}
+
+#[test]
+fn an_offer_of_ours_is_this() {
+    assert_eq!(
+        String::from_utf8(write(&secure(), None)).unwrap(),
+        "v=0\r\no=- 42 3 IN IP4 203.0.113.7\r\ns=-\r\nc=IN IP4 203.0.113.7\r\nt=0 0\r\n\
+         m=audio 16384 RTP/SAVP 0 8 101\r\n\
+         a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-16\r\n\
+         a=ptime:20\r\na=sendrecv\r\n"
+    );
+}
+
+#[test]
+fn an_independent_reader_and_ours_read_what_we_write() {
+    for mut local in [local(), secure()] {
+        for direction in [Direction::SendOnly, Direction::Inactive] {
+            local.direction = direction;
+            let text = write(&local, None);
+            let remote = read(&text).unwrap();
+            assert_eq!(remote.rtp, Some(address("203.0.113.7:16384")));
+            assert_eq!((&remote.codecs, remote.telephone_event), (&local.codecs, Some(101)));
+            assert_eq!((remote.direction, remote.ptime), (direction, Some(20)));
+            assert_eq!(remote.crypto.unwrap_or_default(), local.crypto);
+
+            let independent = sdp_types::Session::parse(&text).unwrap();
+            assert_eq!(independent.origin.sess_version, 3);
+            assert_eq!(independent.medias[0].port, 16384);
+            assert_eq!(independent.medias[0].fmt, "0 8 101");
+            assert!(independent.medias[0].has_attribute(direction.token()));
+        }
+    }
+    let v6 = Local { address: "2001:db8::1".parse().unwrap(), ..local() };
+    assert_eq!(read(&write(&v6, None)).unwrap().rtp, Some(address("[2001:db8::1]:16384")));
+}
+
+#[test]
+fn an_answer_has_the_offers_streams_in_order_and_refuses_all_but_one() {
+    let offer = ok(&plain(
+        C,
+        "m=video 6000 RTP/AVP 96 97\r\nm=audio 5004 RTP/AVP 8 97\r\nm=audio 5006 RTP/AVP 0\r\nm=image 5010 udptl t38\r\n\
+         m=application 9 DTLS/SCTP",
+        "",
+    ));
+    let local = Local { codecs: vec![Codec::Pcma], telephone_event: None, ptime: None, ..local() };
+    let text = String::from_utf8(write(&local, Some(&offer))).unwrap();
+    let streams: Vec<_> = text.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(
+        streams,
+        [
+            "m=video 0 RTP/AVP 96 97",
+            "m=audio 16384 RTP/AVP 8",
+            "m=audio 0 RTP/AVP 0",
+            "m=image 0 udptl t38",
+            "m=application 0 DTLS/SCTP 0"
+        ]
+    );
+    assert!(!text.contains("telephone-event") && !text.contains("ptime"));
+    assert_eq!(read(text.as_bytes()).unwrap().audio, 1);
+    assert!(sdp_types::Session::parse(text.as_bytes()).is_ok());
+}
+
+#[test]
+fn keys_do_not_show_in_debug() {
+    let text = format!("{:?} {:?}", secure(), ok(&twilio()));
+    assert!(!text.contains(KEY) && !text.contains("AAECAw") && text.contains("***"), "{text}");
+}
+
+#[test]
+fn hostile_descriptions_never_panic_and_what_is_read_is_answered() {
+    let mut random = crate::random::Random::from_number(3);
+    let seeds = [twilio(), plain(C, M, EVENT), plain(C, "m=audio 5004 RTP/SAVP 0\r\nm=audio 1 RTP/AVP 0", EVENT)];
+    for round in 0..20_000 {
+        let mut bytes = seeds[round % seeds.len()].clone().into_bytes();
+        for _ in 0..1 + random.below(8) {
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(4) {
+                0 => bytes[at] = b"=:/| \r\nm0\xff"[random.below(10) as usize],
+                1 => bytes.truncate(at + 1),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.extend_from_within(at..(at + 40).min(bytes.len())),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        if let Ok(remote) = read(&bytes) {
+            assert!(!remote.codecs.is_empty() && remote.audio < remote.streams.len());
+            let local = if remote.crypto.is_some() { secure() } else { local() };
+            let answer = read(&write(&local, Some(&remote))).unwrap();
+            assert_eq!((answer.streams.len(), answer.audio), (remote.streams.len(), remote.audio));
+        }
+    }
+}

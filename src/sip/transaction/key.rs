@@ -114,14 +114,8 @@ impl MergeKey {
     }
 }
 
-/// A To-tag for responses that the layer makes by itself: the same for the same request, so that a repetition gets the
-/// same answer without a memory (section 8.2.7). FNV-1a; it need not be secret, no dialog comes of it.
+/// A To-tag for responses that the layer makes by itself: a repetition gets the same (section 8.2.7).
 pub(super) fn stateless_tag(request: &Request) -> String {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for name in ["Call-ID", "From", "CSeq"] {
-        for byte in header::value(&request.headers, name).unwrap_or_default().bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-    format!("{hash:016x}")
+    let value = |name| header::value(&request.headers, name).unwrap_or_default();
+    wire::stable_tag(value("Call-ID"), value("Via"))
 }

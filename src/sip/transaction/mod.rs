@@ -5,8 +5,10 @@
 //! 13.3.1.4), see [`super::dialog`]. So does 100 (Trying).
 
 mod client;
+mod event;
 mod io;
 mod key;
+mod response;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -18,61 +20,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rsip::{Method, Request, Response, SipMessage};
 
 use self::client::{Client, Up};
+pub use self::event::{ClientId, Event, Failure, Owner, ServerId};
 use self::io::{Io, Next};
 use self::key::{ClientKey, MergeKey, ServerKey};
+pub use self::response::response_to;
 use self::server::{Acknowledged, Server};
 pub use self::timer::{T1, T2, T4, TIMEOUT};
 use self::timer::{Timer, Timers};
 use super::flow::Flow;
-use super::header::{self, NameAddr, Via};
-use super::{status, uri, wire};
+use super::header::{self, Via};
+use super::{uri, wire};
 use crate::random::Random;
 use crate::time::Instant;
-
-/// Names a client transaction. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId(pub u64);
-
-/// Names a server transaction. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId(pub u64);
-
-/// Whose client transaction it is; given back with each event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// A registration at the SIP domain, by index of the extension.
-    Registration(usize),
-    /// OPTIONS on the trunk flow.
-    Probe,
-    /// A call's leg.
-    Leg(crate::call::LegId),
-}
-
-/// What the transaction user gets, in the order in which it happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A new request, not ACK and not CANCEL. Its top Via carries `received` and, where asked for, `rport`.
-    Request { id: ServerId, flow: Flow, request: Request },
-    /// An ACK that is not for a final response of this layer: to a 2xx, or to nothing that we know.
-    Ack { flow: Flow, request: Request },
-    /// CANCEL for a pending INVITE. The layer has answered it with 200; the user answers the INVITE with 487.
-    Cancelled { id: ServerId },
-    /// Our final non-2xx to INVITE was never acknowledged (timer H).
-    NoAck { id: ServerId },
-    /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.
-    Response { id: ClientId, owner: Owner, response: Response },
-    /// No final response came (timer B or F, or none within 64·T1 of a CANCEL), or the flow is gone.
-    Failed { id: ClientId, owner: Owner, failure: Failure },
-}
-
-/// Why a client transaction ended without a final response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Treated as 408 (RFC 3261 section 8.1.3.1).
-    Timeout,
-    /// Treated as 503.
-    Transport,
-}
 
 /// All transactions.
 #[derive(Debug, Default)]
@@ -474,31 +433,5 @@ impl Transactions {
         let client = self.clients.remove(&id)?;
         self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
         Some(client)
-    }
-}
-
-/// A response with what RFC 3261 section 8.2.6 copies from the request: all Vias, From, To, Call-ID, CSeq, and
-/// Timestamp into a 100. With a `to_tag`, To gets it unless it has one.
-pub fn response_to(request: &Request, code: u16, to_tag: Option<&str>) -> Response {
-    let mut response =
-        Response { status_code: status::status(code), version: request.version.clone(), ..Response::default() };
-    for original in request.headers.iter() {
-        let (name, value) = header::parts(original);
-        let is = |other: &str| name.eq_ignore_ascii_case(other);
-        if is("To") {
-            response.headers.push(header::make("To", with_tag(value, to_tag)));
-        } else if ["Via", "From", "Call-ID", "CSeq"].into_iter().any(is) || (code == 100 && is("Timestamp")) {
-            response.headers.push(original.clone());
-        }
-    }
-    response
-}
-
-/// A To value with a tag appended, unless it has one. What was written is kept as it is.
-fn with_tag(to: &str, tag: Option<&str>) -> String {
-    let tagged = NameAddr::parse(to).is_ok_and(|address| address.tag().is_some());
-    match tag {
-        Some(tag) if !tagged => format!("{to};tag={tag}"),
-        _ => to.to_owned(),
     }
 }

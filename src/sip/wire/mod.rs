@@ -11,6 +11,7 @@ use rsip::{Response, SipMessage};
 
 pub use method::{METHODS_ALLOWED, method_of, method_token};
 pub use read::read_datagram;
+pub use reply::stable_tag;
 pub use stream::StreamReader;
 pub use write::{write_request, write_response};
 

@@ -32,7 +32,7 @@ fn answer(head: &Head, fault: &Fault) -> Option<Response> {
         let untagged = name == "To" && NameAddr::parse(value).is_ok_and(|to| to.tag().is_none());
         let call_id = header::value(&head.headers, "Call-ID").unwrap_or_default();
         let value = match untagged {
-            true => format!("{value};tag={:016x}", stable_tag(call_id, top_via)),
+            true => format!("{value};tag={}", stable_tag(call_id, top_via)),
             false => value.to_string(),
         };
         headers.push(header::make(name, value));
@@ -48,7 +48,8 @@ fn answer(head: &Head, fault: &Fault) -> Option<Response> {
 
 /// A tag that is the same for every retransmission (RFC 3261 section 8.2.7) without any state: FNV-1a. It guards
 /// nothing, so it needs no secret.
-fn stable_tag(call_id: &str, via: &str) -> u64 {
+pub fn stable_tag(call_id: &str, via: &str) -> String {
     let step = |hash: u64, b: u8| (hash ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
-    call_id.bytes().chain([0]).chain(via.bytes()).fold(0xcbf2_9ce4_8422_2325, step)
+    let hash = call_id.bytes().chain([0]).chain(via.bytes()).fold(0xcbf2_9ce4_8422_2325, step);
+    format!("{hash:016x}")
 }

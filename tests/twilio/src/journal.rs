@@ -73,14 +73,19 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// An empty journal; with `echo` every entry but SIP traffic is also written to stderr.
+    /// An empty journal; with `echo` every entry is also written to stderr.
     pub fn new(echo: bool) -> Self {
         Self { start: Instant::now(), entries: Mutex::default(), length: watch::Sender::new(0), echo }
     }
 
+    /// Milliseconds since the start, on the clock of the entries.
+    pub fn now_ms(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
     /// Writes an event down.
     pub fn write(&self, event: Event) {
-        let at_ms = self.start.elapsed().as_millis() as u64;
+        let at_ms = self.now_ms();
         if self.echo {
             eprintln!("{at_ms:>7} {event:?}");
         }

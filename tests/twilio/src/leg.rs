@@ -1,5 +1,7 @@
 //! One leg of a call as the TwiML side sees it, whatever is behind it: SIP, a PSTN party, or another call.
 
+use std::time::{Duration, Instant};
+
 use tokio::sync::mpsc;
 
 use crate::media::endpoint::Counters;
@@ -112,6 +114,37 @@ impl Leg {
     /// Tells the leg something; a leg that is over does not listen any more, which is no fault.
     pub async fn tell(&self, command: Command) {
         let _ = self.commands.send(command).await;
+    }
+}
+
+impl Leg {
+    /// Waits until the far end answers; gives when it began to ring (if it did), or how the leg ended instead.
+    pub async fn answered(&mut self, limit: Duration) -> Result<Option<Instant>, End> {
+        let mut rang = None;
+        let waiting = async {
+            loop {
+                match self.events.recv().await {
+                    Some(LegEvent::Ringing) => rang = rang.or(Some(Instant::now())),
+                    Some(LegEvent::Answered { .. }) => return Ok(rang),
+                    Some(LegEvent::Ended(end)) => return Err(end),
+                    None => return Err(End::of(Cause::Failed)),
+                }
+            }
+        };
+        tokio::time::timeout(limit, waiting).await.unwrap_or(Err(End::of(Cause::NoAnswer)))
+    }
+
+    /// Waits until the leg is over; `None` when that takes longer than `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> Option<End> {
+        let waiting = async {
+            while let Some(event) = self.events.recv().await {
+                if let LegEvent::Ended(end) = event {
+                    return end;
+                }
+            }
+            End::of(Cause::Completed)
+        };
+        tokio::time::timeout(limit, waiting).await.ok()
     }
 }
 

@@ -1,1 +1,58 @@
-fn main() {}
+//! The simulator as a program: starts everything on free loopback ports, prints one JSON line, runs until Ctrl-C.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use serde_json::json;
+use twilio_simulator::switches::Switches;
+use twilio_simulator::twilio::{Options, StartError, Twilio};
+
+/// A Twilio to test against, on loopback.
+#[derive(Parser)]
+struct Arguments {
+    /// Number that the account owns, in E.164 (may be repeated).
+    #[arg(long = "number", default_value = "+15035550100")]
+    numbers: Vec<String>,
+    /// Switch, such as crlf_pong=false (may be repeated); `--switches` lists them.
+    #[arg(long = "switch", value_name = "NAME=VALUE")]
+    switches: Vec<String>,
+    /// Print the switches with their defaults and end.
+    #[arg(long = "switches")]
+    list: bool,
+    /// Where the CA certificate is written.
+    #[arg(long, default_value = "twilio-simulator-ca.pem")]
+    ca_file: PathBuf,
+    /// Write every event to stderr.
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), StartError> {
+    let arguments = Arguments::parse();
+    let mut switches = Switches::default();
+    for assignment in &arguments.switches {
+        switches.set(assignment)?;
+    }
+    if arguments.list {
+        println!("{}", serde_json::to_string_pretty(&switches)?);
+        return Ok(());
+    }
+    let options = Options { numbers: arguments.numbers, switches, echo: arguments.verbose, ca_file: arguments.ca_file };
+    let numbers = options.numbers.clone();
+    let twilio = Twilio::start(options).await?;
+    let line = json!({
+        "rest": format!("http://{}", twilio.rest_address),
+        "sip": twilio.sip_address.to_string(),
+        "control": format!("http://{}", twilio.control_address),
+        "ca_file": twilio.ca_file,
+        "account_sid": twilio.account.sid,
+        "auth_token": twilio.account.token,
+        "api_key": twilio.account.key.0,
+        "api_secret": twilio.account.key.1,
+        "numbers": numbers,
+    });
+    println!("{line}");
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

@@ -161,8 +161,8 @@ fn ticks() -> tokio::time::Interval {
     tick
 }
 
-/// Sends the tone (and digits) and listens until one side hangs up.
-async fn talk(leg: &mut Leg, party: &Party) -> (Cause, Heard) {
+/// Sends the tone (and digits) and listens until one side hangs up; also what a scripted handset does in a call.
+pub async fn talk(leg: &mut Leg, party: &Party) -> (Cause, Heard) {
     let (sink, mut arriving) = mpsc::channel(QUEUE);
     leg.port.listen(Some(sink));
     let hang_up_at = Instant::now() + Duration::from_millis(party.hang_up_after_ms.unwrap_or(86_400_000));

@@ -73,6 +73,16 @@ fn an_ack_stops_the_repetition_and_further_acks_are_absorbed_until_timer_i() {
 }
 
 #[test]
+fn an_ack_just_before_timer_h_is_in_time() {
+    let (mut layer, id, request) = invited(udp());
+    layer.respond(id, &request, 486);
+    layer.run(31.9);
+    layer.receive(udp(), ack("z9hG4bK1"));
+    assert_eq!(layer.run(100.0), [""; 0]);
+    layer.assert_empty();
+}
+
+#[test]
 fn over_a_stream_the_ack_ends_the_transaction_at_once() {
     let (mut layer, id, request) = invited(tls());
     layer.respond(id, &request, 404);

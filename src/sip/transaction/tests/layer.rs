@@ -169,9 +169,15 @@ fn another_connection_of_the_same_addresses_is_another_flow() {
 }
 
 /// A request of theirs with everything of its own.
-fn nth(method: Method, n: usize, user: &str) -> Request {
-    let mut request = theirs(method, &format!("z9hG4bK{n}"));
+fn nth(like: &Request, n: usize) -> Request {
+    let mut request = like.clone();
+    header::set(&mut request.headers, "Via", format!("SIP/2.0/UDP 192.0.2.101:5060;rport;branch=z9hG4bK{n}"));
     header::set(&mut request.headers, "Call-ID", format!("call-{n}"));
+    request
+}
+
+fn to(method: Method, user: &str) -> Request {
+    let mut request = theirs(method, "x");
     request.uri = uri::sip(Some(user), "192.0.2.1", None);
     request
 }
@@ -180,22 +186,23 @@ fn nth(method: Method, n: usize, user: &str) -> Request {
 fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
     let mut layer = Layer::new();
     layer.transactions.set_emergency_numbers(["911".to_owned()]);
+    let invite = to(Method::Invite, "5551212");
     for n in 0..Transactions::MAX {
-        layer.receive(udp(), nth(Method::Invite, n, "5551212"));
+        layer.receive(udp(), nth(&invite, n));
     }
     assert_eq!(layer.transactions.len(), Transactions::MAX);
     while layer.transactions.poll_event().is_some() {}
 
-    layer.receive(udp(), nth(Method::Invite, 10_000, "5551212"));
-    layer.receive(udp(), nth(Method::Register, 10_001, "911"));
+    layer.receive(udp(), nth(&invite, 10_000));
+    layer.receive(udp(), nth(&to(Method::Register, "911"), 10_001));
     for _ in 0..2 {
         let (_, refusal) = layer.sent_response();
         assert_eq!(refusal.status_code.code(), 503);
         assert_eq!(header::value(&refusal.headers, "Retry-After"), Some("5"));
     }
-    layer.receive(udp(), nth(Method::Invite, 10_002, "911"));
+    layer.receive(udp(), nth(&to(Method::Invite, "911"), 10_002));
     // What is known already still works.
-    layer.receive(udp(), nth(Method::Cancel, 0, "5551212"));
+    layer.receive(udp(), nth(&to(Method::Cancel, "5551212"), 0));
     assert_eq!(layer.drain(), ["0.000 > 200", "0.000 ! INVITE", "0.000 ! Cancelled"]);
 }
 
@@ -203,8 +210,9 @@ fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
 fn even_emergency_calls_can_not_make_the_tables_grow_without_bound() {
     let mut layer = Layer::new();
     layer.transactions.set_emergency_numbers(["911".to_owned()]);
+    let invite = to(Method::Invite, "911");
     for n in 0..Transactions::MAX + Transactions::RESERVE + 10 {
-        layer.receive(udp(), nth(Method::Invite, n, "911"));
+        layer.receive(udp(), nth(&invite, n));
     }
     assert_eq!(layer.transactions.len(), Transactions::MAX + Transactions::RESERVE);
 }
@@ -212,11 +220,12 @@ fn even_emergency_calls_can_not_make_the_tables_grow_without_bound() {
 #[test]
 fn a_request_of_ours_beyond_the_limit_fails_at_once() {
     let mut layer = Layer::new();
+    let options = ours(Method::Options);
     for _ in 0..Transactions::MAX + Transactions::RESERVE {
-        layer.send(tls(), ours(Method::Options));
+        layer.send(tls(), options.clone());
     }
     while layer.transactions.poll_transmit().is_some() {}
-    layer.send(tls(), ours(Method::Options));
+    layer.send(tls(), options);
     assert_eq!(layer.drain(), ["0.000 ! Failed Transport"]);
 }
 

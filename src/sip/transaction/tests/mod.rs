@@ -3,6 +3,7 @@
 mod invite_client;
 mod invite_server;
 mod layer;
+mod noise;
 mod non_invite;
 mod pair;
 

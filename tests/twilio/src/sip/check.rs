@@ -92,7 +92,8 @@ pub fn response(journal: &Journal, sent: &Message, message: &Message) {
     let Start::Response { code, .. } = message.start else { return };
     let what = message.summary();
     let bad = |rule: &str, text: String| journal.violation(rule, format!("{what}: {text}"));
-    if message.list("Via") != sent.list("Via") {
+    let vias = |m: &Message| m.list("Via").into_iter().map(without_received).collect::<Vec<_>>();
+    if vias(message) != vias(sent) {
         bad("RFC 3261 8.2.6.2 (twilio.md 4.4, two Via)", format!("Via {:?}", message.list("Via")));
     }
     if message.get("From") != sent.get("From") {
@@ -124,6 +125,12 @@ pub fn response(journal: &Journal, sent: &Message, message: &Message) {
     if message.get("Content-Length").and_then(|v| v.parse::<usize>().ok()) != Some(message.body.len()) {
         bad("RFC 3261 20.14", "Content-Length is missing or wrong".to_owned());
     }
+}
+
+/// A Via without what its receiver adds (RFC 3261 18.2.1 `received`, RFC 3581 `rport`).
+fn without_received(via: &str) -> String {
+    let own = via.split(';').filter(|part| !part.starts_with("received=") && !part.starts_with("rport"));
+    own.collect::<Vec<_>>().join(";")
 }
 
 /// Checks an ACK of a final response that was not 2xx (RFC 3261 17.1.1.3).

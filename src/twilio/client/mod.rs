@@ -44,6 +44,9 @@ const MAX_PAGES: usize = 100;
 /// Names of reply fields whose content is never traced.
 const SECRET_FIELDS: [&str; 3] = ["auth_token", "secret", "password"];
 
+/// Is told each request and its answer, secrets masked.
+pub type Trace = Box<dyn FnMut(&str)>;
+
 /// What to reach and as whom.
 pub struct Options<'a> {
     /// `https://api.twilio.com`, or what stands in for it.
@@ -58,8 +61,7 @@ pub struct Options<'a> {
     pub random: Random,
     /// Waits between attempts.
     pub pause: Box<dyn FnMut(Duration)>,
-    /// Is told each request and its answer, secrets masked.
-    pub trace: Option<Box<dyn FnMut(&str)>>,
+    pub trace: Option<Trace>,
 }
 
 /// Requests sent so far, repeated ones included.
@@ -79,7 +81,7 @@ pub struct Client {
     authorization: Secret<String>,
     random: Random,
     pause: Box<dyn FnMut(Duration)>,
-    trace: Option<Box<dyn FnMut(&str)>>,
+    trace: Option<Trace>,
     pub count: Count,
 }
 
@@ -221,9 +223,9 @@ impl Client {
 
     /// A URL as errors and traces show it: below the account.
     fn shown<'a>(&self, url: &'a str) -> &'a str {
-        let path = url.strip_prefix(&self.account).or_else(|| url.strip_prefix(&self.origin)).unwrap_or(url);
-        let path = path.split('?').next().unwrap_or_default();
-        path.strip_prefix('/').unwrap_or(if path.is_empty() { "(account)" } else { path })
+        let path = url.split('?').next().unwrap_or_default();
+        let below = path.strip_prefix(&self.account).and_then(|path| path.strip_prefix('/'));
+        below.or_else(|| path.strip_prefix(&self.origin)).unwrap_or(path)
     }
 
     fn tell(&mut self, shown: &str, form: &Form, answer: &Result<Answer, String>) {
@@ -386,3 +388,6 @@ fn read_roots(path: &Path) -> Result<RootCerts, String> {
         false => Ok(RootCerts::Specific(Arc::new(roots))),
     }
 }
+
+#[cfg(test)]
+mod tests;

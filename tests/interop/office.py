@@ -1,0 +1,60 @@
+"""What most tests begin with: an office with a gateway, a world outside, and handsets."""
+
+import unittest
+
+import gateway
+from baresip import Baresip
+from kamailio import DOMAIN, PSTN_NUMBER, Kamailio
+from network import Network
+from program import fresh_folder
+
+GATEWAY_LAN = "10.77.0.1"
+GATEWAY_WAN = "10.78.0.1"
+DOMAIN_WAN = "10.78.0.2"
+PSTN_WAN = "10.78.0.3"
+
+
+class Office(unittest.TestCase):
+    """A network of its own for each test, and everything that was started ends with it."""
+
+    def setUp(self):
+        self.folder = fresh_folder(self.id().split(".", 1)[1][:80])
+        self.network = Network()
+        self.addCleanup(self.network.close)
+        self.gw_host = self.network.host("gw", lan=GATEWAY_LAN, wan=GATEWAY_WAN)
+
+    def started(self, program):
+        """Has a program stopped at the end of the test."""
+        self.addCleanup(program.stop)
+        return program
+
+    def start_kamailio(self, extensions):
+        """kamailio as the SIP domain, outside."""
+        host = self.network.host("domain", wan=DOMAIN_WAN)
+        passwords = {e: gateway.trunk_password(e) for e in extensions}
+        return self.started(Kamailio(host, self.folder, passwords, PSTN_WAN))
+
+    def start_pstn(self, frequency, host=None):
+        """baresip as the party behind the domain: it answers, with SRTP only."""
+        host = host or self.network.host("pstn", wan=PSTN_WAN)
+        return self.started(Baresip(
+            host, self.folder, "pstn", host.wan,
+            f"<sip:{PSTN_NUMBER}@{DOMAIN}>;regint=0;outbound=\"sip:{DOMAIN_WAN};transport=udp\";"
+            "mediaenc=srtp-mand;audio_codecs=PCMU/8000/1;answermode=auto", frequency))
+
+    def start_gateway(self, extensions, ca_file, server=f"{DOMAIN_WAN}:5061", **options):
+        """The gateway with secrets of ours, its trunk towards kamailio."""
+        trunk = {"domain": DOMAIN, "servers": [server], "server_name": DOMAIN, "ca_file": ca_file,
+                 "expires": 600, "secure": True}
+        config = gateway.write_config(self.folder, GATEWAY_LAN, trunk, extensions, **options)
+        gateway.write_secrets(self.folder, extensions)
+        return self.started(gateway.Gateway(self.gw_host, self.folder, config))
+
+    def start_handset(self, extension, address, frequency, password=None, answer="manual"):
+        """baresip as a handset on a host of its own."""
+        host = self.network.host(f"h{extension}", lan=address)
+        password = password or gateway.lan_password(extension)
+        return self.started(Baresip(
+            host, self.folder, f"handset-{extension}", address,
+            f"<sip:{extension}@{GATEWAY_LAN}>;auth_user={extension};auth_pass={password};regint=120;"
+            f"audio_codecs=PCMU/8000/1;answermode={answer}", frequency))
