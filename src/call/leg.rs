@@ -345,7 +345,9 @@ impl Leg {
                 }
                 outgoing.cancelled = true;
                 match self.pending.iter().find(|pending| pending.purpose == Purpose::Invite) {
-                    Some(pending) => scope.cx.transactions.cancel(scope.cx.now, pending.client),
+                    Some(pending) => {
+                        scope.cx.transactions.cancel(scope.cx.now, pending.client, Some(cause.reason()));
+                    },
                     None => self.end(scope),
                 }
             }
