@@ -222,10 +222,10 @@ impl Leg {
     }
 }
 
-/// What RFC 4028 section 9 says to an INVITE: the agreement, or a 422.
-pub fn session_timer_of(invite: &Request) -> Result<Option<SessionTimer>, Box<Response>> {
+/// What RFC 4028 section 9 says to an INVITE: the agreement, or a 422. Outside a dialog that needs a To-tag.
+pub fn session_timer_of(invite: &Request, to_tag: Option<&str>) -> Result<Option<SessionTimer>, Box<Response>> {
     session_timer::as_uas(&invite.headers).map_err(|_| {
-        let mut response = response_to(invite, 422, None);
+        let mut response = response_to(invite, 422, to_tag);
         response.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
         Box::new(response)
     })

@@ -148,7 +148,11 @@ impl Calls {
         to: String,
     ) -> Option<CallId> {
         let timer = match check(core, &incoming.request) {
-            Ok(()) => answering::session_timer_of(&incoming.request),
+            Ok(()) => match answering::session_timer_of(&incoming.request, Some(&core.cx.random.hex(8))) {
+                // Emergency first: rather without a session timer (RFC 4028 section 9 leaves it to us) than not at all.
+                Err(_) if kind == Kind::Emergency => Ok(None),
+                agreed => agreed,
+            },
             Err(response) => Err(response),
         };
         let timer = match timer {
