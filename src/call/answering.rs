@@ -199,7 +199,8 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Lost));
         }
         reliable.interval = reliable.interval * 2;
-        scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + reliable.interval);
+        let next = (now + reliable.interval).min(reliable.give_up);
+        scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), next);
         scope.cx.transactions.respond(now, incoming.server, reliable.response.clone());
         None
     }
@@ -216,7 +217,8 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Lost));
         }
         waiting.interval = (waiting.interval * 2).min(T2);
-        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + waiting.interval);
+        let next = (now + waiting.interval).min(waiting.give_up);
+        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), next);
         scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
         None
     }
