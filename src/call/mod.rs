@@ -262,6 +262,8 @@ impl Calls {
                 None => {}
             },
             Notice::Refused { leg, error } => {
+                // Its Close, if one is on the way, finds nothing and is not answered.
+                self.closing.remove(&leg);
                 let Some(id) = self.media.remove(&leg) else { return };
                 core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
                 if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
