@@ -159,7 +159,7 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Incompatible));
         }
         self.offer_what_waited(scope);
-        Some(LegEvent::Acknowledged)
+        Some(LegEvent::Acknowledged { answer: unacknowledged.offers })
     }
 
     /// PRACK (RFC 3262 section 3). Answers it.

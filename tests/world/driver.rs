@@ -1,6 +1,6 @@
 //! A media driver without sockets: it gives out ports and remembers what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub struct Driver {
     /// How many more ports can be had.
     pub room: Option<usize>,
     next: u16,
+    /// Legs that got no port: a Close for one may be on the way.
+    refused: BTreeSet<MediaLeg>,
     pub faults: Vec<String>,
 }
 
@@ -52,6 +54,9 @@ impl Driver {
             },
             Command::Close { leg } => {
                 self.disconnect(leg);
+                if self.refused.contains(&leg) {
+                    return None;
+                }
                 if self.open.remove(&leg).is_none() {
                     self.faults.push(format!("{leg:?} closed, and it was not open"));
                 }
@@ -64,6 +69,7 @@ impl Driver {
     fn open(&mut self, leg: MediaLeg, bind: IpAddr) -> Notice {
         if let Some(room) = &mut self.room {
             if *room == 0 {
+                self.refused.insert(leg);
                 return Notice::Refused { leg, error: "no port in 20000-20003 is free".into() };
             }
             *room -= 1;

@@ -188,13 +188,13 @@ fn the_trunk_side_refreshes_over_an_hour_in_both_roles() {
 fn a_refresh_that_nobody_answers_ends_the_call() {
     let mut world = World::office(11, &["101", "102"]);
     let (a, b) = (world.find("101"), world.find("102"));
-    world.agents[a].traits.session = Some(120);
+    world.agents[a].traits.session = Some(300);
     world.agents[a].traits.refreshes = false;
     world.agents[b].reaction = Reaction::answers(500);
     let call = world.dial(a, "102");
     world.run(ms(10_000));
     world.lose(a, Way::ToAgent, "INVITE ", 1000);
-    world.run(ms(100_000));
+    world.run(ms(190_000));
     assert_eq!(world.ended(call), Some(Ended::TheyHungUp));
     assert_eq!(world.ended(world.last_call(b)), Some(Ended::TheyHungUp));
     world.finish();

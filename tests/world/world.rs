@@ -78,6 +78,8 @@ pub struct World {
     queue: BTreeMap<(Instant, u64), Delivery>,
     serial: u64,
     connections: u64,
+    /// Of the newest connection outwards.
+    port: u16,
     dead: BTreeSet<Flow>,
     trace: Vec<(Instant, &'static str, String, Vec<u8>)>,
     hash: Sha256,
@@ -151,6 +153,7 @@ impl World {
             queue: BTreeMap::new(),
             serial: 0,
             connections: 1 << 32,
+            port: 40_000,
             dead: BTreeSet::new(),
             trace: Vec::new(),
             hash: Sha256::new(),
@@ -191,6 +194,7 @@ impl World {
             self.dead.insert(flow);
         }
         self.queue.clear();
+        self.dead.clear();
         self.media = Driver::default();
         let wall = self.wall();
         self.engine =
@@ -387,7 +391,8 @@ impl World {
                 self.record("connect", address.to_string(), &[]);
                 let input = match self.internet {
                     Internet::Up => {
-                        let port = 40_000 + (connection % 20_000) as u16;
+                        self.port = 40_000 + (self.port + 1) % 20_000;
+                        let port = self.port;
                         let local = SocketAddr::new(WAN.parse().expect("an address"), port);
                         Input::Connected {
                             connection,

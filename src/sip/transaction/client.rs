@@ -87,7 +87,12 @@ impl Invite {
         }
         io.start(Timer::B, TIMEOUT);
         request.body.clear();
-        Invite { request: Box::new(request), state: InviteState::Calling { octets, interval: T1 }, cancel: Cancel::No, reason: None }
+        Invite {
+            request: Box::new(request),
+            state: InviteState::Calling { octets, interval: T1 },
+            cancel: Cancel::No,
+            reason: None,
+        }
     }
 
     pub fn on_response(&mut self, response: &Response, io: &mut Io<'_>) -> (Up, Next) {

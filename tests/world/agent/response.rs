@@ -52,7 +52,7 @@ impl Agent {
 
     /// Sends a request again with credentials or a longer session interval.
     pub(super) fn authorize_and_repeat(&mut self, id: usize, response: &Response) -> bool {
-        if self.clients[id].attempts >= 2 {
+        if self.clients[id].attempts >= 3 {
             return false;
         }
         let mut request = self.clients[id].request.clone();
@@ -70,6 +70,8 @@ impl Agent {
             }
             422 => {
                 let least = header::number(&response.headers, "Min-SE").ok().flatten().unwrap_or(90);
+                // The nonce count has been used: the challenge comes again.
+                header::remove(&mut request.headers, "Authorization");
                 header::set(&mut request.headers, "Session-Expires", least.to_string());
                 header::set(&mut request.headers, "Min-SE", least.to_string());
             }
