@@ -7,6 +7,6 @@ use super::Done;
 pub(super) fn run(file: &Path) -> Done {
     let config = super::load(file)?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
-    super::print(&format!("{}: {extensions} extensions, {numbers} numbers, no mistakes\n", file.display()));
+    super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

@@ -179,3 +179,30 @@ fn random() -> Result<Random, Vec<String>> {
     getrandom::fill(&mut seed).map_err(|error| failed(format!("the system gives no random numbers: {error}")))?;
     Ok(Random::new(seed))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_may_begin_with_plus_star_or_minus() {
+        for number in ["+15035551212", "*", "#", "-1"] {
+            let arguments = Arguments::try_parse_from(["gateway", "dial", "101", number]).unwrap();
+            assert!(matches!(arguments.command, Command::Dial { number: dialled, .. } if dialled == number));
+        }
+    }
+
+    #[test]
+    fn the_config_may_be_named_before_and_behind_the_command() {
+        for line in [["gateway", "--config", "x", "check"], ["gateway", "check", "--config", "x"]] {
+            assert_eq!(Arguments::try_parse_from(line).unwrap().config, PathBuf::from("x"));
+        }
+    }
+}

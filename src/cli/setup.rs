@@ -41,7 +41,8 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
         trace: trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace),
     })
     .map_err(failed)?;
-    let mut confirm = || yes || ask();
+    let interactive = std::io::stdin().is_terminal();
+    let mut confirm = || yes || interactive && ask();
     let result = Setup {
         config: &config,
         store: &store,
@@ -55,16 +56,17 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
     .run();
     super::print(&format!("setup: {} reads, {} writes\n", client.count.reads, client.count.writes));
     let (outcome, problems) = result.map_err(failed)?;
-    if !problems.is_empty() {
-        // Not the last line on stdout: the account is not what the config says.
-        return Err(problems);
+    match outcome {
+        Outcome::Unchanged => super::print("nothing to change\n"),
+        Outcome::Applied(1) => super::print("applied 1 change\n"),
+        Outcome::Applied(changes) => super::print(&format!("applied {changes} changes\n")),
+        Outcome::Declined if !interactive => {
+            return Err(failed("nothing was changed: this is no terminal to ask on; run \"gateway setup --yes\""));
+        }
+        Outcome::Declined => super::print("nothing was changed\n"),
     }
-    super::print(&match outcome {
-        Outcome::Unchanged => "nothing to change\n".to_owned(),
-        Outcome::Applied(changes) => format!("applied {changes} changes\n"),
-        Outcome::Declined => "nothing was changed\n".to_owned(),
-    });
-    Ok(())
+    // Told last and with exit code 1: the account is not what the config says.
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// The environment first, so that a new token replaces an old one; then the last set-up's; then a person.
@@ -96,13 +98,24 @@ fn checked(token: String) -> Result<Secret<String>, Vec<String>> {
     }
 }
 
-/// On a terminal a person confirms; without one, `--yes` does.
+/// A person on the terminal confirms.
 fn ask() -> bool {
-    if !std::io::stdin().is_terminal() {
-        let _ = writeln!(std::io::stderr(), "gateway: not a terminal; run \"gateway setup --yes\" to apply this");
-        return false;
-    }
     super::print("apply this? [y/N] ");
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_with_blanks_around_is_taken_and_a_wrong_one_is_not_repeated() {
+        let token = "0123456789abcdef0123456789ABCDEF";
+        assert_eq!(checked(format!(" {token}\n")).unwrap().expose(), token);
+        assert_eq!(
+            checked("sesame".to_owned()).unwrap_err(),
+            ["the auth token has 6 characters that are not 32 hex digits; copy it again from console.twilio.com"]
+        );
+    }
 }

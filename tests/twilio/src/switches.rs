@@ -67,6 +67,49 @@ pub struct Switches {
     pub ack_timeout_ms: u64,
 }
 
+/// Every switch turned away from its default, in groups that can live together: the first story of the product must
+/// pass with each group (`cargo demo -- --once --contrary`).
+pub const CONTRARY: &[&[&str]] = &[
+    &[
+        "crlf_pong=false",
+        "nonce_uses=1",
+        "early_media=true",
+        "sip_username=true",
+        "application_sid=true",
+        "require_sni=true",
+        "retry_after=true",
+        "ack_timeout_ms=4000",
+    ],
+    &[
+        "wrong_password_code=403",
+        "nonce_uses=1",
+        "say_stale=true",
+        "sip_domain_normalised=false",
+        "session_timer=true",
+        "session_expires=1800",
+        "reinvite_after_ms=800",
+        "unregistered_code=480",
+    ],
+    &[
+        "reinvite_after_ms=800",
+        "reinvite_is_hold=true",
+        "srtp_to_registered=true",
+        "sign_without_call_token=true",
+        "action_after_caller_hangup=true",
+        "decline_is_busy=false",
+    ],
+    &[
+        "min_expires_is_423=false",
+        "invite_from_enforced=true",
+        "default_expires=600",
+        "to_host_normalised=true",
+        "srtp_refusal_code=403",
+        "emergency_needs_flag=false",
+        "duplicate_credential_code=21243",
+        "no_voice_url_code=403",
+    ],
+];
+
 impl Default for Switches {
     fn default() -> Self {
         Self {
@@ -127,5 +170,18 @@ mod tests {
         assert_eq!(switches.wrong_password_code, 403);
         assert!(switches.set("no_such_switch=1").is_err());
         assert!(switches.set("crlf_pong=7").is_err());
+    }
+
+    #[test]
+    fn every_switch_is_turned_in_some_group() {
+        let default = serde_json::to_value(Switches::default()).unwrap();
+        let mut left: Vec<&String> = default.as_object().unwrap().keys().collect();
+        for group in CONTRARY {
+            let mut switches = Switches::default();
+            group.iter().for_each(|assignment| switches.set(assignment).unwrap());
+            let turned = serde_json::to_value(switches).unwrap();
+            left.retain(|name| turned[name.as_str()] == default[name.as_str()]);
+        }
+        assert!(left.is_empty(), "{left:?}");
     }
 }

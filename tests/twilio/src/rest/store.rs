@@ -99,8 +99,8 @@ impl Store {
             edge if edge.ends_with('.') && edge.matches('.').count() == 1 => format!("{label}.sip.twilio.com"),
             _ => return None,
         };
-        let domains = self.records.iter().filter(|r| r.kind == Kind::Domain);
-        domains.filter(|r| r.text("domain_name") == global).cloned().next()
+        let mut domains = self.records.iter().filter(|r| r.kind == Kind::Domain);
+        domains.find(|r| r.text("domain_name") == global).cloned()
     }
 
     /// The credential lists mapped to a domain.

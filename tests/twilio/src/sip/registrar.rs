@@ -171,11 +171,10 @@ fn bind(twilio: &Twilio, flow: &Flow, message: &Message, aor: &str) -> Result<()
         };
         let instance = check::instance(contact);
         let same = |b: &Binding| b.contact == uri || (instance.is_some() && b.instance == instance);
-        if let Some(old) = live.iter().find(|b| same(b)) {
-            if old.call_id == call_id && cseq <= old.cseq {
-                let text = format!("REGISTER: CSeq {cseq} after {} with one Call-ID", old.cseq);
-                twilio.journal.violation("RFC 3261 10.2.4", text);
-            }
+        let old = live.iter().find(|b| same(b) && b.call_id == call_id);
+        if let Some(old) = old.filter(|old| cseq <= old.cseq) {
+            let text = format!("REGISTER: CSeq {cseq} after {} with one Call-ID", old.cseq);
+            twilio.journal.violation("RFC 3261 10.2.4", text);
         }
         live.retain(|b| !same(b));
         if expires == 0 {

@@ -1,0 +1,85 @@
+//! `cargo demo`: the first call, both ways, with the real `gateway` binary against the simulator, told as it happens.
+//!
+//! `--once` ends with 0 or 1 after the table; without it everything stays up for a softphone until Ctrl-C.
+
+mod gateway;
+mod narrator;
+mod story;
+mod table;
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use gateway::Workplace;
+use story::Story;
+use table::Table;
+use twilio_simulator::switches::CONTRARY;
+
+/// The whole story takes less, builds not counted.
+const LIMIT: Duration = Duration::from_secs(90);
+
+/// The first call: a LAN handset talks to the PSTN through Twilio, both ways.
+#[derive(Parser)]
+struct Arguments {
+    /// End after the table, with 0 when every step passed and 1 otherwise.
+    #[arg(long)]
+    once: bool,
+    /// Tell the story again with every switch of the simulator turned, group by group.
+    #[arg(long)]
+    contrary: bool,
+    /// Switch of the simulator, such as crlf_pong=false (may be repeated).
+    #[arg(long = "switch", value_name = "NAME=VALUE")]
+    switches: Vec<String>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match tell(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn tell(arguments: &Arguments) -> Result<bool, String> {
+    let binary = gateway::build().await?;
+    let mut passed = one_story(&binary, &arguments.switches, arguments.once || arguments.contrary).await?;
+    if arguments.contrary {
+        for group in CONTRARY {
+            println!("\nThe story again, with {}\n", group.join(", "));
+            let switches: Vec<String> = group.iter().map(|&s| s.to_owned()).collect();
+            passed &= one_story(&binary, &switches, true).await?;
+        }
+    }
+    Ok(passed)
+}
+
+/// Tells the story with a simulator and a gateway of its own; says whether every step passed.
+async fn one_story(binary: &Path, switches: &[String], once: bool) -> Result<bool, String> {
+    let workplace = Workplace::new().map_err(|e| format!("temporary directory: {e}"))?;
+    let mut table = Table::default();
+    let mut story = Story::begin(binary.to_owned(), workplace, switches).await?;
+    let told = tokio::select! {
+        told = tokio::time::timeout(LIMIT, story.tell(&mut table)) => told,
+        _ = tokio::signal::ctrl_c() => return Err("interrupted".to_owned()),
+    };
+    if told.is_err() {
+        table.fail("all", format!("the story took more than {} s", LIMIT.as_secs()));
+    }
+    table.print();
+    if !table.passed() {
+        story.print_log_tail();
+    }
+    if !once {
+        story.invite_softphone();
+        let _ = tokio::signal::ctrl_c().await;
+    }
+    story.end().await;
+    Ok(table.passed())
+}
