@@ -458,28 +458,28 @@ impl Engine {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }
         if self.stopping {
-            return self.transactions.respond(now, server, response_to(&request, 503, Some("stopping")));
+            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
         let trunk = self.trunk.is_trunk(flow);
         match request.method {
             Method::Register if !trunk => {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
             }
-            Method::Options => self.transactions.respond(now, server, options_response(&request)),
+            Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
             Method::Invite if trunk => self.call_part(now, wall, |calls, registrar, core| {
                 calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
             }),
             Method::Invite => self.on_handset_invite(now, wall, server, flow, request),
             // RFC 6665 section 4.2.1.3: no event package that we know.
             Method::Subscribe | Method::Publish => {
-                self.transactions.respond(now, server, response_to(&request, 489, Some("none")));
+                self.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
             }
             // A subscription that we never made.
-            Method::Notify => self.transactions.respond(now, server, response_to(&request, 481, Some("none"))),
+            Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
             _ => {
                 let mut response = response_to(&request, 405, Some("none"));
                 response.headers.push(header::make("Allow", ALLOW));
-                self.transactions.respond(now, server, response);
+                self.transactions.respond_once(now, server, response);
             }
         }
     }
@@ -489,7 +489,7 @@ impl Engine {
         let mut found = false;
         self.call_part(now, wall, |calls, _, core| found = calls.handle_in_dialog(core, server, flow, request));
         if !found {
-            self.transactions.respond(now, server, refusal);
+            self.transactions.respond_once(now, server, refusal);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::engine::{Context, Output};
 use crate::event::{Event, Level};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
-use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 use crate::status::HandsetStatus;
 use crate::time::{Instant, WallClock, soonest};
@@ -101,7 +101,8 @@ impl Registrar {
             Ok(extension) => return Verdict::Extension(extension),
             Err(refusal) => refusal,
         };
-        let tag = context.random.hex(4);
+        // The same for each repetition (RFC 3261 section 8.2.7): nothing is remembered of who proved nothing.
+        let tag = stateless_tag(request);
         let response = match refusal {
             Refusal::Challenge { stale } => {
                 let mut response = response_to(request, 401, Some(&tag));
@@ -116,7 +117,7 @@ impl Registrar {
                 response
             }
         };
-        context.transactions.respond(context.now, id, response);
+        context.transactions.respond_once(context.now, id, response);
         Verdict::Answered
     }
 
