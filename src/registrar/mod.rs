@@ -17,7 +17,7 @@ pub use binding::Binding;
 use gate::{Gate, Refusal};
 
 use crate::config::Lan;
-use crate::engine::{Context, Output};
+use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
@@ -139,6 +139,22 @@ impl Registrar {
             [extension] => Some(extension),
             _ => None,
         })
+    }
+
+    /// Whether any handset is registered at an address.
+    pub fn is_at(&self, address: std::net::IpAddr, now: Instant) -> bool {
+        let here = |binding: &Binding| binding.flow.remote.ip().to_canonical() == address.to_canonical();
+        self.table.values().flatten().any(|binding| binding.expires > now && here(binding))
+    }
+
+    /// Whether a handset is registered by this flow.
+    pub fn is_bound(&self, flow: Flow, now: Instant) -> bool {
+        self.table.values().flatten().any(|binding| binding.expires > now && binding.is_at(flow))
+    }
+
+    /// How many there are of everything.
+    pub fn sizes(&self, sizes: Sizes) -> Sizes {
+        Sizes { bindings: self.table.values().map(Vec::len).sum(), gate: self.gate.len(), ..sizes }
     }
 
     /// Which extensions have at least one handset now; the trunk wants them registered.

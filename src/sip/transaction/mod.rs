@@ -21,8 +21,8 @@ use rsip::{Method, Request, Response, SipMessage};
 
 use self::client::{Client, Up};
 pub use self::event::{ClientId, Event, Failure, Owner, ServerId};
-pub use self::key::stateless_tag;
 use self::io::{Io, Next};
+pub use self::key::stateless_tag;
 use self::key::{ClientKey, MergeKey, ServerKey};
 pub use self::response::response_to;
 use self::server::{Acknowledged, Server};
