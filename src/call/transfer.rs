@@ -54,8 +54,9 @@ impl Calls {
         if uri::param(&target.uri, "method").flatten().is_some_and(|method| !method.eq_ignore_ascii_case("INVITE")) {
             return reply(core, 603);
         }
-        let replaces = uri::header(&target.uri, "Replaces").and_then(|value| Replaces::parse(&value).ok());
-        if let Some(replaces) = replaces {
+        if let Some(replaces) = uri::header(&target.uri, "Replaces") {
+            // Not a blind transfer: somebody else would ring.
+            let Ok(replaces) = Replaces::parse(&replaces) else { return reply(core, 400) };
             return match self.replaced(&replaces, &extension, id) {
                 Some(other) => {
                     reply(core, 202);
