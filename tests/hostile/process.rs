@@ -64,7 +64,7 @@ impl Box {
             "[site]\nname = \"hostile\"\nstate_dir = \"{folder}/state\"\nrun_dir = \"{folder}/run\"\n\
              [twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\napi = \"http://127.0.0.1:9\"\n\
              [trunk]\ndomain = \"hostile.sip.twilio.com\"\nservers = [\"{trunk}\"]\n\
-             [lan]\nlisten = [\"{lan}\"]\n[media]\nports = \"20000-20099\"\n\
+             [lan]\nlisten = [\"{lan}\"]\n[media]\nports = \"20000-20999\"\n\
              [webhook]\npublic_url = \"https://gw.example.net\"\nlisten = \"{webhook}\"\n\
              [emergency]\ncaller_id = \"+15035550100\"\n\
              [[extension]]\nname = \"101\"\n[[number]]\nnumber = \"+15035550100\"\nring = [\"101\"]\n",
