@@ -3,6 +3,7 @@
 //! What is held after each attack: no panic, every table within its bound, no amplification, nothing alive after
 //! quiescence, and the honest handsets served.
 
+mod allocation;
 mod emergency;
 mod flood;
 mod identity;

@@ -1,5 +1,12 @@
 //! An SDP must not make the relay send to whomever it names.
 
+use std::net::SocketAddr;
+
+use gateway::media::packet::BUFFER;
+use gateway::media::relay::Relay;
+use gateway::media::{LegParams, MediaLeg, Subnet};
+use gateway::random::Random;
+use gateway::time::Instant;
 use rsip::Method;
 
 use crate::office::{Ask, Far, Office, codes, handset, sdp, secure_sdp, udp};
@@ -93,4 +100,52 @@ fn a_caller_without_a_password_cannot_have_an_emergency_line_play_to_a_third_par
     assert!(codes(&office.give(flow, ask.text(flow))).contains(&200));
     assert_eq!(remotes(&office, true), [Some("192.168.1.66:53".to_string())]);
     office.assert_quiet();
+}
+
+#[test]
+fn packets_from_ever_more_foreign_sources_cost_no_memory_and_take_no_latch() {
+    let phone: SocketAddr = "192.168.1.101:4000".parse().expect("an address");
+    let params = |remote: SocketAddr| LegParams {
+        remote: Some(remote),
+        latch: vec![Subnet::host(remote.ip())],
+        send: true,
+        receive: true,
+        payload_types: vec![0, 8],
+        dtmf_in: Some(101),
+        dtmf_out: Some(101),
+        srtp: None,
+        silence: None,
+    };
+    let mut relay = Relay::new(Random::from_number(1));
+    let (a, b) = (MediaLeg(1), MediaLeg(2));
+    let slot = relay.open(a).expect("there is room");
+    relay.open(b).expect("there is room");
+    relay.set(Instant::ZERO, a, params(phone));
+    relay.set(Instant::ZERO, b, params("192.168.1.102:4000".parse().expect("an address")));
+    relay.connect(a, b);
+
+    let mut random = Random::from_number(2);
+    let mut buffer = [0; BUFFER];
+    let before = crate::allocation::count();
+    for number in 0..50_000_u32 {
+        let [_, x, y, z] = number.to_be_bytes();
+        let from = SocketAddr::from(([10, x, y, z], 4000));
+        let now = Instant::from_micros(u64::from(number) * 100);
+        random.fill(&mut buffer[..172]);
+        // Every second one looks like speech.
+        if number % 2 == 0 {
+            buffer[..2].copy_from_slice(&[0x80, 0]);
+        }
+        assert_eq!(relay.rtp(now, slot, from, &mut buffer, 172), None);
+        random.fill(&mut buffer[..172]);
+        assert_eq!(relay.rtcp(now, slot, from, &mut buffer, 172), None);
+    }
+    assert_eq!(crate::allocation::count(), before);
+
+    // The phone is heard all the same, twice: the first packet begins its stream.
+    let heard = (1..=4_u8).filter(|sequence| {
+        buffer[..12].copy_from_slice(&[0x80, 0, 0, *sequence, 0, 0, 0, 160 * (sequence % 2), 1, 2, 3, 4]);
+        relay.rtp(Instant::from_secs(6), slot, phone, &mut buffer, 172).is_some()
+    });
+    assert!(heard.count() >= 2);
 }

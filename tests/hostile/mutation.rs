@@ -83,11 +83,23 @@ fn lines(random: &mut Random, office: &Office, flow: Flow) -> Vec<String> {
     if let Some(sent) = (!said.is_empty()).then(|| said[random.below(said.len() as u64) as usize]) {
         let text = sent.text();
         if let Some((first, rest)) = text.split_once("\r\n") {
-            let rest = rest.replace("Call-ID", "Call-ID").replace("User-Agent", "Contact: <sip:x@x>\r\nServer");
+            let rest = rest.replace("User-Agent", "Contact: <sip:x@x>\r\nServer");
             let code = ["100 x", "180 x", "183 x", "200 OK", "302 x", "401 x", "422 x", "486 x", "491 x", "603 x"]
                 [random.below(10) as usize];
             if first.starts_with("SIP/2.0") {
-                all.push(format!("{method} sip:{number}@192.168.1.1 SIP/2.0\r\n{rest}"));
+                // A request inside the dialog that the answer made, mostly with a branch and a number of its own.
+                let branch = random.below(50);
+                let lines = rest.split("\r\n").map(|line| match line.split_once(": ") {
+                    Some(("CSeq", _)) => format!("CSeq: {} {method}", 2 + random.below(60)),
+                    Some(("Via", _)) if method != "CANCEL" => format!(
+                        "Via: SIP/2.0/{} {};rport;branch=z9hG4bKin{branch}",
+                        flow.transport.via_token(),
+                        flow.remote
+                    ),
+                    _ => line.to_string(),
+                });
+                let rest = lines.collect::<Vec<_>>().join("\r\n");
+                all.push(format!("{method} sip:{number}@192.168.1.1 SIP/2.0\r\nRefer-To: <sip:103@x>\r\n{rest}"));
             } else {
                 let tag = format!("\r\nTo: <sip:x@x>;tag={}\r\n", random.below(3));
                 let tagged = rest.replacen("\r\nTo: ", &format!("{tag}X-To: "), 1);
@@ -104,12 +116,22 @@ fn attack(seed: u64, rounds: usize) -> Office {
     let mut seeds: Vec<String> = vec![Ask::new("OPTIONS", "sip:x", "a", "b", 1).text(handset("101"))];
     let mut connections = 100;
     let mut streams: Vec<Flow> = Vec::new();
+    let mut deep = 0;
     for _ in 0..rounds {
         if streams.len() < 8 {
             connections += 1;
             let flow = tcp(&format!("192.168.1.{}:5070", 101 + random.below(5)), connections);
             streams.push(flow);
             office.input(Input::Accepted { flow });
+        }
+        if random.below(12) == 0 {
+            let caller = ["101", "102", "103"][random.below(3) as usize];
+            let number = ["101", "102", "103", "5035551212", "911"][random.below(5) as usize];
+            let (ask, answers) = office.dial(caller, number);
+            if let Some(ok) = answers.iter().find(|sent| sent.flow == handset(caller) && sent.code() == Some(200)) {
+                office.give(handset(caller), ask.inside("ACK", ok, 2).text(handset(caller)));
+                deep += 1;
+            }
         }
         let flow = match random.below(10) {
             0..5 => handset(["101", "102", "103"][random.below(3) as usize]),
@@ -152,6 +174,7 @@ fn attack(seed: u64, rounds: usize) -> Office {
             office.pass(Duration::from_millis(random.below(3000)));
         }
     }
+    assert!(deep > rounds / 300, "the attack reached {deep} answered calls only");
     office
 }
 
