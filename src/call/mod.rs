@@ -582,17 +582,14 @@ impl Calls {
 
     /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew.
     pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let lost: Vec<LegId> = self
-            .legs
-            .values()
-            .filter(|leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)))
-            .map(|leg| leg.id)
-            .collect();
-        for id in lost {
-            self.drive(core, id, |leg, scope| {
-                leg.end(scope);
-                Some(LegEvent::Broken(Cause::Lost))
-            });
+        let on_it = |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
+        let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
+        // All of them first: what ends with one of them must not be sent to another.
+        for (_, id) in &lost {
+            self.with(core, *id, |leg, scope| leg.end(scope));
+        }
+        for (call, id) in lost {
+            self.on_leg_event(core, call, id, LegEvent::Broken(Cause::Lost));
         }
     }
 
