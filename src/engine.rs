@@ -245,7 +245,7 @@ impl Engine {
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
             self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
         }
-        if self.calls.needs_trunk() && self.trunk.flow().is_err() {
+        if self.trunk.flow().is_err() && self.calls.needs_trunk() {
             self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
         }
         self.drain_events(now, wall);

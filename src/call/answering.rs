@@ -34,8 +34,16 @@ impl Leg {
         if let Ok(dialog) = Dialog::uas(&invite, &tag, &contact) {
             self.index(scope, dialog.id);
         }
-        self.state =
-            State::Incoming(Incoming { server, invite, tag, contact, reliable: None, rseq, answer: None, timer });
+        self.state = State::Incoming(Box::new(Incoming {
+            server,
+            invite,
+            tag,
+            contact,
+            reliable: None,
+            rseq,
+            answer: None,
+            timer,
+        }));
     }
 
     /// The INVITE that waits for an answer.
@@ -198,7 +206,7 @@ impl Leg {
             self.refuse(scope, 504, "no PRACK came");
             return Some(LegEvent::Broken(Cause::Lost));
         }
-        reliable.interval = reliable.interval * 2;
+        reliable.interval *= 2;
         let next = (now + reliable.interval).min(reliable.give_up);
         scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), next);
         scope.cx.transactions.respond(now, incoming.server, reliable.response.clone());

@@ -244,12 +244,12 @@ impl Leg {
         let invite = self.pending[position].request.clone();
         let (cseq, _) = header::cseq(&invite.headers).ok()?;
         let State::Confirmed(confirmed) = &mut self.state else { return None };
-        if let Some((acked, ack)) = &confirmed.ack {
-            if *acked == cseq {
-                let ack = ack.clone();
-                self.send_ack(scope, ack);
-                return None;
-            }
+        if let Some((acked, ack)) = &confirmed.ack
+            && *acked == cseq
+        {
+            let ack = ack.clone();
+            self.send_ack(scope, ack);
+            return None;
         }
         confirmed.dialog.refresh(&response.headers);
         let ack = confirmed.dialog.ack(cseq, &invite);

@@ -188,7 +188,7 @@ pub struct Confirmed {
 pub enum State {
     /// Media is being opened; nothing was sent.
     New,
-    Incoming(Incoming),
+    Incoming(Box<Incoming>),
     Outgoing(Outgoing),
     Confirmed(Box<Confirmed>),
     /// Our BYE waits for its answer.
@@ -608,13 +608,13 @@ impl Leg {
                 None => return None,
             };
             // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog.
-            if header::has_token(&response.headers, "Require", "100rel") {
-                if let Ok(Some(rseq)) = header::number(&response.headers, "RSeq") {
-                    let (cseq, _) = header::cseq(&invite.headers).ok()?;
-                    let mut request = outgoing.early[at].request(Method::PRack);
-                    request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
-                    prack = Some(request);
-                }
+            if header::has_token(&response.headers, "Require", "100rel")
+                && let Ok(Some(rseq)) = header::number(&response.headers, "RSeq")
+            {
+                let (cseq, _) = header::cseq(&invite.headers).ok()?;
+                let mut request = outgoing.early[at].request(Method::PRack);
+                request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
+                prack = Some(request);
             }
             let id = outgoing.early[at].id.clone();
             self.index(scope, id);
@@ -636,14 +636,14 @@ impl Leg {
             self.end(scope);
             return Some(LegEvent::Refused(Cause::Refused(502)));
         };
-        if let State::Confirmed(confirmed) = &self.state {
-            if confirmed.dialog.id == dialog.id {
-                if let Some((_, ack)) = &confirmed.ack {
-                    let ack = ack.clone();
-                    self.send_ack(scope, ack);
-                }
-                return None;
+        if let State::Confirmed(confirmed) = &self.state
+            && confirmed.dialog.id == dialog.id
+        {
+            if let Some((_, ack)) = &confirmed.ack {
+                let ack = ack.clone();
+                self.send_ack(scope, ack);
             }
+            return None;
         }
         let ack = dialog.ack(cseq, &invite);
         self.send_ack(scope, ack.clone());

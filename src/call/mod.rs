@@ -184,10 +184,10 @@ impl Calls {
         f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> Option<LegEvent>,
     ) {
         let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
-        if let Some(Some(event)) = self.with(core, id, f) {
-            if self.calls.contains_key(&call) {
-                self.on_leg_event(core, call, id, event);
-            }
+        if let Some(Some(event)) = self.with(core, id, f)
+            && self.calls.contains_key(&call)
+        {
+            self.on_leg_event(core, call, id, event);
         }
     }
 
@@ -255,11 +255,12 @@ impl Calls {
     /// From the media driver.
     pub fn handle_media(&mut self, core: &mut Core<'_, '_>, notice: Notice) {
         match notice {
-            Notice::Opened { leg, local } => match self.media.get(&leg).copied() {
-                Some(id) => self.media_opened(core, id, local),
-                // The call ended meanwhile; its Close is on the way.
-                None => {}
-            },
+            Notice::Opened { leg, local } => {
+                // Otherwise the call ended meanwhile, and its Close is on the way.
+                if let Some(id) = self.media.get(&leg).copied() {
+                    self.media_opened(core, id, local);
+                }
+            }
             Notice::Refused { leg, error } => {
                 // Its Close, if one is on the way, finds nothing and is not answered.
                 self.closing.remove(&leg);
@@ -504,13 +505,13 @@ impl Calls {
     /// A leg ended by itself.
     fn on_gone(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, cause: Cause) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        if let Some(transfer) = &mut call.transfer {
-            if transfer.referrer == id {
-                // The usual blind transfer: the one who asked hangs up while the target rings.
-                transfer.referrer_gone = true;
-                self.close_media(core, id);
-                return;
-            }
+        if let Some(transfer) = &mut call.transfer
+            && transfer.referrer == id
+        {
+            // The usual blind transfer: the one who asked hangs up while the target rings.
+            transfer.referrer_gone = true;
+            self.close_media(core, id);
+            return;
         }
         if call.ringing.contains(&id) {
             self.on_refused(core, call_id, id, cause);
@@ -632,11 +633,6 @@ impl Calls {
         for call in calls {
             self.end(core, call, Cause::Stopping);
         }
-    }
-
-    /// Calls in progress.
-    pub fn len(&self) -> usize {
-        self.calls.len()
     }
 
     /// Whether nothing is left: no call, no leg that winds down, no dialog, no timer.

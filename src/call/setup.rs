@@ -238,11 +238,11 @@ impl Calls {
             Party::Handset(_) => (local.ip(), false),
         };
         let mut negotiation = Negotiation::new(local, address, secure, core.cx.random);
-        if let Some((_, invite)) = leg.invite_to_answer() {
-            if !invite.body.is_empty() {
-                // Read once before, by `check`: an error is not possible any more, and would only mean no offer.
-                let _ = negotiation.take_offer(&invite.body);
-            }
+        if let Some((_, invite)) = leg.invite_to_answer()
+            && !invite.body.is_empty()
+        {
+            // Read once before, by `check`: an error is not possible any more, and would only mean no offer.
+            let _ = negotiation.take_offer(&invite.body);
         }
         leg.negotiation = Some(negotiation);
         let call = leg.call;

@@ -70,10 +70,10 @@ impl Calls {
         self.with(core, id, |leg, scope| leg.notify_transfer(scope, 100, false));
         if let Some(call) = self.calls.get_mut(&call_id) {
             // From now on the caller is the one who is kept.
-            if let Phase::Answered(answered) = call.phase {
-                if call.caller == id {
-                    call.caller = answered;
-                }
+            if let Phase::Answered(answered) = call.phase
+                && call.caller == id
+            {
+                call.caller = answered;
             }
             call.phase = Phase::Ringing;
             call.refusal = None;

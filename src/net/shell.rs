@@ -132,10 +132,10 @@ impl Shell {
             return;
         }
         let mut streams = self.streams.borrow_mut();
-        if let Some(queue) = streams.get(&flow.connection) {
-            if queue.try_send(bytes).is_err() {
-                streams.remove(&flow.connection);
-            }
+        if let Some(queue) = streams.get(&flow.connection)
+            && queue.try_send(bytes).is_err()
+        {
+            streams.remove(&flow.connection);
         }
     }
 

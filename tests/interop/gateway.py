@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import tempfile
-import time
 
 from program import ROOT, Program, wait_until
 
@@ -81,7 +80,6 @@ class Gateway:
         self.start()
 
     def start(self):
-        self.started_at = time.monotonic()
         self.program = Program(self.host, self.folder, "gateway", *self.prefix, BINARY, "run", "--log", "stderr",
                                "--config", self.config)
         wait_until(self._answers, f"the gateway answers `status` (log: {self.program.log_path})", 15)

@@ -6,7 +6,7 @@ import gateway
 from baresip import Baresip
 from kamailio import DOMAIN, PSTN_NUMBER, Kamailio
 from network import Network
-from program import fresh_folder
+from program import fresh_folder, stop_all
 
 GATEWAY_LAN = "10.77.0.1"
 GATEWAY_WAN = "10.78.0.1"
@@ -21,6 +21,7 @@ class Office(unittest.TestCase):
         self.folder = fresh_folder(self.id().split(".", 1)[1][:80])
         self.network = Network()
         self.addCleanup(self.network.close)
+        self.addCleanup(stop_all)
         self.gw_host = self.network.host("gw", lan=GATEWAY_LAN, wan=GATEWAY_WAN)
 
     def started(self, program):

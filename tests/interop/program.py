@@ -1,5 +1,6 @@
 """Programs that run beside the test, on a host of the network, with a log file each."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -27,6 +28,18 @@ def wait_until(condition, what, seconds=10):
         time.sleep(0.02)
 
 
+_running = []
+
+
+def stop_all():
+    """Ends what is still running, the latest first: a test that fails half-way leaves programs behind."""
+    while _running:
+        _running[-1].stop()
+
+
+atexit.register(stop_all)
+
+
 class Program:
     """A running program. Leaves `NAME.log` in `folder`; ended with SIGTERM, and SIGKILL if it does not listen."""
 
@@ -37,6 +50,7 @@ class Program:
         self.process = subprocess.Popen(
             host.command(*argv), stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=subprocess.STDOUT,
             cwd=folder, env={**os.environ, **(env or {})}, start_new_session=True)
+        _running.append(self)
 
     @property
     def pid(self):
@@ -76,6 +90,8 @@ class Program:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self.log_file.close()
+        if self in _running:
+            _running.remove(self)
 
 
 def fresh_folder(name):

@@ -6,7 +6,7 @@ from baresip import Baresip
 from capture import Capture, tone_share
 from kamailio import DOMAIN, PSTN_NUMBER, Kamailio
 from network import Network
-from program import fresh_folder, wait_until
+from program import fresh_folder, stop_all, wait_until
 
 
 class ForeignPrograms(unittest.TestCase):
@@ -14,6 +14,7 @@ class ForeignPrograms(unittest.TestCase):
         self.folder = fresh_folder(self.id().split(".")[-1])
         self.network = Network()
         self.addCleanup(self.network.close)
+        self.addCleanup(stop_all)
 
     def started(self, program):
         self.addCleanup(program.stop)
