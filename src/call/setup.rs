@@ -7,7 +7,7 @@ use rsip::{Request, Response, Uri};
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::Negotiation;
 use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, answering,
+    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, UNHEARD, answering,
 };
 use crate::engine::Output;
 use crate::event::{Event, Level};
@@ -271,6 +271,9 @@ impl Calls {
             Kind::Outbound | Kind::Emergency => TRUNK_RING,
         };
         self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        if kind == Kind::Emergency {
+            self.timers.set(Timer::Unheard(call_id), core.cx.now + UNHEARD);
+        }
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
         }
@@ -294,6 +297,15 @@ impl Calls {
                 self.timers.cancel(Timer::Ring(call_id));
                 self.timers.set(Timer::TrunkWait(call_id), core.cx.now + EMERGENCY_WAIT);
             }
+        }
+    }
+
+    /// [`Timer::Unheard`]: the flow is dead, TCP only does not know it yet. The call leaves again by the next one.
+    pub(super) fn check_heard(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
+        let Some(call) = self.calls.get(&call_id) else { return };
+        let unheard = |id: &LegId| self.legs.get(id).is_some_and(Leg::is_unheard);
+        if !call.ringing.is_empty() && call.ringing.iter().all(unheard) {
+            core.trunk.abandon(core.cx, "the SIP domain does not answer an emergency call");
         }
     }
 
