@@ -378,6 +378,12 @@ fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>>
     if invite.body.is_empty() {
         return Ok(());
     }
+    let coded = header::value(&invite.headers, "Content-Encoding");
+    if coded.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
+        let mut response = refusal(415);
+        response.headers.push(header::make("Accept-Encoding", "identity"));
+        return Err(response);
+    }
     let kind = header::value(&invite.headers, "Content-Type").unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
         let mut response = refusal(415);

@@ -87,7 +87,8 @@ impl World {
                 // A telephone without G.711 can call nobody.
                 let mute = call.ended == Some(Ended::Refused(488)) && !call.media.knows_g711();
                 let lost = matches!(call.ended, Some(Ended::Timeout | Ended::Lost));
-                !(call.give_up || lost || mute || waited >= u128::from(EMERGENCY_WAIT))
+                let restarted = self.restarted.is_some_and(|at| call.began <= at);
+                !(restarted || call.give_up || lost || mute || waited >= u128::from(EMERGENCY_WAIT))
             })
             .collect();
         made.sort_by_key(|(_, call)| call.began);

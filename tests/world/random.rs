@@ -57,6 +57,7 @@ impl Dice {
             forgets: self.one_in(8),
             reliable_provisionals: self.one_in(8),
             offerless: self.one_in(8),
+            headers: Vec::new(),
             never_acks: false,
         }
     }
@@ -173,6 +174,10 @@ fn step(world: &mut World, dice: &mut Dice) {
             }
         }
         37 => world.internet = Internet::Up,
+        38 if dice.one_in(10) => {
+            world.restart();
+            world.listen();
+        }
         38 => world.clock_error = dice.below(4_000_000_000) as i64 - 1_700_000_000,
         _ => {
             if world.agents[handset].reliable {
