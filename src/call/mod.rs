@@ -190,10 +190,12 @@ impl Calls {
         f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> Option<LegEvent>,
     ) {
         let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
-        if let Some(Some(event)) = self.with(core, id, f)
-            && self.calls.contains_key(&call)
-        {
+        let Some(Some(event)) = self.with(core, id, f) else { return };
+        if self.calls.contains_key(&call) {
             self.on_leg_event(core, call, id, event);
+        } else if let LegEvent::Refer { server, request } = event {
+            // The leg only waits for its ACK to hang up; but no request may stay without an answer.
+            core.cx.transactions.respond(core.cx.now, server, response_to(&request, 481, None));
         }
     }
 
