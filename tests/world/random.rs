@@ -119,13 +119,17 @@ fn step(world: &mut World, dice: &mut Dice) {
     let handset = 1 + dice.below(world.agents.len() as u64 - 1) as usize;
     let somebody = dice.pick(&NAMES[..3]);
     match dice.below(40) {
-        0..6 => drop(world.agents[handset].flow.is_some().then(|| world.dial(handset, somebody))),
+        0..6 => dial(world, handset, somebody),
         6..12 => {
             let number = dice.pick(&OUTSIDE);
-            drop(world.agents[handset].flow.is_some().then(|| world.dial(handset, number)));
+            dial(world, handset, number);
         }
-        12 => drop(world.agents[handset].flow.is_some().then(|| world.dial(handset, "911"))),
-        13..18 => drop(world.agents[DOMAIN].flow.is_some().then(|| world.call_in(somebody, "+15035550111"))),
+        12 => dial(world, handset, "911"),
+        13..18 => {
+            if world.agents[DOMAIN].flow.is_some() {
+                world.call_in(somebody, "+15035550111");
+            }
+        }
         18..23 => with_call(world, dice, |_| true, |agent, call, _| agent.hang_up(call)),
         23..27 => with_call(
             world,
@@ -191,6 +195,13 @@ fn step(world: &mut World, dice: &mut Dice) {
                 world.agents[handset].reaction = dice.reaction();
             }
         }
+    }
+}
+
+/// A handset dials, if it is connected.
+fn dial(world: &mut World, handset: usize, number: &str) {
+    if world.agents[handset].flow.is_some() {
+        world.dial(handset, number);
     }
 }
 

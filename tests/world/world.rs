@@ -395,20 +395,13 @@ impl World {
                 self.trunk_last_up = self.now;
             }
         }
-        if matches!(&input, Input::Reload { .. }) {
-            if let Input::Reload { config, secrets } = &input {
-                (self.config, self.secrets) = (Arc::clone(config), Arc::clone(secrets));
-            }
+        if let Input::Reload { config, secrets } = &input {
+            (self.config, self.secrets) = (Arc::clone(config), Arc::clone(secrets));
         }
         let wall = self.wall();
         self.engine.handle(self.now, wall, input);
         while let Some(output) = self.engine.poll_output() {
             self.carry_out(output);
-        }
-        if let Some(at) = self.engine.poll_timeout()
-            && at <= self.now
-        {
-            // The driver would ask again at once; so do we, in `step`.
         }
     }
 
