@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use rsip::{Request, Response, Uri};
 
 use super::leg::{Invitation, Leg, Party};
-use super::negotiation::Negotiation;
+use super::negotiation::{self, Negotiation};
 use super::{
     CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, UNHEARD, answering,
 };
@@ -150,7 +150,8 @@ impl Calls {
         from: String,
         to: String,
     ) -> Option<CallId> {
-        let timer = match check(core, &incoming.request) {
+        let secure = core.cx.config.trunk.secure && matches!(party, Party::Trunk(_));
+        let timer = match check(core, &incoming.request, secure) {
             Ok(()) => match answering::session_timer_of(&incoming.request, Some(&core.cx.random.hex(8))) {
                 // Emergency first: rather without a session timer (RFC 4028 section 9 leaves it to us) than not at all.
                 Err(_) if kind == Kind::Emergency => Ok(None),
@@ -357,8 +358,8 @@ impl Calls {
     }
 }
 
-/// What every INVITE outside a dialog must be, whoever sent it.
-fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>> {
+/// What every INVITE outside a dialog must be, whoever sent it; `secure` where nothing but SRTP will do.
+fn check(core: &mut Core<'_, '_>, invite: &Request, secure: bool) -> Result<(), Box<Response>> {
     let tag = core.cx.random.hex(8);
     let refusal = |code| Box::new(response_to(invite, code, Some(&tag)));
     let unsupported: Vec<&str> = header::tokens(&invite.headers, "Require")
@@ -390,7 +391,7 @@ fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>>
         response.headers.push(header::make("Accept", "application/sdp"));
         return Err(response);
     }
-    match sdp::read(&invite.body) {
+    match sdp::read(&invite.body).and_then(|offer| negotiation::permit(offer, secure)) {
         Ok(_) => Ok(()),
         Err(error) => {
             let mut response = refusal(error.code());

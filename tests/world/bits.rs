@@ -240,3 +240,33 @@ fn update_refreshes_and_holds_like_a_re_invite() {
     world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }
+
+#[test]
+fn a_call_in_with_plain_rtp_is_refused_where_the_trunk_is_secure() {
+    let mut world = World::office(15, &["101"]);
+    world.agents[DOMAIN].domain.as_mut().unwrap().secure = false;
+    let call = world.call_in("101", "+15035550111");
+    world.run(ms(500));
+    assert_eq!(world.ended(call), Some(Ended::Refused(488)));
+    let phone = world.find("101");
+    assert_eq!(world.calls_of(phone), 0);
+    world.finish();
+}
+
+#[test]
+fn a_call_in_may_use_srtp_on_a_domain_that_is_not_secure() {
+    let mut config = crate::world::office(&["101"]);
+    config.trunk.secure = false;
+    let mut world = World::new(16, config);
+    let phone = world.handset("101");
+    world.agents[phone].register(600);
+    world.agents[phone].reaction = Reaction::answers(300);
+    world.agents[DOMAIN].domain.as_mut().unwrap().secure = true;
+    world.start();
+    world.run(ms(3000));
+    let call = world.call_in("101", "+15035550111");
+    world.run(ms(1000));
+    world.assert_talk(call, world.last_call(phone));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}

@@ -12,7 +12,7 @@ use crate::world::{CallRef, DOMAIN, Internet, World, office};
 const NAMES: [&str; 8] = ["101", "102", "103", "104", "105", "106", "107", "108"];
 const OUTSIDE: [&str; 4] = ["5035551200", "5035551201", "5035551202", "5035551203"];
 /// What an office does before it goes home, virtual milliseconds.
-const DAY: u64 = 200_000;
+const DAY: u64 = 150_000;
 
 /// A worker stops after so many seeds that fail.
 const MAX_FAILURES: usize = 5;
