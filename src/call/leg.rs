@@ -151,6 +151,8 @@ pub(super) struct Reliable {
 pub struct Outgoing {
     early: Vec<Dialog>,
     cancelled: bool,
+    /// Any response came, even a 100: there is somebody.
+    heard: bool,
 }
 
 /// A 2xx of ours that waits for its ACK.
@@ -281,6 +283,11 @@ impl Leg {
         NameAddr::new(contact).to_string()
     }
 
+    /// Whether an INVITE of ours is out and nothing at all has come back.
+    pub fn is_unheard(&self) -> bool {
+        matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)
+    }
+
     /// Calls out with an offer of `codecs`.
     pub fn invite(&mut self, scope: &mut Scope<'_, '_>, invitation: Invitation, codecs: &[Codec]) {
         let Some(negotiation) = &mut self.negotiation else { return };
@@ -308,7 +315,7 @@ impl Leg {
             Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
         self.authorize(scope, &mut request, None);
-        self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false });
+        self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false });
         self.send(scope, request, Purpose::Invite, 0);
     }
 
@@ -565,6 +572,9 @@ impl Leg {
         code: u16,
         response: &Response,
     ) -> Option<LegEvent> {
+        if let State::Outgoing(outgoing) = &mut self.state {
+            outgoing.heard = true;
+        }
         match code {
             ..=100 => None,
             101..=199 => self.on_provisional(scope, position, code, response),

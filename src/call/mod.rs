@@ -52,6 +52,8 @@ pub enum Timer {
     Duration(CallId),
     /// An emergency call waits for the trunk to come up.
     TrunkWait(CallId),
+    /// Nothing has answered an emergency INVITE.
+    Unheard(CallId),
 }
 
 /// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
@@ -60,6 +62,10 @@ const TRUNK_RING: Duration = Duration::from_secs(200);
 
 /// How long an emergency call waits for the trunk to come back before the handset is told to try another way.
 const EMERGENCY_WAIT: Duration = Duration::from_secs(30);
+
+/// How long an emergency INVITE may be without any response, a 100 even, before its flow counts as dead: Twilio's proxy
+/// says 100 at once (twilio.md 4.3), and timer B would take 32 s.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What kind of call it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,10 +190,12 @@ impl Calls {
         f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> Option<LegEvent>,
     ) {
         let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
-        if let Some(Some(event)) = self.with(core, id, f)
-            && self.calls.contains_key(&call)
-        {
+        let Some(Some(event)) = self.with(core, id, f) else { return };
+        if self.calls.contains_key(&call) {
             self.on_leg_event(core, call, id, event);
+        } else if let LegEvent::Refer { server, request } = event {
+            // The leg only waits for its ACK to hang up; but no request may stay without an answer.
+            core.cx.transactions.respond(core.cx.now, server, response_to(&request, 481, None));
         }
     }
 
@@ -489,8 +497,9 @@ impl Calls {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
-        if flow_lost && call.emergency.is_some() && call.transfer.is_none() {
-            // Its flow went: by the next one, then. Nothing but time ends an emergency call for want of a trunk.
+        let young = core.cx.now.since(call.began) < TRUNK_RING;
+        if flow_lost && young && call.emergency.is_some() && call.transfer.is_none() {
+            // Its flow went: by the next one, then.
             self.dial_emergency(core, call_id);
             return;
         }
@@ -529,7 +538,8 @@ impl Calls {
     /// Ends a call: every leg winds down by itself, the call is forgotten at once.
     fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
         let Some(call) = self.calls.remove(&call_id) else { return };
-        for timer in [Timer::Ring(call_id), Timer::Duration(call_id), Timer::TrunkWait(call_id)] {
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id));
+        for timer in timers {
             self.timers.cancel(timer);
         }
         let now = core.cx.now;
@@ -572,6 +582,7 @@ impl Calls {
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
                 Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
+                Timer::Unheard(id) => self.check_heard(core, id),
             }
         }
     }
@@ -583,17 +594,14 @@ impl Calls {
 
     /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew.
     pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let lost: Vec<LegId> = self
-            .legs
-            .values()
-            .filter(|leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)))
-            .map(|leg| leg.id)
-            .collect();
-        for id in lost {
-            self.drive(core, id, |leg, scope| {
-                leg.end(scope);
-                Some(LegEvent::Broken(Cause::Lost))
-            });
+        let on_it = |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
+        let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
+        // All of them first: what ends with one of them must not be sent to another.
+        for (_, id) in &lost {
+            self.with(core, *id, |leg, scope| leg.end(scope));
+        }
+        for (call, id) in lost {
+            self.on_leg_event(core, call, id, LegEvent::Broken(Cause::Lost));
         }
     }
 
