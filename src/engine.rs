@@ -28,7 +28,8 @@ use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
 use crate::trunk::Trunk;
 
-/// Handsets' TCP connections at a time; a further one is closed at once.
+/// Handsets' TCP connections at a time. For a further one the oldest goes that no handset is registered by and no call
+/// uses: strangers who connect and keep silent, or say something harmless once, must not lock handsets out.
 pub const MAX_STREAMS: usize = 512;
 
 /// How long a handset's new connection may stay silent before it is closed: what a SIP timer would wait (64·T1).
@@ -139,8 +140,28 @@ impl Context<'_> {
 #[derive(Debug, Default)]
 struct Stream {
     reader: StreamReader,
-    /// Something that makes sense has come.
-    spoken: bool,
+    /// A handset is registered by it, or it is the trunk's.
+    proven: bool,
+    /// The lower, the older.
+    number: u64,
+}
+
+/// How full the tables are: for metrics, and to see in tests that each has its bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    pub transactions: usize,
+    pub streams: usize,
+    pub bindings: usize,
+    /// Nonces and sources that the registrar remembers.
+    pub gate: usize,
+    pub calls: usize,
+    /// Legs, those that wind down included.
+    pub legs: usize,
+    pub dialogs: usize,
+    /// Media legs, those that are being closed included.
+    pub media: usize,
+    /// Emergency calls begun lately.
+    pub emergency: usize,
 }
 
 /// The engine.
@@ -156,6 +177,8 @@ pub struct Engine {
     trunk_flow: Option<Flow>,
     calls: Calls,
     streams: BTreeMap<Flow, Stream>,
+    /// How many streams there ever were.
+    streams_seen: u64,
     /// Streams that have said nothing yet.
     silent: Timers<Flow>,
     outputs: VecDeque<Output>,
@@ -185,6 +208,7 @@ impl Engine {
             trunk_flow: None,
             calls: Calls::default(),
             streams: BTreeMap::new(),
+            streams_seen: 0,
             silent: Timers::new(),
             outputs: VecDeque::new(),
             began: now,
@@ -197,9 +221,9 @@ impl Engine {
         match input {
             Input::Received { flow, bytes } if flow.transport == Transport::Udp => self.on_datagram(now, flow, &bytes),
             Input::Received { flow, bytes } => self.on_stream(now, wall, flow, &bytes),
-            Input::Accepted { flow } => self.on_accepted(now, flow),
+            Input::Accepted { flow } => self.on_accepted(now, wall, flow),
             Input::Connected { connection, flow } => {
-                self.streams.insert(flow, Stream { spoken: true, ..Stream::default() });
+                self.streams.insert(flow, Stream { proven: true, ..Stream::default() });
                 self.part(now, wall, |engine, cx| engine.trunk.handle_connected(cx, connection, flow));
             }
             Input::ConnectFailed { connection, error } => {
@@ -304,6 +328,12 @@ impl Engine {
         self.calls.is_idle() && self.transactions.is_empty()
     }
 
+    /// How full the tables are.
+    pub fn sizes(&self) -> Sizes {
+        let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
+        self.calls.sizes(self.registrar.sizes(sizes))
+    }
+
     /// The picture for `gateway status`.
     pub fn status(&self, now: Instant) -> Status {
         let extensions = self.config.extensions.iter().map(|extension| ExtensionStatus {
@@ -357,12 +387,20 @@ impl Engine {
         }
     }
 
-    fn on_accepted(&mut self, now: Instant, flow: Flow) {
+    fn on_accepted(&mut self, now: Instant, wall: WallClock, flow: Flow) {
         if self.streams.len() >= MAX_STREAMS {
-            self.outputs.push_back(Output::Close { flow });
-            return;
+            let busy = self.calls.flows();
+            let strangers = self.streams.iter().filter(|(flow, stream)| !stream.proven && !busy.contains(flow));
+            let oldest = strangers.min_by_key(|(_, stream)| stream.number).map(|(flow, _)| *flow);
+            let closed = oldest.unwrap_or(flow);
+            self.outputs.push_back(Output::Close { flow: closed });
+            if closed == flow {
+                return;
+            }
+            self.on_disconnected(now, wall, closed, "too many connections");
         }
-        self.streams.insert(flow, Stream::default());
+        self.streams_seen += 1;
+        self.streams.insert(flow, Stream { number: self.streams_seen, ..Stream::default() });
         self.silent.set(flow, now + STREAM_GRACE);
     }
 
@@ -374,7 +412,6 @@ impl Engine {
             match stream.reader.next() {
                 Ok(None) => return,
                 Ok(Some(Frame::Message(message))) => {
-                    stream.spoken = true;
                     self.silent.cancel(flow);
                     self.transactions.receive(now, flow, message);
                 }
@@ -458,28 +495,31 @@ impl Engine {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }
         if self.stopping {
-            return self.transactions.respond(now, server, response_to(&request, 503, Some("stopping")));
+            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
         let trunk = self.trunk.is_trunk(flow);
         match request.method {
             Method::Register if !trunk => {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
+                if let Some(stream) = self.streams.get_mut(&flow) {
+                    stream.proven = self.registrar.is_bound(flow, now);
+                }
             }
-            Method::Options => self.transactions.respond(now, server, options_response(&request)),
+            Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
             Method::Invite if trunk => self.call_part(now, wall, |calls, registrar, core| {
                 calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
             }),
             Method::Invite => self.on_handset_invite(now, wall, server, flow, request),
             // RFC 6665 section 4.2.1.3: no event package that we know.
             Method::Subscribe | Method::Publish => {
-                self.transactions.respond(now, server, response_to(&request, 489, Some("none")));
+                self.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
             }
             // A subscription that we never made.
-            Method::Notify => self.transactions.respond(now, server, response_to(&request, 481, Some("none"))),
+            Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
             _ => {
                 let mut response = response_to(&request, 405, Some("none"));
                 response.headers.push(header::make("Allow", ALLOW));
-                self.transactions.respond(now, server, response);
+                self.transactions.respond_once(now, server, response);
             }
         }
     }
@@ -489,7 +529,7 @@ impl Engine {
         let mut found = false;
         self.call_part(now, wall, |calls, _, core| found = calls.handle_in_dialog(core, server, flow, request));
         if !found {
-            self.transactions.respond(now, server, refusal);
+            self.transactions.respond_once(now, server, refusal);
         }
     }
 

@@ -7,6 +7,7 @@ use rsip::{Method, Request, Response};
 use super::Timer;
 use super::answering::{GIVE_UP, T1};
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
+use super::media_target::media_target;
 use super::session_timer;
 use crate::media::Subnet;
 use crate::sip::header;
@@ -354,13 +355,15 @@ impl Leg {
     /// What the media driver shall accept and send on this leg.
     pub fn media_params(&self, scope: &Scope<'_, '_>) -> Option<crate::media::LegParams> {
         let negotiation = self.negotiation.as_ref()?;
-        let described = negotiation.remote().and_then(|remote| remote.rtp).map(|rtp| Subnet::host(rtp.ip()));
+        let declared = negotiation.remote().and_then(|remote| remote.rtp);
+        let target = declared.and_then(|declared| media_target(scope.cx.config, &self.party, self.flow, declared));
         let mut latch = match self.party {
             Party::Handset(_) => vec![Subnet::host(self.flow.remote.ip())],
             Party::Trunk(_) => scope.cx.config.media.trunk_sources.clone(),
         };
-        latch.extend(described);
-        negotiation.params(latch, Some(SILENCE))
+        latch.extend(target.map(|target| Subnet::host(target.ip())));
+        let params = negotiation.params(latch, Some(SILENCE))?;
+        Some(crate::media::LegParams { remote: target, ..params })
     }
 }
 

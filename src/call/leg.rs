@@ -32,6 +32,10 @@ const MAX_EARLY_DIALOGS: usize = 10;
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
 
+/// Requests of a leg that wait for an answer. More come only of a far end that floods us with what must be acknowledged
+/// (reliable provisional responses, answers of ever more forks); it gets nothing more until it answers.
+const MAX_PENDING: usize = 32;
+
 /// How long a BYE waits for a flow: as long as it would have been repeated on one (64·T1, RFC 3261 section 17.1.2.2),
 /// which is also when Twilio is done with a call whose flow is gone.
 const FAREWELL: Duration = Duration::from_secs(32);
@@ -349,6 +353,9 @@ impl Leg {
     /// Sends a request. Without a flow a BYE waits for one, or the far end would keep the call; the others are of no
     /// use later ([`Leg::reinvite`] looks for a flow by itself).
     pub(super) fn send(&mut self, scope: &mut Scope<'_, '_>, request: Request, purpose: Purpose, attempts: u8) {
+        if purpose == Purpose::Other && self.pending.len() >= MAX_PENDING {
+            return;
+        }
         match self.current_flow(scope) {
             Some(flow) => {
                 let (now, owner) = (scope.cx.now, Owner::Leg(self.id));

@@ -8,12 +8,14 @@ pub mod leg;
 pub mod setup;
 
 mod answering;
+pub mod emergency_bound;
 mod in_dialog;
+mod media_target;
 mod negotiation;
 mod session_timer;
 mod transfer;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rsip::{Request, Response};
@@ -21,7 +23,7 @@ use rsip::{Request, Response};
 pub use self::cause::Cause;
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
-use crate::engine::{Context, Output};
+use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg, Notice};
 use crate::sip::dialog::DialogId;
@@ -151,6 +153,7 @@ pub struct Calls {
     timers: Timers<Timer>,
     /// Transfers that were accepted and whose target is not rung yet.
     transferring: Vec<CallId>,
+    emergency_bound: emergency_bound::EmergencyBound,
     next: u64,
 }
 
@@ -654,6 +657,23 @@ impl Calls {
             && self.servers.is_empty()
             && self.media.is_empty()
             && self.timers.is_empty()
+    }
+
+    /// The flows that legs use.
+    pub fn flows(&self) -> BTreeSet<Flow> {
+        self.legs.values().map(|leg| leg.flow).collect()
+    }
+
+    /// How many there are of everything.
+    pub fn sizes(&self, sizes: Sizes) -> Sizes {
+        Sizes {
+            calls: self.calls.len(),
+            legs: self.legs.len(),
+            dialogs: self.dialogs.len(),
+            media: self.media.len() + self.closing.len(),
+            emergency: self.emergency_bound.len(),
+            ..sizes
+        }
     }
 
     /// For `gateway status`.

@@ -17,7 +17,7 @@ use crate::route::Route;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp;
-use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 
 /// Handsets of all called extensions that ring at once (Twilio's own limit of nouns and of bindings is ten each).
@@ -63,6 +63,20 @@ impl Calls {
                 refuse(core, &incoming, code, &reason);
             }
             Route::Emergency { number, caller_id } => {
+                if !self.admits_emergency(core, registrar, incoming.flow) {
+                    let source = incoming.flow.remote;
+                    if self.emergency_bound.tells(core.cx.now) {
+                        let text = format!(
+                            "emergency calls to {number} are refused, {source} makes too many; \
+                             find that device and unplug it"
+                        );
+                        core.cx.event(Event::new(Level::Error, "call.emergency", source.to_string(), text));
+                    }
+                    // Nothing of it is kept.
+                    let response = response_to(&incoming.request, 503, Some(&stateless_tag(&incoming.request)));
+                    core.cx.transactions.respond_once(core.cx.now, incoming.server, response);
+                    return;
+                }
                 let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from, number.clone()) else {
                     return;
                 };
@@ -100,6 +114,16 @@ impl Calls {
                 self.ring_handsets(core, incoming, party, Kind::Local, from, extensions.join(","), targets);
             }
         }
+    }
+
+    /// Whether its source may make one more emergency call.
+    fn admits_emergency(&mut self, core: &Core<'_, '_>, registrar: &Registrar, flow: Flow) -> bool {
+        let now = core.cx.now;
+        let mark = |flow: Flow| (flow.remote.ip().to_canonical(), registrar.is_at(flow.remote.ip(), now));
+        let callers = self.calls.values().filter(|call| call.kind == Kind::Emergency).map(|call| call.caller);
+        let up: Vec<_> = callers.filter_map(|leg| Some(mark(self.legs.get(&leg)?.flow))).collect();
+        let (source, registered) = mark(flow);
+        self.emergency_bound.admit(now, source, registered, &up)
     }
 
     /// An INVITE from the SIP domain: for the extension in its Request-URI (twilio.md 4.4).

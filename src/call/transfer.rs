@@ -4,7 +4,7 @@
 use rsip::Request;
 
 use super::leg::Party;
-use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
+use super::{CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer};
 use crate::event::{Event, Level};
 use crate::registrar::Registrar;
 use crate::route::{Caller, Route, route};
@@ -41,6 +41,10 @@ impl Calls {
             // Twilio's <Refer> and unknown handsets: not theirs to say (RFC 3515 section 2.4.2).
             _ => return reply(core, 603),
         };
+        // Who dials for help was not asked for a password: the extension is a claim, and must not open other lines.
+        if self.is_emergency(call_id) {
+            return reply(core, 603);
+        }
         let idle = self.calls.get(&call_id).is_some_and(|call| call.transfer.is_none());
         if self.partner(call_id, id).is_none() || !idle {
             return reply(core, 491);
@@ -50,8 +54,9 @@ impl Calls {
         if uri::param(&target.uri, "method").flatten().is_some_and(|method| !method.eq_ignore_ascii_case("INVITE")) {
             return reply(core, 603);
         }
-        let replaces = uri::header(&target.uri, "Replaces").and_then(|value| Replaces::parse(&value).ok());
-        if let Some(replaces) = replaces {
+        if let Some(replaces) = uri::header(&target.uri, "Replaces") {
+            // Not a blind transfer: somebody else would ring.
+            let Ok(replaces) = Replaces::parse(&replaces) else { return reply(core, 400) };
             return match self.replaced(&replaces, &extension, id) {
                 Some(other) => {
                     reply(core, 202);
@@ -115,7 +120,12 @@ impl Calls {
         // The two ends of one call can not be joined: nobody would be left.
         let other_call = self.legs.get(&referrer).is_some_and(|own| own.call != leg.call);
         let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
-        (other_call && same && self.partner(leg.call, id).is_some()).then_some(id)
+        let joinable = other_call && same && !self.is_emergency(leg.call);
+        (joinable && self.partner(leg.call, id).is_some()).then_some(id)
+    }
+
+    fn is_emergency(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| call.kind == Kind::Emergency)
     }
 
     /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.

@@ -8,7 +8,10 @@ use super::{Done, failed};
 
 pub(super) fn run(path: &Path) -> Done {
     // Told here first, with all mistakes on lines of their own.
-    let config = super::load(path)?;
+    let config = super::load(path).map_err(|mut lines| {
+        lines.push("the service was not asked and keeps the configuration that it has".to_string());
+        lines
+    })?;
     let answer = super::ask::ask(&config, "reload").map_err(failed)?;
     let answer: Value = serde_json::from_str(&answer)
         .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;

@@ -16,7 +16,10 @@ pub(super) fn run(path: &Path, json: bool) -> Done {
     }
     let status: Status = serde_json::from_str(&answer)
         .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
-    super::print(&table(&status));
+    // Also what Twilio's side said is not for the terminal to obey.
+    let mut text = table(&status);
+    text.retain(|c| c == '\n' || !c.is_control());
+    super::print(&text);
     Ok(())
 }
 

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -51,8 +53,22 @@ pub struct Options {
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: Options) -> Result<(), RunError> {
+    // Also the control socket is ours alone from its first moment on.
+    umask(Mode::from_bits_truncate(0o077));
+    raise_descriptor_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     tokio::task::LocalSet::new().block_on(&runtime, serve(options))
+}
+
+/// Descriptors that the service wants: media of 2000 calls, connections of handsets and webhooks beside them.
+const DESCRIPTORS: u64 = 16_384;
+
+/// 1024 is the usual limit outside systemd, and a flood of connections reaches it before calls have their ports.
+fn raise_descriptor_limit() {
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // Where it fails the service runs with what it has, and tells of each port that it cannot open.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
+    }
 }
 
 async fn serve(options: Options) -> Result<(), RunError> {

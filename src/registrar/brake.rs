@@ -31,6 +31,11 @@ pub(super) struct Brake {
 }
 
 impl Brake {
+    /// Sources remembered.
+    pub fn len(&self) -> usize {
+        self.sources.len()
+    }
+
     /// How long this source still has to wait.
     pub fn wait(&self, source: IpAddr, now: Instant) -> Option<Duration> {
         let wait = self.sources.get(&source)?.until.since(now);

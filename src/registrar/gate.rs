@@ -101,6 +101,11 @@ impl Gate {
         Ok(credentials.username)
     }
 
+    /// Nonces and sources that are remembered.
+    pub fn len(&self) -> usize {
+        self.used.len() + self.brake.len()
+    }
+
     /// The value of WWW-Authenticate for a source.
     pub fn challenge(&mut self, context: &mut Context<'_>, source: IpAddr, stale: bool) -> String {
         let key = *self.key.get_or_insert_with(|| context.random.bytes());

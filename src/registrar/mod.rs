@@ -17,11 +17,11 @@ pub use binding::Binding;
 use gate::{Gate, Refusal};
 
 use crate::config::Lan;
-use crate::engine::{Context, Output};
+use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
-use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 use crate::status::HandsetStatus;
 use crate::time::{Instant, WallClock, soonest};
@@ -101,7 +101,8 @@ impl Registrar {
             Ok(extension) => return Verdict::Extension(extension),
             Err(refusal) => refusal,
         };
-        let tag = context.random.hex(4);
+        // The same for each repetition (RFC 3261 section 8.2.7): nothing is remembered of who proved nothing.
+        let tag = stateless_tag(request);
         let response = match refusal {
             Refusal::Challenge { stale } => {
                 let mut response = response_to(request, 401, Some(&tag));
@@ -116,7 +117,7 @@ impl Registrar {
                 response
             }
         };
-        context.transactions.respond(context.now, id, response);
+        context.transactions.respond_once(context.now, id, response);
         Verdict::Answered
     }
 
@@ -138,6 +139,22 @@ impl Registrar {
             [extension] => Some(extension),
             _ => None,
         })
+    }
+
+    /// Whether any handset is registered at an address.
+    pub fn is_at(&self, address: std::net::IpAddr, now: Instant) -> bool {
+        let here = |binding: &Binding| binding.flow.remote.ip().to_canonical() == address.to_canonical();
+        self.table.values().flatten().any(|binding| binding.expires > now && here(binding))
+    }
+
+    /// Whether a handset is registered by this flow.
+    pub fn is_bound(&self, flow: Flow, now: Instant) -> bool {
+        self.table.values().flatten().any(|binding| binding.expires > now && binding.is_at(flow))
+    }
+
+    /// How many there are of everything.
+    pub fn sizes(&self, sizes: Sizes) -> Sizes {
+        Sizes { bindings: self.table.values().map(Vec::len).sum(), gate: self.gate.len(), ..sizes }
     }
 
     /// Which extensions have at least one handset now; the trunk wants them registered.

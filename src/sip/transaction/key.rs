@@ -1,9 +1,11 @@
 //! What makes a message belong to a transaction (RFC 3261 sections 17.1.3, 17.2.3 and 8.2.2.2).
 
+use std::net::IpAddr;
+
 use rsip::{Method, Request, Response};
 
 use crate::sip::dialog::tag;
-use crate::sip::flow::Transport;
+use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Via};
 use crate::sip::{uri, wire};
 
@@ -35,10 +37,13 @@ impl ClientKey {
 }
 
 /// Names one of their requests. The transport belongs to it: what repeats, acknowledges or cancels a request comes by
-/// the same one (section 18.1.1), and so nothing on the LAN can touch a transaction of the trunk.
+/// the same one (section 18.1.1), and so nothing on the LAN can touch a transaction of the trunk. So does the address
+/// that it came from: a CANCEL is not challenged, and who overheard a branch must not end another's call with it
+/// (section 22.1).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ServerKey {
     transport: Transport,
+    source: IpAddr,
     host: String,
     port: Option<u16>,
     branch: Option<String>,
@@ -60,7 +65,7 @@ struct Rfc2543 {
 
 impl ServerKey {
     /// The transaction of a request; for CANCEL that of the CANCEL itself.
-    pub fn of_request(transport: Transport, request: &Request, via: &Via) -> Option<Self> {
+    pub fn of_request(flow: Flow, request: &Request, via: &Via) -> Option<Self> {
         let method = if request.method == Method::Ack { Method::Invite } else { request.method };
         let unique = via.branch().is_some_and(|branch| branch.starts_with(MAGIC_COOKIE) && branch != MAGIC_COOKIE);
         let rfc2543 = if unique {
@@ -74,7 +79,8 @@ impl ServerKey {
             })
         };
         Some(ServerKey {
-            transport,
+            transport: flow.transport,
+            source: flow.remote.ip().to_canonical(),
             host: via.host.to_ascii_lowercase(),
             port: via.port,
             branch: via.branch().map(str::to_owned),
@@ -114,8 +120,8 @@ impl MergeKey {
     }
 }
 
-/// A To-tag for responses that the layer makes by itself: a repetition gets the same (section 8.2.7).
-pub(super) fn stateless_tag(request: &Request) -> String {
+/// A To-tag for responses that leave no state: a repetition gets the same (section 8.2.7).
+pub fn stateless_tag(request: &Request) -> String {
     let value = |name| header::value(&request.headers, name).unwrap_or_default();
     wire::stable_tag(value("Call-ID"), value("Via"))
 }

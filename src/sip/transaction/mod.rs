@@ -22,6 +22,7 @@ use rsip::{Method, Request, Response, SipMessage};
 use self::client::{Client, Up};
 pub use self::event::{ClientId, Event, Failure, Owner, ServerId};
 use self::io::{Io, Next};
+pub use self::key::stateless_tag;
 use self::key::{ClientKey, MergeKey, ServerKey};
 pub use self::response::response_to;
 use self::server::{Acknowledged, Server};
@@ -75,7 +76,7 @@ impl Transactions {
     pub fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage) {
         match message {
             SipMessage::Request(request) => self.on_request(now, flow, request),
-            SipMessage::Response(response) => self.on_response(now, response),
+            SipMessage::Response(response) => self.on_response(now, flow, response),
         }
     }
 
@@ -125,6 +126,14 @@ impl Transactions {
         if server.respond(&response, &mut io) == Next::End {
             self.end_server(id);
         }
+    }
+
+    /// Answers a request that proved nothing, and forgets it (RFC 3261 section 26.3.2.4): no repetition that a forged
+    /// source address would turn against somebody else, no memory that a flood could fill. A repeated request is
+    /// answered anew, and the ACK finds nothing.
+    pub fn respond_once(&mut self, now: Instant, id: ServerId, response: Response) {
+        self.respond(now, id, response);
+        self.end_server(id);
     }
 
     /// Sends a message outside any transaction: ACK to 2xx, repeated 2xx. On a request a Via with a fresh branch is put;
@@ -209,7 +218,7 @@ impl Transactions {
             self.strays += 1;
             return;
         };
-        let Some(key) = ServerKey::of_request(flow.transport, &request, &via) else {
+        let Some(key) = ServerKey::of_request(flow, &request, &via) else {
             self.strays += 1;
             return;
         };
@@ -365,9 +374,11 @@ impl Transactions {
         id
     }
 
-    fn on_response(&mut self, now: Instant, response: Response) {
+    fn on_response(&mut self, now: Instant, flow: Flow, response: Response) {
         let id = ClientKey::of_response(&response).and_then(|key| self.client_keys.get(&key).copied());
-        let Some((id, client)) = id.and_then(|id| Some((id, self.clients.get_mut(&id)?))) else {
+        let client = id.and_then(|id| Some((id, self.clients.get_mut(&id)?)));
+        // From whoever was asked, and nobody else: a branch can be overheard.
+        let Some((id, client)) = client.filter(|(_, client)| answers(client.flow, flow)) else {
             self.strays += 1;
             return;
         };
@@ -435,4 +446,11 @@ impl Transactions {
         self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
         Some(client)
     }
+}
+
+/// Whether what came on `flow` can be an answer to what went out on `asked`: the same connection, or the same address
+/// (over UDP the port may be another).
+fn answers(asked: Flow, flow: Flow) -> bool {
+    let address = |flow: Flow| flow.remote.ip().to_canonical();
+    (asked.transport, asked.connection) == (flow.transport, flow.connection) && address(asked) == address(flow)
 }

@@ -39,6 +39,8 @@ pub(super) fn push_front(headers: &mut Headers, first: Header) {
 pub(super) fn mark_received(via: &mut Via, source: SocketAddr) {
     let asked = via.params.get("rport").is_some();
     let same = via.host.parse::<IpAddr>().is_ok_and(|host| host.to_canonical() == source.ip().to_canonical());
+    // One that they wrote themselves would send our answer to whomever they like.
+    via.params.remove("received");
     if asked || !same {
         via.params.set("received", Some(&source.ip().to_canonical().to_string()));
     }
