@@ -152,6 +152,8 @@ pub struct Engine {
     transactions: Transactions,
     registrar: Registrar,
     trunk: Trunk,
+    /// The flow that the calls know of.
+    trunk_flow: Option<Flow>,
     calls: Calls,
     streams: BTreeMap<Flow, Stream>,
     /// Streams that have said nothing yet.
@@ -180,6 +182,7 @@ impl Engine {
             transactions,
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
+            trunk_flow: None,
             calls: Calls::default(),
             streams: BTreeMap::new(),
             silent: Timers::new(),
@@ -198,9 +201,6 @@ impl Engine {
             Input::Connected { connection, flow } => {
                 self.streams.insert(flow, Stream { spoken: true, ..Stream::default() });
                 self.part(now, wall, |engine, cx| engine.trunk.handle_connected(cx, connection, flow));
-                if self.trunk.flow().is_ok() {
-                    self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
-                }
             }
             Input::ConnectFailed { connection, error } => {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
@@ -220,6 +220,9 @@ impl Engine {
                 self.stopping = true;
                 self.call_part(now, wall, |calls, _, core| calls.stop(core));
                 self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
+                if self.trunk.flow().is_err() {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_trunk_stopped(core));
+                }
             }
             Input::Tick => {}
         }
@@ -242,14 +245,34 @@ impl Engine {
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
             self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
         }
-        if self.calls.needs_trunk() && self.trunk.flow().is_err() {
+        if self.trunk.flow().is_err() && self.calls.needs_trunk() {
             self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
         }
+        self.drain_events(now, wall);
+        self.follow_trunk(now, wall);
+        self.drain_events(now, wall);
+        while let Some((flow, bytes)) = self.transactions.poll_transmit() {
+            self.outputs.push_back(Output::Send { flow, bytes });
+        }
+    }
+
+    fn drain_events(&mut self, now: Instant, wall: WallClock) {
         while let Some(event) = self.transactions.poll_event() {
             self.on_transaction(now, wall, event);
         }
-        while let Some((flow, bytes)) = self.transactions.poll_transmit() {
-            self.outputs.push_back(Output::Send { flow, bytes });
+    }
+
+    /// Calls must know when the trunk's flow changes, whoever ended it: the other end, a silent keepalive, a reload.
+    fn follow_trunk(&mut self, now: Instant, wall: WallClock) {
+        let flow = self.trunk.flow().ok();
+        if flow == self.trunk_flow {
+            return;
+        }
+        if std::mem::replace(&mut self.trunk_flow, flow).is_some() {
+            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_down(core));
+        }
+        if flow.is_some() {
+            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
         }
     }
 

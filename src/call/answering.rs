@@ -167,7 +167,7 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Incompatible));
         }
         self.offer_what_waited(scope);
-        Some(LegEvent::Acknowledged)
+        Some(LegEvent::Acknowledged { answer: unacknowledged.offers })
     }
 
     /// PRACK (RFC 3262 section 3). Answers it.
@@ -207,7 +207,8 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Lost));
         }
         reliable.interval *= 2;
-        scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + reliable.interval);
+        let next = (now + reliable.interval).min(reliable.give_up);
+        scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), next);
         scope.cx.transactions.respond(now, incoming.server, reliable.response.clone());
         None
     }
@@ -224,16 +225,17 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Lost));
         }
         waiting.interval = (waiting.interval * 2).min(T2);
-        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + waiting.interval);
+        let next = (now + waiting.interval).min(waiting.give_up);
+        scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), next);
         scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
         None
     }
 }
 
-/// What RFC 4028 section 9 says to an INVITE: the agreement, or a 422.
-pub fn session_timer_of(invite: &Request) -> Result<Option<SessionTimer>, Box<Response>> {
+/// What RFC 4028 section 9 says to an INVITE: the agreement, or a 422. Outside a dialog that needs a To-tag.
+pub fn session_timer_of(invite: &Request, to_tag: Option<&str>) -> Result<Option<SessionTimer>, Box<Response>> {
     session_timer::as_uas(&invite.headers).map_err(|_| {
-        let mut response = response_to(invite, 422, None);
+        let mut response = response_to(invite, 422, to_tag);
         response.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
         Box::new(response)
     })

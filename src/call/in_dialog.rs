@@ -110,7 +110,7 @@ impl Leg {
             scope.cx.transactions.respond(now, server, response);
             return None;
         }
-        let timer = match super::answering::session_timer_of(request) {
+        let timer = match super::answering::session_timer_of(request, None) {
             Ok(timer) => timer,
             Err(response) => {
                 scope.cx.transactions.respond(now, server, *response);
@@ -209,8 +209,10 @@ impl Leg {
     pub(super) fn reinvite(&mut self, scope: &mut Scope<'_, '_>, refresh: bool) {
         let agreed = self.codecs();
         let wish = self.wish;
+        let reachable = self.current_flow(scope).is_some();
         let State::Confirmed(confirmed) = &mut self.state else { return };
-        if confirmed.before_reinvite.is_some() || confirmed.unacknowledged.is_some() {
+        // Theirs or ours is not through, or the trunk is down: later.
+        if confirmed.before_reinvite.is_some() || confirmed.unacknowledged.is_some() || !reachable {
             confirmed.wanted = Some(wish);
             return;
         }
@@ -267,10 +269,10 @@ impl Leg {
 
     /// A refusal of our re-INVITE (RFC 3261 section 14.1): the session stays as it was.
     pub(super) fn on_reinvite_refused(&mut self, scope: &mut Scope<'_, '_>, code: u16) -> Option<LegEvent> {
-        let State::Confirmed(confirmed) = &mut self.state else { return None };
-        if let Some(before) = confirmed.before_reinvite.take() {
-            self.negotiation = Some(before);
+        if !self.is_confirmed() {
+            return None;
         }
+        self.undo_reinvite();
         match code {
             481 | 408 => self.lost(scope),
             491 => {
@@ -285,6 +287,15 @@ impl Leg {
                 self.restart_session_timer(scope);
                 None
             }
+        }
+    }
+
+    /// Our re-INVITE came to nothing: the session stays as it was.
+    pub(super) fn undo_reinvite(&mut self) {
+        if let State::Confirmed(confirmed) = &mut self.state
+            && let Some(before) = confirmed.before_reinvite.take()
+        {
+            self.negotiation = Some(before);
         }
     }
 
@@ -315,6 +326,10 @@ impl Leg {
             LegTimer::RepeatReliable => self.repeat_reliable(scope),
             LegTimer::Reinvite => {
                 self.reinvite(scope, false);
+                None
+            }
+            LegTimer::Farewell => {
+                self.end(scope);
                 None
             }
             LegTimer::Session => {

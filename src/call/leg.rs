@@ -32,6 +32,13 @@ const MAX_EARLY_DIALOGS: usize = 10;
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
 
+/// How long a BYE waits for a flow: as long as it would have been repeated on one (64·T1, RFC 3261 section 17.1.2.2),
+/// which is also when Twilio is done with a call whose flow is gone.
+const FAREWELL: Duration = Duration::from_secs(32);
+
+/// How long a re-INVITE that went with its flow waits before it is tried again.
+const AFTER_LOSS: Duration = Duration::from_secs(2);
+
 /// What we accept, in Allow (RFC 3261 section 20.5).
 pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, PRACK, REFER, UPDATE";
 
@@ -65,8 +72,10 @@ pub enum LegTimer {
     RepeatReliable,
     /// Refresh the session, or give it up because they did not (RFC 4028 section 10).
     Session,
-    /// Send a re-INVITE again that met theirs (491, RFC 3261 section 14.1).
+    /// Send a re-INVITE again that met theirs (491, RFC 3261 section 14.1), or that a flow took with it.
     Reinvite,
+    /// No flow came for the BYE that waits for one.
+    Farewell,
 }
 
 /// What happened to a leg.
@@ -80,8 +89,8 @@ pub enum LegEvent {
     Refused(Cause),
     /// They cancelled their INVITE; it is answered.
     Cancelled,
-    /// Their ACK to our 2xx came.
-    Acknowledged,
+    /// Their ACK to our 2xx came; with `answer`, it answered an offer in it.
+    Acknowledged { answer: bool },
     /// Their re-INVITE or UPDATE (`offered`), or their answer to ours, changed the media.
     Modified { offered: bool },
     /// They hung up.
@@ -203,6 +212,8 @@ pub struct Leg {
     /// The transaction of their INVITE.
     pub server: Option<ServerId>,
     pub(super) pending: Vec<Pending>,
+    /// Our BYE, while there is no flow to send it on.
+    parked: Option<Request>,
     /// Dialogs of this leg in the index.
     pub(super) indexed: Vec<DialogId>,
 }
@@ -235,6 +246,7 @@ impl Leg {
             state: State::New,
             server: None,
             pending: Vec::new(),
+            parked: None,
             indexed: Vec::new(),
         }
     }
@@ -319,19 +331,50 @@ impl Leg {
         }
     }
 
-    /// The flow to send on: the trunk may have reconnected since the leg began.
-    pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Flow {
+    /// The flow to send on: the trunk may have reconnected since the leg began, or be down.
+    pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Option<Flow> {
         match self.party {
-            Party::Trunk(_) => scope.trunk.flow().unwrap_or(self.flow),
-            Party::Handset(_) => self.flow,
+            Party::Trunk(_) => scope.trunk.flow().ok(),
+            Party::Handset(_) => Some(self.flow),
         }
     }
 
+    /// Sends a request. Without a flow a BYE waits for one, or the far end would keep the call; the others are of no
+    /// use later ([`Leg::reinvite`] looks for a flow by itself).
     pub(super) fn send(&mut self, scope: &mut Scope<'_, '_>, request: Request, purpose: Purpose, attempts: u8) {
-        let flow = self.current_flow(scope);
-        let client =
-            scope.cx.transactions.request(scope.cx.now, flow, request.clone(), Owner::Leg(self.id), scope.cx.random);
-        self.pending.push(Pending { client, purpose, request, attempts });
+        match self.current_flow(scope) {
+            Some(flow) => {
+                let (now, owner) = (scope.cx.now, Owner::Leg(self.id));
+                let client = scope.cx.transactions.request(now, flow, request.clone(), owner, scope.cx.random);
+                self.pending.push(Pending { client, purpose, request, attempts });
+            }
+            None if purpose == Purpose::Bye => self.park(scope, request),
+            None => {}
+        }
+    }
+
+    /// Keeps a BYE for [`Leg::on_trunk_up`], for as long as it would have been repeated.
+    fn park(&mut self, scope: &mut Scope<'_, '_>, bye: Request) {
+        self.parked = Some(bye);
+        let timer = Timer::Leg(self.id, LegTimer::Farewell);
+        if scope.timers.get(timer).is_none() {
+            scope.timers.set(timer, scope.cx.now + FAREWELL);
+        }
+    }
+
+    /// The trunk has a flow again: what waited for it goes.
+    pub fn on_trunk_up(&mut self, scope: &mut Scope<'_, '_>) {
+        if let Some(bye) = self.parked.take() {
+            self.send(scope, bye, Purpose::Bye, 0);
+        }
+        self.offer_what_waited(scope);
+    }
+
+    /// The trunk will have no flow any more: nothing waits.
+    pub fn on_trunk_stopped(&mut self, scope: &mut Scope<'_, '_>) {
+        if self.parked.is_some() {
+            self.end(scope);
+        }
     }
 
     /// Ends the leg in whatever way its state demands. Media is the call's business.
@@ -345,7 +388,9 @@ impl Leg {
                 }
                 outgoing.cancelled = true;
                 match self.pending.iter().find(|pending| pending.purpose == Purpose::Invite) {
-                    Some(pending) => scope.cx.transactions.cancel(scope.cx.now, pending.client),
+                    Some(pending) => {
+                        scope.cx.transactions.cancel(scope.cx.now, pending.client, Some(cause.reason()));
+                    }
                     None => self.end(scope),
                 }
             }
@@ -382,7 +427,9 @@ impl Leg {
         for id in self.indexed.drain(..) {
             scope.dialogs.remove(&id);
         }
-        for timer in [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite] {
+        for timer in
+            [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::Farewell]
+        {
             scope.timers.cancel(Timer::Leg(self.id, timer));
         }
     }
@@ -421,9 +468,8 @@ impl Leg {
                         None
                     }
                     Purpose::Reinvite => self.on_reinvite_refused(scope, code),
-                    // RFC 3261 section 12.2.1.2: the dialog is gone at their end.
-                    _ if code == 481 || code == 408 => self.lost(scope),
-                    _ => None,
+                    // A refused NOTIFY ends the subscription, not the call (RFC 5057 section 5.2).
+                    Purpose::Invite | Purpose::Other => None,
                 }
             }
         }
@@ -448,13 +494,22 @@ impl Leg {
                 // The Accepted state has run out: nobody repeats that 2xx any more.
                 _ => None,
             },
+            Purpose::Bye if failure == Failure::Transport && matches!(self.party, Party::Trunk(_)) => {
+                self.park(scope, pending.request);
+                None
+            }
             Purpose::Bye => {
                 self.end(scope);
                 None
             }
-            // The flow may come back, and media goes on without it; a lost refresh is caught by the session timer.
-            _ if failure == Failure::Transport => None,
-            _ => self.lost(scope),
+            Purpose::Reinvite if failure == Failure::Transport => {
+                // The flow may come back, and media goes on without it.
+                self.undo_reinvite();
+                scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + AFTER_LOSS);
+                None
+            }
+            Purpose::Reinvite => self.lost(scope),
+            Purpose::Other => None,
         }
     }
 
@@ -643,8 +698,9 @@ impl Leg {
     }
 
     pub(super) fn send_ack(&mut self, scope: &mut Scope<'_, '_>, ack: Request) {
-        let flow = self.current_flow(scope);
-        scope.cx.transactions.send(flow, ack.into(), scope.cx.random);
+        if let Some(flow) = self.current_flow(scope) {
+            scope.cx.transactions.send(flow, ack.into(), scope.cx.random);
+        }
     }
 
     pub(super) fn restart_session_timer(&mut self, scope: &mut Scope<'_, '_>) {

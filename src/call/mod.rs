@@ -87,11 +87,8 @@ impl Kind {
 enum Phase {
     /// Media ports are being opened; who will be rung then.
     Opening(Vec<(LegId, Invitation)>),
-    /// An emergency call without a trunk: number and caller ID.
-    WaitingForTrunk {
-        number: String,
-        caller_id: Option<String>,
-    },
+    /// An emergency call without a trunk.
+    WaitingForTrunk,
     Ringing,
     /// With the leg that answered.
     Answered(LegId),
@@ -115,6 +112,8 @@ struct Call {
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
     early_media: Option<Vec<u8>>,
     transfer: Option<Transfer>,
+    /// Number and caller ID of an emergency call, to dial them again.
+    emergency: Option<(String, Option<String>)>,
 }
 
 impl Call {
@@ -263,6 +262,8 @@ impl Calls {
                 }
             }
             Notice::Refused { leg, error } => {
+                // Its Close, if one is on the way, finds nothing and is not answered.
+                self.closing.remove(&leg);
                 let Some(id) = self.media.remove(&leg) else { return };
                 core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
                 if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
@@ -315,7 +316,12 @@ impl Calls {
             LegEvent::Answered => self.on_answered(core, call_id, id),
             LegEvent::Refused(cause) => self.on_refused(core, call_id, id, cause),
             LegEvent::Cancelled => self.end(core, call_id, Cause::Cancelled),
-            LegEvent::Acknowledged => self.set_media(core, id),
+            LegEvent::Acknowledged { answer } => {
+                self.set_media(core, id);
+                if answer {
+                    self.pass_on_hold(core, call_id, id);
+                }
+            }
             LegEvent::Modified { offered } => {
                 self.set_media(core, id);
                 if offered {
@@ -482,6 +488,12 @@ impl Calls {
         if !call.ringing.is_empty() {
             return;
         }
+        let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
+        if flow_lost && call.emergency.is_some() && call.transfer.is_none() {
+            // Its flow went: by the next one, then. Nothing but time ends an emergency call for want of a trunk.
+            self.dial_emergency(core, call_id);
+            return;
+        }
         let cause = call.refusal.unwrap_or(cause);
         if call.transfer.is_some() {
             self.transfer_failed(core, call_id, cause);
@@ -585,6 +597,39 @@ impl Calls {
         }
     }
 
+    /// The trunk's flow is gone. Nobody can answer an INVITE that came on it; calls that talk go on.
+    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>) {
+        let ringing = |leg: &&Leg| matches!(leg.party, Party::Trunk(_)) && leg.invite_to_answer().is_some();
+        let lost: Vec<LegId> = self.legs.values().filter(ringing).map(|leg| leg.id).collect();
+        for id in lost {
+            self.drive(core, id, |leg, scope| {
+                leg.end(scope);
+                Some(LegEvent::Broken(Cause::TrunkDown))
+            });
+        }
+    }
+
+    /// The trunk is up: emergency calls that waited for it leave now, and what calls had to say to the far end.
+    pub fn handle_trunk_up(&mut self, core: &mut Core<'_, '_>) {
+        for id in self.waiting_for_trunk() {
+            self.dial_emergency(core, id);
+        }
+        for id in self.trunk_legs() {
+            self.with(core, id, |leg, scope| leg.on_trunk_up(scope));
+        }
+    }
+
+    /// The trunk will not come back.
+    pub fn handle_trunk_stopped(&mut self, core: &mut Core<'_, '_>) {
+        for id in self.trunk_legs() {
+            self.with(core, id, |leg, scope| leg.on_trunk_stopped(scope));
+        }
+    }
+
+    fn trunk_legs(&self) -> Vec<LegId> {
+        self.legs.values().filter(|leg| matches!(leg.party, Party::Trunk(_))).map(|leg| leg.id).collect()
+    }
+
     /// The service stops: everybody is told.
     pub fn stop(&mut self, core: &mut Core<'_, '_>) {
         let calls: Vec<CallId> = self.calls.keys().copied().collect();
@@ -612,7 +657,7 @@ impl Calls {
                 let state = match &call.phase {
                     Phase::Answered(answered) if held(answered) || held(&call.caller) => "held",
                     Phase::Answered(_) => "answered",
-                    Phase::WaitingForTrunk { .. } => "waiting for the trunk",
+                    Phase::WaitingForTrunk => "waiting for the trunk",
                     Phase::Opening(_) | Phase::Ringing => "ringing",
                 };
                 CallStatus {

@@ -72,7 +72,10 @@ impl Calls {
                     format!("call {}", call.0),
                     format!("emergency call to {number} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
                 ));
-                self.dial_emergency(core, call, number, caller_id);
+                if let Some(call) = self.calls.get_mut(&call) {
+                    call.emergency = Some((number, caller_id));
+                }
+                self.dial_emergency(core, call);
             }
             Route::Outside { number, .. } => {
                 let trunk = match core.trunk.flow() {
@@ -148,7 +151,11 @@ impl Calls {
         to: String,
     ) -> Option<CallId> {
         let timer = match check(core, &incoming.request) {
-            Ok(()) => answering::session_timer_of(&incoming.request),
+            Ok(()) => match answering::session_timer_of(&incoming.request, Some(&core.cx.random.hex(8))) {
+                // Emergency first: rather without a session timer (RFC 4028 section 9 leaves it to us) than not at all.
+                Err(_) if kind == Kind::Emergency => Ok(None),
+                agreed => agreed,
+            },
             Err(response) => Err(response),
         };
         let timer = match timer {
@@ -181,6 +188,7 @@ impl Calls {
             refusal: None,
             early_media: None,
             transfer: None,
+            emergency: None,
         };
         let text = format!("{} call from {} to {}", kind.word(), call.from, call.to);
         core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
@@ -269,52 +277,34 @@ impl Calls {
     }
 
     /// An emergency call leaves, or waits for the trunk.
-    fn dial_emergency(&mut self, core: &mut Core<'_, '_>, call_id: CallId, number: String, caller_id: Option<String>) {
-        let Some(extension) = self
-            .calls
-            .get(&call_id)
-            .map(|call| self.legs.get(&call.caller).and_then(|leg| leg.extension().map(str::to_string)))
-        else {
-            return;
-        };
+    pub(super) fn dial_emergency(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let Some((number, caller_id)) = call.emergency.clone() else { return };
+        let extension = self.legs.get(&call.caller).and_then(|leg| leg.extension());
         match core.trunk.flow() {
             Ok(flow) => {
-                // Credentials: the caller's own, or any extension's (the From is what Twilio looks at, twilio.md 8).
-                let account = extension.or_else(|| core.cx.config.extensions.first().map(|first| first.name.clone()));
-                let user = caller_id.or_else(|| account.clone()).unwrap_or_else(|| "gateway".into());
-                let target = trunk_target(core, flow, account.as_deref(), &user, &number);
+                let target = emergency_target(core, flow, extension, &number, caller_id);
                 self.timers.cancel(Timer::TrunkWait(call_id));
                 self.open(core, call_id, vec![target]);
             }
             Err(reason) => {
                 let text = format!("emergency call to {number} waits, no connection to the SIP domain: {reason}");
+                call.phase = Phase::WaitingForTrunk;
                 core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
-                if let Some(call) = self.calls.get_mut(&call_id) {
-                    call.phase = Phase::WaitingForTrunk { number, caller_id };
-                }
+                self.timers.cancel(Timer::Ring(call_id));
                 self.timers.set(Timer::TrunkWait(call_id), core.cx.now + EMERGENCY_WAIT);
             }
         }
     }
 
-    /// The trunk has come up: emergency calls that waited for it leave now.
-    pub fn handle_trunk_up(&mut self, core: &mut Core<'_, '_>) {
-        let waiting: Vec<(CallId, String, Option<String>)> = self
-            .calls
-            .iter()
-            .filter_map(|(id, call)| match &call.phase {
-                Phase::WaitingForTrunk { number, caller_id } => Some((*id, number.clone(), caller_id.clone())),
-                _ => None,
-            })
-            .collect();
-        for (call, number, caller_id) in waiting {
-            self.dial_emergency(core, call, number, caller_id);
-        }
+    pub(super) fn waiting_for_trunk(&self) -> Vec<CallId> {
+        let waits = |call: &Call| matches!(call.phase, Phase::WaitingForTrunk);
+        self.calls.iter().filter(|(_, call)| waits(call)).map(|(id, _)| *id).collect()
     }
 
     /// Whether an emergency call waits for the trunk: then it must not wait for its back-off.
     pub fn needs_trunk(&self) -> bool {
-        self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk { .. }))
+        self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk))
     }
 
     /// Rings the target of a transfer inside the call that goes on.
@@ -338,7 +328,11 @@ impl Calls {
                     .take(MAX_FORKS)
                     .collect()
             }
-            Route::Outside { number, .. } | Route::Emergency { number, .. } => {
+            Route::Emergency { number, caller_id } => {
+                let flow = core.trunk.flow().map_err(|_| 503_u16)?;
+                vec![emergency_target(core, flow, extension, number, caller_id.clone())]
+            }
+            Route::Outside { number, .. } => {
                 let flow = core.trunk.flow().map_err(|_| 503_u16)?;
                 vec![trunk_target(core, flow, extension, extension.unwrap_or("gateway"), number)]
             }
@@ -431,6 +425,20 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
             max_forwards: MAX_FORWARDS,
         },
     }
+}
+
+/// An emergency call: From is a number, because it is what Twilio looks at (twilio.md 8); the credentials are the
+/// caller's, or any extension's.
+fn emergency_target(
+    core: &Core<'_, '_>,
+    flow: Flow,
+    extension: Option<&str>,
+    number: &str,
+    caller_id: Option<String>,
+) -> Target {
+    let account = extension.or_else(|| core.cx.config.extensions.first().map(|first| first.name.as_str()));
+    let user = caller_id.or_else(|| account.map(str::to_string)).unwrap_or_else(|| "gateway".into());
+    trunk_target(core, flow, account, &user, number)
 }
 
 /// Name, flow and Contact of every handset of an extension, but for the one that calls.

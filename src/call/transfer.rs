@@ -112,8 +112,10 @@ impl Calls {
         };
         let id = *self.dialogs.get(&dialog)?;
         let leg = self.legs.get(&id)?;
+        // The two ends of one call can not be joined: nobody would be left.
+        let other_call = self.legs.get(&referrer).is_some_and(|own| own.call != leg.call);
         let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
-        (id != referrer && same && self.partner(leg.call, id).is_some()).then_some(id)
+        (other_call && same && self.partner(leg.call, id).is_some()).then_some(id)
     }
 
     /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.

@@ -100,7 +100,8 @@ pub struct Trunk {
     /// Next hops in order of preference: `host` (RFC 3263 look-ups) or `host:port` (address look-up only).
     /// Default: the domain's name at each of `edges` (`NAME.sip.ashburn.twilio.com`).
     pub servers: Vec<Server>,
-    /// The name that the certificate must carry when it differs from the server's host.
+    /// The name that the certificate must carry when it differs from the server's host (from `domain` where that host
+    /// is an address).
     pub server_name: Option<String>,
     /// PEM file of roots to trust instead of Mozilla's.
     pub ca_file: Option<PathBuf>,

@@ -498,8 +498,7 @@ impl Trunk {
         };
         self.last_number += 1;
         let (connection, deadline) = (self.last_number, context.now + CONNECT_TIMEOUT);
-        // The name that was configured, not what DNS made of it (RFC 5922 section 4).
-        let name = trunk.server_name.clone().unwrap_or_else(|| host(&configured.host));
+        let name = certificate_name(trunk, configured);
         context.outputs.push_back(Output::Connect { connection, address, server_name: name });
         self.state = State::Connecting { server, connection, address, rest: addresses, deadline };
     }
@@ -606,6 +605,17 @@ fn server_name(trunk: &crate::config::Trunk, index: usize) -> String {
             None => server.host.clone(),
         },
         None => trunk.domain.clone(),
+    }
+}
+
+/// The name that the certificate must carry: what was configured, not what DNS made of it (RFC 5922 section 4). A server
+/// given by its address has a certificate for the domain, not for the address.
+fn certificate_name(trunk: &crate::config::Trunk, server: &crate::config::Server) -> String {
+    let name = host(&server.host);
+    match &trunk.server_name {
+        Some(server_name) => server_name.clone(),
+        None if name.parse::<std::net::IpAddr>().is_ok() => trunk.domain.clone(),
+        None => name,
     }
 }
 

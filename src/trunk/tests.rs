@@ -416,7 +416,10 @@ fn an_extension_without_a_password_is_told_of_and_the_others_register() {
 fn the_next_server_is_tried_at_once_and_then_all_again_later() {
     let mut world = World::new(r#""192.0.2.101:5061", "192.0.2.102:5061""#, 1, twilio);
     world.pass(0);
-    assert_eq!(world.dialled(), ["192.0.2.101:5061 as 192.0.2.101", "192.0.2.102:5061 as 192.0.2.102"]);
+    assert_eq!(
+        world.dialled(),
+        ["192.0.2.101:5061 as office.sip.twilio.com", "192.0.2.102:5061 as office.sip.twilio.com"]
+    );
     assert!(world.trunk.flow().unwrap_err().contains("192.0.2.102:5061): connection refused"));
     let status = world.trunk.status(world.now);
     assert_eq!((status.state.as_str(), status.retry_in.is_some()), ("waiting", true));

@@ -51,6 +51,8 @@ pub(super) struct Invite {
     request: Box<Request>,
     state: InviteState,
     cancel: Cancel,
+    /// Reason of the CANCEL.
+    reason: Option<String>,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,12 @@ impl Invite {
         }
         io.start(Timer::B, TIMEOUT);
         request.body.clear();
-        Invite { request: Box::new(request), state: InviteState::Calling { octets, interval: T1 }, cancel: Cancel::No }
+        Invite {
+            request: Box::new(request),
+            state: InviteState::Calling { octets, interval: T1 },
+            cancel: Cancel::No,
+            reason: None,
+        }
     }
 
     pub fn on_response(&mut self, response: &Response, io: &mut Io<'_>) -> (Up, Next) {
@@ -125,9 +132,10 @@ impl Invite {
     }
 
     /// Wants the INVITE cancelled. `true` when the CANCEL can go now.
-    pub fn cancel(&mut self) -> bool {
+    pub fn cancel(&mut self, reason: Option<String>) -> bool {
         if self.cancel == Cancel::No {
             self.cancel = Cancel::Wanted;
+            self.reason = reason;
         }
         self.cancel_due()
     }
@@ -141,7 +149,11 @@ impl Invite {
     pub fn take_cancel(&mut self, io: &mut Io<'_>) -> Request {
         self.cancel = Cancel::Sent;
         io.start(Timer::Cancelled, TIMEOUT);
-        derived(&self.request, Method::Cancel)
+        let mut cancel = derived(&self.request, Method::Cancel);
+        if let Some(reason) = self.reason.take() {
+            cancel.headers.push(header::make("Reason", reason));
+        }
+        cancel
     }
 
     pub fn on_timer(&mut self, timer: Timer, io: &mut Io<'_>) -> (Up, Next) {

@@ -104,10 +104,11 @@ impl Transactions {
 
     /// Cancels a pending INVITE: at once when a provisional response has come, else as soon as one comes
     /// (RFC 3261 section 9.1). Nothing happens after a final response. The INVITE still ends by a response, mostly 487,
-    /// or by [`Event::Failed`]; a 2xx that was faster must be acknowledged and ended by BYE.
-    pub fn cancel(&mut self, now: Instant, id: ClientId) {
+    /// or by [`Event::Failed`]; a 2xx that was faster must be acknowledged and ended by BYE. `reason` is the value of a
+    /// Reason header (RFC 3326): why, for the log and the list of missed calls at the other end.
+    pub fn cancel(&mut self, now: Instant, id: ClientId, reason: Option<String>) {
         if let Some(Client { machine: client::Machine::Invite(invite), .. }) = self.clients.get_mut(&id)
-            && invite.cancel()
+            && invite.cancel(reason)
         {
             self.send_cancel(now, id);
         }

@@ -27,14 +27,14 @@ fn dial_in() -> String {
 }
 
 /// A media side for the client: an endpoint, what it hears, and its offer.
-struct Sound1 {
+struct Voice {
     endpoint: Endpoint,
     port: Port,
     heard: tokio::sync::mpsc::Receiver<Frame>,
     offer: Audio,
 }
 
-impl Sound1 {
+impl Voice {
     async fn open(secure: bool) -> Self {
         let (port, queue) = Port::new();
         let (sink, heard) = tokio::sync::mpsc::channel(1000);
@@ -111,7 +111,7 @@ async fn a_call_out_goes_by_webhook_to_the_pstn_and_sound_passes_both_ways() {
     let party = Party { hang_up_after_ms: Some(1500), tone_hz: 1004.0, ..Party::default() };
     twilio.pstn().connect("+15035551212", party);
     let mut client = Client::connect(&twilio, "101").await;
-    let mut sound = Sound1::open(true).await;
+    let mut sound = Voice::open(true).await;
     let (invite, ringing) = client.invite("5035551212", &sound.offer.to_phone_text(1)).await;
     assert_eq!(ringing.code(), 180);
     let ok = client.last().await;
@@ -154,7 +154,7 @@ async fn a_request_that_ignores_the_route_set_is_refused_loudly() {
     configure(&twilio, true, &base).await;
     twilio.pstn().connect("+15035551212", Party::default());
     let mut client = Client::connect(&twilio, "101").await;
-    let sound = Sound1::open(true).await;
+    let sound = Voice::open(true).await;
     let (invite, _) = client.invite("5035551212", &sound.offer.to_phone_text(1)).await;
     let ok = client.last().await;
     let mut dialog = Dialog::caller(&invite, &ok);
@@ -176,7 +176,7 @@ async fn srtp_must_match_the_flag_exactly() {
         let twilio = start(Switches::default()).await;
         configure(&twilio, secure, &base).await;
         let mut client = Client::connect(&twilio, "101").await;
-        let wrong = Sound1::open(!secure).await;
+        let wrong = Voice::open(!secure).await;
         let (invite, refused) = client.invite("5035551212", &wrong.offer.to_phone_text(1)).await;
         client.send(&refusal_ack(&invite, &refused)).await;
         assert_eq!(refused.code(), 488);
@@ -199,7 +199,7 @@ async fn a_call_in_rings_the_registered_contact_on_its_own_connection() {
     assert_eq!((invite.method(), invite.uri()), ("INVITE", client.contact().as_str()));
     assert_eq!((invite.list("Via").len(), invite.list("Record-Route").len()), (2, 2));
     assert!(invite.get("From").unwrap().starts_with(&format!("<sip:+15035550199@{DOMAIN}>")));
-    let mut sound = Sound1::open(true).await;
+    let mut sound = Voice::open(true).await;
     sound.offer.crypto = vec![Crypto::generate(1, SUITES[0])];
     let contact = format!("<{}>", client.contact());
     let ok = Message::response(&invite, 200, "OK").with("Contact", contact).with_to_tag("x1");
@@ -231,7 +231,7 @@ async fn two_contacts_fork_and_the_loser_is_cancelled() {
     let (first, second) = (one.next().await.unwrap(), two.next().await.unwrap());
     let ringing = Message::response(&second, 180, "Ringing").with("Contact", format!("<{}>", two.contact()));
     two.send(&ringing.with_to_tag("t2")).await;
-    let sound = Sound1::open(true).await;
+    let sound = Voice::open(true).await;
     let ok = Message::response(&first, 200, "OK").with("Contact", format!("<{}>", one.contact())).with_to_tag("t1");
     one.send(&ok.with_body("application/sdp", sound.offer.to_phone_text(1))).await;
     let cancel = two.next().await.unwrap();
@@ -252,7 +252,7 @@ async fn an_emergency_call_asks_no_webhook_and_needs_an_own_number_in_from() {
     let (base, seen) = hooks(&[("/out", dial_out())]).await;
     configure(&twilio, true, &base).await;
     let mut client = Client::connect(&twilio, "101").await;
-    let sound = Sound1::open(true).await;
+    let sound = Voice::open(true).await;
     let (invite, refused) = client.invite("933", &sound.offer.to_phone_text(1)).await;
     client.send(&refusal_ack(&invite, &refused)).await;
     assert_eq!(refused.code(), 403);

@@ -94,7 +94,7 @@ impl Layer {
     }
 
     fn cancel(&mut self, id: ClientId) {
-        self.transactions.cancel(self.now, id);
+        self.transactions.cancel(self.now, id, None);
     }
 
     /// Nothing may be left of anything.

@@ -62,11 +62,6 @@ impl Registrar {
         self.bindings.iter().flat_map(each).collect()
     }
 
-    /// Forgets all bindings, as Twilio does not but a test may want.
-    pub fn clear(&mut self) {
-        self.bindings.clear();
-    }
-
     fn too_often(&mut self, aor: &str) -> bool {
         let now = Instant::now();
         let recent = self.recent.entry(aor.to_owned()).or_default();

@@ -431,8 +431,9 @@ impl Story {
     pub fn invite_softphone(&self) {
         let (binary, config) = (self.gateway.binary().display(), self.gateway.config().display());
         println!("\nEverything stays up. Point a softphone at it:");
-        println!("   server   {}   port {}   (UDP or TCP)", self.access["server"], self.access["port"]);
-        println!("   user     {}", self.access["username"]);
+        let text = |field: &str| self.access[field].as_str().unwrap_or("").to_owned();
+        println!("   server   {}   port {}   (UDP or TCP)", text("server"), self.access["port"]);
+        println!("   user     {}", text("username"));
         println!("   password {binary} handset 101 --config {config}");
         println!("   then dial 5035551212 (a tone answers), 102, or 933. To be called:");
         println!(

@@ -1,0 +1,102 @@
+//! The SIP domain: Twilio's registrar and its challenge (twilio.md 4.1 to 4.4).
+
+use std::collections::BTreeMap;
+
+use gateway::sip::digest::{Challenge, Credentials};
+use gateway::sip::header;
+use gateway::sip::transaction::response_to;
+use rsip::Request;
+
+use super::{Agent, Reaction, text_of, user_of};
+
+pub const REALM: &str = "sip.twilio.com";
+
+#[derive(Debug, Default)]
+pub struct Domain {
+    pub passwords: BTreeMap<String, String>,
+    /// Contacts by user.
+    pub bindings: BTreeMap<String, Vec<String>>,
+    pub pongs: bool,
+    /// Reads everything, says nothing.
+    pub deaf: bool,
+    /// RTP/SAVP and nothing else (the domain's Secure flag).
+    pub secure: bool,
+    pub nonce: String,
+    /// How calls to a number go.
+    pub numbers: BTreeMap<String, Reaction>,
+    pub registers: usize,
+    pub challenges: usize,
+}
+
+impl Agent {
+    /// Two proxies stand before Twilio's media gateway, whose address is private.
+    pub fn become_domain(&mut self, passwords: BTreeMap<String, String>, secure: bool) {
+        self.record_route =
+            vec!["<sip:54.172.60.1:5061;transport=tls;r2=on;lr>".into(), "<sip:54.172.60.1;r2=on;lr>".into()];
+        self.sent_by = "54.172.60.1:5061".into();
+        let nonce = self.random.hex(12);
+        self.domain = Some(Domain { passwords, secure, nonce, pongs: true, ..Domain::default() });
+    }
+
+    pub(super) fn on_register(&mut self, server: usize, request: &Request) {
+        if !self.passes(server, request) {
+            return;
+        }
+        let user = user_of(&request.headers, "To").unwrap_or_default();
+        let expires = header::number(&request.headers, "Expires").ok().flatten().unwrap_or(3600);
+        if expires != 0 && expires < 600 {
+            let mut response = response_to(request, 423, Some("domain"));
+            response.headers.push(header::make("Min-Expires", "600"));
+            return self.respond(server, &response, false);
+        }
+        let contact = text_of(&request.headers, "Contact");
+        let contact = contact.trim_start_matches('<').split('>').next().unwrap_or_default().to_string();
+        let mut response = response_to(request, 200, Some("domain"));
+        let Some(domain) = &mut self.domain else { return };
+        domain.registers += 1;
+        let bindings = domain.bindings.entry(user).or_default();
+        bindings.retain(|old| *old != contact);
+        if expires > 0 {
+            bindings.push(contact);
+        }
+        for binding in bindings {
+            response.headers.push(header::make("Contact", format!("<{binding}>;expires={}", expires.min(3600))));
+        }
+        self.respond(server, &response, false);
+    }
+
+    /// Whether the request has the right credentials; else it is answered.
+    pub(super) fn passes(&mut self, server: usize, request: &Request) -> bool {
+        let from = user_of(&request.headers, "From").unwrap_or_default();
+        let credentials =
+            header::value(&request.headers, "Proxy-Authorization").and_then(|value| Credentials::parse(value).ok());
+        let Some(domain) = &mut self.domain else { return true };
+        if let Some(credentials) = credentials.filter(|credentials| credentials.nonce == domain.nonce) {
+            let method = request.method.to_string();
+            let right = domain.passwords.get(&credentials.username);
+            if !right.is_some_and(|password| credentials.verify(&method, password)) {
+                let response = response_to(request, 403, Some("domain"));
+                self.respond(server, &response, request.method == rsip::Method::Invite);
+                return false;
+            }
+            // Error 32106, but for emergency calls, whose From is a number (twilio.md 8).
+            if credentials.username != from && !from.starts_with('+') {
+                self.fault(format!("From {from} with credentials of {}", credentials.username));
+            }
+            return true;
+        }
+        domain.challenges += 1;
+        let challenge = Challenge {
+            realm: REALM.into(),
+            nonce: domain.nonce.clone(),
+            opaque: Some("0f".into()),
+            stale: false,
+            algorithm: None,
+            qop_auth: true,
+        };
+        let mut response = response_to(request, 407, Some("domain"));
+        response.headers.push(header::make("Proxy-Authenticate", challenge.to_string()));
+        self.respond(server, &response, request.method == rsip::Method::Invite);
+        false
+    }
+}

@@ -1,0 +1,163 @@
+//! Single features of a call.
+
+use std::time::Duration;
+
+use crate::agent::{Ended, Reaction, State, ms};
+use crate::link::Way;
+use crate::world::{DOMAIN, World};
+
+#[test]
+fn a_handset_that_requires_100rel_gets_reliable_provisionals() {
+    for number in ["102", "5035551212"] {
+        let mut world = World::office(1, &["101", "102"]);
+        let (a, b) = (world.find("101"), world.find("102"));
+        world.agents[a].traits.reliable_provisionals = true;
+        world.agents[b].reaction = Reaction::answers(2000);
+        world.outside("+15035551212", Reaction { early_media: true, ..Reaction::answers(2000) });
+        world.lose(a, Way::ToEngine, "PRACK ", 1);
+        world.lose(a, Way::ToAgent, "SIP/2.0 18", 1);
+        let call = world.dial(a, number);
+        world.run(ms(6000));
+        let far = world.last_call(if number == "102" { b } else { DOMAIN });
+        world.assert_talk(call, far);
+        world.act(call, |agent, call| agent.hang_up(call));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_handset_that_never_sends_prack_is_refused_and_the_ringing_ends() {
+    let mut world = World::office(2, &["101", "102"]);
+    let (a, b) = (world.find("101"), world.find("102"));
+    world.agents[a].traits.reliable_provisionals = true;
+    world.lose(a, Way::ToEngine, "PRACK ", 1000);
+    let call = world.dial(a, "102");
+    world.run(ms(45_000));
+    assert!(matches!(world.ended(call), Some(Ended::Refused(480 | 504))), "{:?}", world.ended(call));
+    assert_eq!(world.ended(world.last_call(b)), Some(Ended::TheyCancelled));
+    world.finish();
+}
+
+#[test]
+fn an_answer_while_prack_is_missing_waits_for_it() {
+    let mut world = World::office(3, &["101", "102"]);
+    let (a, b) = (world.find("101"), world.find("102"));
+    world.agents[a].traits.reliable_provisionals = true;
+    world.agents[b].reaction = Reaction::answers(60);
+    world.lose(a, Way::ToEngine, "PRACK ", 2);
+    let call = world.dial(a, "102");
+    world.run(ms(1000));
+    assert_eq!(world.state(call), State::Ringing);
+    world.run(ms(4000));
+    world.assert_talk(call, world.last_call(b));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn digits_by_info_become_events_on_the_other_leg() {
+    let mut world = World::office(4, &["101"]);
+    let phone = world.find("101");
+    world.outside("+15035551212", Reaction::answers(500));
+    let call = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    let far = world.last_call(DOMAIN);
+    world.act(call, |agent, call| agent.info(call, "application/dtmf-relay", "Signal=5\r\nDuration=250\r\n"));
+    world.run(ms(500));
+    world.act(call, |agent, call| agent.info(call, "application/dtmf", "#"));
+    world.run(ms(500));
+    assert_eq!(world.call(call).info_code, Some(200));
+    let outside = world.call(far).media.theirs.as_ref().unwrap().rtp.unwrap();
+    let (_, port) = world.media.at(outside).unwrap();
+    assert_eq!(port.digits, [('5', Duration::from_millis(250)), ('#', Duration::from_millis(160))]);
+    world.act(call, |agent, call| agent.info(call, "text/plain", "hello"));
+    world.run(ms(500));
+    assert_eq!(world.call(call).info_code, Some(415));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_call_without_offer_gets_ours_and_answers_in_its_ack() {
+    for number in ["102", "5035551212"] {
+        let mut world = World::office(5, &["101", "102"]);
+        let (a, b) = (world.find("101"), world.find("102"));
+        world.agents[a].traits.offerless = true;
+        world.agents[b].reaction = Reaction::answers(500);
+        world.outside("+15035551212", Reaction { early_media: true, ..Reaction::answers(500) });
+        let call = world.dial(a, number);
+        world.run(ms(2000));
+        let far = world.last_call(if number == "102" { b } else { DOMAIN });
+        world.assert_talk(call, far);
+        world.act(call, |agent, call| agent.hang_up(call));
+        world.finish();
+    }
+}
+
+#[test]
+fn unknown_codecs_are_refused_with_488_before_anybody_rings() {
+    let mut world = World::office(6, &["101", "102"]);
+    let (a, b) = (world.find("101"), world.find("102"));
+    world.agents[a].traits.codecs = vec![9, 18];
+    let call = world.dial(a, "102");
+    world.run(ms(1000));
+    assert_eq!(world.ended(call), Some(Ended::Refused(488)));
+    assert_eq!(world.calls_of(b), 0);
+    world.finish();
+}
+
+#[test]
+fn handsets_with_no_codec_in_common_are_told_so() {
+    let mut world = World::office(7, &["101", "102"]);
+    let (a, b) = (world.find("101"), world.find("102"));
+    world.agents[a].traits.codecs = vec![0];
+    world.agents[b].traits.codecs = vec![8];
+    world.agents[b].reaction = Reaction::answers(500);
+    let call = world.dial(a, "102");
+    world.run(ms(2000));
+    assert!(matches!(world.ended(call), Some(Ended::Refused(488))), "{:?}", world.ended(call));
+    world.finish();
+}
+
+#[test]
+fn a_handset_with_pcma_only_talks_to_the_outside() {
+    let mut world = World::office(8, &["101"]);
+    let phone = world.find("101");
+    world.agents[phone].traits.codecs = vec![8];
+    world.outside("+15035551212", Reaction::answers(500));
+    let call = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    world.assert_talk(call, world.last_call(DOMAIN));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_domain_that_is_not_secure_gets_plain_rtp() {
+    let mut config = crate::world::office(&["101"]);
+    config.trunk.secure = false;
+    let mut world = World::new(9, config);
+    let phone = world.handset("101");
+    world.agents[phone].register(600);
+    world.start();
+    world.run(ms(3000));
+    world.outside("+15035551212", Reaction::answers(500));
+    let call = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    world.assert_talk(call, world.last_call(DOMAIN));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn wrong_credentials_at_the_domain_are_not_shown_to_the_handset_as_a_challenge() {
+    let mut world = World::office(10, &["101"]);
+    let domain = world.agents[DOMAIN].domain.as_mut().unwrap();
+    domain.passwords.insert("101".into(), "changed-in-the-console".into());
+    let phone = world.find("101");
+    let call = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    let ended = world.ended(call);
+    assert!(matches!(ended, Some(Ended::Refused(403 | 502 | 503))), "{ended:?}");
+    world.finish();
+}

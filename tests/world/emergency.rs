@@ -1,0 +1,143 @@
+//! Emergency calls: nothing may stand in their way.
+
+use crate::agent::{Ended, Reaction, State, ms};
+use crate::world::{CallRef, DOMAIN, Internet, World, office};
+
+fn far(world: &World) -> CallRef {
+    world.last_call(DOMAIN)
+}
+
+#[test]
+fn a_registered_handset_calls_933_with_its_own_number_and_no_challenge() {
+    let mut world = World::office(1, &["101", "102"]);
+    world.outside("933", Reaction::answers(500));
+    let phone = world.find("101");
+    // Credentials that would not pass: nobody asks for them.
+    world.agents[phone].password = "forgotten".into();
+    let call = world.dial(phone, "933");
+    world.run(ms(2000));
+    assert_eq!(world.call(far(&world)).caller, "+15035550101");
+    assert_eq!(world.call(far(&world)).dialled, "933");
+    world.assert_talk(call, far(&world));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn an_extension_without_a_number_calls_with_that_of_the_site() {
+    let mut world = World::office(2, &["101", "102"]);
+    world.outside("911", Reaction::answers(500));
+    let phone = world.find("102");
+    let call = world.dial(phone, "911");
+    world.run(ms(2000));
+    assert_eq!(world.call(far(&world)).caller, "+15035550100");
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_handset_that_never_registered_calls_911() {
+    let mut world = World::office(3, &["101"]);
+    world.outside("911", Reaction::answers(500));
+    let stranger = world.handset("nobody");
+    let call = world.dial(stranger, "911");
+    world.run(ms(2000));
+    assert_eq!(world.call(far(&world)).caller, "+15035550100");
+    world.assert_talk(call, far(&world));
+    world.act(far(&world), |agent, call| agent.hang_up(call));
+    // And nothing else.
+    let other = world.dial(stranger, "5035551212");
+    world.run(ms(1000));
+    assert_eq!(world.ended(other), Some(Ended::Refused(401)));
+    world.finish();
+}
+
+#[test]
+fn an_emergency_call_passes_the_limit_of_calls() {
+    let mut config = office(&["101", "102", "103"]);
+    config.limits.calls = 1;
+    let mut world = World::new(4, config);
+    for name in ["101", "102", "103"] {
+        let handset = world.handset(name);
+        world.agents[handset].register(600);
+        world.agents[handset].reaction = Reaction::answers(500);
+    }
+    world.start();
+    world.run(ms(3000));
+    world.outside("911", Reaction::answers(500));
+    let first = world.dial(1, "102");
+    world.run(ms(1000));
+    let emergency = world.dial(3, "911");
+    world.run(ms(2000));
+    assert_eq!(world.state(emergency), State::Talking);
+    world.act(first, |agent, call| agent.hang_up(call));
+    world.act(emergency, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn with_the_trunk_just_down_an_emergency_call_waits_and_leaves_when_it_is_back() {
+    let mut world = World::office(5, &["101"]);
+    world.outside("911", Reaction::answers(500));
+    world.internet = Internet::Down;
+    world.cut(DOMAIN);
+    world.run(ms(60_000));
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    world.run(ms(5000));
+    assert!(matches!(world.state(call), State::Calling | State::Ringing));
+    world.internet = Internet::Up;
+    world.run(ms(5000));
+    assert_eq!(world.state(call), State::Talking);
+    world.assert_talk(call, far(&world));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn with_the_trunk_down_for_good_the_handset_is_told_after_a_while() {
+    let mut world = World::office(6, &["101"]);
+    world.internet = Internet::NoDns;
+    world.cut(DOMAIN);
+    world.run(ms(1000));
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    world.run(ms(29_000));
+    assert_eq!(world.ended(call), None);
+    world.run(ms(2000));
+    assert_eq!(world.ended(call), Some(Ended::Refused(503)));
+    world.finish();
+}
+
+#[test]
+fn an_emergency_call_whose_trunk_is_cut_while_it_rings_leaves_again() {
+    let mut world = World::office(7, &["101"]);
+    world.outside("911", Reaction { after: ms(8000), ..Reaction::answers(0) });
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    world.run(ms(1000));
+    assert_eq!(world.calls_of(DOMAIN), 1);
+    world.cut(DOMAIN);
+    world.run(ms(20_000));
+    assert_eq!(world.calls_of(DOMAIN), 2);
+    assert_eq!(world.state(call), State::Talking);
+    world.assert_talk(call, far(&world));
+    world.act(call, |agent, call| agent.hang_up(call));
+    // What the cut left at the domain ends by itself there.
+    let first = CallRef { agent: DOMAIN, call: 0 };
+    world.act(first, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn an_emergency_call_is_not_refused_for_session_timers_that_are_too_short() {
+    let mut world = World::office(8, &["101"]);
+    world.outside("911", Reaction::answers(500));
+    let phone = world.find("101");
+    world.agents[phone].traits.session = Some(60);
+    let call = world.dial(phone, "911");
+    world.run(ms(2000));
+    assert_eq!(world.state(call), State::Talking);
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}

@@ -1,0 +1,99 @@
+//! What must hold after every run, whatever happened in it.
+
+use std::collections::BTreeMap;
+
+use crate::agent::{Ended, State, ms};
+use crate::world::{DOMAIN, World};
+
+/// How long a run may take to become quiet after the last call: a cancelled INVITE takes 32 s to be given up after
+/// 32 s without an answer, its CANCEL as long, and a BYE to nobody 32 s more.
+const QUIET: u64 = 240_000;
+
+/// How long an emergency call may wait for the trunk.
+const EMERGENCY_WAIT: u64 = 30_000;
+
+impl World {
+    /// Ends a run: everybody rests, nothing may be left. Call it when all calls were hung up, or are to end by
+    /// themselves.
+    pub fn finish(mut self) {
+        self.finish_in_place();
+    }
+
+    pub fn finish_in_place(&mut self) {
+        for agent in &mut self.agents {
+            agent.resting = true;
+        }
+        self.run(ms(120_000));
+        let quiet = self.run_until(ms(QUIET), |world| world.engine.is_quiet());
+        assert!(quiet, "not quiet after {} s: {:?}", (120_000 + QUIET) / 1000, self.engine.status(self.now).calls);
+        self.check();
+        self.finished = true;
+    }
+
+    fn check(&mut self) {
+        let mut faults = std::mem::take(&mut self.faults);
+        faults.append(&mut self.media.faults);
+        for agent in &mut self.agents {
+            faults.append(&mut agent.faults);
+        }
+        if !self.media.open.is_empty() {
+            faults.push(format!("media legs are open: {:?}", self.media.open.keys()));
+        }
+        self.check_agents(&mut faults);
+        self.check_causes(&mut faults);
+        self.check_emergencies(&mut faults);
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+
+    /// Every call of every agent has ended: with one final answer, and by a known way.
+    fn check_agents(&self, faults: &mut Vec<String>) {
+        for agent in &self.agents {
+            for (id, call) in agent.calls.iter().enumerate() {
+                if call.state != State::Over {
+                    faults.push(format!("{} call {id} is still {:?}", agent.name, call.state));
+                }
+            }
+        }
+    }
+
+    /// Every call that began has ended once, with a cause.
+    fn check_causes(&self, faults: &mut Vec<String>) {
+        let mut balance: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for (_, event) in &self.events {
+            let entry = balance.entry(event.subject.as_str()).or_default();
+            match event.code {
+                "call.begun" => entry.0 += 1,
+                "call.ended" => entry.1 += 1,
+                _ => {}
+            }
+        }
+        for (call, (begun, ended)) in balance {
+            if begun != ended {
+                faults.push(format!("{call}: begun {begun} times, ended {ended} times"));
+            }
+        }
+    }
+
+    /// Every emergency call has left, was given up by its caller, or was refused only after a long wait.
+    fn check_emergencies(&self, faults: &mut Vec<String>) {
+        let emergency = |dialled: &str| self.config.emergency.numbers.iter().any(|number| number == dialled);
+        let mut left: Vec<_> =
+            self.agents[DOMAIN].calls.iter().filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
+        for agent in &self.agents[1..] {
+            for call in agent.calls.iter().filter(|call| call.outgoing && emergency(&call.dialled)) {
+                let found = left.iter().position(|other| other.dialled == call.dialled && other.began >= call.began);
+                let waited = call.ended_at.map_or(0, |at| at.since(call.began).as_millis());
+                let excused = call.give_up
+                    || matches!(call.ended, Some(Ended::Timeout | Ended::Lost))
+                    || waited >= u128::from(EMERGENCY_WAIT);
+                match found {
+                    Some(found) => drop(left.remove(found)),
+                    None if excused => {}
+                    None => {
+                        faults.push(format!("the emergency call of {} did not leave: {:?}", agent.name, call.ended))
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! A whole office in virtual time: the real engine between scripted handsets and a scripted SIP domain, over links
+//! that lose, repeat and reorder. See [`world`] for the frame, [`invariants`] for what must hold after every run.
+
+mod agent;
+mod driver;
+mod invariants;
+mod link;
+mod world;
+
+mod bits;
+mod emergency;
+mod flows;
+mod hold;
+mod races;
+mod story;
+mod transfer;

@@ -1,0 +1,678 @@
+//! The world: one engine, agents, links, a media driver and a clock that only this file moves.
+//!
+//! Events are ordered by time and then by the order in which they were made, so that the same seed gives the same
+//! trace. Nothing here is a thread, a socket or a real clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::config::{self, Config};
+use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
+use gateway::event::Event;
+use gateway::random::Random;
+use gateway::secret::Secret;
+use gateway::sip::flow::{Flow, Transport};
+use gateway::store::{ExtensionSecrets, Secrets};
+use gateway::time::{Instant, WallClock, soonest};
+use sha2::{Digest, Sha256};
+
+use crate::agent::{Agent, Call, Ended, Reaction, State, ms};
+use crate::driver::Driver;
+use crate::link::{Drop as Loss, Link, Quality, Way};
+
+/// The SIP domain is the first agent.
+pub const DOMAIN: usize = 0;
+const LAN: &str = "192.168.1.1:5060";
+const EDGE: &str = "54.172.60.1:5061";
+const WAN: &str = "203.0.113.7";
+/// Steps without time passing that mean a live-lock.
+const MAX_STEPS: usize = 20_000;
+
+/// A call of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallRef {
+    pub agent: usize,
+    pub call: usize,
+}
+
+enum Delivery {
+    ToEngine(Flow, Vec<u8>),
+    ToAgent(usize, Flow, Vec<u8>),
+    Input(Input),
+    /// The stream's other end hears that it is gone.
+    Gone(usize, Flow),
+}
+
+/// How the internet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Internet {
+    Up,
+    /// Connections are refused.
+    Down,
+    /// No name can be resolved.
+    NoDns,
+}
+
+pub struct World {
+    pub seed: u64,
+    pub now: Instant,
+    pub engine: Engine,
+    pub config: Arc<Config>,
+    pub secrets: Arc<Secrets>,
+    pub random: Random,
+    pub agents: Vec<Agent>,
+    pub links: Vec<Link>,
+    pub media: Driver,
+    pub internet: Internet,
+    /// Set when it was up at that time or later.
+    pub trunk_up_since: Option<Instant>,
+    pub trunk_last_up: Instant,
+    pub events: Vec<(Instant, Event)>,
+    pub persisted: Option<String>,
+    pub faults: Vec<String>,
+    /// What the wall clock is off by.
+    pub clock_error: i64,
+    queue: BTreeMap<(Instant, u64), Delivery>,
+    serial: u64,
+    connections: u64,
+    /// Of the newest connection outwards.
+    port: u16,
+    dead: BTreeSet<Flow>,
+    trace: Vec<(Instant, &'static str, String, Vec<u8>)>,
+    hash: Sha256,
+    /// A run that ended well prints nothing.
+    pub finished: bool,
+}
+
+pub fn office(extensions: &[&str]) -> Config {
+    let text = |name: &str| {
+        let last = if name == "102" { String::new() } else { format!("caller_id = \"+1503555{:0>4}\"\n", name) };
+        format!("[[extension]]\nname = \"{name}\"\n{last}")
+    };
+    let list: String = extensions.iter().map(|name| text(name)).collect();
+    let ring: Vec<String> = extensions.iter().take(2).map(|name| format!("\"{name}\"")).collect();
+    let whole = format!(
+        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
+         [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [\"office.sip.ashburn.twilio.com\"]\n\
+         [lan]\nlisten = [\"192.168.1.1\"]\n[webhook]\npublic_url = \"https://gw.example.net\"\n\
+         [emergency]\ncaller_id = \"+15035550100\"\n{list}[[number]]\nnumber = \"+15035550100\"\nring = [{}]\n",
+        ring.join(", ")
+    );
+    let host = config::Host { addresses: vec!["192.168.1.1".parse().expect("an address")] };
+    config::parse(&whole, "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+fn secrets_of(config: &Config) -> Secrets {
+    let one = |name: &str| ExtensionSecrets {
+        lan_password: Secret::new(format!("lan-secret-{name}")),
+        trunk_password: Secret::new(format!("trunk-secret-{name}")),
+    };
+    let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
+    Secrets { auth_token: None, extensions }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+impl World {
+    /// A world in which nothing has happened.
+    pub fn new(seed: u64, config: Config) -> Self {
+        let config = Arc::new(config);
+        let secrets = Arc::new(secrets_of(&config));
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&seed.to_be_bytes());
+        let engine = Engine::new(Arc::clone(&config), Arc::clone(&secrets), None, key, Instant::ZERO, WallClock(0));
+        let mut domain = Agent::new("twilio", None, EDGE, "168.86.130.1".parse().expect("an address"), seed ^ 0xd0);
+        let passwords = config
+            .extensions
+            .iter()
+            .map(|extension| (extension.name.clone(), format!("trunk-secret-{}", extension.name)));
+        domain.become_domain(passwords.collect(), config.trunk.secure);
+        let trunk = Quality { latency: ms(25), ..Quality::GOOD };
+        World {
+            seed,
+            now: Instant::ZERO,
+            engine,
+            config,
+            secrets,
+            random: Random::from_number(seed ^ 0x11),
+            agents: vec![domain],
+            links: vec![Link::new(trunk, true)],
+            media: Driver::default(),
+            internet: Internet::Up,
+            trunk_up_since: None,
+            trunk_last_up: Instant::ZERO,
+            events: Vec::new(),
+            persisted: None,
+            faults: Vec::new(),
+            clock_error: 0,
+            queue: BTreeMap::new(),
+            serial: 0,
+            connections: 1 << 32,
+            port: 40_000,
+            dead: BTreeSet::new(),
+            trace: Vec::new(),
+            hash: Sha256::new(),
+            finished: false,
+        }
+    }
+
+    /// An office on good links: these extensions with one handset each, all registered on both sides.
+    pub fn office(seed: u64, extensions: &[&str]) -> Self {
+        let mut world = World::new(seed, office(extensions));
+        for name in extensions {
+            let handset = world.handset(name);
+            world.agents[handset].register(600);
+        }
+        world.start();
+        world.run(ms(3000));
+        for name in extensions {
+            let handset = world.find(name);
+            assert!(world.agents[handset].registration.registered, "{name} is not registered");
+            assert!(world.domain_has(name), "{name} is not registered at the SIP domain");
+        }
+        world
+    }
+
+    /// The engine's first input.
+    pub fn start(&mut self) {
+        self.input(Input::Tick);
+    }
+
+    /// Another process on the same state.
+    pub fn restart(&mut self) {
+        let bindings = self.persisted.clone();
+        let seed = self.random.bytes();
+        let old: Vec<Flow> = self.agents.iter().filter(|agent| agent.reliable).filter_map(|agent| agent.flow).collect();
+        for flow in old {
+            let agent = self.agent_at(flow).expect("it has that flow");
+            self.agents[agent].set_flow(None);
+            self.dead.insert(flow);
+        }
+        self.queue.clear();
+        self.dead.clear();
+        self.media = Driver::default();
+        let wall = self.wall();
+        self.engine =
+            Engine::new(Arc::clone(&self.config), Arc::clone(&self.secrets), bindings.as_deref(), seed, self.now, wall);
+        self.start();
+    }
+
+    /// A handset on UDP, not registered yet.
+    pub fn handset(&mut self, name: &str) -> usize {
+        let host = self.agents.len() + 100;
+        let remote = address(&format!("192.168.1.{host}:5060"));
+        let flow = Flow { transport: Transport::Udp, local: address(LAN), remote, connection: 0 };
+        self.add(name, flow, &remote.to_string())
+    }
+
+    /// A handset on TCP.
+    pub fn tcp_handset(&mut self, name: &str) -> usize {
+        let host = self.agents.len() + 100;
+        let remote = address(&format!("192.168.1.{host}:5060"));
+        let flow = self.tcp_flow(remote);
+        let agent = self.add(name, flow, &format!("{remote};transport=tcp"));
+        self.input(Input::Accepted { flow });
+        agent
+    }
+
+    fn tcp_flow(&mut self, remote: SocketAddr) -> Flow {
+        self.connections += 1;
+        Flow { transport: Transport::Tcp, local: address(LAN), remote, connection: self.connections }
+    }
+
+    /// The handset connects again.
+    pub fn reconnect(&mut self, agent: usize) {
+        let remote = address(&format!("192.168.1.{}:5060", agent + 100));
+        let flow = self.tcp_flow(remote);
+        self.agents[agent].set_flow(Some(flow));
+        self.input(Input::Accepted { flow });
+    }
+
+    fn add(&mut self, name: &str, flow: Flow, contact: &str) -> usize {
+        let seed = self.seed ^ (self.agents.len() as u64) << 8;
+        let mut agent = Agent::new(name, Some(flow), contact, flow.remote.ip(), seed);
+        agent.password = format!("lan-secret-{name}");
+        agent.now = self.now;
+        self.agents.push(agent);
+        self.links.push(Link::new(Quality::GOOD, flow.transport.is_reliable()));
+        self.agents.len() - 1
+    }
+
+    /// The (first) handset of an extension.
+    pub fn find(&self, name: &str) -> usize {
+        self.agents.iter().position(|agent| agent.name == name).unwrap_or_else(|| panic!("no agent {name}"))
+    }
+
+    pub fn domain_has(&self, name: &str) -> bool {
+        let domain = self.agents[DOMAIN].domain.as_ref().expect("the first agent is the domain");
+        domain.bindings.get(name).is_some_and(|bindings| !bindings.is_empty())
+    }
+
+    /// How calls to a number outside go.
+    pub fn outside(&mut self, number: &str, reaction: Reaction) {
+        let domain = self.agents[DOMAIN].domain.as_mut().expect("the first agent is the domain");
+        domain.numbers.insert(number.into(), reaction);
+    }
+
+    pub fn wall(&self) -> WallClock {
+        let seconds = 1_700_000_000 + self.now.as_micros() / 1_000_000;
+        WallClock(seconds.saturating_add_signed(self.clock_error))
+    }
+
+    // Time.
+
+    /// Lets time pass.
+    pub fn run(&mut self, duration: Duration) {
+        let until = self.now + duration;
+        self.flush();
+        let (mut steps, mut last) = (0, self.now);
+        while self.step(until) {
+            steps = if self.now == last { steps + 1 } else { 0 };
+            last = self.now;
+            assert!(steps < MAX_STEPS, "live-lock at {:?}", self.now);
+        }
+        self.now = until;
+        for agent in &mut self.agents {
+            agent.now = until;
+        }
+    }
+
+    /// Until something is so, at most for a time. Says whether it came to be.
+    pub fn run_until(&mut self, limit: Duration, mut done: impl FnMut(&World) -> bool) -> bool {
+        let until = self.now + limit;
+        self.flush();
+        while !done(self) {
+            if !self.step(until) {
+                self.run(until - self.now);
+                return done(self);
+            }
+        }
+        true
+    }
+
+    fn step(&mut self, until: Instant) -> bool {
+        let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let engine = self.engine.poll_timeout().map(|at| at.max(self.now));
+        let agents = self.agents.iter().filter_map(Agent::poll_timeout).min().map(|at| at.max(self.now));
+        let Some(next) = soonest(queued, soonest(engine, agents)).filter(|next| *next <= until) else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        if queued == Some(next) {
+            let (_, delivery) = self.queue.pop_first().expect("it was seen a moment ago");
+            self.deliver(delivery);
+        } else if engine == Some(next) {
+            self.input(Input::Tick);
+        } else {
+            for id in 0..self.agents.len() {
+                if self.agents[id].poll_timeout().is_some_and(|at| at <= next) {
+                    self.agents[id].handle_timeout(next);
+                }
+            }
+        }
+        self.flush();
+        true
+    }
+
+    fn later(&mut self, at: Instant, delivery: Delivery) {
+        self.serial += 1;
+        self.queue.insert((at, self.serial), delivery);
+    }
+
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::ToEngine(flow, bytes) => {
+                if self.dead.contains(&flow) {
+                    return;
+                }
+                self.record("<-", flow.remote.to_string(), &bytes);
+                self.input(Input::Received { flow, bytes });
+            }
+            Delivery::ToAgent(agent, flow, bytes) => {
+                if self.agents[agent].flow == Some(flow) {
+                    self.agents[agent].receive(self.now, &bytes);
+                }
+            }
+            Delivery::Input(input) => {
+                if let Input::Connected { flow, .. } = &input {
+                    self.agents[DOMAIN].set_flow(Some(*flow));
+                    self.trunk_up_since = Some(self.now);
+                }
+                self.input(input);
+            }
+            Delivery::Gone(agent, flow) => {
+                if self.agents[agent].flow == Some(flow) {
+                    self.agents[agent].set_flow(None);
+                }
+            }
+        }
+    }
+
+    /// Gives the engine an input and carries out what it wants.
+    pub fn input(&mut self, input: Input) {
+        if !matches!(input, Input::Tick | Input::Received { .. }) {
+            let text = format!("{input:?}");
+            let text = text.split(['{', '(']).next().unwrap_or_default().to_string();
+            self.record("in", text, &[]);
+        }
+        if let Input::Disconnected { flow, .. } = &input {
+            self.dead.insert(*flow);
+            if flow.transport == Transport::Tls {
+                self.trunk_up_since = None;
+                self.trunk_last_up = self.now;
+            }
+        }
+        if matches!(&input, Input::Reload { .. }) {
+            if let Input::Reload { config, secrets } = &input {
+                (self.config, self.secrets) = (Arc::clone(config), Arc::clone(secrets));
+            }
+        }
+        let wall = self.wall();
+        self.engine.handle(self.now, wall, input);
+        while let Some(output) = self.engine.poll_output() {
+            self.carry_out(output);
+        }
+        if let Some(at) = self.engine.poll_timeout()
+            && at <= self.now
+        {
+            // The driver would ask again at once; so do we, in `step`.
+        }
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { flow, bytes } => self.send(flow, bytes),
+            Output::Connect { connection, address, .. } => {
+                self.record("connect", address.to_string(), &[]);
+                let input = match self.internet {
+                    Internet::Up => {
+                        self.port = 40_000 + (self.port + 1) % 20_000;
+                        let port = self.port;
+                        let local = SocketAddr::new(WAN.parse().expect("an address"), port);
+                        Input::Connected {
+                            connection,
+                            flow: Flow { transport: Transport::Tls, local, remote: address, connection },
+                        }
+                    }
+                    _ => Input::ConnectFailed { connection, error: "connection refused".into() },
+                };
+                self.later(self.now + ms(60), Delivery::Input(input));
+            }
+            Output::Close { flow } => {
+                self.record("close", flow.remote.to_string(), &[]);
+                if self.dead.insert(flow) {
+                    if flow.transport == Transport::Tls {
+                        self.trunk_up_since = None;
+                        self.trunk_last_up = self.now;
+                    }
+                    let agent = self.agent_at(flow);
+                    self.later(
+                        self.now + ms(1),
+                        Delivery::Input(Input::Disconnected { flow, reason: "closed".into() }),
+                    );
+                    if let Some(agent) = agent {
+                        self.later(self.now + ms(25), Delivery::Gone(agent, flow));
+                    }
+                }
+            }
+            Output::Resolve { query, question } => {
+                let answer = match (self.internet, question) {
+                    (Internet::NoDns, _) => DnsAnswer::Failed("no answer from 192.168.1.254".into()),
+                    (_, DnsQuestion::Naptr(_)) => DnsAnswer::Naptr(Vec::new()),
+                    (_, DnsQuestion::Srv(_)) => DnsAnswer::Srv(Vec::new()),
+                    (_, DnsQuestion::Address(_)) => DnsAnswer::Address(vec![address(EDGE).ip()]),
+                };
+                self.later(self.now + ms(15), Delivery::Input(Input::Resolved { query, answer }));
+            }
+            Output::Media(command) => {
+                self.record("media", format!("{command:?}"), &[]);
+                if let Some(notice) = self.media.command(command) {
+                    self.later(self.now + ms(1), Delivery::Input(Input::Media(notice)));
+                }
+            }
+            Output::Persist(json) => self.persisted = Some(json),
+            Output::Event(event) => {
+                self.record("event", event.to_string(), &[]);
+                let secret = |text: &str| text.contains("-secret-");
+                if secret(&event.text) || secret(&event.subject) {
+                    self.faults.push(format!("a secret in the log: {event}"));
+                }
+                self.events.push((self.now, event));
+            }
+        }
+    }
+
+    fn agent_at(&self, flow: Flow) -> Option<usize> {
+        self.agents.iter().position(|agent| match flow.transport {
+            Transport::Udp => {
+                agent.flow.is_some_and(|own| own.transport == Transport::Udp && own.remote == flow.remote)
+            }
+            _ => agent.flow == Some(flow),
+        })
+    }
+
+    fn send(&mut self, flow: Flow, bytes: Vec<u8>) {
+        self.record("->", flow.remote.to_string(), &bytes);
+        if flow.transport != Transport::Udp && self.dead.contains(&flow) {
+            let head = String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_string();
+            self.faults.push(format!("sent to a flow that is gone, {}: {head}", flow.remote));
+            return;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if text.contains("lan-secret-") || text.contains("trunk-secret-") {
+            self.faults.push("a password on the wire".into());
+        }
+        if flow.transport == Transport::Tls {
+            if self.config.trunk.secure && text.contains("RTP/AVP") {
+                self.faults.push("plain RTP described on the trunk".into());
+            }
+            if text.contains("192.168.") {
+                let line = text.lines().find(|line| line.contains("192.168.")).unwrap_or_default().to_string();
+                self.faults.push(format!("an address of the LAN on the trunk: {line}"));
+            }
+        } else if flow.transport == Transport::Udp && text.contains("a=crypto") {
+            self.faults.push("keys in the clear on the LAN".into());
+        }
+        let Some(agent) = self.agent_at(flow) else { return };
+        for at in self.links[agent].carry(self.now, Way::ToAgent, &bytes, &mut self.random) {
+            self.later(at, Delivery::ToAgent(agent, flow, bytes.clone()));
+        }
+    }
+
+    /// Puts what the agents have to say onto their links.
+    fn flush(&mut self) {
+        for id in 0..self.agents.len() {
+            for bytes in self.agents[id].take_output() {
+                let Some(flow) = self.agents[id].flow else { continue };
+                for at in self.links[id].carry(self.now, Way::ToEngine, &bytes, &mut self.random) {
+                    self.later(at, Delivery::ToEngine(flow, bytes.clone()));
+                }
+            }
+        }
+    }
+
+    // What tests do to it.
+
+    /// The next messages that hold this text are lost.
+    pub fn lose(&mut self, agent: usize, way: Way, holds: &str, count: usize) {
+        self.links[agent].drops.push(Loss { way, holds: holds.into(), count });
+    }
+
+    /// Cuts a stream: what is under way on it is lost, both ends are told.
+    pub fn cut(&mut self, agent: usize) {
+        let Some(flow) = self.agents[agent].flow else { return };
+        self.agents[agent].set_flow(None);
+        self.input(Input::Disconnected { flow, reason: "connection reset".into() });
+    }
+
+    /// All bad links at once.
+    pub fn set_lan(&mut self, quality: Quality) {
+        for link in &mut self.links[1..] {
+            link.quality = quality;
+        }
+    }
+
+    pub fn dial(&mut self, handset: usize, number: &str) -> CallRef {
+        self.agents[handset].now = self.now;
+        let call = self.agents[handset].dial(number);
+        self.flush();
+        CallRef { agent: handset, call }
+    }
+
+    pub fn call_in(&mut self, extension: &str, from: &str) -> CallRef {
+        self.agents[DOMAIN].now = self.now;
+        let call = self.agents[DOMAIN].call_in(extension, from);
+        self.flush();
+        CallRef { agent: DOMAIN, call }
+    }
+
+    /// Does something with a call.
+    pub fn act(&mut self, call: CallRef, f: impl FnOnce(&mut Agent, usize)) {
+        self.agents[call.agent].now = self.now;
+        f(&mut self.agents[call.agent], call.call);
+        self.flush();
+    }
+
+    pub fn call(&self, call: CallRef) -> &Call {
+        &self.agents[call.agent].calls[call.call]
+    }
+
+    pub fn state(&self, call: CallRef) -> State {
+        self.call(call).state
+    }
+
+    pub fn ended(&self, call: CallRef) -> Option<Ended> {
+        self.call(call).ended
+    }
+
+    /// The newest call that an agent got.
+    pub fn last_call(&self, agent: usize) -> CallRef {
+        let calls = &self.agents[agent].calls;
+        let call = calls
+            .iter()
+            .rposition(|call| !call.outgoing)
+            .unwrap_or_else(|| panic!("{} got no call", self.agents[agent].name));
+        CallRef { agent, call }
+    }
+
+    pub fn calls_of(&self, agent: usize) -> usize {
+        self.agents[agent].calls.iter().filter(|call| !call.outgoing).count()
+    }
+
+    /// Whether what `from` says reaches `to`: described to each other, sent, taken, and with the right keys.
+    pub fn hears(&self, to: CallRef, from: CallRef) -> bool {
+        self.deaf_because(to, from).is_none()
+    }
+
+    /// Why it does not.
+    pub fn deaf_because(&self, to: CallRef, from: CallRef) -> Option<&'static str> {
+        let (speaker, listener) = (&self.call(from).media, &self.call(to).media);
+        let (Some(into), Some(out)) = (&speaker.theirs, &listener.theirs) else { return Some("no description") };
+        if !into.direction.receives() || !speaker.direction.sends() {
+            return Some("the speaker may not send");
+        }
+        if !out.direction.sends() || !listener.direction.receives() {
+            return Some("the listener may not receive");
+        }
+        let (Some(into), Some(out)) = (into.rtp, out.rtp) else { return Some("no address") };
+        let (Some((_, input)), Some((output_leg, output))) = (self.media.at(into), self.media.at(out)) else {
+            return Some("no port open at the described address");
+        };
+        if input.partner != Some(output_leg) {
+            return Some("not connected");
+        }
+        let (Some(taken), Some(sent)) = (&input.params, &output.params) else { return Some("no parameters") };
+        let keys = |params: &gateway::media::LegParams| params.srtp.clone();
+        match (keys(taken), speaker.secure) {
+            (None, false) => {}
+            (Some(keys), true) if keys.remote == speaker.key => {}
+            _ => return Some("the relay has not the speaker's key"),
+        }
+        match (keys(sent), listener.secure) {
+            (None, false) => {}
+            (Some(keys), true) => {
+                let described = listener.theirs.as_ref().and_then(|theirs| theirs.crypto.as_ref());
+                if !described.is_some_and(|lines| lines.iter().any(|line| line.key == keys.local)) {
+                    return Some("the relay's key was not told to the listener");
+                }
+            }
+            _ => return Some("the relay and the listener differ about SRTP"),
+        }
+        if !taken.receive || !sent.send {
+            return Some("the relay does not pass it on");
+        }
+        if sent.remote != Some(listener.rtp) {
+            return Some("the relay sends elsewhere");
+        }
+        None
+    }
+
+    /// Both ways.
+    pub fn assert_talk(&self, a: CallRef, b: CallRef) {
+        assert_eq!(self.deaf_because(a, b), None, "{a:?} does not hear {b:?}");
+        assert_eq!(self.deaf_because(b, a), None, "{b:?} does not hear {a:?}");
+    }
+
+    pub fn events_of(&self, code: &str) -> Vec<&Event> {
+        self.events.iter().map(|(_, event)| event).filter(|event| event.code == code).collect()
+    }
+
+    pub fn saw(&self, code: &str, text: &str) -> bool {
+        self.events_of(code).iter().any(|event| event.text.contains(text))
+    }
+
+    // The trace.
+
+    fn record(&mut self, what: &'static str, subject: String, bytes: &[u8]) {
+        self.hash.update(self.now.as_micros().to_be_bytes());
+        self.hash.update(what);
+        self.hash.update(&subject);
+        self.hash.update(bytes);
+        self.trace.push((self.now, what, subject, bytes.to_vec()));
+    }
+
+    /// What happened, as one number.
+    pub fn fingerprint(&self) -> String {
+        self.hash.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The last lines of the trace, for people.
+    pub fn tail(&self, lines: usize) -> String {
+        let mut out = String::new();
+        for (at, what, subject, bytes) in self.trace.iter().skip(self.trace.len().saturating_sub(lines)) {
+            let text = String::from_utf8_lossy(bytes);
+            let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+            let seconds = at.as_micros() as f64 / 1e6;
+            let _ = write!(out, "{seconds:>12.6} {what:>5} {subject} ");
+            let mut rest = head.lines();
+            let _ = write!(out, "{}", rest.next().unwrap_or_default());
+            for line in rest {
+                let wanted = ["CSeq", "From", "To:", "Reason", "Warning", "Call-ID"];
+                if wanted.iter().any(|name| line.starts_with(name)) {
+                    let _ = write!(out, " | {line}");
+                }
+            }
+            if let Some(line) =
+                body.lines().find(|line| ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"].contains(line))
+            {
+                let _ = write!(out, " | {line}");
+            }
+            out.push('\n');
+        }
+        out
+    }
+}
+
+impl std::ops::Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() && !self.finished {
+            let lines = std::env::var("WORLD_TRACE").ok().and_then(|lines| lines.parse().ok()).unwrap_or(80);
+            eprintln!("seed {}; the last of the trace:\n{}", self.seed, self.tail(lines));
+        }
+    }
+}
