@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
+use gateway::time::Instant;
 
 /// One open leg.
 #[derive(Debug)]
@@ -14,6 +15,9 @@ pub struct Port {
     pub partner: Option<MediaLeg>,
     /// Digits that it was asked to send.
     pub digits: Vec<(char, Duration)>,
+    /// When somebody last spoke to it, and whether it was said that nobody does.
+    heard: Instant,
+    silent: bool,
 }
 
 #[derive(Debug, Default)]
@@ -76,11 +80,26 @@ impl Driver {
         }
         self.next = (self.next + 2) % 40_000;
         let local = SocketAddr::new(bind, 20_000 + self.next);
-        let port = Port { local, params: None, partner: None, digits: Vec::new() };
+        let port = Port { local, params: None, partner: None, digits: Vec::new(), heard: Instant::ZERO, silent: false };
         if self.open.insert(leg, port).is_some() {
             self.faults.push(format!("{leg:?} opened twice"));
         }
         Notice::Opened { leg, local }
+    }
+
+    /// Who hears nobody for as long as it was told to bear says so, once. `speaks` tells whether somebody sends there.
+    pub fn listen(&mut self, now: Instant, speaks: impl Fn(SocketAddr) -> bool) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        for (leg, port) in &mut self.open {
+            let wait = port.params.as_ref().filter(|params| params.receive).and_then(|params| params.silence);
+            if wait.is_none() || port.heard == Instant::ZERO || speaks(port.local) {
+                (port.heard, port.silent) = (now, false);
+            } else if wait.is_some_and(|wait| now.since(port.heard) >= wait) && !port.silent {
+                port.silent = true;
+                notices.push(Notice::Silent { leg: *leg });
+            }
+        }
+        notices
     }
 
     fn disconnect(&mut self, leg: MediaLeg) {

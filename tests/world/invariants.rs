@@ -79,20 +79,22 @@ impl World {
         let emergency = |dialled: &str| self.config.emergency.numbers.iter().any(|number| number == dialled);
         let mut left: Vec<_> =
             self.agents[DOMAIN].calls.iter().filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
-        for agent in &self.agents[1..] {
-            for call in agent.calls.iter().filter(|call| call.outgoing && emergency(&call.dialled)) {
-                let found = left.iter().position(|other| other.dialled == call.dialled && other.began >= call.began);
+        let made = self.agents[1..].iter().flat_map(|agent| agent.calls.iter().map(move |call| (agent, call)));
+        let mut made: Vec<_> = made
+            .filter(|(_, call)| call.outgoing && emergency(&call.dialled))
+            .filter(|(_, call)| {
                 let waited = call.ended_at.map_or(0, |at| at.since(call.began).as_millis());
-                let excused = call.give_up
-                    || matches!(call.ended, Some(Ended::Timeout | Ended::Lost))
-                    || waited >= u128::from(EMERGENCY_WAIT);
-                match found {
-                    Some(found) => drop(left.remove(found)),
-                    None if excused => {}
-                    None => {
-                        faults.push(format!("the emergency call of {} did not leave: {:?}", agent.name, call.ended))
-                    }
-                }
+                // A telephone without G.711 can call nobody.
+                let mute = call.ended == Some(Ended::Refused(488)) && !call.media.knows_g711();
+                let lost = matches!(call.ended, Some(Ended::Timeout | Ended::Lost));
+                !(call.give_up || lost || mute || waited >= u128::from(EMERGENCY_WAIT))
+            })
+            .collect();
+        made.sort_by_key(|(_, call)| call.began);
+        for (agent, call) in made {
+            match left.iter().position(|other| other.dialled == call.dialled && other.began >= call.began) {
+                Some(found) => drop(left.remove(found)),
+                None => faults.push(format!("the emergency call of {} did not leave: {:?}", agent.name, call.ended)),
             }
         }
     }

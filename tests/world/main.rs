@@ -12,5 +12,6 @@ mod emergency;
 mod flows;
 mod hold;
 mod races;
+mod random;
 mod story;
 mod transfer;

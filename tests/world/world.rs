@@ -44,6 +44,8 @@ enum Delivery {
     Input(Input),
     /// The stream's other end hears that it is gone.
     Gone(usize, Flow),
+    /// The media driver looks for silence.
+    Listen,
 }
 
 /// How the internet is.
@@ -345,12 +347,29 @@ impl World {
                 }
                 self.input(input);
             }
+            Delivery::Listen => self.listen(),
             Delivery::Gone(agent, flow) => {
                 if self.agents[agent].flow == Some(flow) {
                     self.agents[agent].set_flow(None);
                 }
             }
         }
+    }
+
+    /// From now on the media driver tells of legs that hear nothing, as the real one does.
+    pub fn listen(&mut self) {
+        let agents = &self.agents;
+        let calls = || agents.iter().flat_map(|agent| &agent.calls).filter(|call| call.state == State::Talking);
+        let notices = self.media.listen(self.now, |local| {
+            calls().any(|call| {
+                let into = call.media.theirs.as_ref().and_then(|theirs| theirs.rtp);
+                into == Some(local) && call.media.direction.sends()
+            })
+        });
+        for notice in notices {
+            self.input(Input::Media(notice));
+        }
+        self.later(self.now + ms(5000), Delivery::Listen);
     }
 
     /// Gives the engine an input and carries out what it wants.
@@ -507,6 +526,10 @@ impl World {
     pub fn cut(&mut self, agent: usize) {
         let Some(flow) = self.agents[agent].flow else { return };
         self.agents[agent].set_flow(None);
+        self.agents[agent].now = self.now;
+        if agent != DOMAIN {
+            self.agents[agent].lose_calls();
+        }
         self.input(Input::Disconnected { flow, reason: "connection reset".into() });
     }
 

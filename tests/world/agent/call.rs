@@ -92,8 +92,6 @@ pub struct Call {
     pub(super) reinviting: bool,
     /// To be done as soon as the first INVITE has been answered.
     pub give_up: bool,
-    /// Their first INVITE had no offer.
-    pub(super) offers_in_200: bool,
     pub(super) empty_reinvite: bool,
 }
 
@@ -143,7 +141,6 @@ impl Agent {
             session: None,
             reinviting: false,
             give_up: false,
-            offers_in_200: false,
             empty_reinvite: false,
         }
     }
@@ -274,7 +271,7 @@ impl Agent {
         let server = self.calls[id].server.expect("an INVITE that came has a transaction");
         let offer = self.server_body(server);
         let body = if offer.is_empty() {
-            self.calls[id].offers_in_200 = true;
+            self.servers[server].offers = true;
             Ok(self.calls[id].media.offer())
         } else {
             self.calls[id].media.answer(&offer)
@@ -421,6 +418,15 @@ impl Agent {
     }
 
     // What follows.
+
+    /// The handset's connection is gone, and all calls with it.
+    pub fn lose_calls(&mut self) {
+        for id in 0..self.calls.len() {
+            if self.calls[id].state != State::Over {
+                self.over(id, Ended::Lost);
+            }
+        }
+    }
 
     pub(super) fn over(&mut self, id: usize, ended: Ended) {
         let now = self.now;

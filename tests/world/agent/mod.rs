@@ -120,6 +120,7 @@ pub(super) enum Wake {
     HangUp(usize),
     Session(usize),
     Reinvite(usize),
+    Abandon(usize),
 }
 
 /// The agent.
@@ -213,6 +214,11 @@ impl Agent {
                 Wake::HangUp(call) => self.hang_up(call),
                 Wake::Session(call) => self.session_due(call),
                 Wake::Reinvite(call) => self.reinvite(call),
+                Wake::Abandon(call) => {
+                    if matches!(self.calls[call].state, State::Calling | State::Ringing) {
+                        self.over(call, Ended::Timeout);
+                    }
+                }
             }
         }
     }

@@ -122,8 +122,7 @@ impl Agent {
         }
         let fresh = self.acknowledge(server);
         if let (true, Some(call), 200..300) = (fresh, call, self.servers[server].code)
-            && self.calls[call].media.offering
-            && !self.calls[call].reinviting
+            && self.servers[server].offers
         {
             if let Err(error) = self.calls[call].media.take_answer(&request.body) {
                 self.fault(format!("an ACK with {error}"));
@@ -209,7 +208,10 @@ impl Agent {
         self.servers[server].call = Some(call);
         self.calls[call].reinvites_seen += 1;
         let body = match request.body.is_empty() {
-            true => Ok(self.calls[call].media.offer()),
+            true => {
+                self.servers[server].offers = true;
+                Ok(self.calls[call].media.offer())
+            }
             false => self.calls[call].media.answer(&request.body),
         };
         let Ok(body) = body else {

@@ -33,7 +33,7 @@ impl Agent {
             Purpose::Reinvite(call) => self.on_reinvite_response(id, call, &response),
             Purpose::Bye(call) if code_of(&response) >= 200 => self.over(call, Ended::WeHungUp),
             Purpose::Other(call) => self.on_other(id, call, &response),
-            Purpose::Bye(_) | Purpose::Cancel => {}
+            Purpose::Bye(_) | Purpose::Cancel(_) => {}
         }
     }
 
@@ -46,7 +46,7 @@ impl Agent {
                 self.calls[call].reinviting = false;
                 self.hang_up(call);
             }
-            Purpose::Other(_) | Purpose::Cancel => {}
+            Purpose::Other(_) | Purpose::Cancel(_) => {}
         }
     }
 
@@ -196,6 +196,11 @@ impl Agent {
         };
         match result {
             Ok(answer) => answer,
+            // The offer was theirs and may be of no use to us.
+            Err(_) if offerless => {
+                self.calls[call].give_up = true;
+                None
+            }
             Err(error) => {
                 self.fault(format!("a 2xx with {error}"));
                 None
@@ -255,7 +260,6 @@ impl Agent {
             }
             _ => {
                 self.calls[call].reinviting = false;
-                self.calls[call].media.offering = false;
                 self.calls[call].reinvite_code = Some(code);
                 match code {
                     // RFC 3261 section 14.1; 500 has a Retry-After of at most 10 s.

@@ -20,8 +20,6 @@ pub struct Media {
     pub theirs: Option<Remote>,
     /// What we wrote last.
     pub direction: Direction,
-    /// Our offer waits for its answer.
-    pub offering: bool,
 }
 
 impl Media {
@@ -35,13 +33,15 @@ impl Media {
             holding: false,
             theirs: None,
             direction: Direction::SendRecv,
-            offering: false,
         }
+    }
+
+    pub fn knows_g711(&self) -> bool {
+        self.codecs.iter().any(|payload_type| matches!(payload_type, 0 | 8))
     }
 
     /// An offer.
     pub fn offer(&mut self) -> Vec<u8> {
-        self.offering = true;
         self.direction = if self.holding { Direction::SendOnly } else { Direction::SendRecv };
         self.write(&self.codecs.clone(), 1)
     }
@@ -65,7 +65,6 @@ impl Media {
 
     /// Takes their answer.
     pub fn take_answer(&mut self, answer: &[u8]) -> Result<(), String> {
-        self.offering = false;
         let theirs = self.read(answer)?;
         if let Some([_, _, ..]) = theirs.crypto.as_deref() {
             return Err("an answer with two a=crypto lines".into());

@@ -19,7 +19,7 @@ pub enum Purpose {
     Reinvite(usize),
     Bye(usize),
     Other(usize),
-    Cancel,
+    Cancel(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub struct Server {
     /// Whether the last response is repeated until it is acknowledged (ACK or PRACK).
     pub unacknowledged: bool,
     pub call: Option<usize>,
+    /// Our 2xx carries an offer: the ACK must carry the answer.
+    pub offers: bool,
 }
 
 impl Agent {
@@ -61,7 +63,7 @@ impl Agent {
     pub(super) fn send(&mut self, mut request: Request, purpose: Purpose, attempts: u8) -> usize {
         let behind_proxy = self.domain.is_some();
         let (branch, vias) = match purpose {
-            Purpose::Cancel => (branch_of(&request.headers), Vec::new()),
+            Purpose::Cancel(_) => (branch_of(&request.headers), Vec::new()),
             _ => self.vias(behind_proxy),
         };
         header_front(&mut request, &vias);
@@ -183,7 +185,11 @@ impl Agent {
 
     fn send_cancel(&mut self, id: usize) {
         let request = self.like(id, Method::Cancel);
-        self.send(request, Purpose::Cancel, 0);
+        if let Purpose::Invite(call) = self.clients[id].purpose {
+            self.send(request, Purpose::Cancel(call), 0);
+            // RFC 3261 section 9.1: as if the INVITE had never been answered.
+            self.wake(Wake::Abandon(call), TIMEOUT);
+        }
     }
 
     /// Whether a request is new; a repetition is answered here.
@@ -202,6 +208,7 @@ impl Agent {
             interval: T1,
             unacknowledged: false,
             call: None,
+            offers: false,
         });
         Some(self.servers.len() - 1)
     }

@@ -27,7 +27,8 @@ pub async fn build() -> Result<PathBuf, String> {
     let directory = own.parent().ok_or("the demo has no directory")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "-p", "gateway", "--bin", "gateway"]);
+    // Without a package: with the features that this binary was built with, so that nothing is compiled twice.
+    command.args(["build", "--quiet", "--bin", "gateway"]);
     if directory.ends_with("release") {
         command.arg("--release");
     }
