@@ -28,7 +28,7 @@ pub async fn build() -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     // Without a package: with the features that this binary was built with, so that nothing is compiled twice.
-    command.args(["build", "--quiet", "--bin", "gateway"]);
+    command.args(["build", "--quiet", "--bins"]);
     if directory.ends_with("release") {
         command.arg("--release");
     }
