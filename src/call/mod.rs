@@ -10,6 +10,7 @@ pub mod setup;
 mod answering;
 pub mod emergency_bound;
 mod in_dialog;
+mod inviting;
 mod media_target;
 mod negotiation;
 mod session_timer;
