@@ -8,6 +8,7 @@ pub mod leg;
 pub mod setup;
 
 mod answering;
+mod bridge;
 pub mod emergency_bound;
 mod in_dialog;
 mod inviting;
@@ -26,7 +27,7 @@ use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
 use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
-use crate::media::{Command, MediaLeg, Notice};
+use crate::media::{Command, MediaLeg};
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
 use crate::sip::header;
@@ -211,15 +212,6 @@ impl Calls {
         }
     }
 
-    fn close_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        if self.media.remove(&leg.media).is_some() {
-            let what = format!("call {} {}", leg.call.0, describe(leg));
-            self.closing.insert(leg.media, what);
-            core.cx.outputs.push_back(Output::Media(Command::Close { leg: leg.media }));
-        }
-    }
-
     /// A request inside a dialog of ours. `false`: no such dialog (the engine answers 481).
     pub fn handle_in_dialog(
         &mut self,
@@ -262,61 +254,6 @@ impl Calls {
     /// A leg's request got no answer.
     pub fn handle_failure(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId, failure: Failure) {
         self.drive(core, id, |leg, scope| leg.on_failure(scope, client, failure));
-    }
-
-    /// From the media driver.
-    pub fn handle_media(&mut self, core: &mut Core<'_, '_>, notice: Notice) {
-        match notice {
-            Notice::Opened { leg, local } => {
-                // Otherwise the call ended meanwhile, and its Close is on the way.
-                if let Some(id) = self.media.get(&leg).copied() {
-                    self.media_opened(core, id, local);
-                }
-            }
-            Notice::Refused { leg, error } => {
-                // Its Close, if one is on the way, finds nothing and is not answered.
-                self.closing.remove(&leg);
-                let Some(id) = self.media.remove(&leg) else { return };
-                core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
-                if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
-                    self.end(core, call, Cause::NoMedia);
-                }
-            }
-            Notice::Started { .. } => {}
-            Notice::Silent { leg } => self.media_silent(core, leg),
-            Notice::Closed { leg, report } => {
-                let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
-                let text = format!(
-                    "received {} packets, {} lost, {} rejected, {} foreign, jitter {:.1} ms; sent {} packets; {} dtmf",
-                    report.packets_received,
-                    report.lost,
-                    report.rejected,
-                    report.foreign,
-                    f64::from(report.jitter) / 8.0,
-                    report.packets_sent,
-                    report.dtmf
-                );
-                core.cx.event(Event::new(Level::Info, "media.closed", subject, text));
-            }
-        }
-    }
-
-    /// Silence: a handset that lost power sends no BYE. On hold it is expected.
-    fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
-        let Some(id) = self.media.get(&media).copied() else { return };
-        let Some(leg) = self.legs.get(&id) else { return };
-        let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());
-        if expected || !leg.is_confirmed() {
-            return;
-        }
-        let subject = format!("call {} {}", leg.call.0, describe(leg));
-        core.cx.event(Event::new(
-            Level::Warning,
-            "media.silent",
-            subject,
-            "no RTP for a minute; asking whether it is there",
-        ));
-        self.with(core, id, |leg, scope| leg.probe(scope));
     }
 
     /// What happened to a leg, as the call sees it.
@@ -362,36 +299,6 @@ impl Calls {
         }
     }
 
-    /// Tells the media driver what a leg has agreed on.
-    fn set_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
-        let params = self.with(core, id, |leg, scope| leg.media_params(scope).map(|params| (leg.media, params)));
-        if let Some(Some((leg, params))) = params {
-            core.cx.outputs.push_back(Output::Media(Command::Set { leg, params: Box::new(params) }));
-        }
-    }
-
-    fn connect_media(&mut self, core: &mut Core<'_, '_>, a: LegId, b: LegId) {
-        self.set_media(core, a);
-        self.set_media(core, b);
-        if let (Some(a), Some(b)) = (self.legs.get(&a), self.legs.get(&b)) {
-            core.cx.outputs.push_back(Output::Media(Command::Connect { a: a.media, b: b.media }));
-        }
-    }
-
-    /// Hold is answered at once and then told to the other side: it must never fail because the other side is slow.
-    fn pass_on_hold(&mut self, core: &mut Core<'_, '_>, call: CallId, id: LegId) {
-        let Some(partner) = self.partner(call, id) else { return };
-        let Some(theirs) = self.legs.get(&id).and_then(|leg| leg.negotiation.as_ref()).map(|n| n.remote_direction())
-        else {
-            return;
-        };
-        // What they do not want to hear need not be sent; that they do not speak is their own business.
-        let wish = if theirs.receives() { Direction::SendRecv } else { theirs };
-        if self.legs.get(&partner).is_some_and(|leg| leg.wish != wish) {
-            self.with(core, partner, |leg, scope| leg.offer_direction(scope, wish));
-        }
-    }
-
     fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
         let Some(call) = self.calls.get(&call_id) else { return };
         if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
@@ -415,21 +322,6 @@ impl Calls {
                 self.with(core, caller, |leg, scope| leg.progress(scope, 180, None));
             }
         }
-    }
-
-    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer or none of them
-    /// is left.
-    fn answer_for(&mut self, core: &mut Core<'_, '_>, caller: LegId, callee: LegId) -> Option<Vec<u8>> {
-        let codecs = self.legs.get(&callee)?.codecs();
-        let leg = self.legs.get_mut(&caller)?;
-        let wish = leg.wish;
-        let negotiation = leg.negotiation.as_mut()?;
-        let remote = negotiation.remote()?;
-        if !remote.codecs.iter().any(|codec| codecs.contains(codec)) {
-            return None;
-        }
-        let direction = in_dialog::meet(remote.direction, wish);
-        Some(negotiation.answer(&codecs, direction, core.cx.random))
     }
 
     fn on_answered(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
@@ -480,13 +372,6 @@ impl Calls {
         self.timers.set(Timer::Duration(call_id), now + limit);
         self.with(core, caller, |leg, scope| leg.answer(scope, body, !offered));
         self.connect_media(core, caller, id);
-    }
-
-    fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
-        match (self.legs.get(&a), self.legs.get(&b)) {
-            (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),
-            _ => false,
-        }
     }
 
     fn on_refused(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, cause: Cause) {
