@@ -269,12 +269,12 @@ impl Engine {
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
             self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
         }
-        if self.trunk.flow().is_err() && self.calls.needs_trunk() {
-            self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
-        }
         self.drain_events(now, wall);
         self.follow_trunk(now, wall);
         self.drain_events(now, wall);
+        if self.trunk.flow().is_err() && self.calls.needs_trunk() {
+            self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
+        }
         while let Some((flow, bytes)) = self.transactions.poll_transmit() {
             self.outputs.push_back(Output::Send { flow, bytes });
         }

@@ -49,7 +49,10 @@ impl Random {
 
     /// `len` random bytes as lower-case hex: tags, branches, Call-IDs, nonces.
     pub fn hex(&mut self, len: usize) -> String {
-        (0..len).map(|_| format!("{:02x}", self.bytes::<1>()[0])).collect()
+        let mut bytes = vec![0; len];
+        self.fill(&mut bytes);
+        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
+        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
     }
 }
 

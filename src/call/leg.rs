@@ -1,16 +1,16 @@
 //! A leg: one INVITE usage between the gateway and one user agent, as UAS or as UAC, from INVITE to the end of BYE.
 //!
 //! A leg knows SIP and nothing of the call it is part of: what happens to it becomes a [`LegEvent`], and the call says
-//! what it shall do. What comes inside its dialog stands in [`super::in_dialog`], the answering of INVITE in
-//! [`super::answering`].
+//! what it shall do. INVITE and what is answered to it stand in [`super::inviting`] and
+//! [`super::answering`], what comes inside the dialog in [`super::in_dialog`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rsip::{Headers, Method, Request, Response, Uri, Version};
+use rsip::{Method, Request, Response, Uri};
 
 use super::cause::Cause;
-use super::negotiation::{Negotiation, NegotiationError};
+use super::negotiation::Negotiation;
 use super::session_timer::{self, SessionTimer};
 use super::{CallId, LegId, Timer};
 use crate::engine::Context;
@@ -19,15 +19,11 @@ use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, NameAddr};
-use crate::sip::sdp::{Codec, Direction};
+use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Owner, ServerId};
 use crate::sip::uri;
 use crate::timers::Timers;
 use crate::trunk::Trunk;
-
-/// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
-/// limit of contacts).
-const MAX_EARLY_DIALOGS: usize = 10;
 
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
@@ -153,8 +149,10 @@ pub(super) struct Reliable {
 /// An INVITE of ours, not answered finally.
 #[derive(Debug)]
 pub struct Outgoing {
-    early: Vec<Dialog>,
-    cancelled: bool,
+    pub(super) early: Vec<Dialog>,
+    pub(super) cancelled: bool,
+    /// Any response came, even a 100: there is somebody.
+    pub(super) heard: bool,
 }
 
 /// A 2xx of ours that waits for its ACK.
@@ -285,39 +283,13 @@ impl Leg {
         NameAddr::new(contact).to_string()
     }
 
-    /// Calls out with an offer of `codecs`.
-    pub fn invite(&mut self, scope: &mut Scope<'_, '_>, invitation: Invitation, codecs: &[Codec]) {
-        let Some(negotiation) = &mut self.negotiation else { return };
-        let body = negotiation.offer(codecs, self.wish, scope.cx.random);
-        let tag = scope.cx.random.hex(8);
-        let mut from = invitation.from;
-        from.params.set("tag", Some(&tag));
-        let cseq = 1 + scope.cx.random.below(1 << 16);
-        let mut headers: Headers = vec![
-            header::make("From", from.to_string()),
-            header::make("To", invitation.to.to_string()),
-            header::make("Call-ID", scope.cx.random.hex(16)),
-            header::make("CSeq", format!("{cseq} INVITE")),
-            header::make("Contact", self.contact(scope, &invitation.contact_user)),
-            header::make("Max-Forwards", invitation.max_forwards.to_string()),
-            header::make("Allow", ALLOW),
-            header::make("Supported", SUPPORTED),
-            header::make("Session-Expires", session_timer::INTERVAL.to_string()),
-            header::make("Min-SE", session_timer::MIN_SE.to_string()),
-            header::make("User-Agent", crate::USER_AGENT),
-        ]
-        .into();
-        headers.push(header::make("Content-Type", "application/sdp"));
-        let mut request =
-            Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
-        // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
-        self.authorize(scope, &mut request, None);
-        self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false });
-        self.send(scope, request, Purpose::Invite, 0);
+    /// Whether an INVITE of ours is out and nothing at all has come back.
+    pub fn is_unheard(&self) -> bool {
+        matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)
     }
 
     /// Puts credentials for the SIP domain on a request. `false` when there are none.
-    fn authorize(
+    pub(super) fn authorize(
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
@@ -563,145 +535,6 @@ impl Leg {
         self.pending.remove(position);
         self.send(scope, request, purpose, attempts);
         true
-    }
-
-    fn on_invite_response(
-        &mut self,
-        scope: &mut Scope<'_, '_>,
-        position: usize,
-        code: u16,
-        response: &Response,
-    ) -> Option<LegEvent> {
-        match code {
-            ..=100 => None,
-            101..=199 => self.on_provisional(scope, position, code, response),
-            200..=299 => self.on_answer(scope, position, response),
-            _ => {
-                self.pending.remove(position);
-                let State::Outgoing(outgoing) = &self.state else { return None };
-                let cancelled = outgoing.cancelled;
-                self.end(scope);
-                let cause = match (code, &self.party) {
-                    (401 | 407, Party::Trunk(_)) => Cause::TrunkCredentials,
-                    _ => Cause::Refused(code),
-                };
-                (!cancelled).then_some(LegEvent::Refused(cause))
-            }
-        }
-    }
-
-    fn on_provisional(
-        &mut self,
-        scope: &mut Scope<'_, '_>,
-        position: usize,
-        code: u16,
-        response: &Response,
-    ) -> Option<LegEvent> {
-        let invite = self.pending[position].request.clone();
-        let dialog = Dialog::uac(&invite, response).ok();
-        let State::Outgoing(outgoing) = &mut self.state else { return None };
-        if outgoing.cancelled {
-            return None;
-        }
-        let mut prack = None;
-        if let Some(dialog) = dialog {
-            let known = outgoing.early.iter().position(|early| early.id == dialog.id);
-            let at = match known {
-                Some(at) => at,
-                None if outgoing.early.len() < MAX_EARLY_DIALOGS => {
-                    outgoing.early.push(dialog.clone());
-                    outgoing.early.len() - 1
-                }
-                None => return None,
-            };
-            // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog.
-            if header::has_token(&response.headers, "Require", "100rel")
-                && let Ok(Some(rseq)) = header::number(&response.headers, "RSeq")
-            {
-                let (cseq, _) = header::cseq(&invite.headers).ok()?;
-                let mut request = outgoing.early[at].request(Method::PRack);
-                request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
-                prack = Some(request);
-            }
-            let id = outgoing.early[at].id.clone();
-            self.index(scope, id);
-        }
-        if let Some(request) = prack {
-            self.send(scope, request, Purpose::Other, 0);
-        }
-        let media = !response.body.is_empty()
-            && self.negotiation.as_mut().is_some_and(|negotiation| negotiation.take_answer(&response.body).is_ok());
-        Some(LegEvent::Progress { code, media })
-    }
-
-    /// A 2xx to our INVITE: the first, a repeated one, or one of another fork (RFC 3261 section 13.2.2.4).
-    fn on_answer(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> Option<LegEvent> {
-        let invite = self.pending[position].request.clone();
-        let (cseq, _) = header::cseq(&invite.headers).ok()?;
-        let Ok(mut dialog) = Dialog::uac(&invite, response) else {
-            // Without a To-tag or Contact no dialog can be kept or even ended.
-            self.end(scope);
-            return Some(LegEvent::Refused(Cause::Refused(502)));
-        };
-        if let State::Confirmed(confirmed) = &self.state
-            && confirmed.dialog.id == dialog.id
-        {
-            if let Some((_, ack)) = &confirmed.ack {
-                let ack = ack.clone();
-                self.send_ack(scope, ack);
-            }
-            return None;
-        }
-        let ack = dialog.ack(cseq, &invite);
-        self.send_ack(scope, ack.clone());
-        let State::Outgoing(outgoing) = &self.state else {
-            // Another fork answered too, or this one repeats what we are ending already.
-            if !self.indexed.contains(&dialog.id) && !matches!(self.state, State::Ending) {
-                let request = dialog.request(Method::Bye);
-                self.send(scope, request, Purpose::Other, 0);
-            }
-            return None;
-        };
-        let cancelled = outgoing.cancelled;
-        let answered = match (&mut self.negotiation, response.body.is_empty()) {
-            (Some(negotiation), false) => negotiation.take_answer(&response.body),
-            // RFC 3261 section 13.2.1: the answer may have come in a provisional response.
-            (Some(negotiation), true) if negotiation.remote().is_some() => Ok(()),
-            _ => Err(NegotiationError::NoCommonCodec),
-        };
-        let timer = session_timer::as_uac(&response.headers);
-        for id in std::mem::take(&mut self.indexed) {
-            scope.dialogs.remove(&id);
-        }
-        self.index(scope, dialog.id.clone());
-        self.state = State::Confirmed(Box::new(Confirmed {
-            dialog,
-            unacknowledged: None,
-            ack: Some((cseq, ack)),
-            timer,
-            hang_up: None,
-            before_reinvite: None,
-            wanted: None,
-        }));
-        self.restart_session_timer(scope);
-        match (cancelled, answered) {
-            // The CANCEL came too late (RFC 3261 section 9.1): hang up what they answered.
-            (true, _) => {
-                self.bye(scope, Cause::Cancelled);
-                None
-            }
-            (false, Err(error)) => {
-                scope.cx.event(crate::event::Event::new(
-                    crate::event::Level::Warning,
-                    "call.incompatible",
-                    self.flow.remote.to_string(),
-                    error.to_string(),
-                ));
-                self.bye(scope, Cause::Incompatible);
-                Some(LegEvent::Refused(Cause::Incompatible))
-            }
-            (false, Ok(())) => Some(LegEvent::Answered),
-        }
     }
 
     pub(super) fn send_ack(&mut self, scope: &mut Scope<'_, '_>, ack: Request) {

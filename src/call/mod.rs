@@ -8,8 +8,10 @@ pub mod leg;
 pub mod setup;
 
 mod answering;
+mod bridge;
 pub mod emergency_bound;
 mod in_dialog;
+mod inviting;
 mod media_target;
 mod negotiation;
 mod session_timer;
@@ -25,7 +27,7 @@ use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
 use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
-use crate::media::{Command, MediaLeg, Notice};
+use crate::media::{Command, MediaLeg};
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
 use crate::sip::header;
@@ -54,6 +56,8 @@ pub enum Timer {
     Duration(CallId),
     /// An emergency call waits for the trunk to come up.
     TrunkWait(CallId),
+    /// Nothing has answered an emergency INVITE.
+    Unheard(CallId),
 }
 
 /// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
@@ -62,6 +66,10 @@ const TRUNK_RING: Duration = Duration::from_secs(200);
 
 /// How long an emergency call waits for the trunk to come back before the handset is told to try another way.
 const EMERGENCY_WAIT: Duration = Duration::from_secs(30);
+
+/// How long an emergency INVITE may be without any response, a 100 even, before its flow counts as dead: Twilio's proxy
+/// says 100 at once (twilio.md 4.3), and timer B would take 32 s.
+const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What kind of call it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,10 +195,12 @@ impl Calls {
         f: impl FnOnce(&mut Leg, &mut Scope<'_, '_>) -> Option<LegEvent>,
     ) {
         let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
-        if let Some(Some(event)) = self.with(core, id, f)
-            && self.calls.contains_key(&call)
-        {
+        let Some(Some(event)) = self.with(core, id, f) else { return };
+        if self.calls.contains_key(&call) {
             self.on_leg_event(core, call, id, event);
+        } else if let LegEvent::Refer { server, request } = event {
+            // The leg only waits for its ACK to hang up; but no request may stay without an answer.
+            core.cx.transactions.respond(core.cx.now, server, response_to(&request, 481, None));
         }
     }
 
@@ -199,15 +209,6 @@ impl Calls {
         self.close_media(core, id);
         if let Some(server) = self.legs.remove(&id).and_then(|leg| leg.server) {
             self.servers.remove(&server);
-        }
-    }
-
-    fn close_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
-        let Some(leg) = self.legs.get(&id) else { return };
-        if self.media.remove(&leg.media).is_some() {
-            let what = format!("call {} {}", leg.call.0, describe(leg));
-            self.closing.insert(leg.media, what);
-            core.cx.outputs.push_back(Output::Media(Command::Close { leg: leg.media }));
         }
     }
 
@@ -255,61 +256,6 @@ impl Calls {
         self.drive(core, id, |leg, scope| leg.on_failure(scope, client, failure));
     }
 
-    /// From the media driver.
-    pub fn handle_media(&mut self, core: &mut Core<'_, '_>, notice: Notice) {
-        match notice {
-            Notice::Opened { leg, local } => {
-                // Otherwise the call ended meanwhile, and its Close is on the way.
-                if let Some(id) = self.media.get(&leg).copied() {
-                    self.media_opened(core, id, local);
-                }
-            }
-            Notice::Refused { leg, error } => {
-                // Its Close, if one is on the way, finds nothing and is not answered.
-                self.closing.remove(&leg);
-                let Some(id) = self.media.remove(&leg) else { return };
-                core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
-                if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
-                    self.end(core, call, Cause::NoMedia);
-                }
-            }
-            Notice::Started { .. } => {}
-            Notice::Silent { leg } => self.media_silent(core, leg),
-            Notice::Closed { leg, report } => {
-                let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
-                let text = format!(
-                    "received {} packets, {} lost, {} rejected, {} foreign, jitter {:.1} ms; sent {} packets; {} dtmf",
-                    report.packets_received,
-                    report.lost,
-                    report.rejected,
-                    report.foreign,
-                    f64::from(report.jitter) / 8.0,
-                    report.packets_sent,
-                    report.dtmf
-                );
-                core.cx.event(Event::new(Level::Info, "media.closed", subject, text));
-            }
-        }
-    }
-
-    /// Silence: a handset that lost power sends no BYE. On hold it is expected.
-    fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
-        let Some(id) = self.media.get(&media).copied() else { return };
-        let Some(leg) = self.legs.get(&id) else { return };
-        let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());
-        if expected || !leg.is_confirmed() {
-            return;
-        }
-        let subject = format!("call {} {}", leg.call.0, describe(leg));
-        core.cx.event(Event::new(
-            Level::Warning,
-            "media.silent",
-            subject,
-            "no RTP for a minute; asking whether it is there",
-        ));
-        self.with(core, id, |leg, scope| leg.probe(scope));
-    }
-
     /// What happened to a leg, as the call sees it.
     ///
     /// A leg that the event ended is out of the table already; the call still lists it.
@@ -353,36 +299,6 @@ impl Calls {
         }
     }
 
-    /// Tells the media driver what a leg has agreed on.
-    fn set_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
-        let params = self.with(core, id, |leg, scope| leg.media_params(scope).map(|params| (leg.media, params)));
-        if let Some(Some((leg, params))) = params {
-            core.cx.outputs.push_back(Output::Media(Command::Set { leg, params: Box::new(params) }));
-        }
-    }
-
-    fn connect_media(&mut self, core: &mut Core<'_, '_>, a: LegId, b: LegId) {
-        self.set_media(core, a);
-        self.set_media(core, b);
-        if let (Some(a), Some(b)) = (self.legs.get(&a), self.legs.get(&b)) {
-            core.cx.outputs.push_back(Output::Media(Command::Connect { a: a.media, b: b.media }));
-        }
-    }
-
-    /// Hold is answered at once and then told to the other side: it must never fail because the other side is slow.
-    fn pass_on_hold(&mut self, core: &mut Core<'_, '_>, call: CallId, id: LegId) {
-        let Some(partner) = self.partner(call, id) else { return };
-        let Some(theirs) = self.legs.get(&id).and_then(|leg| leg.negotiation.as_ref()).map(|n| n.remote_direction())
-        else {
-            return;
-        };
-        // What they do not want to hear need not be sent; that they do not speak is their own business.
-        let wish = if theirs.receives() { Direction::SendRecv } else { theirs };
-        if self.legs.get(&partner).is_some_and(|leg| leg.wish != wish) {
-            self.with(core, partner, |leg, scope| leg.offer_direction(scope, wish));
-        }
-    }
-
     fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
         let Some(call) = self.calls.get(&call_id) else { return };
         if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
@@ -406,21 +322,6 @@ impl Calls {
                 self.with(core, caller, |leg, scope| leg.progress(scope, 180, None));
             }
         }
-    }
-
-    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer or none of them
-    /// is left.
-    fn answer_for(&mut self, core: &mut Core<'_, '_>, caller: LegId, callee: LegId) -> Option<Vec<u8>> {
-        let codecs = self.legs.get(&callee)?.codecs();
-        let leg = self.legs.get_mut(&caller)?;
-        let wish = leg.wish;
-        let negotiation = leg.negotiation.as_mut()?;
-        let remote = negotiation.remote()?;
-        if !remote.codecs.iter().any(|codec| codecs.contains(codec)) {
-            return None;
-        }
-        let direction = in_dialog::meet(remote.direction, wish);
-        Some(negotiation.answer(&codecs, direction, core.cx.random))
     }
 
     fn on_answered(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
@@ -473,13 +374,6 @@ impl Calls {
         self.connect_media(core, caller, id);
     }
 
-    fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
-        match (self.legs.get(&a), self.legs.get(&b)) {
-            (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),
-            _ => false,
-        }
-    }
-
     fn on_refused(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, cause: Cause) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         call.ringing.retain(|ringing| *ringing != id);
@@ -492,8 +386,9 @@ impl Calls {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
-        if flow_lost && call.emergency.is_some() && call.transfer.is_none() {
-            // Its flow went: by the next one, then. Nothing but time ends an emergency call for want of a trunk.
+        let young = core.cx.now.since(call.began) < TRUNK_RING;
+        if flow_lost && young && call.emergency.is_some() && call.transfer.is_none() {
+            // Its flow went: by the next one, then.
             self.dial_emergency(core, call_id);
             return;
         }
@@ -532,7 +427,8 @@ impl Calls {
     /// Ends a call: every leg winds down by itself, the call is forgotten at once.
     fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
         let Some(call) = self.calls.remove(&call_id) else { return };
-        for timer in [Timer::Ring(call_id), Timer::Duration(call_id), Timer::TrunkWait(call_id)] {
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id));
+        for timer in timers {
             self.timers.cancel(timer);
         }
         let now = core.cx.now;
@@ -575,6 +471,7 @@ impl Calls {
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
                 Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
+                Timer::Unheard(id) => self.check_heard(core, id),
             }
         }
     }
@@ -586,17 +483,14 @@ impl Calls {
 
     /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew.
     pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let lost: Vec<LegId> = self
-            .legs
-            .values()
-            .filter(|leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)))
-            .map(|leg| leg.id)
-            .collect();
-        for id in lost {
-            self.drive(core, id, |leg, scope| {
-                leg.end(scope);
-                Some(LegEvent::Broken(Cause::Lost))
-            });
+        let on_it = |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
+        let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
+        // All of them first: what ends with one of them must not be sent to another.
+        for (_, id) in &lost {
+            self.with(core, *id, |leg, scope| leg.end(scope));
+        }
+        for (call, id) in lost {
+            self.on_leg_event(core, call, id, LegEvent::Broken(Cause::Lost));
         }
     }
 

@@ -100,7 +100,7 @@ impl Negotiation {
 
     /// Takes their offer. The answer is due.
     pub fn take_offer(&mut self, body: &[u8]) -> Result<(), SdpError> {
-        self.remote = Some(sdp::read(body)?);
+        self.remote = Some(permit(sdp::read(body)?, self.secure)?);
         Ok(())
     }
 
@@ -202,6 +202,15 @@ impl Negotiation {
 
     fn write(&self, offer: Option<&Remote>) -> Vec<u8> {
         self.local.as_ref().map(|local| sdp::write(local, offer)).unwrap_or_default()
+    }
+}
+
+/// An offer on a secure leg must be secure: `trunk.secure` promises that no RTP leaves the house in the clear, whatever
+/// the other end proposes.
+pub fn permit(offer: Remote, secure: bool) -> Result<Remote, SdpError> {
+    match offer.crypto {
+        None if secure => Err(SdpError::NoCrypto),
+        _ => Ok(offer),
     }
 }
 

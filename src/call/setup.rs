@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use rsip::{Request, Response, Uri};
 
 use super::leg::{Invitation, Leg, Party};
-use super::negotiation::Negotiation;
+use super::negotiation::{self, Negotiation};
 use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, answering,
+    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, UNHEARD, answering,
 };
 use crate::engine::Output;
 use crate::event::{Event, Level};
@@ -174,7 +174,8 @@ impl Calls {
         from: String,
         to: String,
     ) -> Option<CallId> {
-        let timer = match check(core, &incoming.request) {
+        let secure = core.cx.config.trunk.secure && matches!(party, Party::Trunk(_));
+        let timer = match check(core, &incoming.request, secure) {
             Ok(()) => match answering::session_timer_of(&incoming.request, Some(&core.cx.random.hex(8))) {
                 // Emergency first: rather without a session timer (RFC 4028 section 9 leaves it to us) than not at all.
                 Err(_) if kind == Kind::Emergency => Ok(None),
@@ -295,6 +296,9 @@ impl Calls {
             Kind::Outbound | Kind::Emergency => TRUNK_RING,
         };
         self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        if kind == Kind::Emergency {
+            self.timers.set(Timer::Unheard(call_id), core.cx.now + UNHEARD);
+        }
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
         }
@@ -318,6 +322,15 @@ impl Calls {
                 self.timers.cancel(Timer::Ring(call_id));
                 self.timers.set(Timer::TrunkWait(call_id), core.cx.now + EMERGENCY_WAIT);
             }
+        }
+    }
+
+    /// [`Timer::Unheard`]: the flow is dead, TCP only does not know it yet. The call leaves again by the next one.
+    pub(super) fn check_heard(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
+        let Some(call) = self.calls.get(&call_id) else { return };
+        let unheard = |id: &LegId| self.legs.get(id).is_some_and(Leg::is_unheard);
+        if !call.ringing.is_empty() && call.ringing.iter().all(unheard) {
+            core.trunk.abandon(core.cx, "the SIP domain does not answer an emergency call");
         }
     }
 
@@ -369,8 +382,8 @@ impl Calls {
     }
 }
 
-/// What every INVITE outside a dialog must be, whoever sent it.
-fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>> {
+/// What every INVITE outside a dialog must be, whoever sent it; `secure` where nothing but SRTP will do.
+fn check(core: &mut Core<'_, '_>, invite: &Request, secure: bool) -> Result<(), Box<Response>> {
     let tag = core.cx.random.hex(8);
     let refusal = |code| Box::new(response_to(invite, code, Some(&tag)));
     let unsupported: Vec<&str> = header::tokens(&invite.headers, "Require")
@@ -390,13 +403,19 @@ fn check(core: &mut Core<'_, '_>, invite: &Request) -> Result<(), Box<Response>>
     if invite.body.is_empty() {
         return Ok(());
     }
+    let coded = header::value(&invite.headers, "Content-Encoding");
+    if coded.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
+        let mut response = refusal(415);
+        response.headers.push(header::make("Accept-Encoding", "identity"));
+        return Err(response);
+    }
     let kind = header::value(&invite.headers, "Content-Type").unwrap_or_default();
     if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
         let mut response = refusal(415);
         response.headers.push(header::make("Accept", "application/sdp"));
         return Err(response);
     }
-    match sdp::read(&invite.body) {
+    match sdp::read(&invite.body).and_then(|offer| negotiation::permit(offer, secure)) {
         Ok(_) => Ok(()),
         Err(error) => {
             let mut response = refusal(error.code());

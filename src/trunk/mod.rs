@@ -374,6 +374,11 @@ impl Trunk {
         }
     }
 
+    /// The flow does not carry what matters, whatever TCP believes: away with it, the next one may.
+    pub fn abandon(&mut self, context: &mut Context<'_>, reason: &str) {
+        self.dead(context, reason);
+    }
+
     /// An emergency call waits for a flow: no back-off longer than a second (and none shorter, or a server that refuses
     /// at once would be asked without end).
     pub fn hurry(&mut self, context: &mut Context<'_>) {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rsip::Method;
+
 use crate::agent::{Ended, Reaction, State, ms};
 use crate::link::Way;
 use crate::world::{DOMAIN, World};
@@ -159,5 +161,112 @@ fn wrong_credentials_at_the_domain_are_not_shown_to_the_handset_as_a_challenge()
     world.run(ms(2000));
     let ended = world.ended(call);
     assert!(matches!(ended, Some(Ended::Refused(403 | 502 | 503))), "{ended:?}");
+    world.finish();
+}
+
+#[test]
+fn what_the_gateway_does_not_do_is_refused_by_its_name() {
+    let mut world = World::office(11, &["101"]);
+    let phone = world.find("101");
+    for (method, code) in [
+        (Method::Options, 200),
+        (Method::Subscribe, 489),
+        (Method::Notify, 481),
+        (Method::Message, 405),
+        (Method::Bye, 405),
+    ] {
+        world.agents[phone].now = world.now;
+        world.agents[phone].ask(method, &[("Event", "presence")]);
+        world.run(ms(500));
+        assert_eq!(world.agents[phone].answers.last(), Some(&(method, code)));
+    }
+    world.finish();
+}
+
+#[test]
+fn an_invite_that_cannot_be_served_is_refused_with_the_right_code() {
+    for (name, value, code) in [
+        ("Require", "gruu", 420),
+        ("Max-Forwards", "0", 483),
+        ("Content-Type", "application/pkcs7-mime", 415),
+        ("Content-Encoding", "gzip", 415),
+    ] {
+        let mut world = World::office(12, &["101", "102"]);
+        let phone = world.find("101");
+        world.agents[phone].traits.headers = vec![(name, value.into())];
+        let call = world.dial(phone, "102");
+        world.run(ms(500));
+        assert_eq!(world.ended(call), Some(Ended::Refused(code)), "{name}");
+        world.finish();
+    }
+}
+
+#[test]
+fn nobody_else_on_the_lan_can_hang_up_a_call() {
+    let mut world = World::office(13, &["101", "102", "103"]);
+    let (a, b, thief) = (world.find("101"), world.find("102"), world.find("103"));
+    world.agents[b].reaction = Reaction::answers(500);
+    let call = world.dial(a, "102");
+    world.run(ms(2000));
+    let mut forged = Vec::new();
+    world.act(call, |agent, call| forged = agent.forge_bye(call));
+    world.agents[thief].say(&forged);
+    world.run(ms(1000));
+    world.assert_talk(call, world.last_call(b));
+    // The answer to it comes back to the thief, who knows of no such request.
+    world.agents[thief].faults.clear();
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn update_refreshes_and_holds_like_a_re_invite() {
+    let mut world = World::office(14, &["101"]);
+    let phone = world.find("101");
+    world.outside("+15035551212", Reaction::answers(500));
+    let call = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    let far = world.last_call(DOMAIN);
+    world.act(call, |agent, call| agent.update(call, None));
+    world.run(ms(500));
+    assert_eq!(world.call(call).reinvite_code, Some(200));
+    world.assert_talk(call, far);
+    world.act(call, |agent, call| agent.update(call, Some(true)));
+    world.run(ms(500));
+    assert!(!world.hears(call, far));
+    world.act(call, |agent, call| agent.update(call, Some(false)));
+    world.run(ms(500));
+    world.assert_talk(call, far);
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_call_in_with_plain_rtp_is_refused_where_the_trunk_is_secure() {
+    let mut world = World::office(15, &["101"]);
+    world.agents[DOMAIN].domain.as_mut().unwrap().secure = false;
+    let call = world.call_in("101", "+15035550111");
+    world.run(ms(500));
+    assert_eq!(world.ended(call), Some(Ended::Refused(488)));
+    let phone = world.find("101");
+    assert_eq!(world.calls_of(phone), 0);
+    world.finish();
+}
+
+#[test]
+fn a_call_in_may_use_srtp_on_a_domain_that_is_not_secure() {
+    let mut config = crate::world::office(&["101"]);
+    config.trunk.secure = false;
+    let mut world = World::new(16, config);
+    let phone = world.handset("101");
+    world.agents[phone].register(600);
+    world.agents[phone].reaction = Reaction::answers(300);
+    world.agents[DOMAIN].domain.as_mut().unwrap().secure = true;
+    world.start();
+    world.run(ms(3000));
+    let call = world.call_in("101", "+15035550111");
+    world.run(ms(1000));
+    world.assert_talk(call, world.last_call(phone));
+    world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }

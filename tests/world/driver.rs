@@ -22,6 +22,8 @@ pub struct Port {
 
 #[derive(Debug, Default)]
 pub struct Driver {
+    /// All that it was told.
+    pub commands: Vec<Command>,
     pub open: BTreeMap<MediaLeg, Port>,
     /// How many more ports can be had.
     pub room: Option<usize>,
@@ -33,6 +35,7 @@ pub struct Driver {
 
 impl Driver {
     pub fn command(&mut self, command: Command) -> Option<Notice> {
+        self.commands.push(command.clone());
         match command {
             Command::Open { leg, bind } => return Some(self.open(leg, bind)),
             Command::Set { leg, params } => match self.open.get_mut(&leg) {

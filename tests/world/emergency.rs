@@ -130,6 +130,33 @@ fn an_emergency_call_whose_trunk_is_cut_while_it_rings_leaves_again() {
 }
 
 #[test]
+fn an_emergency_call_on_a_flow_that_died_silently_leaves_by_the_next_one_within_seconds() {
+    let mut world = World::office(9, &["101"]);
+    world.outside("911", Reaction::answers(500));
+    let phone = world.find("101");
+    world.agents[DOMAIN].domain.as_mut().unwrap().deaf = true;
+    let call = world.dial(phone, "911");
+    world.run(ms(4000));
+    world.agents[DOMAIN].domain.as_mut().unwrap().deaf = false;
+    world.run(ms(4000));
+    assert_eq!(world.state(call), State::Talking);
+    world.assert_talk(call, far(&world));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_domain_that_never_answers_ends_even_an_emergency_call_at_last() {
+    let mut world = World::office(10, &["101"]);
+    let phone = world.find("101");
+    world.agents[DOMAIN].domain.as_mut().unwrap().deaf = true;
+    let call = world.dial(phone, "911");
+    world.run(ms(240_000));
+    assert_eq!(world.ended(call), Some(Ended::Refused(503)));
+    world.finish();
+}
+
+#[test]
 fn an_emergency_call_is_not_refused_for_session_timers_that_are_too_short() {
     let mut world = World::office(8, &["101"]);
     world.outside("911", Reaction::answers(500));

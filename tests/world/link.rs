@@ -52,9 +52,10 @@ impl Link {
 
     /// When the octets arrive: never, once, or twice.
     pub fn carry(&mut self, now: Instant, way: Way, bytes: &[u8], random: &mut Random) -> Vec<Instant> {
-        let text = String::from_utf8_lossy(bytes);
-        let dropped =
-            self.drops.iter_mut().find(|drop| drop.count > 0 && drop.way == way && text.contains(&drop.holds));
+        let dropped = self
+            .drops
+            .iter_mut()
+            .find(|drop| drop.count > 0 && drop.way == way && String::from_utf8_lossy(bytes).contains(&drop.holds));
         if let Some(drop) = dropped {
             drop.count -= 1;
             return Vec::new();

@@ -13,5 +13,6 @@ mod flows;
 mod hold;
 mod races;
 mod random;
+mod sound;
 mod story;
 mod transfer;

@@ -178,6 +178,26 @@ fn an_attended_transfer_joins_the_two_far_ends() {
 }
 
 #[test]
+fn a_refer_on_a_leg_that_is_only_waiting_to_hang_up_is_answered() {
+    let mut world = World::office(12, &["101", "102"]);
+    let (a, b) = (world.find("101"), world.find("102"));
+    let call = world.dial(a, "102");
+    world.run(ms(1000));
+    let other = world.last_call(b);
+    world.lose(a, crate::link::Way::ToEngine, "ACK ", 2);
+    world.act(other, |agent, call| agent.pick_up(call));
+    world.run(ms(50));
+    world.act(other, |agent, call| agent.hang_up(call));
+    world.run(ms(50));
+    refer(&mut world, call, "<sip:101@192.168.1.1>");
+    world.run(ms(100));
+    assert_eq!(world.call(call).refer_code, Some(481));
+    world.run(ms(5000));
+    assert_eq!(world.ended(call), Some(Ended::TheyHungUp));
+    world.finish();
+}
+
+#[test]
 fn an_attended_transfer_to_an_unknown_dialog_is_refused() {
     let (mut world, call, far) = inbound(10);
     refer(&mut world, call, "<sip:102@192.168.1.1?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>");

@@ -75,6 +75,8 @@ pub struct World {
     pub events: Vec<(Instant, Event)>,
     pub persisted: Option<String>,
     pub faults: Vec<String>,
+    /// When the process was started again.
+    pub restarted: Option<Instant>,
     /// What the wall clock is off by.
     pub clock_error: i64,
     queue: BTreeMap<(Instant, u64), Delivery>,
@@ -151,6 +153,7 @@ impl World {
             events: Vec::new(),
             persisted: None,
             faults: Vec::new(),
+            restarted: None,
             clock_error: 0,
             queue: BTreeMap::new(),
             serial: 0,
@@ -193,10 +196,16 @@ impl World {
         for flow in old {
             let agent = self.agent_at(flow).expect("it has that flow");
             self.agents[agent].set_flow(None);
-            self.dead.insert(flow);
+            self.agents[agent].now = self.now;
+            if agent != DOMAIN {
+                self.agents[agent].lose_calls();
+            }
         }
         self.queue.clear();
         self.dead.clear();
+        // Calls of the old process have no end, and numbers begin anew.
+        self.events.clear();
+        self.restarted = Some(self.now);
         self.media = Driver::default();
         let wall = self.wall();
         self.engine =
@@ -386,20 +395,13 @@ impl World {
                 self.trunk_last_up = self.now;
             }
         }
-        if matches!(&input, Input::Reload { .. }) {
-            if let Input::Reload { config, secrets } = &input {
-                (self.config, self.secrets) = (Arc::clone(config), Arc::clone(secrets));
-            }
+        if let Input::Reload { config, secrets } = &input {
+            (self.config, self.secrets) = (Arc::clone(config), Arc::clone(secrets));
         }
         let wall = self.wall();
         self.engine.handle(self.now, wall, input);
         while let Some(output) = self.engine.poll_output() {
             self.carry_out(output);
-        }
-        if let Some(at) = self.engine.poll_timeout()
-            && at <= self.now
-        {
-            // The driver would ask again at once; so do we, in `step`.
         }
     }
 

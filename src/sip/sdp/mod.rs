@@ -136,7 +136,7 @@ pub enum SdpError {
     #[error("neither PCMU nor PCMA among {0}")]
     NoCodec(String),
     /// 488
-    #[error("RTP/SAVP without a usable a=crypto")]
+    #[error("no RTP/SAVP with a usable a=crypto")]
     NoCrypto,
 }
 

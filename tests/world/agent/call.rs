@@ -11,7 +11,7 @@ use rsip::{Headers, Method, Request, Response, Version};
 
 use super::sdp::Media;
 use super::transaction::Purpose;
-use super::{Agent, Reaction, Then, Wake, ms};
+use super::{Agent, Reaction, Then, Wake, bytes_of, ms};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -196,6 +196,9 @@ impl Agent {
         if !self.traits.offerless {
             let body = self.calls[id].media.offer();
             describe(&mut request, body);
+        }
+        for (name, value) in &self.traits.headers {
+            header::set(&mut request.headers, name, value.as_str());
         }
         self.calls[id].client = Some(self.send(request, Purpose::Invite(id), 0));
         id
@@ -386,6 +389,40 @@ impl Agent {
         }
         self.calls[id].reinviting = true;
         self.calls[id].client = Some(self.send(request, Purpose::Reinvite(id), 0));
+    }
+
+    /// UPDATE: a refresh, or with `hold` an offer.
+    pub fn update(&mut self, id: usize, hold: Option<bool>) {
+        let mut request = self.in_dialog(id, Method::Update);
+        if let Some(hold) = hold {
+            self.calls[id].media.holding = hold;
+            let body = self.calls[id].media.offer();
+            describe(&mut request, body);
+        }
+        self.send(request, Purpose::Other(id), 0);
+    }
+
+    /// A request outside any call.
+    pub fn ask(&mut self, method: Method, headers: &[(&str, &str)]) {
+        let mut call = self.blank_call(true, Reaction::default());
+        call.call_id = self.random.hex(8);
+        call.local = format!("<sip:{}@192.168.1.1>", self.name);
+        call.remote = "<sip:192.168.1.1>".into();
+        call.target = "sip:192.168.1.1".into();
+        call.state = State::Over;
+        self.calls.push(call);
+        let mut request = self.in_dialog(self.calls.len() - 1, method);
+        headers.iter().for_each(|(name, value)| request.headers.push(header::make(name, *value)));
+        self.send(request, Purpose::Question, 0);
+    }
+
+    /// The octets of a BYE of this call that somebody else could forge.
+    pub fn forge_bye(&mut self, id: usize) -> Vec<u8> {
+        let mut request = self.in_dialog(id, Method::Bye);
+        self.calls[id].cseq -= 1;
+        let (_, vias) = self.vias(false);
+        request.headers.push(header::make("Via", vias[0].as_str()));
+        bytes_of(&request)
     }
 
     /// REFER to a URI.

@@ -22,7 +22,7 @@ use gateway::sip::uri;
 use gateway::sip::wire::{self, Datagram, Frame, StreamReader};
 use gateway::time::Instant;
 use gateway::timers::Timers;
-use rsip::{Request, Response, SipMessage};
+use rsip::{Method, Request, Response, SipMessage};
 
 pub use call::{Call, Ended, State};
 pub use domain::Domain;
@@ -89,6 +89,8 @@ pub struct Traits {
     pub reliable_provisionals: bool,
     /// Its INVITEs carry no offer.
     pub offerless: bool,
+    /// More headers of its INVITEs.
+    pub headers: Vec<(&'static str, String)>,
     /// It never sends ACK to a 2xx.
     pub never_acks: bool,
 }
@@ -102,6 +104,7 @@ impl Default for Traits {
             forgets: false,
             reliable_provisionals: false,
             offerless: false,
+            headers: Vec::new(),
             never_acks: false,
         }
     }
@@ -153,8 +156,9 @@ pub struct Agent {
     next_port: u16,
     pub rtp_host: std::net::IpAddr,
     pub now: Instant,
-    /// DTMF, INFO bodies that came (nothing but handsets may send them to us).
     pub options_seen: usize,
+    /// Final codes of requests outside dialogs.
+    pub answers: Vec<(Method, u16)>,
     /// Refreshes nothing any more, so that a run can become quiet.
     pub resting: bool,
     nonce_counts: BTreeMap<String, u32>,
@@ -186,6 +190,7 @@ impl Agent {
             rtp_host,
             now: Instant::ZERO,
             options_seen: 0,
+            answers: Vec::new(),
             resting: false,
             nonce_counts: BTreeMap::new(),
         }
@@ -249,6 +254,11 @@ impl Agent {
                 Err(error) => return self.fault(format!("sent what is no stream of SIP: {error}")),
             }
         }
+    }
+
+    /// Puts octets on the wire that are nobody's.
+    pub fn say(&mut self, bytes: &[u8]) {
+        self.out.push(bytes.to_vec());
     }
 
     /// A stream begins or ends: nothing of the old one may be mixed with the new one.

@@ -123,10 +123,9 @@ impl Agent {
         let fresh = self.acknowledge(server);
         if let (true, Some(call), 200..300) = (fresh, call, self.servers[server].code)
             && self.servers[server].offers
+            && let Err(error) = self.calls[call].media.take_answer(&request.body)
         {
-            if let Err(error) = self.calls[call].media.take_answer(&request.body) {
-                self.fault(format!("an ACK with {error}"));
-            }
+            self.fault(format!("an ACK with {error}"));
         }
     }
 

@@ -33,6 +33,7 @@ impl Agent {
             Purpose::Reinvite(call) => self.on_reinvite_response(id, call, &response),
             Purpose::Bye(call) if code_of(&response) >= 200 => self.over(call, Ended::WeHungUp),
             Purpose::Other(call) => self.on_other(id, call, &response),
+            Purpose::Question => self.answers.push((self.clients[id].request.method, code_of(&response))),
             Purpose::Bye(_) | Purpose::Cancel(_) => {}
         }
     }
@@ -46,7 +47,7 @@ impl Agent {
                 self.calls[call].reinviting = false;
                 self.hang_up(call);
             }
-            Purpose::Other(_) | Purpose::Cancel(_) => {}
+            Purpose::Other(_) | Purpose::Cancel(_) | Purpose::Question => {}
         }
     }
 
@@ -276,6 +277,12 @@ impl Agent {
         let code = code_of(response);
         match self.clients[id].request.method {
             Method::Refer if code >= 200 => self.calls[call].refer_code = Some(code),
+            Method::Update if code >= 200 => {
+                self.calls[call].reinvite_code = Some(code);
+                if code < 300 && !response.body.is_empty() {
+                    self.take_description(call, false, &response.body);
+                }
+            }
             Method::Info if code >= 200 => self.calls[call].info_code = Some(code),
             _ => {}
         }

@@ -19,6 +19,8 @@ pub enum Purpose {
     Reinvite(usize),
     Bye(usize),
     Other(usize),
+    /// Outside any call.
+    Question,
     Cancel(usize),
 }
 

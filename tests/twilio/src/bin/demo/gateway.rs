@@ -29,6 +29,14 @@ pub async fn build() -> Result<PathBuf, String> {
     let mut command = Command::new(cargo);
     // Without a package: with the features that this binary was built with, so that nothing is compiled twice.
     command.args(["build", "--quiet", "--bins"]);
+    // `cargo run` tells us our own package by these; build scripts that watch them (ring's) would run again, and all
+    // that depends on them would be compiled again, each time.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     if directory.ends_with("release") {
         command.arg("--release");
     }

@@ -1,0 +1,125 @@
+//! Who hears whom: what the media driver is told, hold passed on, what the caller is answered with.
+
+use super::{CallId, Calls, Cause, Core, LegId, describe, in_dialog};
+use crate::engine::Output;
+use crate::event::{Event, Level};
+use crate::media::{Command, MediaLeg, Notice};
+use crate::sip::sdp::Direction;
+
+impl Calls {
+    /// From the media driver.
+    pub fn handle_media(&mut self, core: &mut Core<'_, '_>, notice: Notice) {
+        match notice {
+            Notice::Opened { leg, local } => {
+                // Otherwise the call ended meanwhile, and its Close is on the way.
+                if let Some(id) = self.media.get(&leg).copied() {
+                    self.media_opened(core, id, local);
+                }
+            }
+            Notice::Refused { leg, error } => {
+                // Its Close, if one is on the way, finds nothing and is not answered.
+                self.closing.remove(&leg);
+                let Some(id) = self.media.remove(&leg) else { return };
+                core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
+                if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
+                    self.end(core, call, Cause::NoMedia);
+                }
+            }
+            Notice::Started { .. } => {}
+            Notice::Silent { leg } => self.media_silent(core, leg),
+            Notice::Closed { leg, report } => {
+                let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
+                let text = format!(
+                    "received {} packets, {} lost, {} rejected, {} foreign, jitter {:.1} ms; sent {} packets; {} dtmf",
+                    report.packets_received,
+                    report.lost,
+                    report.rejected,
+                    report.foreign,
+                    f64::from(report.jitter) / 8.0,
+                    report.packets_sent,
+                    report.dtmf
+                );
+                core.cx.event(Event::new(Level::Info, "media.closed", subject, text));
+            }
+        }
+    }
+
+    /// Silence: a handset that lost power sends no BYE. On hold it is expected.
+    pub(super) fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
+        let Some(id) = self.media.get(&media).copied() else { return };
+        let Some(leg) = self.legs.get(&id) else { return };
+        let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());
+        if expected || !leg.is_confirmed() {
+            return;
+        }
+        let subject = format!("call {} {}", leg.call.0, describe(leg));
+        core.cx.event(Event::new(
+            Level::Warning,
+            "media.silent",
+            subject,
+            "no RTP for a minute; asking whether it is there",
+        ));
+        self.with(core, id, |leg, scope| leg.probe(scope));
+    }
+
+    pub(super) fn close_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        let Some(leg) = self.legs.get(&id) else { return };
+        if self.media.remove(&leg.media).is_some() {
+            let what = format!("call {} {}", leg.call.0, describe(leg));
+            self.closing.insert(leg.media, what);
+            core.cx.outputs.push_back(Output::Media(Command::Close { leg: leg.media }));
+        }
+    }
+
+    /// Tells the media driver what a leg has agreed on.
+    pub(super) fn set_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {
+        let params = self.with(core, id, |leg, scope| leg.media_params(scope).map(|params| (leg.media, params)));
+        if let Some(Some((leg, params))) = params {
+            core.cx.outputs.push_back(Output::Media(Command::Set { leg, params: Box::new(params) }));
+        }
+    }
+
+    pub(super) fn connect_media(&mut self, core: &mut Core<'_, '_>, a: LegId, b: LegId) {
+        self.set_media(core, a);
+        self.set_media(core, b);
+        if let (Some(a), Some(b)) = (self.legs.get(&a), self.legs.get(&b)) {
+            core.cx.outputs.push_back(Output::Media(Command::Connect { a: a.media, b: b.media }));
+        }
+    }
+
+    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer or none of them
+    /// is left.
+    pub(super) fn answer_for(&mut self, core: &mut Core<'_, '_>, caller: LegId, callee: LegId) -> Option<Vec<u8>> {
+        let codecs = self.legs.get(&callee)?.codecs();
+        let leg = self.legs.get_mut(&caller)?;
+        let wish = leg.wish;
+        let negotiation = leg.negotiation.as_mut()?;
+        let remote = negotiation.remote()?;
+        if !remote.codecs.iter().any(|codec| codecs.contains(codec)) {
+            return None;
+        }
+        let direction = in_dialog::meet(remote.direction, wish);
+        Some(negotiation.answer(&codecs, direction, core.cx.random))
+    }
+
+    pub(super) fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
+        match (self.legs.get(&a), self.legs.get(&b)) {
+            (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),
+            _ => false,
+        }
+    }
+
+    /// Hold is answered at once and then told to the other side: it must never fail because the other side is slow.
+    pub(super) fn pass_on_hold(&mut self, core: &mut Core<'_, '_>, call: CallId, id: LegId) {
+        let Some(partner) = self.partner(call, id) else { return };
+        let Some(theirs) = self.legs.get(&id).and_then(|leg| leg.negotiation.as_ref()).map(|n| n.remote_direction())
+        else {
+            return;
+        };
+        // What they do not want to hear need not be sent; that they do not speak is their own business.
+        let wish = if theirs.receives() { Direction::SendRecv } else { theirs };
+        if self.legs.get(&partner).is_some_and(|leg| leg.wish != wish) {
+            self.with(core, partner, |leg, scope| leg.offer_direction(scope, wish));
+        }
+    }
+}
