@@ -103,15 +103,7 @@ impl Leg {
         scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
         self.state = State::Confirmed(Box::new(Confirmed {
             dialog,
-            unacknowledged: Some(Unacknowledged {
-                server,
-                response,
-                cseq,
-                interval: T1,
-                give_up: now + GIVE_UP,
-                offers,
-                initial: true,
-            }),
+            unacknowledged: Some(Unacknowledged::new(server, response, cseq, now, offers, true)),
             ack: None,
             timer,
             hang_up: None,

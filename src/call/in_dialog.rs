@@ -5,7 +5,7 @@ use std::time::Duration;
 use rsip::{Method, Request, Response};
 
 use super::Timer;
-use super::answering::{GIVE_UP, T1};
+use super::answering::T1;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
@@ -158,15 +158,7 @@ impl Leg {
         scope.cx.transactions.respond(now, server, response.clone());
         if is_invite {
             let (cseq, _) = header::cseq(&request.headers).ok()?;
-            confirmed.unacknowledged = Some(Unacknowledged {
-                server,
-                response,
-                cseq,
-                interval: T1,
-                give_up: now + GIVE_UP,
-                offers,
-                initial: false,
-            });
+            confirmed.unacknowledged = Some(Unacknowledged::new(server, response, cseq, now, offers, false));
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
         }
         self.restart_session_timer(scope);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rsip::{Method, Request, Response, Uri};
 
+use super::answering::{GIVE_UP, T1};
 use super::cause::Cause;
 use super::negotiation::Negotiation;
 use super::session_timer::{self, SessionTimer};
@@ -22,6 +23,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Owner, ServerId};
 use crate::sip::uri;
+use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trunk::Trunk;
 
@@ -143,7 +145,7 @@ pub(super) struct Reliable {
     pub response: Response,
     pub rseq: u32,
     pub interval: Duration,
-    pub give_up: crate::time::Instant,
+    pub give_up: Instant,
 }
 
 /// An INVITE of ours, not answered finally.
@@ -162,11 +164,18 @@ pub(super) struct Unacknowledged {
     pub response: Response,
     pub cseq: u32,
     pub interval: Duration,
-    pub give_up: crate::time::Instant,
+    pub give_up: Instant,
     /// It carries an offer; the answer comes in the ACK.
     pub offers: bool,
     /// To the first INVITE, not a re-INVITE: before its ACK no BYE may be sent (RFC 3261 section 15).
     pub initial: bool,
+}
+
+impl Unacknowledged {
+    /// A 2xx sent just now.
+    pub fn new(server: ServerId, response: Response, cseq: u32, now: Instant, offers: bool, initial: bool) -> Self {
+        Unacknowledged { server, response, cseq, interval: T1, give_up: now + GIVE_UP, offers, initial }
+    }
 }
 
 /// A confirmed dialog.

@@ -17,6 +17,7 @@ use crate::route::Route;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp;
+use crate::sip::status;
 use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 
@@ -58,8 +59,7 @@ impl Calls {
         let party = Party::Handset(extension.map(str::to_string));
         match route {
             Route::Refuse { code, reason } => {
-                let text = format!("call from {from} to {dialled} refused with {code}: {reason}");
-                core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+                tell_refused(core, Level::Notice, incoming.flow, &from, &dialled, &format!("{code}, {reason}"));
                 refuse(core, &incoming, code, &reason);
             }
             Route::Emergency { number, caller_id } => {
@@ -95,11 +95,8 @@ impl Calls {
                 let trunk = match core.trunk.flow() {
                     Ok(flow) => flow,
                     Err(reason) => {
-                        let text =
-                            format!("call from {from} to {number} refused, no connection to the SIP domain: {reason}");
-                        let event = Event::new(Level::Warning, "call.refused", incoming.flow.remote.to_string(), text);
                         let reason = format!("no connection to the SIP domain: {reason}");
-                        core.cx.event(event);
+                        tell_refused(core, Level::Warning, incoming.flow, &from, &number, &reason);
                         refuse(core, &incoming, 503, &reason);
                         return;
                     }
@@ -131,8 +128,7 @@ impl Calls {
         let from = caller_name(core, None, &incoming);
         let called = uri::user(&incoming.request.uri).unwrap_or_default();
         if core.cx.config.extension(&called).is_none() {
-            let text = format!("call from {from} to {called} refused: no such extension");
-            core.cx.event(Event::new(Level::Notice, "call.refused", "trunk", text));
+            tell_refused(core, Level::Notice, incoming.flow, &from, &called, "no such extension");
             refuse(core, &incoming, 404, "no such extension");
             return;
         }
@@ -154,8 +150,7 @@ impl Calls {
     ) {
         if targets.is_empty() {
             // At once, so that Twilio's action callback goes on with the fallback (DESIGN section 4).
-            let text = format!("{} call from {from} to {to} refused: {}", kind.word(), Cause::NotRegistered.text());
-            core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+            tell_refused(core, Level::Notice, incoming.flow, &from, &to, &Cause::NotRegistered.text());
             refuse(core, &incoming, Cause::NotRegistered.status(), "no handset is registered");
             return;
         }
@@ -186,15 +181,15 @@ impl Calls {
         let timer = match timer {
             Ok(timer) => timer,
             Err(response) => {
-                let text = format!("call from {from} to {to} refused with {}", response.status_code.code());
-                core.cx.event(Event::new(Level::Notice, "call.refused", incoming.flow.remote.to_string(), text));
+                let code = response.status_code.code();
+                let why = format!("{code} {}", status::reason(code));
+                tell_refused(core, Level::Notice, incoming.flow, &from, &to, &why);
                 core.cx.transactions.respond(core.cx.now, incoming.server, *response);
                 return None;
             }
         };
         if kind != Kind::Emergency && self.calls.len() >= core.cx.config.limits.calls {
-            let text = format!("call from {from} to {to} refused: {}", Cause::Limit.text());
-            core.cx.event(Event::new(Level::Warning, "call.refused", incoming.flow.remote.to_string(), text));
+            tell_refused(core, Level::Warning, incoming.flow, &from, &to, &Cause::Limit.text());
             refuse(core, &incoming, 503, "too many calls");
             return None;
         }
@@ -425,6 +420,12 @@ fn check(core: &mut Core<'_, '_>, invite: &Request, secure: bool) -> Result<(), 
             Err(response)
         }
     }
+}
+
+/// For the log: a call that never began, and why.
+fn tell_refused(core: &mut Core<'_, '_>, level: Level, flow: Flow, from: &str, to: &str, why: &str) {
+    let text = format!("call from {from} to {to} refused: {why}");
+    core.cx.event(Event::new(level, "call.refused", flow.remote.to_string(), text));
 }
 
 fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {
