@@ -73,8 +73,9 @@ pub enum Output {
     Resolve { query: u64, question: DnsQuestion },
     /// To the media driver.
     Media(media::Command),
-    /// The registrar's bindings changed: keep them (JSON). The driver writes the newest, at its own pace.
-    Persist(String),
+    /// The registrar's bindings changed: keep what [`Engine::bindings`] says. The driver asks at its own pace, so that a
+    /// thousand handsets that come back after a power cut do not cost a thousand tables.
+    Persist,
     /// Tell people.
     Event(Event),
 }
@@ -187,7 +188,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// `bindings` is what [`Output::Persist`] gave out last, `seed` is all the randomness there will be.
+    /// `bindings` is what [`Engine::bindings`] gave out last, `seed` is all the randomness there will be.
     pub fn new(
         config: Arc<Config>,
         secrets: Arc<Secrets>,
@@ -332,6 +333,11 @@ impl Engine {
     pub fn sizes(&self) -> Sizes {
         let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
         self.calls.sizes(self.registrar.sizes(sizes))
+    }
+
+    /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.
+    pub fn bindings(&self, wall: WallClock) -> String {
+        self.registrar.save(wall)
     }
 
     /// The picture for `gateway status`.

@@ -32,8 +32,8 @@ pub struct Shell {
     tls: RefCell<Rc<Tls>>,
     udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
-    /// The newest bindings, to be written.
-    bindings: RefCell<Option<String>>,
+    /// The bindings changed since they were written.
+    unsaved: Cell<bool>,
     pub(super) bindings_changed: Notify,
     /// The deadline that the timer task sleeps for.
     armed: Cell<Option<Instant>>,
@@ -50,7 +50,7 @@ impl Shell {
             tls: RefCell::new(Rc::new(tls)),
             udp: RefCell::default(),
             streams: RefCell::default(),
-            bindings: RefCell::default(),
+            unsaved: Cell::new(false),
             bindings_changed: Notify::new(),
             armed: Cell::new(None),
             rearm: Notify::new(),
@@ -114,8 +114,8 @@ impl Shell {
                 });
             }
             Output::Media(command) => self.media.send(command),
-            Output::Persist(json) => {
-                *self.bindings.borrow_mut() = Some(json);
+            Output::Persist => {
+                self.unsaved.set(true);
                 self.bindings_changed.notify_one();
             }
             Output::Event(event) => write_event(&event),
@@ -169,7 +169,7 @@ impl Shell {
 
     /// The bindings that have not been written, if any.
     pub fn take_bindings(&self) -> Option<String> {
-        self.bindings.borrow_mut().take()
+        self.unsaved.replace(false).then(|| self.engine.borrow().bindings(self.clock.wall()))
     }
 
     /// A look at the engine, for `gateway status` and for the end of the service.

@@ -88,7 +88,7 @@ const VERSION: u32 = 1;
 
 pub(super) type Table = BTreeMap<String, Vec<Binding>>;
 
-/// As [`Output::Persist`](crate::engine::Output::Persist) carries it.
+/// As [`super::Registrar::save`] writes it.
 pub(super) fn save(table: &Table, wall: WallClock) -> String {
     let all = table.iter().flat_map(|(extension, bindings)| bindings.iter().map(move |binding| (extension, binding)));
     let bindings = all

@@ -63,7 +63,7 @@ impl From<u16> for Refused {
 }
 
 impl Registrar {
-    /// With the bindings that [`Output::Persist`](crate::engine::Output::Persist) gave out before the restart. Only
+    /// With the bindings that [`Registrar::save`] gave out before the restart. Only
     /// those over UDP: a TCP connection did not survive, and its handset will notice and register again.
     pub fn new(persisted: Option<&str>, now: Instant, _wall: WallClock) -> Self {
         let table = persisted.map(|text| binding::load(text, now)).unwrap_or_default();
@@ -354,8 +354,13 @@ impl Registrar {
         response
     }
 
+    /// The bindings as JSON, for [`Registrar::new`] after a restart.
+    pub fn save(&self, wall: WallClock) -> String {
+        binding::save(&self.table, wall)
+    }
+
     fn persist(&self, context: &mut Context<'_>) {
-        context.outputs.push_back(Output::Persist(binding::save(&self.table, context.wall)));
+        context.outputs.push_back(Output::Persist);
     }
 }
 

@@ -111,7 +111,7 @@ impl Store {
         Ok(Loaded { value: loaded.value.map(|value| value.to_string()), warning: loaded.warning })
     }
 
-    /// Replaces `bindings.json` by what [`crate::engine::Output::Persist`] gave out.
+    /// Replaces `bindings.json` by what [`crate::engine::Engine::bindings`] gave out.
     pub fn save_bindings(&self, json: &str) -> Result<(), StoreError> {
         self.save_bytes(BINDINGS, json.as_bytes())
     }

@@ -225,7 +225,7 @@ impl Office {
                 self.pending.push(Input::Resolved { query, answer });
             }
             Output::Media(command) => self.on_media(command),
-            Output::Persist(_) => {}
+            Output::Persist => {}
             Output::Event(event) => {
                 let secret = format!("{event}");
                 assert!(!secret.contains("-secret-"), "a password in the log: {event}");

@@ -456,7 +456,7 @@ impl World {
                     self.later(self.now + ms(1), Delivery::Input(Input::Media(notice)));
                 }
             }
-            Output::Persist(json) => self.persisted = Some(json),
+            Output::Persist => self.persisted = Some(self.engine.bindings(self.wall())),
             Output::Event(event) => {
                 self.record("event", event.to_string(), &[]);
                 let secret = |text: &str| text.contains("-secret-");
