@@ -59,8 +59,15 @@ pub struct MediaHandle {
 impl MediaHandle {
     /// Hands a command over; never blocks.
     pub fn send(&self, command: Command) {
+        self.send_all([command]);
+    }
+
+    /// Hands commands over, in order, with one wake-up for all.
+    pub fn send_all(&self, all: impl IntoIterator<Item = Command>) {
         // Both fail only when the thread is gone, and then there is nobody to do it.
-        let _ = self.commands.as_ref().map(|commands| commands.send(command));
+        for command in all {
+            let _ = self.commands.as_ref().map(|commands| commands.send(command));
+        }
         let _ = self.wake.write(1);
     }
 

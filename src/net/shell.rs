@@ -18,6 +18,7 @@ use super::{dns, stream};
 use crate::engine::{Engine, Input, Output};
 use crate::event::{Event, Level};
 use crate::log;
+use crate::media::Command;
 use crate::sip::flow::{Flow, Transport};
 use crate::time::Instant;
 
@@ -89,12 +90,17 @@ impl Shell {
                 self.rearm.notify_one();
             }
         }
+        let mut media = Vec::new();
         for output in outputs {
-            self.carry_out(output);
+            self.carry_out(output, &mut media);
+        }
+        // One wake-up of the media thread for all that one input brought about.
+        if !media.is_empty() {
+            self.media.send_all(media);
         }
     }
 
-    fn carry_out(self: &Rc<Self>, output: Output) {
+    fn carry_out(self: &Rc<Self>, output: Output, media: &mut Vec<Command>) {
         match output {
             Output::Send { flow, bytes } => self.send(flow, bytes),
             Output::Connect { connection, address, server_name } => {
@@ -113,7 +119,7 @@ impl Shell {
                     shell.input(Input::Resolved { query, answer });
                 });
             }
-            Output::Media(command) => self.media.send(command),
+            Output::Media(command) => media.push(command),
             Output::Persist => {
                 self.unsaved.set(true);
                 self.bindings_changed.notify_one();
