@@ -1,8 +1,6 @@
 //! Answering an INVITE (RFC 3261 section 13.3): provisional responses, reliable where asked (RFC 3262), the final one,
 //! and its ACK.
 
-use std::time::Duration;
-
 use rsip::{Request, Response};
 
 use super::Timer;
@@ -13,14 +11,7 @@ use super::leg::{
 use super::session_timer::{self, SessionTimer};
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
-use crate::sip::transaction::{ServerId, response_to};
-
-/// RFC 3261 section 17.1.1.1.
-pub(super) const T1: Duration = Duration::from_millis(500);
-/// RFC 3261 section 17.1.2.2.
-pub(super) const T2: Duration = Duration::from_secs(4);
-/// 64·T1: how long a 2xx waits for its ACK and a reliable provisional response for its PRACK.
-pub(super) const GIVE_UP: Duration = Duration::from_secs(32);
+use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
 
 impl Leg {
     /// Takes an INVITE that was admitted, and says 100.
@@ -71,7 +62,7 @@ impl Leg {
                 response: response.clone(),
                 rseq: incoming.rseq,
                 interval: T1,
-                give_up: now + GIVE_UP,
+                give_up: now + TIMEOUT,
             });
             scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + T1);
         }

@@ -45,7 +45,7 @@ impl Calls {
     }
 
     /// Silence: a handset that lost power sends no BYE. On hold it is expected.
-    pub(super) fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
+    fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
         let Some(id) = self.media.get(&media).copied() else { return };
         let Some(leg) = self.legs.get(&id) else { return };
         let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());

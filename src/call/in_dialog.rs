@@ -5,14 +5,13 @@ use std::time::Duration;
 use rsip::{Method, Request, Response};
 
 use super::Timer;
-use super::answering::T1;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
 use crate::media::Subnet;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
-use crate::sip::transaction::{ServerId, response_to};
+use crate::sip::transaction::{ServerId, T1, response_to};
 
 /// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
 const DIGIT_DURATION: Duration = Duration::from_millis(160);

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use rsip::{Method, Request, Response, Uri};
 
-use super::answering::{GIVE_UP, T1};
 use super::cause::Cause;
 use super::negotiation::Negotiation;
 use super::session_timer::{self, SessionTimer};
@@ -21,7 +20,7 @@ use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Direction;
-use crate::sip::transaction::{ClientId, Failure, Owner, ServerId};
+use crate::sip::transaction::{ClientId, Failure, Owner, ServerId, T1, TIMEOUT};
 use crate::sip::uri;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -36,7 +35,7 @@ const MAX_PENDING: usize = 32;
 
 /// How long a BYE waits for a flow: as long as it would have been repeated on one (64·T1, RFC 3261 section 17.1.2.2),
 /// which is also when Twilio is done with a call whose flow is gone.
-const FAREWELL: Duration = Duration::from_secs(32);
+const FAREWELL: Duration = TIMEOUT;
 
 /// How long a re-INVITE that went with its flow waits before it is tried again.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
@@ -174,7 +173,7 @@ pub(super) struct Unacknowledged {
 impl Unacknowledged {
     /// A 2xx sent just now.
     pub fn new(server: ServerId, response: Response, cseq: u32, now: Instant, offers: bool, initial: bool) -> Self {
-        Unacknowledged { server, response, cseq, interval: T1, give_up: now + GIVE_UP, offers, initial }
+        Unacknowledged { server, response, cseq, interval: T1, give_up: now + TIMEOUT, offers, initial }
     }
 }
 

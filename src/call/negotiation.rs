@@ -173,11 +173,6 @@ impl Negotiation {
         })
     }
 
-    /// Whether the leg's media is encrypted.
-    pub fn is_secure(&self) -> bool {
-        self.keys.is_some()
-    }
-
     fn put(&mut self, codecs: &[Codec], telephone_event: Option<u8>, direction: Direction, crypto: Vec<Crypto>) {
         let mut next = Local {
             rtp: self.rtp,

@@ -182,17 +182,6 @@ fn strangers<'a>(desired: &'a Desired, actual: &'a Actual, owned: &'a Owned) -> 
         .map(|found| format!("{} ({}) is not ours and is left as it is", found.id, found.sid))
 }
 
-impl Change {
-    /// Whether it takes a request (and is not only written down here).
-    pub fn is_write(&self) -> bool {
-        match self {
-            Change::Update(update) => !update.fields.is_empty() || update.password.is_some(),
-            Change::Forget(_) => false,
-            Change::Create(_) | Change::Remove { .. } | Change::Restore { .. } => true,
-        }
-    }
-}
-
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
