@@ -14,6 +14,7 @@ mod page;
 mod resource;
 mod serve;
 mod store;
+mod v1;
 
 pub use error::RestError;
 pub use resource::{Kind, Record};

@@ -16,13 +16,15 @@ use tokio::net::TcpListener;
 
 use super::page::page;
 use super::resource::Kind;
-use super::{RequestLine, RestError, Store, account, applications, credentials, domains, mappings, numbers};
+use super::{RequestLine, RestError, Store, account, applications, credentials, domains, mappings, numbers, v1};
 use crate::form::decode;
 use crate::random;
 use crate::twilio::Twilio;
 
-/// No form of this API is longer.
-const MAX_BODY: usize = 256 * 1024;
+/// No request of this API is longer; uploads are the longest.
+const MAX_BODY: usize = 8 * 1024 * 1024;
+/// How parameters come (1.3).
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// An error to inject into the next `count` requests (twilio.md 10.6).
 #[derive(Clone, Debug, Deserialize)]
@@ -39,6 +41,22 @@ pub struct Fault {
     /// Wait so long before answering.
     #[serde(default)]
     pub delay_ms: u64,
+}
+
+/// One request as the families see it.
+pub struct RestRequest {
+    /// GET, POST or DELETE.
+    pub method: String,
+    /// Path without the query.
+    pub path: String,
+    /// Query without the question mark; empty when there is none.
+    pub query: String,
+    /// `Content-Type`; empty when there is none.
+    pub content_type: String,
+    /// The raw body: an upload is no form.
+    pub body: Bytes,
+    /// The body as a form.
+    pub form: Vec<(String, String)>,
 }
 
 /// Serves until the task is aborted.
@@ -60,14 +78,18 @@ pub async fn serve(twilio: Arc<Twilio>, listener: TcpListener) {
 }
 
 async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
+    let (authorization, content_type) = (header("authorization"), header("content-type"));
     let method = request.method().as_str().to_owned();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
-    let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let (authorization, content_type) = (header("authorization"), header("content-type"));
     let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
-    let body = body.map(|b| String::from_utf8_lossy(&b.to_bytes()).into_owned()).unwrap_or_default();
-    let form = decode(&body);
+    let body = body.map(|b| b.to_bytes()).unwrap_or_default();
+    let form = match content_type.starts_with(FORM) {
+        true => decode(&String::from_utf8_lossy(&body)),
+        false => Vec::new(),
+    };
+    let request = RestRequest { method, path, query, content_type, body, form };
 
     let fault = take_fault(&mut twilio.store().faults);
     if let Some(fault) = &fault {
@@ -77,22 +99,30 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         Some(fault) if fault.status != 0 => {
             Err(RestError { status: fault.status, code: fault.code, message: "Fault injected".to_owned() })
         }
-        _ => authorize(&twilio, &authorization, &path).and_then(|()| {
-            // 1.3: form bodies, not JSON.
-            if method == "POST" && !body.is_empty() && !content_type.starts_with("application/x-www-form-urlencoded") {
-                return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
-            }
-            route(&twilio, &method, &path, &query, &form)
-        }),
+        _ => authorize(&twilio, &authorization, &request.path).and_then(|()| answer(&twilio, &request)),
     };
     let (status, body, code) = match result {
         Ok((status, body)) => (status, body, None),
         Err(error) => (error.status, Some(error.body()), Some(error.code)),
     };
+    let RestRequest { method, path, query, form, .. } = request;
     let full_path = if query.is_empty() { path } else { format!("{path}?{query}") };
     let parameters = form.iter().map(|(name, _)| name.clone()).collect();
     twilio.store().note(RequestLine { method, path: full_path, parameters, status, code });
     Ok(respond(&twilio, status, body, code))
+}
+
+/// All products live on one address here; their paths tell them apart (1.1).
+fn answer(twilio: &Twilio, request: &RestRequest) -> Reply {
+    if request.path.starts_with("/v1/") {
+        return v1::route(twilio, request);
+    }
+    let RestRequest { method, path, query, content_type, body, form } = request;
+    // 1.3: form bodies, not JSON.
+    if method == "POST" && !body.is_empty() && !content_type.starts_with(FORM) {
+        return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
+    }
+    route(twilio, method, path, query, form)
 }
 
 fn take_fault(faults: &mut Vec<Fault>) -> Option<Fault> {
@@ -154,7 +184,8 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
     Err(RestError::unauthorized("Authenticate"))
 }
 
-type Reply = Result<(u16, Option<Value>), RestError>;
+/// HTTP status and body, or an error.
+pub type Reply = Result<(u16, Option<Value>), RestError>;
 
 fn route(twilio: &Twilio, method: &str, path: &str, query: &str, form: &[(String, String)]) -> Reply {
     let missing = || RestError::not_found(path);
