@@ -31,6 +31,15 @@ pub const MAX_EXTENSIONS: usize = 1000;
 /// Most `[[number]]` tables.
 pub const MAX_NUMBERS: usize = 1000;
 
+/// Most `[[address]]` tables.
+pub const MAX_ADDRESSES: usize = 100;
+
+/// Most `[environment.NAME]` tables.
+pub const MAX_ENVIRONMENTS: usize = 10;
+
+/// The environment of a config that names none.
+pub const DEFAULT_ENVIRONMENT: &str = "prod";
+
 /// Where handsets are listened for when an address comes without a port (RFC 3261 section 19.1.2).
 pub const SIP_PORT: u16 = 5060;
 
@@ -66,8 +75,16 @@ pub struct Config {
     pub webhook: Webhook,
     pub emergency: Emergency,
     pub limits: Limits,
+    pub access: Access,
+    pub dialing: Dialing,
+    pub spend: Spend,
+    pub hosted: Hosted,
     pub extensions: Vec<Extension>,
     pub numbers: Vec<Number>,
+    pub addresses: Vec<Address>,
+    /// All environments, sorted by name; at least the one that [`Site::environment`] names. `trunk` and `webhook` are
+    /// already what that one says.
+    pub environments: Vec<Environment>,
 }
 
 /// `[site]`
@@ -75,6 +92,8 @@ pub struct Config {
 pub struct Site {
     /// Names the Twilio resources of this installation (`gateway-NAME-…`).
     pub name: String,
+    /// Which environment this box runs. Default `prod`.
+    pub environment: String,
     /// What must survive a restart. Default `/var/lib/gateway`.
     pub state_dir: PathBuf,
     /// The control socket's folder. Default `/run/gateway`.
@@ -86,10 +105,13 @@ pub struct Site {
 pub struct Twilio {
     /// `AC…`
     pub account_sid: String,
-    /// Base of the 2010 API without the version, default `https://api.twilio.com`.
+    /// Base of the 2010 API without the version, default `https://api.twilio.com`; with `edge` and `region`,
+    /// `https://api.EDGE.REGION.twilio.com`. The other products' hosts follow from it (twilio.md 1.1).
     pub api: String,
     /// PEM file of roots to trust instead of Mozilla's.
     pub ca_file: Option<PathBuf>,
+    /// How often the running service compares the account with the config. Default one day.
+    pub drift_check: Duration,
 }
 
 /// `[trunk]`
@@ -150,6 +172,98 @@ pub struct Webhook {
     pub public_url: String,
     /// Where the tunnel delivers it. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
+    /// What Twilio asks when we do not answer (twilio.md 5.1).
+    pub fallback_url: Option<String>,
+    /// How a request proves that it is Twilio's.
+    pub protect: Protection,
+}
+
+/// How a webhook request proves that it is Twilio's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protection {
+    /// `X-Twilio-Signature`; needs the auth token on this box.
+    #[default]
+    Signature,
+    /// A name and a password in the URLs that are set at Twilio; the auth token is not kept.
+    Credentials,
+}
+
+/// `[access]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    /// IPv4 networks that alone may call through the SIP domain, credentials or not (twilio.md 2.8). Default: any.
+    pub networks: Vec<Ipv4Network>,
+}
+
+/// An address with a prefix length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ipv4Network {
+    pub address: std::net::Ipv4Addr,
+    /// 0–32.
+    pub prefix: u8,
+}
+
+/// `[dialing]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dialing {
+    /// Countries that shall be reachable, ISO 3166 codes. Default US CA PR MX DO.
+    pub countries: Vec<String>,
+    /// Whether set-up opens them where they are closed. Default false: they are checked only.
+    pub manage: bool,
+}
+
+impl Default for Dialing {
+    fn default() -> Self {
+        Dialing { countries: ["US", "CA", "PR", "MX", "DO"].map(str::to_owned).to_vec(), manage: false }
+    }
+}
+
+/// `[spend]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Spend {
+    /// Twilio tells us when a day or a month has cost this much, in cents of the account's currency.
+    pub daily: Option<u64>,
+    pub monthly: Option<u64>,
+}
+
+/// `[hosted]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Hosted {
+    /// A folder whose files Twilio serves: sounds, documents. Default none: no Service is made.
+    pub assets: Option<PathBuf>,
+}
+
+/// `[[address]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Address {
+    /// How numbers refer to it, 1–16 of `a-z 0-9 -`.
+    pub name: String,
+    /// Who is there: the name that an emergency service sees.
+    pub customer: String,
+    pub street: String,
+    /// Floor, room.
+    pub street_secondary: Option<String>,
+    pub city: String,
+    /// State or province.
+    pub region: String,
+    pub postal_code: String,
+    /// ISO 3166 code, such as `US`.
+    pub country: String,
+}
+
+/// `[environment.NAME]`: one SIP domain with all that belongs to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    /// 1–16 of `a-z 0-9`.
+    pub name: String,
+    /// As [`Trunk::domain`].
+    pub domain: String,
+    /// As [`Trunk::servers`].
+    pub servers: Vec<Server>,
+    /// As [`Webhook::public_url`].
+    pub public_url: String,
+    /// As [`Webhook::fallback_url`].
+    pub fallback_url: Option<String>,
 }
 
 /// `[emergency]`
@@ -194,12 +308,39 @@ pub struct Number {
     pub number: String,
     /// Extensions that ring, all at once.
     pub ring: Vec<String>,
+    /// Its friendly name at Twilio; absent, that is left as it is.
+    pub friendly_name: Option<String>,
+    /// The [`Address`] that an emergency service is told when this number calls.
+    pub address: Option<String>,
+    /// The environment that it rings in. Default `prod`, or the only one that there is.
+    pub environment: String,
 }
 
 impl Config {
     /// The extension of that name.
     pub fn extension(&self, name: &str) -> Option<&Extension> {
         self.extensions.iter().find(|e| e.name == name)
+    }
+
+    /// The environment of that name.
+    pub fn environment(&self, name: &str) -> Option<&Environment> {
+        self.environments.iter().find(|e| e.name == name)
+    }
+
+    /// The address of that name.
+    pub fn address(&self, name: &str) -> Option<&Address> {
+        self.addresses.iter().find(|a| a.name == name)
+    }
+
+    /// This config for a box that runs another environment; `None` when there is none of that name.
+    pub fn select(mut self, name: &str) -> Option<Config> {
+        let environment = self.environment(name)?.clone();
+        self.trunk.domain = environment.domain;
+        self.trunk.servers = environment.servers;
+        self.webhook.public_url = environment.public_url;
+        self.webhook.fallback_url = environment.fallback_url;
+        self.site.environment = environment.name;
+        Some(self)
     }
 
     /// The number's entry.

@@ -57,17 +57,33 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let emergency = emergency(emergency_section);
     let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines);
+    let site = site(root.section("site", true), folder);
+    let trunk = trunk(root.section("trunk", true), folder);
+    let webhook = webhook(root.section("webhook", true));
+    let environment = Environment {
+        name: site.environment.clone(),
+        domain: trunk.domain.clone(),
+        servers: trunk.servers.clone(),
+        public_url: webhook.public_url.clone(),
+        fallback_url: webhook.fallback_url.clone(),
+    };
     let config = Config {
-        site: site(root.section("site", true), folder),
+        site,
         twilio: twilio(root.section("twilio", true), folder),
-        trunk: trunk(root.section("trunk", true), folder),
+        trunk,
         lan: lan(root.section("lan", false), host),
         media: media(root.section("media", false), &limits),
-        webhook: webhook(root.section("webhook", true)),
+        webhook,
         emergency,
         limits,
+        access: Access::default(),
+        dialing: Dialing::default(),
+        spend: Spend::default(),
+        hosted: Hosted::default(),
         extensions,
         numbers,
+        addresses: Vec::new(),
+        environments: vec![environment],
     };
     root.finish();
     config
@@ -80,6 +96,7 @@ fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<P
 fn site(mut section: Section<'_>, folder: &Path) -> Site {
     let site = Site {
         name: section.required("name", "\"office\"", value::site_name),
+        environment: DEFAULT_ENVIRONMENT.to_owned(),
         state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from("/var/lib/gateway")),
         run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from("/run/gateway")),
     };
@@ -92,6 +109,7 @@ fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
         account_sid: section.required("account_sid", "\"AC…\"", value::account_sid),
         api: section.optional("api", value::api_url).unwrap_or_else(|| "https://api.twilio.com".to_owned()),
         ca_file: path(&mut section, "ca_file", folder),
+        drift_check: Duration::from_secs(86_400),
     };
     section.finish();
     twilio
@@ -201,6 +219,8 @@ fn webhook(mut section: Section<'_>) -> Webhook {
         listen: section
             .optional("listen", value::socket_address)
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], WEBHOOK_PORT))),
+        fallback_url: None,
+        protect: Protection::default(),
     };
     section.finish();
     webhook
@@ -290,7 +310,13 @@ fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> 
             }
         }
         section.finish();
-        numbers.push(Number { number, ring });
+        numbers.push(Number {
+            number,
+            ring,
+            friendly_name: None,
+            address: None,
+            environment: DEFAULT_ENVIRONMENT.to_owned(),
+        });
     }
     numbers
 }

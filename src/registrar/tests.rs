@@ -53,8 +53,9 @@ impl Lan {
         let mut secrets = Secrets::default();
         for name in ["101", "102"] {
             let lan_password = Secret::new(format!("lan-{name}"));
-            let trunk_password = Secret::new(format!("trunk-{name}"));
-            secrets.extensions.insert(name.into(), ExtensionSecrets { lan_password, trunk_password });
+            secrets
+                .extensions
+                .insert(name.into(), ExtensionSecrets { lan_password, trunk_passwords: Default::default() });
         }
         Lan {
             now: Instant::from_secs(1000),

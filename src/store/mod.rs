@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use owned::{Changed, Owned, OwnedSids, Record};
-pub use secrets::{ExtensionSecrets, Secrets};
+pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
+pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
 const SECRETS: &str = "secrets.json";
 const OWNED: &str = "twilio.json";
@@ -96,12 +96,12 @@ impl Store {
     }
 
     /// `twilio.json`.
-    pub fn owned(&self) -> Result<Loaded<OwnedSids>, StoreError> {
+    pub fn owned(&self) -> Result<Loaded<Owned>, StoreError> {
         self.load(OWNED)
     }
 
     /// Replaces `twilio.json`.
-    pub fn save_owned(&self, owned: &OwnedSids) -> Result<(), StoreError> {
+    pub fn save_owned(&self, owned: &Owned) -> Result<(), StoreError> {
         self.save(OWNED, owned)
     }
 

@@ -5,24 +5,38 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::twilio::model::Id;
+use crate::twilio::setting::Setting;
 
-/// All environments by name.
+/// Most promotions of one environment that can be stepped back from; the oldest is dropped.
+pub const MAX_PROMOTIONS: usize = 10;
+
+/// What we own at Twilio, and what is needed to go back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OwnedSids {
+pub struct Owned {
+    /// In the order in which they were made.
     #[serde(default)]
-    pub environments: BTreeMap<String, Owned>,
+    records: Vec<Record>,
+    /// Environments that run what another one ran when it was promoted, newest last.
+    #[serde(default)]
+    pub promotions: BTreeMap<String, Vec<Promotion>>,
+    /// Files of the hosted Service, by path: which content Twilio has.
+    #[serde(default)]
+    pub uploads: BTreeMap<String, Upload>,
+    /// Builds of the hosted Service by [`crate::twilio::hosted::fingerprint`].
+    #[serde(default)]
+    pub builds: BTreeMap<String, String>,
+    /// The way back over the last apply: what it did, in order. Undone from the end.
+    #[serde(default)]
+    pub undo: Vec<Undo>,
 }
-
-/// What one environment owns.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Owned(Vec<Record>);
 
 /// One resource that is ours, or that we were about to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     #[serde(flatten)]
     pub id: Id,
+    /// Whose it is: the name of an environment, or [`crate::twilio::ACCOUNT`] for what all share.
+    pub environment: String,
     /// Absent between the decision to create and Twilio's answer: if we are killed there, the resource of that natural
     /// key, should it exist, is the one that we made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,7 +44,8 @@ pub struct Record {
     /// The SID of what it lives in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_sid: Option<String>,
-    /// Whether we made it; `false` when it was there and the config told us to adopt it.
+    /// Whether we made it; `false` when it was there and the config told us to adopt it. A bought number counts as
+    /// adopted: it is released by name only.
     pub made: bool,
     /// Of an adopted one, the fields that we changed, by form parameter: the way back.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -44,15 +59,61 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// What it held before us.
-    pub was: String,
+    pub was: Setting,
     /// What we last set.
-    pub set: String,
+    pub set: Setting,
+}
+
+/// What an environment runs instead of what its config says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Promotion {
+    /// The environment that was promoted.
+    pub from: String,
+    /// Its public URL then.
+    pub public_url: String,
+    /// Its fallback URL then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback_url: Option<String>,
+    /// The build of the hosted Service that it ran then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_sid: Option<String>,
+}
+
+/// A content that was uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upload {
+    /// SHA-256, hex.
+    pub sha256: String,
+    /// `ZN…`
+    pub version_sid: String,
+}
+
+/// One step of the last apply, as much of it as is needed to go back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "snake_case")]
+pub enum Undo {
+    /// It was made, or was about to be.
+    Made { id: Id },
+    /// Fields were changed. `before` is the record as it was, absent when it was not ours.
+    Changed {
+        id: Id,
+        sid: String,
+        parent_sid: Option<String>,
+        fields: BTreeMap<String, Changed>,
+        before: Option<Record>,
+    },
+    /// It was deleted; `fields` is what it held, by form parameter, natural key included.
+    Removed { before: Record, parent: Option<Id>, fields: BTreeMap<String, Setting> },
+    /// Another build was put in force in a hosted environment.
+    Deployed { id: Id, sid: String, parent_sid: String, build_sid: Option<String> },
+    /// What cannot be undone, as a sentence for people.
+    Final { told: String },
 }
 
 impl Owned {
     /// The record of a resource.
     pub fn get(&self, id: &Id) -> Option<&Record> {
-        self.0.iter().find(|record| record.id == *id)
+        self.records.iter().find(|record| record.id == *id)
     }
 
     /// The SID of a resource that exists.
@@ -62,19 +123,29 @@ impl Owned {
 
     /// Puts a record in the place of the former one of the same resource.
     pub fn put(&mut self, record: Record) {
-        match self.0.iter_mut().find(|known| known.id == record.id) {
+        match self.records.iter_mut().find(|known| known.id == record.id) {
             Some(known) => *known = record,
-            None => self.0.push(record),
+            None => self.records.push(record),
         }
     }
 
     /// Forgets a resource.
     pub fn remove(&mut self, id: &Id) {
-        self.0.retain(|record| record.id != *id);
+        self.records.retain(|record| record.id != *id);
     }
 
     /// All records in the order in which they were made.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
-        self.0.iter()
+        self.records.iter()
+    }
+
+    /// Whether an environment owns anything.
+    pub fn has_environment(&self, environment: &str) -> bool {
+        self.records.iter().any(|record| record.environment == environment)
+    }
+
+    /// What an environment runs by promotion.
+    pub fn promotion(&self, environment: &str) -> Option<&Promotion> {
+        self.promotions.get(environment)?.last()
     }
 }

@@ -19,12 +19,33 @@ const TRUNK_PASSWORD: usize = 24;
 /// All that must stay secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Secrets {
-    /// The account's auth token: REST, and the key of webhook signatures.
-    #[serde(default)]
+    /// The account's auth token: the key of webhook signatures, and of REST as long as there is no API key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth_token: Option<Secret<String>>,
+    /// What REST requests are made with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<ApiKey>,
+    /// What Twilio shows us at webhooks where `webhook.protect` is `credentials`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<Credentials>,
     /// By extension name.
     #[serde(default)]
     pub extensions: BTreeMap<String, ExtensionSecrets>,
+}
+
+/// An API key (twilio.md 2.20).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// `SK…`
+    pub sid: String,
+    pub secret: Secret<String>,
+}
+
+/// A name and a password.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    pub user: String,
+    pub password: Secret<String>,
 }
 
 /// The passwords of one extension.
@@ -32,23 +53,50 @@ pub struct Secrets {
 pub struct ExtensionSecrets {
     /// What its handsets register with.
     pub lan_password: Secret<String>,
-    /// What the trunk registers with at Twilio.
-    pub trunk_password: Secret<String>,
+    /// What the trunk registers with at Twilio, by environment.
+    #[serde(default)]
+    pub trunk_passwords: BTreeMap<String, Secret<String>>,
 }
 
 impl Secrets {
-    /// Mints passwords for extensions that have none. Says whether there were any.
-    pub fn mint<'a>(&mut self, extensions: impl IntoIterator<Item = &'a str>, random: &mut Random) -> bool {
-        let mut minted = false;
+    /// Mints what is missing: passwords of extensions in environments, and the webhook's credentials.
+    pub fn mint<'a>(
+        &mut self,
+        extensions: impl IntoIterator<Item = &'a str>,
+        environments: &[&str],
+        random: &mut Random,
+    ) {
         for name in extensions {
-            if !self.extensions.contains_key(name) {
-                let lan_password = password(random, LAN_PASSWORD);
-                let trunk_password = password(random, TRUNK_PASSWORD);
-                self.extensions.insert(name.to_owned(), ExtensionSecrets { lan_password, trunk_password });
-                minted = true;
+            let extension = self.extensions.entry(name.to_owned()).or_insert_with(|| ExtensionSecrets {
+                lan_password: password(random, LAN_PASSWORD),
+                trunk_passwords: BTreeMap::new(),
+            });
+            for environment in environments {
+                if !extension.trunk_passwords.contains_key(*environment) {
+                    extension.trunk_passwords.insert((*environment).to_owned(), password(random, TRUNK_PASSWORD));
+                }
             }
         }
-        minted
+        if self.webhook.is_none() {
+            self.webhook = Some(Credentials { user: "twilio".to_owned(), password: password(random, TRUNK_PASSWORD) });
+        }
+    }
+
+    /// Another password for an extension at Twilio. `false` when there was none.
+    pub fn rotate(&mut self, extension: &str, environment: &str, random: &mut Random) -> bool {
+        let known = self.extensions.get_mut(extension).and_then(|known| known.trunk_passwords.get_mut(environment));
+        match known {
+            Some(known) => {
+                *known = password(random, TRUNK_PASSWORD);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// What an extension registers with at Twilio in an environment.
+    pub fn trunk_password(&self, environment: &str, extension: &str) -> Option<&Secret<String>> {
+        self.extensions.get(extension)?.trunk_passwords.get(environment)
     }
 }
 
@@ -93,20 +141,39 @@ mod tests {
     fn minting_again_keeps_what_is_there() {
         let mut random = Random::from_number(2);
         let mut secrets = Secrets::default();
-        assert!(secrets.mint(["101", "102"], &mut random));
+        secrets.mint(["101", "102"], &["prod"], &mut random);
         let before = secrets.clone();
-        assert!(!secrets.mint(["101", "102"], &mut random));
+        secrets.mint(["101", "102"], &["prod"], &mut random);
         assert_eq!(secrets, before);
-        assert!(secrets.mint(["103"], &mut random));
-        assert_eq!(secrets.extensions["101"], before.extensions["101"]);
+        secrets.mint(["101", "103"], &["prod", "stage"], &mut random);
+        assert_eq!(secrets.trunk_password("prod", "101"), before.trunk_password("prod", "101"));
+        assert_ne!(secrets.trunk_password("stage", "101"), before.trunk_password("prod", "101"));
+        assert_eq!(secrets.trunk_password("stage", "102"), None);
+        assert_eq!(secrets.webhook, before.webhook);
+    }
+
+    #[test]
+    fn rotating_changes_one_password_of_one_environment() {
+        let mut random = Random::from_number(4);
+        let mut secrets = Secrets::default();
+        secrets.mint(["101"], &["prod", "stage"], &mut random);
+        let before = secrets.clone();
+        assert!(secrets.rotate("101", "stage", &mut random));
+        assert_ne!(secrets.trunk_password("stage", "101"), before.trunk_password("stage", "101"));
+        assert_eq!(secrets.trunk_password("prod", "101"), before.trunk_password("prod", "101"));
+        assert!(!secrets.rotate("102", "stage", &mut random));
+        assert!(!secrets.rotate("101", "dev", &mut random));
     }
 
     #[test]
     fn secrets_do_not_show_in_debug() {
         let mut secrets = Secrets { auth_token: Some(Secret::new("sesame".to_owned())), ..Secrets::default() };
-        secrets.mint(["101"], &mut Random::from_number(3));
+        secrets.mint(["101"], &["prod"], &mut Random::from_number(3));
+        secrets.api_key = Some(ApiKey { sid: "SK1".to_owned(), secret: Secret::new("sesame".to_owned()) });
         let shown = format!("{secrets:?}");
         assert!(!shown.contains("sesame"));
         assert!(!shown.contains(secrets.extensions["101"].lan_password.expose().as_str()));
+        assert!(!shown.contains(secrets.trunk_password("prod", "101").unwrap().expose().as_str()));
+        assert!(!shown.contains(secrets.webhook.as_ref().unwrap().password.expose().as_str()));
     }
 }

@@ -34,7 +34,7 @@ impl Drop for Folder {
 }
 
 fn secrets(token: &str) -> Secrets {
-    Secrets { auth_token: Some(Secret::new(token.to_owned())), extensions: BTreeMap::new() }
+    Secrets { auth_token: Some(Secret::new(token.to_owned())), ..Secrets::default() }
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn an_empty_folder_is_an_empty_state() {
     let folder = Folder::new();
     let store = folder.store();
     assert_eq!(store.secrets().unwrap(), Loaded { value: Secrets::default(), warning: None });
-    assert_eq!(store.owned().unwrap().value, OwnedSids::default());
+    assert_eq!(store.owned().unwrap().value, Owned::default());
     assert_eq!(store.bindings().unwrap().value, None);
 }
 

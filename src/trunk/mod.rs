@@ -164,7 +164,7 @@ impl Trunk {
         uri: &str,
         challenge: Option<(&Challenge, &'static str)>,
     ) -> Option<(&'static str, String)> {
-        let password = &context.secrets.extensions.get(extension)?.trunk_password;
+        let password = context.secrets.trunk_password(&context.config.site.environment, extension)?;
         let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
         Some(registration.for_call(challenge)?.answer(extension, password, method, uri, context.random))
     }

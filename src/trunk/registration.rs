@@ -186,7 +186,8 @@ impl Registration {
     }
 
     fn send(&mut self, context: &mut Context<'_>, origin: &Origin<'_>, purpose: Purpose, challenges: u32, brief: bool) {
-        let Some(secrets) = context.secrets.extensions.get(&self.extension) else {
+        let environment = &context.config.site.environment;
+        let Some(password) = context.secrets.trunk_password(environment, &self.extension) else {
             if purpose != Purpose::Register {
                 return self.phase = Phase::Offline;
             }
@@ -214,8 +215,7 @@ impl Registration {
         headers.push(header::make("Contact", contact));
         headers.push(header::make("Expires", asked.to_string()));
         if let Some(known) = &mut self.known {
-            let (name, value) =
-                known.answer(&self.extension, &secrets.trunk_password, "REGISTER", &target, context.random);
+            let (name, value) = known.answer(&self.extension, password, "REGISTER", &target, context.random);
             headers.push(header::make(name, value));
         }
         headers.push(header::make("User-Agent", crate::USER_AGENT));

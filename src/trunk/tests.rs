@@ -37,6 +37,11 @@ struct World {
 
 const SERVERS: &str = r#""192.0.2.1:5061", "192.0.2.2:5061""#;
 
+/// What an extension registers with at Twilio.
+fn trunk_passwords(extension: &str) -> std::collections::BTreeMap<String, Secret<String>> {
+    [("prod".to_owned(), Secret::new(format!("secret-{extension}")))].into()
+}
+
 fn config(servers: &str, extensions: usize) -> Config {
     let list: String =
         (0..extensions).map(|n| format!("[[extension]]\nname = \"{}\"\nemergency = false\n", 101 + n)).collect();
@@ -59,8 +64,8 @@ impl World {
         let mut secrets = Secrets::default();
         for extension in &config.extensions {
             let lan_password = Secret::new("lan".to_string());
-            let trunk_password = Secret::new(format!("secret-{}", extension.name));
-            secrets.extensions.insert(extension.name.clone(), ExtensionSecrets { lan_password, trunk_password });
+            let trunk_passwords = trunk_passwords(&extension.name);
+            secrets.extensions.insert(extension.name.clone(), ExtensionSecrets { lan_password, trunk_passwords });
         }
         World {
             now: Instant::from_secs(5),
@@ -632,7 +637,7 @@ fn a_reload_registers_new_extensions_and_unregisters_removed_ones() {
     world
         .secrets
         .extensions
-        .insert("201".into(), ExtensionSecrets { trunk_password: Secret::new("secret-201".into()), ..secrets });
+        .insert("201".into(), ExtensionSecrets { trunk_passwords: trunk_passwords("201"), ..secrets });
     world.config = config;
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);

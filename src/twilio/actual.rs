@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use super::model::{Desired, Id, Kind, reply_name};
+use super::setting::Setting;
 use crate::store::Owned;
 
 /// A resource that exists.
@@ -21,12 +22,12 @@ pub struct Found {
 
 impl Found {
     /// A field by its form parameter, as the text that a form would hold; nothing and null are empty.
-    pub fn field(&self, param: &str) -> String {
-        match self.fields.get(reply_name(param)) {
+    pub fn field(&self, param: &str) -> Setting {
+        Setting::new(match self.fields.get(reply_name(param)) {
             Some(Value::String(text)) => text.clone(),
             Some(Value::Null) | None => String::new(),
             Some(other) => other.to_string(),
-        }
+        })
     }
 }
 
@@ -51,7 +52,7 @@ impl Actual {
 /// Reads every collection that the config or our records need: the parents, and the children of those that matter.
 pub fn read(api: &mut dyn Api, desired: &Desired, owned: &Owned) -> Result<Actual, ApiError> {
     let wanted: BTreeSet<&Id> =
-        desired.0.iter().map(|resource| &resource.id).chain(owned.iter().map(|record| &record.id)).collect();
+        desired.resources.iter().map(|resource| &resource.id).chain(owned.iter().map(|record| &record.id)).collect();
     let mut actual = Actual::default();
     for kind in Kind::ALL {
         if !wanted.iter().any(|id| id.kind == kind) {

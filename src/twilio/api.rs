@@ -28,22 +28,72 @@ impl Form {
     }
 }
 
-/// Twilio's REST API, below `Accounts/AC…/`. Collections are paths without `.json`.
+/// One of Twilio's APIs; each has a host of its own (twilio.md 1.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Product {
+    /// `api.twilio.com/2010-04-01/Accounts/AC…/`
+    Core,
+    /// `voice.twilio.com/v1/`
+    Voice,
+    /// `serverless.twilio.com/v1/`
+    Serverless,
+    /// `serverless-upload.twilio.com/v1/`
+    Upload,
+}
+
+/// Where resources of one kind are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Collection {
+    pub product: Product,
+    /// Below the product's base, without `.json`.
+    pub path: String,
+    /// Filters of a list; empty elsewhere.
+    pub query: Vec<(&'static str, String)>,
+}
+
+impl Collection {
+    pub fn new(product: Product, path: impl Into<String>) -> Collection {
+        Collection { product, path: path.into(), query: Vec::new() }
+    }
+
+    /// With a filter.
+    pub fn filtered(mut self, name: &'static str, value: impl Into<String>) -> Collection {
+        self.query.push((name, value.into()));
+        self
+    }
+}
+
+/// A file on its way to the hosted Service (twilio.md 3.3).
+#[derive(Clone, Debug)]
+pub struct Upload<'a> {
+    /// Where it will be found: `/sounds/busy.mp3`.
+    pub path: &'a str,
+    pub content_type: &'static str,
+    pub content: &'a [u8],
+}
+
+/// Twilio's REST API.
 pub trait Api {
-    /// The account itself.
+    /// The account itself. A standard key may not ask (twilio.md 2.1).
     fn account(&mut self) -> Result<Value, ApiError>;
 
     /// All records of a collection, of all pages; `records` is the array's name.
-    fn list(&mut self, collection: &str, records: &str) -> Result<Vec<Value>, ApiError>;
+    fn list(&mut self, collection: &Collection, records: &str) -> Result<Vec<Value>, ApiError>;
+
+    /// One resource, or a page of its own (`Balance` with an empty SID, `Builds/ZB…` with `Status`).
+    fn get(&mut self, collection: &Collection, sid: &str) -> Result<Value, ApiError>;
 
     /// Makes one. Not repeated after a failure that may have had an effect: see [`ApiError::is_uncertain`].
-    fn create(&mut self, collection: &str, form: &Form) -> Result<Value, ApiError>;
+    fn create(&mut self, collection: &Collection, form: &Form) -> Result<Value, ApiError>;
 
     /// Changes fields of one.
-    fn update(&mut self, collection: &str, sid: &str, form: &Form) -> Result<Value, ApiError>;
+    fn update(&mut self, collection: &Collection, sid: &str, form: &Form) -> Result<Value, ApiError>;
 
     /// Removes one; one that is gone already is no error.
-    fn delete(&mut self, collection: &str, sid: &str) -> Result<(), ApiError>;
+    fn delete(&mut self, collection: &Collection, sid: &str) -> Result<(), ApiError>;
+
+    /// A new version of an asset; the answer has its `sid`.
+    fn upload(&mut self, service: &str, asset: &str, upload: &Upload<'_>) -> Result<Value, ApiError>;
 }
 
 /// What Twilio or the way to it answered.

@@ -10,6 +10,7 @@ use super::actual::{self, Found};
 use super::api::{Api, ApiError, Form};
 use super::model::{Id, Kind, Resource, Value, fingerprint};
 use super::plan::{Change, FieldChange, Standing, Update};
+use super::setting::Setting;
 use crate::store::{Changed, Owned, Record, StoreError};
 
 /// How often the creation of one resource is tried when it is unknown whether it had an effect.
@@ -55,6 +56,13 @@ impl Applier<'_> {
                 self.forget(id)
             }
             Change::Forget(id) => self.forget(id),
+            Change::Buy(_)
+            | Change::Await { .. }
+            | Change::Upload(_)
+            | Change::Build { .. }
+            | Change::Deploy { .. } => {
+                todo!()
+            }
         }
     }
 
@@ -76,6 +84,7 @@ impl Applier<'_> {
 
         let mut record = Record {
             id: id.clone(),
+            environment: resource.environment.clone(),
             sid: None,
             parent_sid: parent_sid.clone(),
             made: true,
@@ -93,7 +102,9 @@ impl Applier<'_> {
                         record.fingerprint = resource.password.as_ref().map(fingerprint);
                         return self.record(&record);
                     }
-                    None => ApiError::Nonsense { request: format!("POST {collection}"), reason: "no sid".to_owned() },
+                    None => {
+                        ApiError::Nonsense { request: format!("POST {}", collection.path), reason: "no sid".to_owned() }
+                    }
                 },
                 Err(error) => error,
             };
@@ -124,14 +135,15 @@ impl Applier<'_> {
 
     /// Takes what was made meanwhile, and gives it every field that it shall have.
     fn take_over(&mut self, resource: &Resource, found: Found, standing: Standing) -> Result<(), ApplyError> {
-        let change = |(param, to): &(&'static str, Value)| FieldChange {
-            param: (*param).to_owned(),
+        let change = |(param, to): &(String, Value)| FieldChange {
+            param: param.clone(),
             from: found.field(param),
             to: to.clone(),
         };
         let fields = resource.fields.iter().map(change).collect();
         self.update(&Update {
             id: resource.id.clone(),
+            environment: resource.environment.clone(),
             sid: found.sid.clone(),
             parent_sid: found.parent_sid.clone(),
             standing,
@@ -146,6 +158,7 @@ impl Applier<'_> {
             (Standing::Ours, Some(record)) => record,
             (standing, _) => Record {
                 id: update.id.clone(),
+                environment: update.environment.clone(),
                 sid: Some(update.sid.clone()),
                 parent_sid: update.parent_sid.clone(),
                 made: standing == Standing::Claim,
@@ -155,7 +168,7 @@ impl Applier<'_> {
         };
         if !record.made {
             for change in &update.fields {
-                let set = self.resolve(&change.to)?;
+                let set = Setting::new(self.resolve(&change.to)?);
                 let was = record.changed.get(&change.param).map_or(&change.from, |changed| &changed.was).clone();
                 record.changed.insert(change.param.clone(), Changed { was, set });
             }
@@ -198,7 +211,8 @@ impl Applier<'_> {
 
     fn resolve(&self, value: &Value) -> Result<String, ApplyError> {
         match value {
-            Value::Text(text) => Ok(text.clone()),
+            Value::Text(text) => Ok(text.expose().to_owned()),
+            Value::Decimal(number) => Ok(number.clone()),
             Value::Bool(boolean) => Ok(boolean.to_string()),
             Value::Sid(id) => self.sid(id),
         }

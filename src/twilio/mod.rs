@@ -3,12 +3,16 @@
 //! [`model::desired`] and [`actual::read`] give the two sides, [`plan::diff`] (pure) the changes between them,
 //! [`apply::apply`] makes them through [`client::Client`].
 
+pub mod account;
 pub mod actual;
 pub mod api;
 pub mod apply;
 pub mod client;
+pub mod hosted;
+pub mod kind;
 pub mod model;
 pub mod plan;
+pub mod setting;
 pub mod setup;
 
 #[cfg(test)]
@@ -16,5 +20,5 @@ mod fake;
 #[cfg(test)]
 mod tests;
 
-/// The environment of a config that names none.
-pub const DEFAULT_ENVIRONMENT: &str = "prod";
+/// Stands in the place of an environment's name for what all environments share. No environment may be called so.
+pub const ACCOUNT: &str = "account";

@@ -1,183 +1,26 @@
 //! What we want at Twilio, as data: resources with a natural key, fields, and references to each other.
 
-use std::fmt;
+use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use super::ACCOUNT;
+use super::hosted::File;
+use super::setting::Setting;
+use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment, Protection};
 use crate::secret::Secret;
-use crate::store::Secrets;
-use crate::twiml::{INCOMING_PATH, OUTGOING_PATH};
+use crate::store::{Credentials, Owned, Secrets};
+use crate::twiml::{INCOMING_PATH, OUTGOING_PATH, STATUS_PATH, USAGE_PATH};
 
-/// A kind of resource, in the order in which they are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    CredentialList,
-    Credential,
-    Domain,
-    /// Lets the list's credentials make calls (gates INVITE, twilio.md 2.6).
-    CallsMapping,
-    /// Lets the list's credentials register (gates REGISTER).
-    RegistrationsMapping,
-    /// A TwiML app.
-    Application,
-    PhoneNumber,
-}
-
-/// How a kind looks in the API.
-pub struct Schema {
-    /// The collection below `Accounts/AC…/`; `{}` is the parent's SID.
-    collection: &'static str,
-    /// The array in a page of the collection (twilio.md 1.4).
-    pub records: &'static str,
-    /// The form parameter of the natural key.
-    pub key: &'static str,
-    /// The kind that it lives in.
-    pub parent: Option<Kind>,
-    /// Error codes that say "there already" (twilio.md 1.7).
-    pub duplicate: &'static [u32],
-    /// How a person calls it.
-    pub noun: &'static str,
-}
-
-impl Kind {
-    /// All kinds, parents before children.
-    pub const ALL: [Kind; 7] = [
-        Kind::CredentialList,
-        Kind::Credential,
-        Kind::Domain,
-        Kind::CallsMapping,
-        Kind::RegistrationsMapping,
-        Kind::Application,
-        Kind::PhoneNumber,
-    ];
-
-    /// How the kind looks in the API (twilio.md 2.2 to 2.9).
-    pub const fn schema(self) -> Schema {
-        match self {
-            Kind::CredentialList => Schema {
-                collection: "SIP/CredentialLists",
-                records: "credential_lists",
-                key: "FriendlyName",
-                parent: None,
-                duplicate: &[21240],
-                noun: "credential list",
-            },
-            Kind::Credential => Schema {
-                collection: "SIP/CredentialLists/{}/Credentials",
-                records: "credentials",
-                key: "Username",
-                parent: Some(Kind::CredentialList),
-                duplicate: &[21240, 21243],
-                noun: "credential",
-            },
-            Kind::Domain => Schema {
-                collection: "SIP/Domains",
-                records: "domains",
-                key: "DomainName",
-                parent: None,
-                duplicate: &[21232],
-                noun: "SIP domain",
-            },
-            Kind::CallsMapping => Schema {
-                collection: "SIP/Domains/{}/Auth/Calls/CredentialListMappings",
-                records: "contents",
-                key: "CredentialListSid",
-                parent: Some(Kind::Domain),
-                duplicate: &[21231],
-                noun: "mapping for calls",
-            },
-            Kind::RegistrationsMapping => Schema {
-                collection: "SIP/Domains/{}/Auth/Registrations/CredentialListMappings",
-                records: "contents",
-                key: "CredentialListSid",
-                parent: Some(Kind::Domain),
-                duplicate: &[21231],
-                noun: "mapping for registrations",
-            },
-            Kind::Application => Schema {
-                collection: "Applications",
-                records: "applications",
-                key: "FriendlyName",
-                parent: None,
-                // Names need not be unique: a duplicate is made without a word (twilio.md 2.2).
-                duplicate: &[],
-                noun: "TwiML app",
-            },
-            Kind::PhoneNumber => Schema {
-                collection: "IncomingPhoneNumbers",
-                records: "incoming_phone_numbers",
-                key: "PhoneNumber",
-                parent: None,
-                duplicate: &[],
-                noun: "phone number",
-            },
-        }
-    }
-
-    /// The collection's path below `Accounts/AC…/`, without `.json`.
-    pub fn collection(self, parent_sid: Option<&str>) -> String {
-        self.schema().collection.replace("{}", parent_sid.unwrap_or_default())
-    }
-
-    /// Whether a missing one is made. Numbers cost money: they are bought elsewhere.
-    pub const fn is_creatable(self) -> bool {
-        !matches!(self, Kind::PhoneNumber)
-    }
-}
-
-/// A resource by kind and natural key; of one that lives in another, `PARENT/KEY`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Id {
-    pub kind: Kind,
-    pub key: String,
-}
-
-impl Id {
-    pub fn new(kind: Kind, key: impl Into<String>) -> Id {
-        Id { kind, key: key.into() }
-    }
-
-    /// The id of something that lives in `parent`.
-    pub fn child(kind: Kind, parent: &str, key: &str) -> Id {
-        Id { kind, key: format!("{parent}/{key}") }
-    }
-
-    /// Parent's key and own key.
-    fn parts(&self) -> (&str, &str) {
-        self.key.split_once('/').unwrap_or(("", &self.key))
-    }
-
-    /// The natural key inside of the parent.
-    pub fn own_key(&self) -> &str {
-        match self.kind.schema().parent {
-            Some(_) => self.parts().1,
-            None => &self.key,
-        }
-    }
-}
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (parent, own) = self.parts();
-        match self.kind {
-            Kind::Credential => write!(f, "credential {own} in credential list {parent}"),
-            Kind::CallsMapping => write!(f, "mapping of credential list {own} to SIP domain {parent} for calls"),
-            Kind::RegistrationsMapping => {
-                write!(f, "mapping of credential list {own} to SIP domain {parent} for registrations")
-            }
-            kind => write!(f, "{} {}", kind.schema().noun, self.key),
-        }
-    }
-}
+pub use super::kind::{Id, Kind};
 
 /// What a field shall hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    Text(String),
+    Text(Setting),
     Bool(bool),
+    /// A number; Twilio gives it back with other zeros behind it.
+    Decimal(String),
     /// The SID of another resource, known when that is made.
     Sid(Id),
 }
@@ -185,79 +28,269 @@ pub enum Value {
 /// One resource as we want it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
+    /// Whose it is: an environment's, or [`ACCOUNT`].
+    pub environment: String,
     pub id: Id,
     /// What it lives in.
     pub parent: Option<Id>,
     /// Where the natural key is the SID of another resource: which one.
     pub key_of: Option<Id>,
     /// Form parameters beside the natural key; in replies they are called the same in snake_case.
-    pub fields: Vec<(&'static str, Value)>,
+    pub fields: Vec<(String, Value)>,
     /// Of a credential; it can be set and never read.
     pub password: Option<Secret<String>>,
 }
 
 impl Resource {
-    fn new(id: Id, fields: Vec<(&'static str, Value)>) -> Resource {
-        Resource { id, parent: None, key_of: None, fields, password: None }
+    fn new(environment: &str, id: Id, fields: Vec<(String, Value)>) -> Resource {
+        Resource { environment: environment.to_owned(), id, parent: None, key_of: None, fields, password: None }
     }
 }
 
-/// All resources of one environment, each after what it refers to.
+/// All that the config wants in some environments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Desired(pub Vec<Resource>);
+pub struct Desired {
+    /// The environments that are meant, and [`ACCOUNT`] where what they share is meant, too. What is owned there and is
+    /// not among `resources` is given back or removed.
+    pub environments: BTreeSet<String>,
+    /// Each after what it refers to.
+    pub resources: Vec<Resource>,
+    /// The content of the hosted Service.
+    pub files: Vec<File>,
+    /// Which build each hosted environment shall run.
+    pub deployments: Vec<Deployment>,
+}
 
-/// What the config wants at Twilio. Extensions without minted secrets are left out ([`Secrets::mint`] comes first).
-pub fn desired(config: &Config, secrets: &Secrets) -> Desired {
-    let name = format!("gateway-{}", config.site.name);
-    let url = |path: &str| Value::Text(format!("{}{path}", config.webhook.public_url));
-    let text = |text: &str| Value::Text(text.to_owned());
+/// What a hosted environment shall run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub environment: Id,
+    pub build: Build,
+}
 
-    let list = Id::new(Kind::CredentialList, &name);
-    let domain = Id::new(Kind::Domain, &config.trunk.domain);
-    let app = Id::new(Kind::Application, &name);
+/// A build of the hosted Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Build {
+    /// Of the files as they are now.
+    Files,
+    /// One that was promoted: `ZB…`.
+    Sid(String),
+}
 
-    let credential = |(username, password): (&str, &Secret<String>)| Resource {
-        parent: Some(list.clone()),
-        password: Some(password.clone()),
-        ..Resource::new(Id::child(Kind::Credential, &name, username), Vec::new())
-    };
-    let mapping = |kind| Resource {
-        parent: Some(domain.clone()),
-        key_of: Some(list.clone()),
-        ..Resource::new(Id::child(kind, &domain.key, &name), Vec::new())
-    };
-    let number = |number: &str| {
-        Resource::new(
-            Id::new(Kind::PhoneNumber, number),
+/// What the desired state is made of.
+pub struct Wish<'a> {
+    pub config: &'a Config,
+    /// Extensions without minted secrets are left out ([`Secrets::mint`] comes first).
+    pub secrets: &'a Secrets,
+    /// For promotions.
+    pub owned: &'a Owned,
+    /// What stands in the folder of `hosted.assets`.
+    pub files: &'a [File],
+}
+
+impl Wish<'_> {
+    /// What is wanted in these environments (of the config, or [`ACCOUNT`]), in the order of making.
+    pub fn desired(&self, environments: &[&str]) -> Desired {
+        let mut desired = Desired {
+            environments: environments.iter().map(|name| (*name).to_owned()).collect(),
+            ..Desired::default()
+        };
+        if environments.contains(&ACCOUNT) {
+            self.account(&mut desired);
+        }
+        for environment in &self.config.environments {
+            if environments.contains(&environment.name.as_str()) {
+                self.environment(environment, &mut desired);
+            }
+        }
+        desired.resources.sort_by_key(|resource| resource.id.kind);
+        desired
+    }
+
+    /// What all environments share.
+    fn account(&self, desired: &mut Desired) {
+        let Config { site, dialing, spend, hosted, webhook, .. } = self.config;
+        let name = format!("gateway-{}", site.name);
+        let mut add = |id: Id, fields| desired.resources.push(Resource::new(ACCOUNT, id, fields));
+        if dialing.manage {
+            let open = |country: &String| (country.clone(), Value::Bool(true));
+            let id = Id::new(Kind::DialingPermissions, "countries");
+            add(id, dialing.countries.iter().map(open).collect());
+        }
+        for (period, cents) in [("daily", spend.daily), ("monthly", spend.monthly)] {
+            let Some(cents) = cents else { continue };
+            let fields = vec![
+                field("CallbackUrl", self.url(&webhook.public_url, USAGE_PATH)),
+                field("CallbackMethod", text("POST")),
+                field("UsageCategory", text("totalprice")),
+                field("TriggerBy", text("price")),
+                field("TriggerValue", Value::Decimal(format!("{}.{:02}", cents / 100, cents % 100))),
+                field("Recurring", text(period)),
+            ];
+            add(Id::new(Kind::UsageTrigger, format!("{name}-{period}")), fields);
+        }
+        if hosted.assets.is_some() {
+            add(Id::new(Kind::Service, &name), vec![field("FriendlyName", text(&name))]);
+            for file in self.files {
+                let id = Id::child(Kind::Asset, &name, &file.path);
+                let service = Id::new(Kind::Service, &name);
+                desired.resources.push(Resource { parent: Some(service), ..Resource::new(ACCOUNT, id, Vec::new()) });
+            }
+            desired.files = self.files.to_vec();
+        }
+    }
+
+    fn environment(&self, environment: &Environment, desired: &mut Desired) {
+        let config = self.config;
+        let promotion = self.owned.promotion(&environment.name);
+        let (public_url, fallback_url) = match promotion {
+            Some(promotion) => (&promotion.public_url, &promotion.fallback_url),
+            None => (&environment.public_url, &environment.fallback_url),
+        };
+        let fallback_url = || text(fallback_url.as_deref().unwrap_or_default());
+        let name = format!("gateway-{}-{}", config.site.name, environment.name);
+        let mut add = |resource: Resource| desired.resources.push(resource);
+        let new = |id: &Id, fields| Resource::new(&environment.name, id.clone(), fields);
+
+        let list = Id::new(Kind::CredentialList, &name);
+        add(new(&list, Vec::new()));
+        for extension in &config.extensions {
+            let Some(password) = self.secrets.trunk_password(&environment.name, &extension.name) else { continue };
+            let id = Id::child(Kind::Credential, &name, &extension.name);
+            add(Resource { parent: Some(list.clone()), password: Some(password.clone()), ..new(&id, Vec::new()) });
+        }
+
+        let domain = Id::new(Kind::Domain, &environment.domain);
+        add(new(
+            &domain,
+            vec![
+                field("FriendlyName", text(&name)),
+                field("VoiceUrl", self.url(public_url, OUTGOING_PATH)),
+                field("VoiceMethod", text("POST")),
+                field("VoiceFallbackUrl", fallback_url()),
+                field("VoiceStatusCallbackUrl", self.url(public_url, STATUS_PATH)),
+                field("VoiceStatusCallbackMethod", text("POST")),
+                field("SipRegistration", Value::Bool(true)),
+                field("EmergencyCallingEnabled", Value::Bool(true)),
+                field("Secure", Value::Bool(config.trunk.secure)),
+            ],
+        ));
+        let mapping = |kind, of: &Id| Resource {
+            parent: Some(domain.clone()),
+            key_of: Some(of.clone()),
+            ..new(&Id::child(kind, &domain.key, &of.key), Vec::new())
+        };
+        add(mapping(Kind::CallsMapping, &list));
+        add(mapping(Kind::RegistrationsMapping, &list));
+        if !config.access.networks.is_empty() {
+            let access = Id::new(Kind::AccessList, &name);
+            add(new(&access, Vec::new()));
+            for network in &config.access.networks {
+                let address = network.address.to_string();
+                let id = Id::child(Kind::AccessAddress, &name, &address);
+                let fields = vec![
+                    field("FriendlyName", text(&address)),
+                    field("CidrPrefixLength", text(&network.prefix.to_string())),
+                ];
+                add(Resource { parent: Some(access.clone()), ..new(&id, fields) });
+            }
+            add(mapping(Kind::AccessMapping, &access));
+        }
+
+        let app = Id::new(Kind::Application, &name);
+        add(new(
+            &app,
+            vec![
+                field("VoiceUrl", self.url(public_url, INCOMING_PATH)),
+                field("VoiceMethod", text("POST")),
+                field("VoiceFallbackUrl", fallback_url()),
+                field("StatusCallback", self.url(public_url, STATUS_PATH)),
+                field("StatusCallbackMethod", text("POST")),
+            ],
+        ));
+        let numbers = || config.numbers.iter().filter(|number| number.environment == environment.name);
+        let mut addresses = BTreeSet::new();
+        for number in numbers() {
             // An app replaces a trunk, and the number's own voice URLs are ignored (twilio.md 2.9).
-            vec![("TrunkSid", text("")), ("VoiceApplicationSid", Value::Sid(app.clone()))],
-        )
-    };
+            let mut fields = vec![field("TrunkSid", text("")), field("VoiceApplicationSid", Value::Sid(app.clone()))];
+            if let Some(friendly_name) = &number.friendly_name {
+                fields.push(field("FriendlyName", text(friendly_name)));
+            }
+            if let Some(address) = number.address.as_ref().and_then(|name| config.address(name)) {
+                let resource = address_resource(&name, &environment.name, address);
+                fields.push(field("EmergencyAddressSid", Value::Sid(resource.id.clone())));
+                if addresses.insert(resource.id.clone()) {
+                    add(resource);
+                }
+            }
+            add(new(&Id::new(Kind::PhoneNumber, &number.number), fields));
+        }
+        let caller = numbers().find(|n| n.address.is_some() && Some(&n.number) == config.emergency.caller_id.as_ref());
+        if let Some(caller) = caller {
+            let caller = Value::Sid(Id::new(Kind::PhoneNumber, &caller.number));
+            add(Resource {
+                parent: Some(domain.clone()),
+                ..new(&Id::new(Kind::EmergencyCaller, &domain.key), vec![field("EmergencyCallerSid", caller)])
+            });
+        }
 
-    let mut resources = vec![Resource::new(list.clone(), Vec::new())];
-    resources.extend(
-        config
-            .extensions
-            .iter()
-            .filter_map(|e| Some((e.name.as_str(), &secrets.extensions.get(&e.name)?.trunk_password)))
-            .map(credential),
-    );
-    resources.push(Resource::new(
-        domain.clone(),
-        vec![
-            ("FriendlyName", text(&name)),
-            ("VoiceUrl", url(OUTGOING_PATH)),
-            ("VoiceMethod", text("POST")),
-            ("SipRegistration", Value::Bool(true)),
-            ("EmergencyCallingEnabled", Value::Bool(true)),
-            ("Secure", Value::Bool(config.trunk.secure)),
-        ],
-    ));
-    resources.push(mapping(Kind::CallsMapping));
-    resources.push(mapping(Kind::RegistrationsMapping));
-    resources.push(Resource::new(app.clone(), vec![("VoiceUrl", url(INCOMING_PATH)), ("VoiceMethod", text("POST"))]));
-    resources.extend(config.numbers.iter().map(|n| number(&n.number)));
-    Desired(resources)
+        if config.hosted.assets.is_some() {
+            let service = Id::new(Kind::Service, format!("gateway-{}", config.site.name));
+            let id = Id::child(Kind::HostedEnvironment, &service.key, &environment.name);
+            // The suffix tells the hosts of one Service apart; one of them may do without (twilio.md 3.2).
+            let suffix = match environment.name.as_str() {
+                DEFAULT_ENVIRONMENT => Vec::new(),
+                name => vec![field("DomainSuffix", text(name))],
+            };
+            add(Resource { parent: Some(service), ..new(&id, suffix) });
+            let build = promotion.and_then(|promotion| promotion.build_sid.clone()).map_or(Build::Files, Build::Sid);
+            desired.deployments.push(Deployment { environment: id, build });
+        }
+    }
+
+    /// A webhook's URL as it is set at Twilio: with credentials in it where they protect it.
+    fn url(&self, base: &str, path: &str) -> Value {
+        let credentials = match self.config.webhook.protect {
+            Protection::Signature => None,
+            Protection::Credentials => self.secrets.webhook.as_ref(),
+        };
+        let url = match (credentials, base.split_once("://")) {
+            // Both are of letters and digits: nothing to escape.
+            (Some(Credentials { user, password }), Some((scheme, rest))) => {
+                format!("{scheme}://{user}:{}@{rest}{path}", password.expose())
+            }
+            _ => format!("{base}{path}"),
+        };
+        Value::Text(Setting::new(url))
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(Setting::new(text))
+}
+
+fn field(param: &str, value: Value) -> (String, Value) {
+    (param.to_owned(), value)
+}
+
+/// An address never changes once a number may be registered with it: another content is another resource, told apart by
+/// a digest in its name. Names of emergency addresses hold 32 characters (twilio.md 2.11).
+fn address_resource(owner: &str, environment: &str, address: &Address) -> Resource {
+    let content = format!("{owner} {address:?}");
+    let digest: String = Sha256::digest(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let mut fields = vec![
+        field("CustomerName", text(&address.customer)),
+        field("Street", text(&address.street)),
+        field("City", text(&address.city)),
+        field("Region", text(&address.region)),
+        field("PostalCode", text(&address.postal_code)),
+        field("IsoCountry", text(&address.country)),
+        field("EmergencyEnabled", Value::Bool(true)),
+    ];
+    if let Some(secondary) = &address.street_secondary {
+        fields.push(field("StreetSecondary", text(secondary)));
+    }
+    Resource::new(environment, Id::new(Kind::Address, format!("{}-{digest}", address.name)), fields)
 }
 
 /// Tells passwords apart without keeping them: 64 bits of SHA-256 of a random password of more than 90 bits say

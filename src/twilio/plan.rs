@@ -6,7 +6,9 @@ use std::cmp::Reverse;
 use std::fmt;
 
 use super::actual::{Actual, Found};
-use super::model::{Desired, Id, Kind, Resource, Value, fingerprint};
+use super::hosted::File;
+use super::model::{Deployment, Desired, Id, Kind, Resource, Value, fingerprint};
+use super::setting::Setting;
 use crate::secret::Secret;
 use crate::store::{Changed, Owned, Record};
 
@@ -34,12 +36,31 @@ pub enum Change {
     Restore { id: Id, sid: String, parent_sid: Option<String>, fields: Vec<FieldChange> },
     /// A record of something that is gone or was never made. No request is needed.
     Forget(Id),
+    /// A number that is not in the account and may be bought.
+    Buy(Resource),
+    /// Waits until the emergency address of a number is registered, or is so no longer (twilio.md 8).
+    Await { number: Id, status: Registration },
+    /// Sends the content of an asset.
+    Upload(File),
+    /// Makes a build of the files as they are.
+    Build { service: Id, files: Vec<File> },
+    /// Puts a build in force in a hosted environment.
+    Deploy { deployment: Deployment, former: Option<String> },
+}
+
+/// Where the registration of a number's emergency address shall arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    Registered,
+    Unregistered,
 }
 
 /// Fields of a resource that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Update {
     pub id: Id,
+    /// Whose it is from now on.
+    pub environment: String,
     pub sid: String,
     pub parent_sid: Option<String>,
     pub standing: Standing,
@@ -63,14 +84,14 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldChange {
     pub param: String,
-    pub from: String,
+    pub from: Setting,
     pub to: Value,
 }
 
 /// What leads from `actual` to `desired`. Applied, it leaves nothing to do.
 pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned) -> Plan {
     let mut plan = Plan::default();
-    for resource in &desired.0 {
+    for resource in &desired.resources {
         match actual.get(&resource.id, owned.sid(&resource.id)) {
             Some(found) => plan.changes.extend(update(resource, found, actual, owned).map(Change::Update)),
             None if resource.id.kind.is_creatable() => plan.changes.push(Change::Create(resource.clone())),
@@ -81,7 +102,7 @@ pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned) -> Plan {
         }
         plan.notes.extend(namesakes(&resource.id, actual, owned));
     }
-    let mut obsolete: Vec<&Record> = owned.iter().filter(|r| !desired.0.iter().any(|d| d.id == r.id)).collect();
+    let mut obsolete: Vec<&Record> = owned.iter().filter(|r| !desired.resources.iter().any(|d| d.id == r.id)).collect();
     // Children before their parents, users before what they use.
     obsolete.sort_by_key(|record| Reverse(record.id.kind));
     plan.changes.extend(obsolete.into_iter().map(|record| release(record, actual)));
@@ -96,15 +117,16 @@ fn update(resource: &Resource, found: &Found, actual: &Actual, owned: &Owned) ->
         Some(Record { sid: None, made: true, .. }) => Standing::Claim,
         _ => Standing::Adopt,
     };
-    let is_set = |from: &str, to: &Value| match to {
+    let is_set = |from: &Setting, to: &Value| match to {
         Value::Text(text) => from == text,
-        Value::Bool(wanted) => from == wanted.to_string(),
-        Value::Sid(id) => actual.get(id, owned.sid(id)).is_some_and(|found| found.sid == from),
+        Value::Bool(wanted) => from.expose() == wanted.to_string(),
+        Value::Decimal(wanted) => is_same_number(from.expose(), wanted),
+        Value::Sid(id) => actual.get(id, owned.sid(id)).is_some_and(|found| found.sid == from.expose()),
     };
     let fields: Vec<FieldChange> = resource
         .fields
         .iter()
-        .map(|(param, to)| FieldChange { param: (*param).to_owned(), from: found.field(param), to: to.clone() })
+        .map(|(param, to)| FieldChange { param: param.clone(), from: found.field(param), to: to.clone() })
         .filter(|change| !is_set(&change.from, &change.to))
         .collect();
     let known = record.filter(|_| standing == Standing::Ours).and_then(|record| record.fingerprint.as_ref());
@@ -113,7 +135,15 @@ fn update(resource: &Resource, found: &Found, actual: &Actual, owned: &Owned) ->
         return None;
     }
     let (sid, parent_sid) = (found.sid.clone(), found.parent_sid.clone());
-    Some(Update { id: resource.id.clone(), sid, parent_sid, standing, fields, password })
+    Some(Update {
+        id: resource.id.clone(),
+        environment: resource.environment.clone(),
+        sid,
+        parent_sid,
+        standing,
+        fields,
+        password,
+    })
 }
 
 /// What to do with something of ours that the config does not want any more.
@@ -149,6 +179,17 @@ fn release(record: &Record, actual: &Actual) -> Change {
     }
 }
 
+/// `10.00` is `10.000000`.
+fn is_same_number(a: &str, b: &str) -> bool {
+    fn trimmed(number: &str) -> &str {
+        match number.contains('.') {
+            true => number.trim_end_matches('0').trim_end_matches('.'),
+            false => number,
+        }
+    }
+    trimmed(a) == trimmed(b)
+}
+
 /// Other resources of the same natural key, where Twilio allows that.
 fn namesakes(id: &Id, actual: &Actual, owned: &Owned) -> Option<String> {
     let used = actual.get(id, owned.sid(id))?;
@@ -170,11 +211,11 @@ fn namesakes(id: &Id, actual: &Actual, owned: &Owned) -> Option<String> {
 fn strangers<'a>(desired: &'a Desired, actual: &'a Actual, owned: &'a Owned) -> impl Iterator<Item = String> + 'a {
     let parents = |found: &Found| {
         let parent = found.id.kind.schema().parent;
-        desired.0.iter().any(|d| {
+        desired.resources.iter().any(|d| {
             Some(d.id.kind) == parent && owned.sid(&d.id).is_some() && owned.sid(&d.id) == found.parent_sid.as_deref()
         })
     };
-    let known = |id: &Id| owned.get(id).is_some() || desired.0.iter().any(|d| d.id == *id);
+    let known = |id: &Id| owned.get(id).is_some() || desired.resources.iter().any(|d| d.id == *id);
     actual
         .0
         .iter()
@@ -203,6 +244,13 @@ impl fmt::Display for Change {
                 write!(f, "give back {id} ({sid}), no longer in the config: {}", sentence(fields, false))
             }
             Change::Forget(id) => write!(f, "forget {id}, no longer in the config and not at Twilio as we left it"),
+            Change::Buy(_)
+            | Change::Await { .. }
+            | Change::Upload(_)
+            | Change::Build { .. }
+            | Change::Deploy { .. } => {
+                todo!()
+            }
         }
     }
 }
@@ -246,7 +294,8 @@ fn sentence(fields: &[FieldChange], with_former: bool) -> String {
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Value::Text(text) => f.write_str(text),
+            Value::Text(text) => text.fmt(f),
+            Value::Decimal(number) => f.write_str(number),
             Value::Bool(boolean) => boolean.fmt(f),
             Value::Sid(id) => id.fmt(f),
         }

@@ -6,18 +6,19 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use super::apply::{Applier, ApplyError};
+use super::model::Wish;
 use super::plan::{Change, Plan, diff};
-use super::{DEFAULT_ENVIRONMENT, actual, model};
+use super::{ACCOUNT, actual};
 use crate::config::Config;
 use crate::random::Random;
-use crate::store::{Owned, OwnedSids, Secrets, Store, StoreError};
+use crate::store::{Owned, Secrets, Store, StoreError};
 
 /// What set-up works on. Secrets and records were loaded, and the store locked, by the caller.
 pub struct Setup<'a> {
     pub config: &'a Config,
     pub store: &'a Store,
     pub secrets: Secrets,
-    pub owned: OwnedSids,
+    pub owned: Owned,
     pub api: &'a mut dyn Api,
     /// For new passwords.
     pub random: &'a mut Random,
@@ -66,11 +67,14 @@ impl Setup<'_> {
     pub fn run(mut self) -> Result<(Outcome, Vec<String>), SetupError> {
         self.check_account()?;
         // The token proved right: from here on it need not be given again. Passwords are on disk before Twilio has them.
-        self.secrets.mint(self.config.extensions.iter().map(|e| e.name.as_str()), self.random);
+        let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
+        self.secrets.mint(self.config.extensions.iter().map(|e| e.name.as_str()), &environments, self.random);
         self.store.save_secrets(&self.secrets)?;
 
-        let desired = model::desired(self.config, &self.secrets);
-        let mut owned = self.owned.environments.get(DEFAULT_ENVIRONMENT).cloned().unwrap_or_default();
+        let scope: Vec<&str> = std::iter::once(ACCOUNT).chain(environments).collect();
+        let mut owned = self.owned.clone();
+        let wish = Wish { config: self.config, secrets: &self.secrets, owned: &owned, files: &[] };
+        let desired = wish.desired(&scope);
         let actual = actual::read(self.api, &desired, &owned)?;
         let plan = diff(&desired, &actual, &owned);
         for note in &plan.notes {
@@ -104,11 +108,8 @@ impl Setup<'_> {
     }
 
     fn apply(&mut self, plan: &Plan, owned: &mut Owned) -> Result<usize, SetupError> {
-        let Setup { store, owned: all, api, out, .. } = self;
-        let mut save = |owned: &Owned| {
-            all.environments.insert(DEFAULT_ENVIRONMENT.to_owned(), owned.clone());
-            store.save_owned(all)
-        };
+        let Setup { store, api, out, .. } = self;
+        let mut save = |owned: &Owned| store.save_owned(owned);
         let mut applier = Applier { api: &mut **api, owned, save: &mut save };
         for (at, change) in plan.changes.iter().enumerate() {
             write!(out, "{}/{} {change} ... ", at + 1, plan.changes.len())?;

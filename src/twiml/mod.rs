@@ -18,6 +18,8 @@ pub const INCOMING_PATH: &str = "/twilio/incoming";
 pub const DIALED_PATH: &str = "/twilio/dialed";
 /// Status callbacks of domain and app.
 pub const STATUS_PATH: &str = "/twilio/status";
+/// Callback of usage triggers: a day or a month has cost too much.
+pub const USAGE_PATH: &str = "/twilio/usage";
 
 /// What a request's path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

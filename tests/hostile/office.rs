@@ -129,7 +129,7 @@ impl Office {
         let config = Arc::new(config(&["101", "102", "103"]));
         let secret = |name: &str| ExtensionSecrets {
             lan_password: Secret::new(format!("lan-secret-{name}")),
-            trunk_password: Secret::new(format!("trunk-secret-{name}")),
+            trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
         };
         let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
         let secrets = Arc::new(Secrets { auth_token: None, extensions });

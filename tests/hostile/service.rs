@@ -81,7 +81,7 @@ fn nothing_listens_but_what_the_config_names_and_files_are_for_the_owner_alone()
     let mut office = Box::new();
     // What set-up would have minted.
     fs::create_dir_all(office.folder.join("state")).expect("the folder is ours");
-    let secrets = r#"{"auth_token":"token-not-to-be-seen","extensions":{"101":{"lan_password":"Lan-not-to-be-seen1","trunk_password":"Trunk-not-to-be-seen1"}}}"#;
+    let secrets = r#"{"auth_token":"token-not-to-be-seen","extensions":{"101":{"lan_password":"Lan-not-to-be-seen1","trunk_passwords":{"prod":"Trunk-not-to-be-seen1"}}}}"#;
     fs::write(office.folder.join("state/secrets.json"), secrets).expect("the folder is ours");
     office.start();
 
@@ -180,7 +180,7 @@ fn a_state_folder_that_cannot_be_used_gives_a_clear_error() {
 fn a_full_disk_is_told_and_handsets_are_served_all_the_same() {
     let mut office = Box::new();
     fs::create_dir_all(office.folder.join("state")).expect("the folder is ours");
-    let secrets = r#"{"extensions":{"101":{"lan_password":"Lan-not-to-be-seen1","trunk_password":"T"}}}"#;
+    let secrets = r#"{"extensions":{"101":{"lan_password":"Lan-not-to-be-seen1","trunk_passwords":{"prod":"T"}}}}"#;
     fs::write(office.folder.join("state/secrets.json"), secrets).expect("the folder is ours");
     // No file may grow, as if the disk were full; the log goes through a pipe, which is no file.
     let script = "ulimit -f 0; trap '' XFSZ; exec \"$0\" run --log stderr --config \"$1\" 2>&1";

@@ -112,7 +112,7 @@ pub fn office(extensions: &[&str]) -> Config {
 fn secrets_of(config: &Config) -> Secrets {
     let one = |name: &str| ExtensionSecrets {
         lan_password: Secret::new(format!("lan-secret-{name}")),
-        trunk_password: Secret::new(format!("trunk-secret-{name}")),
+        trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
     };
     let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
     Secrets { auth_token: None, extensions }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use ureq::http::Response;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
-use super::api::{Api, ApiError, Form, FormValue};
+use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -145,6 +145,18 @@ impl Client {
         })
     }
 
+    /// Where a collection is, or one of it.
+    fn url(&self, collection: &Collection, sid: Option<&str>) -> String {
+        let below = match sid {
+            Some(sid) => format!("{}/{sid}", collection.path),
+            None => collection.path.clone(),
+        };
+        match collection.product {
+            Product::Core => format!("{}/{below}.json", self.account),
+            Product::Voice | Product::Serverless | Product::Upload => todo!(),
+        }
+    }
+
     /// Sends until there is an answer that will not change by asking again.
     fn request(&mut self, verb: Verb, url: &str, form: &Form) -> Result<Value, ApiError> {
         let shown = format!("{} {}", verb.method(), self.shown(url));
@@ -268,11 +280,11 @@ impl Api for Client {
         self.request(Verb::Get, &url, &Form::default())
     }
 
-    fn list(&mut self, collection: &str, records: &str) -> Result<Vec<Value>, ApiError> {
-        let shown = format!("GET {collection}.json");
+    fn list(&mut self, collection: &Collection, records: &str) -> Result<Vec<Value>, ApiError> {
+        let mut url = format!("{}?PageSize={PAGE_SIZE}", self.url(collection, None));
+        let shown = format!("GET {}", self.shown(&url));
         let nonsense = |reason: String| ApiError::Nonsense { request: shown.clone(), reason };
         let mut all = Vec::new();
-        let mut url = format!("{}/{collection}.json?PageSize={PAGE_SIZE}", self.account);
         for _ in 0..MAX_PAGES {
             let mut page = self.request(Verb::Get, &url, &Form::default())?;
             let next = self.next_page(&shown, &page)?;
@@ -290,19 +302,28 @@ impl Api for Client {
         Err(nonsense(format!("more than {MAX_PAGES} pages")))
     }
 
-    fn create(&mut self, collection: &str, form: &Form) -> Result<Value, ApiError> {
-        let url = format!("{}/{collection}.json", self.account);
+    fn get(&mut self, collection: &Collection, sid: &str) -> Result<Value, ApiError> {
+        let url = self.url(collection, Some(sid).filter(|sid| !sid.is_empty()));
+        self.request(Verb::Get, &url, &Form::default())
+    }
+
+    fn create(&mut self, collection: &Collection, form: &Form) -> Result<Value, ApiError> {
+        let url = self.url(collection, None);
         self.request(Verb::Create, &url, form)
     }
 
-    fn update(&mut self, collection: &str, sid: &str, form: &Form) -> Result<Value, ApiError> {
-        let url = format!("{}/{collection}/{sid}.json", self.account);
+    fn update(&mut self, collection: &Collection, sid: &str, form: &Form) -> Result<Value, ApiError> {
+        let url = self.url(collection, Some(sid));
         self.request(Verb::Update, &url, form)
     }
 
-    fn delete(&mut self, collection: &str, sid: &str) -> Result<(), ApiError> {
-        let url = format!("{}/{collection}/{sid}.json", self.account);
+    fn delete(&mut self, collection: &Collection, sid: &str) -> Result<(), ApiError> {
+        let url = self.url(collection, Some(sid));
         self.request(Verb::Delete, &url, &Form::default()).map(drop)
+    }
+
+    fn upload(&mut self, _service: &str, _asset: &str, _upload: &Upload<'_>) -> Result<Value, ApiError> {
+        todo!()
     }
 }
 

@@ -1,0 +1,362 @@
+//! The kinds of resources: how each looks in Twilio's API, what it lives in, and how one of them is told from others.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::api::{Collection, Product};
+
+/// A kind of resource, in the order in which they are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// What REST requests are made with; made by set-up itself, never by a plan.
+    ApiKey,
+    /// Which countries may be called; one for the account, its fields are ISO codes.
+    DialingPermissions,
+    /// Tells us when a day or a month has cost too much.
+    UsageTrigger,
+    /// Holds what Twilio serves for us (twilio.md 3).
+    Service,
+    /// A file of the Service; its content is uploaded apart.
+    Asset,
+    /// One of the Service's hosts; runs a build.
+    HostedEnvironment,
+    CredentialList,
+    Credential,
+    /// Networks that alone may call through a domain.
+    AccessList,
+    /// One of them.
+    AccessAddress,
+    /// Where an emergency service goes.
+    Address,
+    Domain,
+    /// Lets the list's credentials make calls (gates INVITE, twilio.md 2.6).
+    CallsMapping,
+    /// Lets the list's credentials register (gates REGISTER).
+    RegistrationsMapping,
+    /// Demands that callers are in the access list.
+    AccessMapping,
+    /// A TwiML app.
+    Application,
+    PhoneNumber,
+    /// The domain's number for emergency calls from elsewhere (twilio.md 8): a setting of the domain, made in a step of its
+    /// own, as the number must have its address registered by then.
+    EmergencyCaller,
+}
+
+/// How a kind looks in the API.
+pub struct Schema {
+    pub product: Product,
+    /// The collection below the product's base; `{}` is the parent's SID.
+    collection: &'static str,
+    /// The array in a page of the collection (twilio.md 1.4).
+    pub records: &'static str,
+    /// The form parameter of the natural key.
+    pub key: &'static str,
+    /// The kind that it lives in.
+    pub parent: Option<Kind>,
+    /// The kind that it is a setting of: it is never made or removed, only set and cleared.
+    pub facet_of: Option<Kind>,
+    /// Fields that can be set at its making only: with another value it is made anew.
+    pub fixed: &'static [&'static str],
+    /// Error codes that say "there already" (twilio.md 1.7).
+    pub duplicate: &'static [u32],
+    /// How a person calls it.
+    pub noun: &'static str,
+}
+
+impl Kind {
+    /// All kinds, parents before children, each after what it refers to.
+    pub const ALL: [Kind; 18] = [
+        Kind::ApiKey,
+        Kind::DialingPermissions,
+        Kind::UsageTrigger,
+        Kind::Service,
+        Kind::Asset,
+        Kind::HostedEnvironment,
+        Kind::CredentialList,
+        Kind::Credential,
+        Kind::AccessList,
+        Kind::AccessAddress,
+        Kind::Address,
+        Kind::Domain,
+        Kind::CallsMapping,
+        Kind::RegistrationsMapping,
+        Kind::AccessMapping,
+        Kind::Application,
+        Kind::PhoneNumber,
+        Kind::EmergencyCaller,
+    ];
+
+    /// How the kind looks in the API (twilio.md 2 and 3).
+    pub const fn schema(self) -> Schema {
+        match self {
+            Kind::ApiKey => Schema {
+                product: Product::Core,
+                collection: "Keys",
+                records: "keys",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[],
+                noun: "API key",
+            },
+            Kind::DialingPermissions => Schema {
+                product: Product::Voice,
+                collection: "DialingPermissions/Countries",
+                records: "content",
+                key: "IsoCode",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[],
+                noun: "dialing permissions",
+            },
+            Kind::UsageTrigger => Schema {
+                product: Product::Core,
+                collection: "Usage/Triggers",
+                records: "usage_triggers",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &["TriggerValue", "UsageCategory", "TriggerBy", "Recurring"],
+                duplicate: &[],
+                noun: "usage trigger",
+            },
+            Kind::Service => Schema {
+                product: Product::Serverless,
+                collection: "Services",
+                records: "services",
+                key: "UniqueName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[20409],
+                noun: "hosted Service",
+            },
+            Kind::Asset => Schema {
+                product: Product::Serverless,
+                collection: "Services/{}/Assets",
+                records: "assets",
+                key: "FriendlyName",
+                parent: Some(Kind::Service),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[20409],
+                noun: "asset",
+            },
+            Kind::HostedEnvironment => Schema {
+                product: Product::Serverless,
+                collection: "Services/{}/Environments",
+                records: "environments",
+                key: "UniqueName",
+                parent: Some(Kind::Service),
+                facet_of: None,
+                fixed: &["DomainSuffix"],
+                duplicate: &[20409],
+                noun: "hosted environment",
+            },
+            Kind::CredentialList => Schema {
+                product: Product::Core,
+                collection: "SIP/CredentialLists",
+                records: "credential_lists",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21240],
+                noun: "credential list",
+            },
+            Kind::Credential => Schema {
+                product: Product::Core,
+                collection: "SIP/CredentialLists/{}/Credentials",
+                records: "credentials",
+                key: "Username",
+                parent: Some(Kind::CredentialList),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21240, 21243],
+                noun: "credential",
+            },
+            Kind::AccessList => Schema {
+                product: Product::Core,
+                collection: "SIP/IpAccessControlLists",
+                records: "ip_access_control_lists",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21235],
+                noun: "IP access list",
+            },
+            Kind::AccessAddress => Schema {
+                product: Product::Core,
+                collection: "SIP/IpAccessControlLists/{}/IpAddresses",
+                records: "ip_addresses",
+                key: "IpAddress",
+                parent: Some(Kind::AccessList),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21235],
+                noun: "network",
+            },
+            Kind::Address => Schema {
+                product: Product::Core,
+                collection: "Addresses",
+                records: "addresses",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[],
+                noun: "address",
+            },
+            Kind::Domain => Schema {
+                product: Product::Core,
+                collection: "SIP/Domains",
+                records: "domains",
+                key: "DomainName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21232],
+                noun: "SIP domain",
+            },
+            Kind::CallsMapping => Schema {
+                product: Product::Core,
+                collection: "SIP/Domains/{}/Auth/Calls/CredentialListMappings",
+                records: "contents",
+                key: "CredentialListSid",
+                parent: Some(Kind::Domain),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21231],
+                noun: "mapping for calls",
+            },
+            Kind::RegistrationsMapping => Schema {
+                product: Product::Core,
+                collection: "SIP/Domains/{}/Auth/Registrations/CredentialListMappings",
+                records: "contents",
+                key: "CredentialListSid",
+                parent: Some(Kind::Domain),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21231],
+                noun: "mapping for registrations",
+            },
+            Kind::AccessMapping => Schema {
+                product: Product::Core,
+                collection: "SIP/Domains/{}/Auth/Calls/IpAccessControlListMappings",
+                records: "contents",
+                key: "IpAccessControlListSid",
+                parent: Some(Kind::Domain),
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[21231],
+                noun: "mapping of networks",
+            },
+            Kind::Application => Schema {
+                product: Product::Core,
+                collection: "Applications",
+                records: "applications",
+                key: "FriendlyName",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[],
+                noun: "TwiML app",
+            },
+            Kind::PhoneNumber => Schema {
+                product: Product::Core,
+                collection: "IncomingPhoneNumbers",
+                records: "incoming_phone_numbers",
+                key: "PhoneNumber",
+                parent: None,
+                facet_of: None,
+                fixed: &[],
+                duplicate: &[],
+                noun: "phone number",
+            },
+            Kind::EmergencyCaller => Schema {
+                product: Product::Core,
+                collection: "SIP/Domains",
+                records: "domains",
+                key: "DomainName",
+                parent: Some(Kind::Domain),
+                facet_of: Some(Kind::Domain),
+                fixed: &[],
+                duplicate: &[],
+                noun: "emergency caller",
+            },
+        }
+    }
+
+    /// The collection, in the parent where it has one.
+    pub fn collection(self, parent_sid: Option<&str>) -> Collection {
+        let schema = self.schema();
+        Collection::new(schema.product, schema.collection.replace("{}", parent_sid.unwrap_or_default()))
+    }
+
+    /// Whether a missing one is made. Numbers cost money: they are bought after a question.
+    pub const fn is_creatable(self) -> bool {
+        !matches!(self, Kind::PhoneNumber | Kind::DialingPermissions)
+    }
+
+    /// Whether its SID is that of the resource that its key refers to (twilio.md 2.6).
+    pub const fn is_mapping(self) -> bool {
+        matches!(self, Kind::CallsMapping | Kind::RegistrationsMapping | Kind::AccessMapping)
+    }
+}
+
+/// A resource by kind and natural key; of one that lives in another, `PARENT/KEY`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Id {
+    pub kind: Kind,
+    pub key: String,
+}
+
+impl Id {
+    pub fn new(kind: Kind, key: impl Into<String>) -> Id {
+        Id { kind, key: key.into() }
+    }
+
+    /// The id of something that lives in `parent`.
+    pub fn child(kind: Kind, parent: &str, key: &str) -> Id {
+        Id { kind, key: format!("{parent}/{key}") }
+    }
+
+    /// Parent's key and own key.
+    fn parts(&self) -> (&str, &str) {
+        self.key.split_once('/').unwrap_or(("", &self.key))
+    }
+
+    /// The natural key inside of the parent.
+    pub fn own_key(&self) -> &str {
+        match self.kind.schema() {
+            Schema { parent: Some(_), facet_of: None, .. } => self.parts().1,
+            _ => &self.key,
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (parent, own) = self.parts();
+        match self.kind {
+            Kind::Credential => write!(f, "credential {own} in credential list {parent}"),
+            Kind::CallsMapping => write!(f, "mapping of credential list {own} to SIP domain {parent} for calls"),
+            Kind::RegistrationsMapping => {
+                write!(f, "mapping of credential list {own} to SIP domain {parent} for registrations")
+            }
+            Kind::AccessMapping => write!(f, "mapping of IP access list {own} to SIP domain {parent}"),
+            Kind::AccessAddress => write!(f, "network {own} in IP access list {parent}"),
+            Kind::Asset => write!(f, "asset {own} in hosted Service {parent}"),
+            Kind::HostedEnvironment => write!(f, "hosted environment {own} in hosted Service {parent}"),
+            Kind::EmergencyCaller => write!(f, "emergency caller of SIP domain {}", self.key),
+            Kind::DialingPermissions => write!(f, "dialing permissions"),
+            kind => write!(f, "{} {}", kind.schema().noun, self.key),
+        }
+    }
+}
