@@ -308,12 +308,16 @@ impl Teller {
     }
 }
 
-fn note(twilio: &Twilio, sid: &str, more: &[(&str, Value)]) {
+fn note(twilio: &Twilio, sid: &str, status: &str, more: &[(&str, String)]) {
     let mut store = twilio.store();
     // A deleted call has no record any more.
-    let Ok(mut fields) = store.fields(Kind::Call, None, sid) else { return };
-    fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    store.change(Kind::Call, sid, fields);
+    if let Ok(mut fields) = store.fields(Kind::Call, None, sid) {
+        fields.insert("status".to_owned(), json!(status));
+        fields.extend(more.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+        store.change(Kind::Call, sid, fields);
+    }
+    drop(store);
+    twilio.journal.write(Event::CallStatus { call: sid.to_owned(), status: status.to_owned() });
 }
 
 /// Makes the call, from the first ring to the last callback.
@@ -340,7 +344,7 @@ async fn place(twilio: Arc<Twilio>, mut order: Order, mut changes: mpsc::Receive
     let (cause, seconds, counters) = match answered {
         Ok(leg) => {
             let start = Instant::now();
-            note(&twilio, &sid, &[("status", json!("in-progress")), ("start_time", json!(date::now()))]);
+            note(&twilio, &sid, "in-progress", &[("start_time", date::now())]);
             teller.tell("answered", "in-progress", &[]).await;
             let source = std::mem::replace(&mut order.source, Source::Twiml(String::new()));
             let mut call = Call::of_api(twilio.clone(), leg, &order.from, &order.to);
@@ -353,9 +357,7 @@ async fn place(twilio: Arc<Twilio>, mut order: Order, mut changes: mpsc::Receive
     };
     twilio.store().live_calls.remove(&sid);
     let duration = seconds.unwrap_or(0).to_string();
-    let mut last = vec![("status", json!(cause.as_str())), ("end_time", json!(date::now()))];
-    last.push(("duration", json!(duration)));
-    note(&twilio, &sid, &last);
+    note(&twilio, &sid, cause.as_str(), &[("end_time", date::now()), ("duration", duration.clone())]);
     twilio.journal.write(Event::CallEnded { call: sid, cause: cause.as_str().to_owned(), counters });
     teller.tell("completed", cause.as_str(), &[pair("CallDuration", &duration)]).await;
 }
@@ -391,7 +393,7 @@ async fn ring(
                 None => return Err(cause),
                 Some((_, LegEvent::Ringing)) if !rang => {
                     rang = true;
-                    note(twilio, &order.sid, &[("status", json!("ringing"))]);
+                    note(twilio, &order.sid, "ringing", &[]);
                     teller.tell("ringing", "ringing", &[]).await;
                 }
                 Some((_, LegEvent::Ringing)) => {}
