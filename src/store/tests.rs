@@ -1,6 +1,5 @@
 //! Torn writes: a cut at any byte leaves the old state or the new one.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};

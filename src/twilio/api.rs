@@ -1,7 +1,10 @@
 //! What [`super::apply`] needs of Twilio: four verbs, and what can go wrong with them.
 
+use std::fmt;
+
 use serde_json::Value;
 
+use super::setting::masked;
 use crate::secret::Secret;
 use crate::time::WallClock;
 
@@ -10,11 +13,21 @@ use crate::time::WallClock;
 pub struct Form(pub Vec<(String, FormValue)>);
 
 /// A form field's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum FormValue {
+    /// Shown without the user information of URLs.
     Plain(String),
     /// Masked wherever the request is shown.
     Secret(Secret<String>),
+}
+
+impl fmt::Debug for FormValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormValue::Plain(text) => write!(f, "{:?}", masked(text)),
+            FormValue::Secret(secret) => secret.fmt(f),
+        }
+    }
 }
 
 impl Form {

@@ -185,7 +185,10 @@ mod tests {
         let from = "https://serverless.twilio.com/v1/Services?PageSize=1000";
         let next = "https://serverless.twilio.com/v1/Services?PageSize=1000&Page=1";
         assert_eq!(hosts.follow(from, next).as_deref(), Ok(next));
-        assert_eq!(hosts.follow(from, "/v1/Services?Page=1").unwrap(), "https://serverless.twilio.com/v1/Services?Page=1");
+        assert_eq!(
+            hosts.follow(from, "/v1/Services?Page=1").unwrap(),
+            "https://serverless.twilio.com/v1/Services?Page=1"
+        );
         for link in [
             "https://api.twilio.com/v1/Services",
             "https://serverless.twilio.com.evil.example/v1",

@@ -381,4 +381,6 @@ fn read_roots(path: &Path) -> Result<RootCerts, String> {
 }
 
 #[cfg(test)]
+mod clock_tests;
+#[cfg(test)]
 mod tests;
