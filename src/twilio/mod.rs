@@ -9,11 +9,13 @@ pub mod api;
 pub mod apply;
 pub mod client;
 pub mod hosted;
+pub mod key;
 pub mod kind;
 pub mod model;
 pub mod plan;
 pub mod setting;
 pub mod setup;
+pub mod standing;
 
 #[cfg(test)]
 mod fake;
