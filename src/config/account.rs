@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::parse::{nearest, path};
 use super::reader::Section;
-use super::{Access, Address, Dialing, Hosted, MAX_COUNTRIES, MAX_NETWORKS, Spend, Twilio, value};
+use super::{Access, Address, Dialing, Hosted, Ipv4Network, MAX_COUNTRIES, MAX_NETWORKS, Spend, Twilio, value};
 
 /// Regions of Twilio's API, each with the edge that leads there when the file names none (twilio.md 1.1).
 const REGIONS: [(&str, &str); 3] = [("us1", "ashburn"), ("ie1", "dublin"), ("au1", "sydney")];
@@ -54,9 +54,9 @@ pub(super) fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
 }
 
 pub(super) fn access(mut section: Section<'_>) -> Access {
-    let networks = several(&mut section, "networks", MAX_NETWORKS, value::network, |network| {
-        format!("{}/{}", network.address, network.prefix)
-    });
+    // Twilio has an address once in a list, whatever its prefix.
+    let address = |network: &Ipv4Network| network.address.to_string();
+    let networks = several(&mut section, "networks", MAX_NETWORKS, value::network, address);
     section.finish();
     Access { networks: networks.unwrap_or_default() }
 }
@@ -72,13 +72,13 @@ pub(super) fn dialing(mut section: Section<'_>) -> Dialing {
     dialing
 }
 
-/// A list of at most `max` different things.
-fn several<T: PartialEq>(
+/// A list of at most `max` things that differ in their names.
+fn several<T>(
     section: &mut Section<'_>,
     key: &'static str,
     max: usize,
     read: impl Fn(&toml::de::DeValue<'_>) -> Result<T, String>,
-    shown: impl Fn(&T) -> String,
+    name: impl Fn(&T) -> String,
 ) -> Option<Vec<T>> {
     let given = section.list(key, read)?;
     if given.len() > max {
@@ -87,8 +87,8 @@ fn several<T: PartialEq>(
     }
     let mut different = Vec::new();
     for (one, line) in given.into_iter().take(max) {
-        match different.contains(&one) {
-            true => section.error(line, format!("{key} {:?} is there twice; keep one of them", shown(&one))),
+        match different.iter().any(|other| name(other) == name(&one)) {
+            true => section.error(line, format!("{key} {:?} is there twice; keep one of them", name(&one))),
             false => different.push(one),
         }
     }

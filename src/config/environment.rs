@@ -29,6 +29,8 @@ struct Found {
 
 /// Reads all four.
 pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> (Site, Trunk, Webhook, Vec<Environment>) {
+    let mut site_section = root.section("site", true);
+    let name = site_section.required("name", "\"office\"", value::site_name);
     let tables = root.tables("environment", MAX_ENVIRONMENTS);
     let own_prod = tables.iter().find(|(name, _)| *name == DEFAULT_ENVIRONMENT).map(|(_, section)| section.line);
     let described = PROD_KEYS.iter().any(|(table, key)| root.has_in(table, key));
@@ -77,9 +79,10 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> (Site, Trunk, Webho
     let mut environments: Vec<Environment> = found.into_iter().map(|found| found.environment).collect();
     environments.sort_by(|a, b| a.name.cmp(&b.name));
 
-    let site = site(root.section("site", true), &environments, folder);
+    let site = site(site_section, name, &environments, folder);
     let selected = environments.iter().find(|environment| environment.name == site.environment);
-    (site.clone(), trunk(trunk_section, selected, folder), webhook(webhook_section, selected), environments)
+    let (trunk, webhook) = (trunk(trunk_section, selected, folder), webhook(webhook_section, selected));
+    (site, trunk, webhook, environments)
 }
 
 /// What an environment's own table says, or `[trunk]` and `[webhook]` of prod.
@@ -152,9 +155,9 @@ impl Hops {
     }
 }
 
-fn site(mut section: Section<'_>, environments: &[Environment], folder: &Path) -> Site {
+fn site(mut section: Section<'_>, name: String, environments: &[Environment], folder: &Path) -> Site {
     let site = Site {
-        name: section.required("name", "\"office\"", value::site_name),
+        name,
         environment: one_of(&mut section, environments),
         state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from("/var/lib/gateway")),
         run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from("/run/gateway")),
