@@ -43,7 +43,9 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     let config = super::load(path)?;
     let store = super::open_store(&config)?;
     let lock = match purpose {
-        Purpose::Change => Some(store.lock().map_err(failed)?),
+        Purpose::Change => {
+            Some(store.lock(&mut |text| drop(writeln!(std::io::stderr(), "gateway: {text}"))).map_err(failed)?)
+        }
         Purpose::Look => None,
     };
     let mut secrets = super::told(store.secrets().map_err(failed)?);
