@@ -22,7 +22,7 @@ use crate::random;
 use crate::twilio::Twilio;
 
 /// No request of this API is longer; uploads are the longest.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How parameters come (1.3).
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -51,6 +51,8 @@ pub struct RestRequest {
     pub path: String,
     /// Query without the question mark; empty when there is none.
     pub query: String,
+    /// `Host`: the address that the client sees; empty when there is none.
+    pub host: String,
     /// `Content-Type`; empty when there is none.
     pub content_type: String,
     /// The raw body: an upload is no form.
@@ -79,7 +81,7 @@ pub async fn serve(twilio: Arc<Twilio>, listener: TcpListener) {
 
 async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let (authorization, content_type) = (header("authorization"), header("content-type"));
+    let (authorization, content_type, host) = (header("authorization"), header("content-type"), header("host"));
     let method = request.method().as_str().to_owned();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
@@ -89,7 +91,10 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         true => decode(&String::from_utf8_lossy(&body)),
         false => Vec::new(),
     };
-    let request = RestRequest { method, path, query, content_type, body, form };
+    let request = RestRequest { method, path, query, host, content_type, body, form };
+    if let Some(response) = v1::hosted(&twilio, &request) {
+        return Ok(response);
+    }
 
     let fault = take_fault(&mut twilio.store().faults);
     if let Some(fault) = &fault {
@@ -117,7 +122,7 @@ fn answer(twilio: &Twilio, request: &RestRequest) -> Reply {
     if request.path.starts_with("/v1/") {
         return v1::route(twilio, request);
     }
-    let RestRequest { method, path, query, content_type, body, form } = request;
+    let RestRequest { method, path, query, content_type, body, form, .. } = request;
     // 1.3: form bodies, not JSON.
     if method == "POST" && !body.is_empty() && !content_type.starts_with(FORM) {
         return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
@@ -173,11 +178,14 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
     let decoded = decoded.unwrap_or_default();
     let (username, password) = decoded.split_once(':').unwrap_or(("", ""));
     let account = &twilio.account;
-    if username == account.sid && password == account.token {
+    if username == account.sid && twilio.accepts_token(password) {
         return Ok(());
     }
-    let family = path.split('/').nth(4).unwrap_or("");
-    let limited = path.split('/').count() <= 4 || family.starts_with("Keys");
+    let limited = match path.split('/').collect::<Vec<_>>()[..] {
+        ["", "v1", family, ..] => ["Keys", "AuthTokens"].contains(&family),
+        ["", _, _, _, family, ..] => family.starts_with("Keys"),
+        _ => true,
+    };
     if username == account.key.0 && password == account.key.1 && !limited {
         return Ok(());
     }
@@ -196,7 +204,7 @@ fn route(twilio: &Twilio, method: &str, path: &str, query: &str, form: &[(String
         return Err(missing());
     }
     let duplicate = twilio.switches().duplicate_credential_code;
-    let token = twilio.account.token.clone();
+    let token = twilio.auth_token();
     let mut guard = twilio.store();
     let store = &mut *guard;
     let list = |key: &str, records: Vec<Value>| page(path, query, key, &records).map(|body| (200, Some(body)));

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::resource::{Kind, Record};
 use super::serve::Fault;
+use super::v1;
 use crate::sip::message::host_of;
 
 /// Requests that are kept; older ones are dropped.
@@ -35,6 +36,8 @@ pub struct Store {
     pub unknown_parameters: Vec<String>,
     /// Errors to inject into coming requests.
     pub faults: Vec<Fault>,
+    /// The newer APIs.
+    pub v1: v1::State,
     log: Vec<RequestLine>,
 }
 
@@ -46,6 +49,7 @@ impl Store {
             records: Vec::new(),
             unknown_parameters: Vec::new(),
             faults: Vec::new(),
+            v1: v1::State::default(),
             log: Vec::new(),
         }
     }
