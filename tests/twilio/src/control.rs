@@ -10,7 +10,9 @@
 //! POST /control/pstn/call           {"from": "+1...", "to": "+1...", "party": {...}}; answers when the call is over
 //! POST /control/sip/drop            cut all TLS connections
 //! POST /control/network             {"up": false} or {"up": true}
-//! POST /control/rest/fault          {"status": 429, "code": 20429, "count": 2}
+//! POST /control/rest/fault          {"status": 429, "code": 20429, "count": 2}; `rest::Fault` has all its fields
+//! POST /control/rest/seed           {"number": "+1..."}: the account owns it from now on
+//! GET  /control/rest/records        every resource: family, SID, parent, what the API shows, HA1 of a password
 //! ```
 
 use std::convert::Infallible;
@@ -75,6 +77,11 @@ struct PartyCall {
     to: String,
     #[serde(default)]
     party: Party,
+}
+
+#[derive(Deserialize)]
+struct Seed {
+    number: String,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +152,12 @@ async fn answer(
             twilio.store().faults.push(fault);
             Ok(json!({}))
         }
+        ("POST", "/control/rest/seed") => {
+            let seed: Seed = read(body)?;
+            twilio.store().seed_number(&seed.number);
+            Ok(json!({}))
+        }
+        ("GET", "/control/rest/records") => Ok(json!(twilio.store().records)),
         _ => Err((404, format!("{method} {path} is unknown"))),
     }
 }

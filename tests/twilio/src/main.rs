@@ -25,6 +25,9 @@ struct Arguments {
     /// Write every event to stderr.
     #[arg(long)]
     verbose: bool,
+    /// Write every REST request and its answer to this file, one JSON line each.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -38,7 +41,8 @@ async fn main() -> Result<(), StartError> {
         println!("{}", serde_json::to_string_pretty(&switches)?);
         return Ok(());
     }
-    let options = Options { numbers: arguments.numbers, switches, echo: arguments.verbose, ca_file: arguments.ca_file };
+    let Arguments { numbers, verbose: echo, ca_file, record, .. } = arguments;
+    let options = Options { numbers, switches, echo, ca_file, record };
     let numbers = options.numbers.clone();
     let twilio = Twilio::start(options).await?;
     let line = json!({

@@ -13,7 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::journal::Journal;
 use crate::pstn::Pstn;
-use crate::rest::{self, Store};
+use crate::rest::{self, Store, Trace};
 use crate::sip::auth::Nonces;
 use crate::sip::flow::Flow;
 use crate::sip::inbound::PRIVATE;
@@ -47,6 +47,15 @@ pub struct Options {
     pub echo: bool,
     /// Where the CA certificate is written.
     pub ca_file: PathBuf,
+    /// Where every REST request and its answer are written, as JSON lines.
+    pub record: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let ca_file = PathBuf::from("twilio-simulator-ca.pem");
+        Self { numbers: Vec::new(), switches: Switches::default(), echo: false, ca_file, record: None }
+    }
 }
 
 /// An INVITE that was received and has no final response yet.
@@ -75,6 +84,8 @@ pub struct Twilio {
     pub ca_file: PathBuf,
     /// The certificates, for clients in tests.
     pub certificates: Certificates,
+    /// The recording of the REST traffic.
+    pub trace: Trace,
     switches: Mutex<Switches>,
     store: Mutex<Store>,
     registrar: Mutex<Registrar>,
@@ -114,6 +125,7 @@ impl Twilio {
             control_address: control.local_addr()?,
             ca_file: options.ca_file,
             certificates,
+            trace: options.record.as_deref().map(Trace::to).transpose()?.unwrap_or_default(),
             switches: Mutex::new(options.switches),
             store: Mutex::new(store),
             registrar: Mutex::default(),

@@ -1,11 +1,13 @@
 //! A resource as a record of JSON fields, and the parameters that may change it.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::RestError;
 
 /// The families of resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `SD...`
     Domain,
@@ -24,7 +26,7 @@ pub enum Kind {
 }
 
 /// One resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Record {
     /// Its family.
     pub kind: Kind,

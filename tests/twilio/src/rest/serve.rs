@@ -1,6 +1,5 @@
 //! HTTP in front of the resources: credentials, routes, error bodies, the request log, faults on command.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -10,10 +9,10 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::fault::{self, FaultKind};
 use super::page::page;
 use super::resource::Kind;
 use super::{RequestLine, RestError, Store, account, applications, credentials, domains, mappings, numbers, v1};
@@ -25,23 +24,6 @@ use crate::twilio::Twilio;
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How parameters come (1.3).
 const FORM: &str = "application/x-www-form-urlencoded";
-
-/// An error to inject into the next `count` requests (twilio.md 10.6).
-#[derive(Clone, Debug, Deserialize)]
-pub struct Fault {
-    /// HTTP status, such as 429, 500 or 503.
-    pub status: u16,
-    /// Twilio's code, such as 20429.
-    pub code: u32,
-    /// How many requests it hits.
-    pub count: u32,
-    /// Let so many requests through first.
-    #[serde(default)]
-    pub after: u32,
-    /// Wait so long before answering.
-    #[serde(default)]
-    pub delay_ms: u64,
-}
 
 /// One request as the families see it.
 pub struct RestRequest {
@@ -79,7 +61,19 @@ pub async fn serve(twilio: Arc<Twilio>, listener: TcpListener) {
     }
 }
 
-async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// The connection ends without an answer.
+#[derive(Debug)]
+struct Torn;
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("torn on demand")
+    }
+}
+
+impl std::error::Error for Torn {}
+
+async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Torn> {
     let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
     let (authorization, content_type, host) = (header("authorization"), header("content-type"), header("host"));
     let method = request.method().as_str().to_owned();
@@ -96,12 +90,17 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         return Ok(response);
     }
 
-    let fault = take_fault(&mut twilio.store().faults);
+    let fault = fault::take(&mut twilio.store().faults, &request.method, &request.path);
     if let Some(fault) = &fault {
         tokio::time::sleep(std::time::Duration::from_millis(fault.delay_ms)).await;
     }
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    if kind == Some(FaultKind::TornBefore) {
+        note(&twilio, &request, 0, None);
+        return Err(Torn);
+    }
     let result = match fault {
-        Some(fault) if fault.status != 0 => {
+        Some(fault) if kind == Some(FaultKind::Status) && fault.status != 0 => {
             Err(RestError { status: fault.status, code: fault.code, message: "Fault injected".to_owned() })
         }
         _ => authorize(&twilio, &authorization, &request.path).and_then(|()| answer(&twilio, &request)),
@@ -110,11 +109,21 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         Ok((status, body)) => (status, body, None),
         Err(error) => (error.status, Some(error.body()), Some(error.code)),
     };
+    note(&twilio, &request, status, code);
+    twilio.trace.write(&host, &request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
+    match kind {
+        // hyper drops this future when the client closes.
+        Some(FaultKind::NoAnswer) => std::future::pending().await,
+        Some(FaultKind::TornAfter) => Err(Torn),
+        _ => Ok(respond(&twilio, status, body, code)),
+    }
+}
+
+fn note(twilio: &Twilio, request: &RestRequest, status: u16, code: Option<u32>) {
     let RestRequest { method, path, query, form, .. } = request;
-    let full_path = if query.is_empty() { path } else { format!("{path}?{query}") };
+    let path = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
     let parameters = form.iter().map(|(name, _)| name.clone()).collect();
-    twilio.store().note(RequestLine { method, path: full_path, parameters, status, code });
-    Ok(respond(&twilio, status, body, code))
+    twilio.store().note(RequestLine { method: method.clone(), path, parameters, status, code });
 }
 
 /// All products live on one address here; their paths tell them apart (1.1).
@@ -128,20 +137,6 @@ fn answer(twilio: &Twilio, request: &RestRequest) -> Reply {
         return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
     }
     route(twilio, method, path, query, form)
-}
-
-fn take_fault(faults: &mut Vec<Fault>) -> Option<Fault> {
-    let fault = faults.first_mut()?;
-    if fault.after > 0 {
-        fault.after -= 1;
-        return None;
-    }
-    let taken = fault.clone();
-    fault.count = fault.count.saturating_sub(1);
-    if fault.count == 0 {
-        faults.remove(0);
-    }
-    Some(taken)
 }
 
 fn respond(twilio: &Twilio, status: u16, body: Option<Value>, code: Option<u32>) -> Response<Full<Bytes>> {

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::fault::Fault;
 use super::resource::{Kind, Record};
-use super::serve::Fault;
 use super::v1;
 use crate::sip::message::host_of;
 
