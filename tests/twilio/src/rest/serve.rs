@@ -110,7 +110,7 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         Err(error) => (error.status, Some(error.body()), Some(error.code)),
     };
     note(&twilio, &request, status, code);
-    twilio.trace.write(&host, &request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
+    twilio.trace.write(&request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
     match kind {
         // hyper drops this future when the client closes.
         Some(FaultKind::NoAnswer) => std::future::pending().await,
