@@ -14,6 +14,7 @@ use super::family::Pairs;
 use super::fault::Fault;
 use super::litter::Sequence;
 use super::resource::{Kind, Param, Record, apply};
+use super::v1;
 use crate::sip::message::host_of;
 use crate::switches::Switches;
 use crate::{date, random};
@@ -62,6 +63,8 @@ pub struct Store {
     pub live_calls: HashMap<String, mpsc::Sender<Change>>,
     /// Where the next SIDs come from when they must be the same every time.
     pub fixed_sids: Option<Sequence>,
+    /// The newer APIs.
+    pub v1: v1::State,
     log: Vec<RequestLine>,
 }
 
@@ -81,6 +84,7 @@ impl Store {
             validations: HashMap::new(),
             live_calls: HashMap::new(),
             fixed_sids: None,
+            v1: v1::State::default(),
             log: Vec::new(),
         }
     }

@@ -1,10 +1,152 @@
-//! The newer APIs, each on a host of its own at Twilio and below `/v1/` here (twilio.md 1.1).
+//! The newer APIs, each on a host of its own at Twilio and below `/v1/` here (twilio.md 1.1): the path tells the product.
+//!
+//! ```text
+//! page.rs        `meta` with absolute URLs (1.4)
+//! serverless.rs  Services, Environments, Assets and their versions, Builds, Deployments, Variables (3)
+//! build.rs       what a build is made of, and how it ends
+//! upload.rs      multipart/form-data of an asset version (3.3)
+//! hosted.rs      the deployed assets themselves
+//! dialing.rs     voice: dialing permissions (2.15)
+//! iam.rs         iam: keys, restricted ones too (2.21)
+//! tokens.rs      accounts: rotation of the auth token (2.24)
+//! ```
 
-use super::RestError;
+mod build;
+mod dialing;
+mod hosted;
+mod iam;
+mod page;
+mod serverless;
+mod tokens;
+mod upload;
+
+use serde_json::Value;
+
+pub use hosted::hosted;
+
+use super::resource::{Param, apply};
 use super::serve::{Reply, RestRequest};
+use super::{RestError, Store};
+use crate::switches::Switches;
 use crate::twilio::Twilio;
 
+/// How parameters come (1.3).
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What these APIs know of the account.
+#[derive(Default)]
+pub struct State {
+    serverless: serverless::Serverless,
+    permissions: dialing::Permissions,
+    keys: iam::Keys,
+    /// The auth tokens after rotations.
+    pub tokens: tokens::Tokens,
+}
+
+/// One request and what is needed to answer it.
+struct Call<'a> {
+    request: &'a RestRequest,
+    /// Scheme and address that the client sees: all URLs in answers start with it.
+    base: String,
+    account: String,
+    switches: Switches,
+    /// Parameters that no resource knows are counted here (1.3).
+    unknown: &'a mut Vec<String>,
+}
+
 /// Answers a request below `/v1/`.
-pub fn route(_twilio: &Twilio, request: &RestRequest) -> Reply {
-    Err(RestError::not_found(&request.path))
+pub fn route(twilio: &Twilio, request: &RestRequest) -> Reply {
+    let switches = twilio.switches();
+    let base = match request.host.as_str() {
+        "" => format!("http://{}", twilio.rest_address),
+        host => format!("http://{host}"),
+    };
+    let mut guard = twilio.store();
+    let Store { v1, unknown_parameters, account_sid, .. } = &mut *guard;
+    let mut call = Call { request, base, account: account_sid.clone(), switches, unknown: unknown_parameters };
+    let parts: Vec<&str> = request.path.split('/').skip(2).collect();
+    let upload = matches!(parts[..], ["Services", _, "Assets", _, "Versions"]);
+    if request.method == "POST" && !upload && !request.body.is_empty() && !request.content_type.starts_with(FORM) {
+        let message = format!("{} not supported", request.content_type);
+        return Err(RestError { status: 415, code: 20415, message });
+    }
+    match parts.as_slice() {
+        ["Services", rest @ ..] => serverless::route(&mut v1.serverless, &mut call, rest),
+        ["DialingPermissions", rest @ ..] => dialing::route(&mut v1.permissions, &mut call, rest),
+        ["Settings"] => dialing::settings(&mut v1.permissions, &mut call),
+        ["Keys", rest @ ..] => iam::route(&mut v1.keys, &mut call, rest),
+        ["AuthTokens", which] => tokens::route(&mut v1.tokens, &mut call, which),
+        _ => Err(call.missing()),
+    }
+}
+
+impl Call<'_> {
+    fn method(&self) -> &str {
+        &self.request.method
+    }
+
+    /// 404/20404 about the path that was asked.
+    fn missing(&self) -> RestError {
+        RestError::not_found(&self.request.path)
+    }
+
+    /// 405/20004.
+    fn refuse_method(&self) -> RestError {
+        RestError::method(&self.request.method)
+    }
+
+    /// The first value of a form field; an empty one counts as absent.
+    fn value(&self, name: &str) -> Option<&str> {
+        self.request.form.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    /// A form field that must be there.
+    fn required(&self, name: &str) -> Result<&str, RestError> {
+        self.value(name).ok_or_else(|| invalid(format!("Missing required parameter {name} in the post body")))
+    }
+
+    /// Fields changed by the form, as far as `params` knows them.
+    fn apply(&mut self, params: &[Param], fields: &mut serde_json::Map<String, Value>) -> Result<(), RestError> {
+        let unknown = apply(params, &self.request.form, fields)?;
+        self.unknown.extend(unknown);
+        Ok(())
+    }
+
+    /// Counts the form's fields that are not in `known`.
+    fn note_unknown(&mut self, known: &[&str]) {
+        let names = self.request.form.iter().map(|(name, _)| name.clone());
+        self.unknown.extend(names.filter(|name| !known.contains(&name.as_str())));
+    }
+
+    /// One page of a list.
+    fn list(&self, key: &str, records: Vec<Value>) -> Reply {
+        page::page(&self.base, &self.request.path, &self.request.query, key, &records).map(|body| (200, Some(body)))
+    }
+}
+
+fn created(body: Value) -> Reply {
+    Ok((201, Some(body)))
+}
+
+fn ok(body: Value) -> Reply {
+    Ok((200, Some(body)))
+}
+
+const GONE: (u16, Option<Value>) = (204, None);
+
+/// 400/20001: a parameter that is wrong.
+fn invalid(message: impl Into<String>) -> RestError {
+    RestError::bad(20001, message)
+}
+
+/// 1.5: 409/20409 of "serverless and newer products".
+fn conflict(message: impl Into<String>) -> RestError {
+    RestError { status: 409, code: 20409, message: message.into() }
+}
+
+fn object(value: Value) -> serde_json::Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => serde_json::Map::new(),
+    }
 }
