@@ -136,7 +136,7 @@ fn matches(country: &Value, query: &[(String, String)]) -> bool {
         }
         name => {
             let field = KINDS.iter().find(|(parameter, _)| *parameter == name).map(|(_, field)| field);
-            field.is_none_or(|field| country[field].to_string() == *wanted)
+            field.is_none_or(|field| country[field] == (wanted == "true"))
         }
     })
 }
