@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::journal::Journal;
 use crate::pstn::Pstn;
+use crate::rest::account::AccountState;
 use crate::rest::{self, Store, Trace};
 use crate::sip::auth::Nonces;
 use crate::sip::flow::Flow;
@@ -49,12 +50,21 @@ pub struct Options {
     pub ca_file: PathBuf,
     /// Where every REST request and its answer are written, as JSON lines.
     pub record: Option<PathBuf>,
+    /// Type, status and balance of the account at the start.
+    pub account: AccountState,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let ca_file = PathBuf::from("twilio-simulator-ca.pem");
-        Self { numbers: Vec::new(), switches: Switches::default(), echo: false, ca_file, record: None }
+        Self {
+            numbers: Vec::new(),
+            switches: Switches::default(),
+            echo: false,
+            ca_file,
+            record: None,
+            account: AccountState::default(),
+        }
     }
 }
 
@@ -114,6 +124,8 @@ impl Twilio {
             key: (random::sid("SK"), random::hex(&random::bytes::<16>())),
         };
         let mut store = Store::new(&account.sid);
+        store.account = options.account;
+        rest::keys::seed(&mut store, &account.key.0, &account.key.1);
         for number in &options.numbers {
             store.seed_number(number);
         }

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{LIMIT, rest, start};
+use common::{LIMIT, NUMBER, hooks, rest, rest_as, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use twilio_simulator::rest::{Fault, FaultKind};
@@ -71,4 +71,84 @@ async fn the_recording_has_every_request_with_its_answer() {
     assert_eq!((lines[0]["status"].as_u64(), lines[0]["body"].as_str()), (Some(201), Some("FriendlyName=x+y")));
     assert!(lines[1]["url"].as_str().unwrap().ends_with("Applications.json?PageSize=1"), "{}", lines[1]);
     assert_eq!(lines[1]["answer"]["applications"][0]["sid"], lines[0]["answer"]["sid"]);
+}
+
+#[tokio::test]
+async fn a_created_key_opens_the_account_until_it_is_deleted() {
+    let twilio = start(Switches::default()).await;
+    let (status, key) = rest(&twilio, "POST", "Keys.json", &[("FriendlyName", "box")]).await;
+    assert_eq!(status, 201);
+    let (sid, secret) = (key["sid"].as_str().unwrap(), key["secret"].as_str().unwrap());
+    let ask = async |path: &str| rest_as(&twilio, sid, secret, "GET", path, &[]).await;
+    assert_eq!(ask("IncomingPhoneNumbers.json").await.0, 200);
+    let account = format!("/2010-04-01/Accounts/{}.json", twilio.account.sid);
+    for path in [account.as_str(), "Keys.json"] {
+        let (status, body) = ask(path).await;
+        assert_eq!((status, body["code"].as_u64()), (401, Some(20003)), "{path}");
+    }
+    let (_, list) = rest(&twilio, "GET", "Keys.json", &[]).await;
+    assert!(list["keys"].as_array().unwrap().iter().all(|key| key.get("secret").is_none()));
+    assert_eq!(rest(&twilio, "DELETE", &format!("Keys/{sid}.json"), &[]).await.0, 204);
+    assert_eq!(ask("IncomingPhoneNumbers.json").await.0, 401);
+}
+
+#[tokio::test]
+async fn a_trigger_that_fires_sends_a_signed_callback_and_tries_again() {
+    let twilio = start(Switches::default()).await;
+    let (hook, seen) = hooks(&[("/spent", String::new())]).await;
+    let url = format!("{hook}/spent");
+    let fields = [("CallbackUrl", url.as_str()), ("TriggerValue", "+30"), ("UsageCategory", "totalprice")];
+    let (status, trigger) = rest(&twilio, "POST", "Usage/Triggers.json", &fields).await;
+    assert_eq!(status, 201, "{trigger}");
+    let sid = trigger["sid"].as_str().unwrap();
+    assert_eq!(twilio_simulator::rest::usage::fire(&twilio, sid, Some(31.5)).await.unwrap(), 200);
+    let (_, headers, form) = seen.lock().unwrap()[0].clone();
+    let signature = twilio_simulator::webhook::signature::sign(&twilio.account.token, &url, &form);
+    assert_eq!(headers["x-twilio-signature"], signature);
+    assert!(form.contains(&("CurrentValue".to_owned(), "31.5".to_owned())), "{form:?}");
+    let path = format!("Usage/Triggers/{sid}.json");
+    assert!(rest(&twilio, "GET", &path, &[]).await.1["date_fired"].is_string());
+
+    rest(&twilio, "POST", &path, &[("CallbackUrl", "http://127.0.0.1:1/")]).await;
+    assert_eq!(twilio_simulator::rest::usage::fire(&twilio, sid, None).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_number_is_registered_after_some_reads_over_the_api() {
+    let twilio = start(Switches::default()).await;
+    let address = [
+        ("CustomerName", "Ann"),
+        ("Street", "1 Main St"),
+        ("City", "Portland"),
+        ("Region", "OR"),
+        ("PostalCode", "97201"),
+        ("IsoCountry", "US"),
+        ("EmergencyEnabled", "true"),
+    ];
+    let (status, address) = rest(&twilio, "POST", "Addresses.json", &address).await;
+    assert_eq!(status, 201, "{address}");
+    let sid = address["sid"].as_str().unwrap();
+    let number = twilio.store().number(NUMBER).unwrap().sid;
+    let path = format!("IncomingPhoneNumbers/{number}.json");
+    rest(&twilio, "POST", &path, &[("EmergencyAddressSid", sid)]).await;
+    let mut seen = Vec::new();
+    for path in [&path, "IncomingPhoneNumbers.json?PageSize=1", &path] {
+        let (_, body) = rest(&twilio, "GET", path, &[]).await;
+        let number = if body["sid"].is_string() { &body } else { &body["incoming_phone_numbers"][0] };
+        seen.push(number["emergency_address_status"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(seen, ["pending-registration", "pending-registration", "registered"]);
+    let path = format!("Addresses/{sid}/DependentPhoneNumbers.json");
+    let (_, dependents) = rest(&twilio, "GET", &path, &[]).await;
+    assert_eq!(dependents["dependent_phone_numbers"][0]["phone_number"], NUMBER);
+    assert_eq!(rest(&twilio, "DELETE", &format!("Addresses/{sid}.json"), &[]).await.0, 400);
+}
+
+#[tokio::test]
+async fn an_account_is_suspended_for_writing() {
+    let twilio = start(Switches::default()).await;
+    twilio.store().account.status = "suspended".to_owned();
+    let (status, body) = rest(&twilio, "POST", "Applications.json", &[("FriendlyName", "x")]).await;
+    assert_eq!((status, body["code"].as_u64()), (403, Some(20005)));
+    assert_eq!(rest(&twilio, "GET", "Applications.json", &[]).await.0, 200);
 }

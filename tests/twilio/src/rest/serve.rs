@@ -13,10 +13,9 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::fault::{self, FaultKind};
-use super::page::page;
-use super::resource::Kind;
-use super::{RequestLine, RestError, Store, account, applications, credentials, domains, mappings, numbers, v1};
-use crate::form::decode;
+use super::route::route;
+use super::{RequestLine, RestError, v1};
+use crate::form::{decode, encode};
 use crate::random;
 use crate::twilio::Twilio;
 
@@ -41,6 +40,15 @@ pub struct RestRequest {
     pub body: Bytes,
     /// The body as a form.
     pub form: Vec<(String, String)>,
+}
+
+impl RestRequest {
+    /// A POST with a form.
+    pub fn post(path: &str, form: &[(&str, &str)]) -> Self {
+        let form: Vec<_> = form.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let (method, path, content_type) = ("POST".to_owned(), path.to_owned(), FORM.to_owned());
+        Self { method, path, query: String::new(), host: String::new(), content_type, body: encode(&form).into(), form }
+    }
 }
 
 /// Serves until the task is aborted.
@@ -127,16 +135,16 @@ fn note(twilio: &Twilio, request: &RestRequest, status: u16, code: Option<u32>) 
 }
 
 /// All products live on one address here; their paths tell them apart (1.1).
-fn answer(twilio: &Twilio, request: &RestRequest) -> Reply {
+fn answer(twilio: &Arc<Twilio>, request: &RestRequest) -> Reply {
     if request.path.starts_with("/v1/") {
         return v1::route(twilio, request);
     }
-    let RestRequest { method, path, query, content_type, body, form, .. } = request;
+    let RestRequest { method, content_type, body, .. } = request;
     // 1.3: form bodies, not JSON.
     if method == "POST" && !body.is_empty() && !content_type.starts_with(FORM) {
         return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
     }
-    route(twilio, method, path, query, form)
+    route(twilio, request)
 }
 
 fn respond(twilio: &Twilio, status: u16, body: Option<Value>, code: Option<u32>) -> Response<Full<Bytes>> {
@@ -176,115 +184,40 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
     if username == account.sid && twilio.accepts_token(password) {
         return Ok(());
     }
-    let limited = match path.split('/').collect::<Vec<_>>()[..] {
-        ["", "v1", family, ..] => ["Keys", "AuthTokens"].contains(&family),
-        ["", _, _, _, family, ..] => family.starts_with("Keys"),
-        _ => true,
-    };
-    if username == account.key.0 && password == account.key.1 && !limited {
-        return Ok(());
+    let known = twilio.store().key_secrets.get(username).is_some_and(|secret| secret == password);
+    match known && !is_limited(path) {
+        true => Ok(()),
+        false => Err(RestError::unauthorized("Authenticate")),
     }
-    Err(RestError::unauthorized("Authenticate"))
+}
+
+/// Is this a path of the Accounts or Keys families, of the 2010 API or of the newer ones?
+fn is_limited(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_end_matches(".json").split('/').skip(1).collect();
+    match parts.as_slice() {
+        ["2010-04-01", "Accounts"] | ["2010-04-01", "Accounts", _] => true,
+        ["2010-04-01", "Accounts", _, "Keys", ..] => true,
+        ["v1", "Keys" | "AuthTokens", ..] => true,
+        _ => false,
+    }
 }
 
 /// HTTP status and body, or an error.
 pub type Reply = Result<(u16, Option<Value>), RestError>;
 
-fn route(twilio: &Twilio, method: &str, path: &str, query: &str, form: &[(String, String)]) -> Reply {
-    let missing = || RestError::not_found(path);
-    // 1.1: without `.json` the reply would be XML, which no client of ours reads.
-    let inner = path.strip_prefix("/2010-04-01/Accounts/").and_then(|p| p.strip_suffix(".json")).ok_or_else(missing)?;
-    let parts: Vec<&str> = inner.split('/').collect();
-    if parts[0] != twilio.account.sid {
-        return Err(missing());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standard_key_is_kept_from_accounts_and_keys_alone() {
+        for path in ["/2010-04-01/Accounts.json", "/2010-04-01/Accounts/AC1.json", "/2010-04-01/Accounts/AC1/Keys.json"]
+        {
+            assert!(is_limited(path), "{path}");
+        }
+        for path in ["/2010-04-01/Accounts/AC1/Balance.json", "/v1/Services", "/v1/DialingPermissions/Countries"] {
+            assert!(!is_limited(path), "{path}");
+        }
+        assert!(is_limited("/2010-04-01/Accounts/AC1/Keys/SK1.json") && is_limited("/v1/Keys"));
     }
-    let duplicate = twilio.switches().duplicate_credential_code;
-    let token = twilio.auth_token();
-    let mut guard = twilio.store();
-    let store = &mut *guard;
-    let list = |key: &str, records: Vec<Value>| page(path, query, key, &records).map(|body| (200, Some(body)));
-    let created = |body: Value| Ok((201, Some(body)));
-    let ok = |body: Value| Ok((200, Some(body)));
-    match (method, &parts[1..]) {
-        ("GET", []) => ok(account::account(parts[0], &token)),
-        ("GET", ["Balance"]) => ok(account::balance(parts[0])),
-
-        ("GET", ["SIP", "Domains"]) => list("domains", all(store, Kind::Domain, None)),
-        ("POST", ["SIP", "Domains"]) => created(domains::create(store, form)?),
-        ("GET", ["SIP", "Domains", sid]) => one(store, Kind::Domain, None, sid, path),
-        ("POST", ["SIP", "Domains", sid]) => ok(domains::update(store, sid, form)?),
-        ("DELETE", ["SIP", "Domains", sid]) => domains::delete(store, sid).map(|()| (204, None)),
-
-        (_, ["SIP", "Domains", domain, "Auth", family, "CredentialListMappings", rest @ ..]) => {
-            let kind = match *family {
-                "Calls" => Kind::CallsMapping,
-                "Registrations" => Kind::RegistrationsMapping,
-                _ => return Err(missing()),
-            };
-            store.get(Kind::Domain, None, domain).ok_or_else(missing)?;
-            match (method, rest) {
-                // 1.4: "every Auth/Calls/* and Auth/Registrations/* mapping list uses contents".
-                ("GET", []) => list("contents", all(store, kind, Some(domain))),
-                ("POST", []) => created(mappings::create(store, kind, domain, form)?),
-                ("GET", [sid]) => one(store, kind, Some(domain), sid, path),
-                ("DELETE", [sid]) => mappings::delete(store, kind, domain, sid).map(|()| (204, None)),
-                (_, [] | [_]) => Err(RestError::method(method)),
-                _ => Err(missing()),
-            }
-        }
-
-        ("GET", ["SIP", "CredentialLists"]) => list("credential_lists", all(store, Kind::CredentialList, None)),
-        ("POST", ["SIP", "CredentialLists"]) => created(credentials::create_list(store, form)?),
-        ("GET", ["SIP", "CredentialLists", sid]) => one(store, Kind::CredentialList, None, sid, path),
-        ("POST", ["SIP", "CredentialLists", sid]) => ok(credentials::update_list(store, sid, form)?),
-        ("DELETE", ["SIP", "CredentialLists", sid]) => credentials::delete_list(store, sid).map(|()| (204, None)),
-
-        (_, ["SIP", "CredentialLists", parent, "Credentials", rest @ ..]) => {
-            store.get(Kind::CredentialList, None, parent).ok_or_else(missing)?;
-            match (method, rest) {
-                ("GET", []) => list("credentials", all(store, Kind::Credential, Some(parent))),
-                ("POST", []) => created(credentials::create(store, parent, form, duplicate)?),
-                ("GET", [sid]) => one(store, Kind::Credential, Some(parent), sid, path),
-                ("POST", [sid]) => ok(credentials::update(store, parent, sid, form)?),
-                ("DELETE", [sid]) => {
-                    store.get(Kind::Credential, Some(parent), sid).ok_or_else(missing)?;
-                    store.records.retain(|r| r.sid != *sid);
-                    Ok((204, None))
-                }
-                (_, [] | [_]) => Err(RestError::method(method)),
-                _ => Err(missing()),
-            }
-        }
-
-        ("GET", ["Applications"]) => {
-            // 2.2: "List can be filtered by exact FriendlyName".
-            let wanted = decode(query).into_iter().find(|(n, _)| n == "FriendlyName").map(|(_, v)| v);
-            let mut apps = all(store, Kind::Application, None);
-            apps.retain(|app| wanted.as_deref().is_none_or(|name| app["friendly_name"] == name));
-            list("applications", apps)
-        }
-        ("POST", ["Applications"]) => created(applications::create(store, form)?),
-        ("GET", ["Applications", sid]) => one(store, Kind::Application, None, sid, path),
-        ("POST", ["Applications", sid]) => ok(applications::update(store, sid, form)?),
-        ("DELETE", ["Applications", sid]) => applications::delete(store, sid).map(|()| (204, None)),
-
-        ("GET", ["IncomingPhoneNumbers"]) => list("incoming_phone_numbers", numbers::filtered(store, &decode(query))),
-        ("GET", ["IncomingPhoneNumbers", sid]) => one(store, Kind::Number, None, sid, path),
-        ("POST", ["IncomingPhoneNumbers", sid]) => ok(numbers::update(store, sid, form)?),
-
-        (
-            _,
-            [] | ["Balance"] | ["SIP", "Domains" | "CredentialLists"] | ["Applications"] | ["IncomingPhoneNumbers"],
-        ) => Err(RestError::method(method)),
-        _ => Err(missing()),
-    }
-}
-
-fn all(store: &Store, kind: Kind, parent: Option<&str>) -> Vec<Value> {
-    store.all(kind, parent).into_iter().map(|r| Value::Object(r.fields.clone())).collect()
-}
-
-fn one(store: &Store, kind: Kind, parent: Option<&str>, sid: &str, path: &str) -> Reply {
-    let record = store.get(kind, parent, sid).ok_or_else(|| RestError::not_found(path))?;
-    Ok((200, Some(Value::Object(record.fields.clone()))))
 }
