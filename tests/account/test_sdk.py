@@ -222,7 +222,10 @@ class Account(WithSdk):
                                      key_type="restricted", policy=policy)
         self.assertEqual((len(key.secret), key.policy), (32, policy))
         other = iam.new_api_key.create(account_sid=self.simulator.account, friendly_name="standard")
-        self.paged(iam.get_api_keys, [key.sid, other.sid], account_sid=self.simulator.account)
+        own = [self.simulator.addresses["api_key"], key.sid, other.sid]
+        self.paged(iam.get_api_keys, own, account_sid=self.simulator.account)
+        self.refused(401, 20003, self.client_of(key.sid, key.secret).iam.v1.api_key(key.sid).fetch)
+        self.assertEqual(self.client_of(other.sid, other.secret).balance.fetch().currency, "USD")
         wider = {"allow": ["/twilio/voice/calls/read", "/twilio/voice/calls/list"]}
         self.assertEqual(iam.api_key(key.sid).update(policy=wider).policy, wider)
         self.assertEqual(iam.api_key(key.sid).fetch().policy, wider)
@@ -247,7 +250,7 @@ class Account(WithSdk):
                 for value in ("10", "20")]
         self.paged(triggers, [each.sid for each in made])
         self.assertEqual(made[0].update(friendly_name="spend limit").friendly_name, "spend limit")
-        self.assertEqual(triggers(made[0].sid).fetch().trigger_value, "10")
+        self.assertEqual(float(triggers(made[0].sid).fetch().trigger_value), 10)
         self.assertTrue(made[1].delete())
         self.paged(triggers, [made[0].sid])
 
