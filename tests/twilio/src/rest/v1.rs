@@ -8,6 +8,7 @@
 //! hosted.rs      the deployed assets themselves
 //! dialing.rs     voice: dialing permissions (2.15)
 //! iam.rs         iam: keys, restricted ones too (2.21)
+//! litter.rs      a stranger's service
 //! tokens.rs      accounts: rotation of the auth token (2.24)
 //! ```
 
@@ -15,14 +16,16 @@ mod build;
 mod dialing;
 mod hosted;
 mod iam;
+mod litter;
 mod page;
 mod serverless;
 mod tokens;
 mod upload;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use hosted::hosted;
+pub use litter::scatter;
 
 use super::resource::{Param, apply};
 use super::serve::{Reply, RestRequest};
@@ -41,6 +44,18 @@ pub struct State {
     policies: iam::Policies,
     /// The auth tokens after rotations.
     pub tokens: tokens::Tokens,
+}
+
+impl State {
+    /// Every resource below `/v1/`, and the dialing permissions, as [`super::Record`]s are shown.
+    pub fn records(&self) -> Vec<Value> {
+        let permissions =
+            json!({ "kind": "DialingPermissions", "sid": "", "parent": null, "fields": self.permissions });
+        let policies = self.policies.iter().map(
+            |(sid, policy)| json!({ "kind": "KeyPolicy", "sid": sid, "parent": null, "fields": { "policy": policy } }),
+        );
+        self.serverless.records().chain([permissions]).chain(policies).collect()
+    }
 }
 
 /// One request and what is needed to answer it.

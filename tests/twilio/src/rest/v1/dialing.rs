@@ -52,6 +52,7 @@ const KINDS: [(&str, &str); 3] = [
 ];
 
 /// What is allowed. A new account may call low-risk numbers of the US and Canada.
+#[derive(serde::Serialize)]
 pub struct Permissions {
     enabled: BTreeMap<&'static str, [bool; KINDS.len()]>,
     inheritance: bool,

@@ -3,7 +3,7 @@
 //! Known gap: what a restricted key may do is kept but not enforced (the permission of each request is not documented),
 //! so such a key opens nothing here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ use crate::rest::{RestError, Store, keys};
 const MAX_PERMISSIONS: usize = 100;
 
 /// The policies of restricted keys, by SID.
-pub type Policies = HashMap<String, Value>;
+pub type Policies = BTreeMap<String, Value>;
 
 /// `Keys` and `Keys/{Sid}`.
 pub fn route(store: &mut Store, call: &mut Call, rest: &[&str]) -> Reply {
