@@ -13,6 +13,7 @@ from simulator import LIMIT, Simulator
 from validate import Report
 
 NUMBER = "+15035550100"
+CALLED = "+15035551212"
 PASSWORD = "Correct7Horse"
 SOUND = b"RIFF\0\xff\r\n--sound"
 US_ADDRESS = {"customer_name": "Ada", "street": "1 SW Main St", "city": "Portland", "region": "OR",
@@ -139,6 +140,30 @@ class Sip(WithSdk):
         self.paged(lists, [made[1].sid])
 
 
+class Strangers(WithSdk):
+    def test_what_strangers_left_is_read_page_by_page(self):
+        for seed in (1, 2):
+            self.simulator.control("POST", "rest/litter", {"seed": seed})
+        client = self.client
+        for resource in (client.sip.domains, client.sip.credential_lists, client.sip.ip_access_control_lists,
+                         client.applications, client.incoming_phone_numbers, client.addresses, client.keys,
+                         client.usage.triggers, client.outgoing_caller_ids, client.serverless.v1.services):
+            found = resource.list(page_size=2)
+            self.assertGreaterEqual(len(found), 2)
+            self.assertEqual(resource(found[-1].sid).fetch().sid, found[-1].sid)
+        for each in client.sip.credential_lists.list():
+            self.assertTrue(each.credentials.list(page_size=1))
+        for service in client.serverless.v1.services.list():
+            self.assertEqual(len(service.builds.list()), 1)
+            environment = service.environments.list()[0]
+            self.assertEqual(environment.build_sid, environment.deployments.list()[0].build_sid)
+            self.assertTrue(service.assets.list()[0].asset_versions.list() and environment.variables.list())
+        before = self.simulator.control("GET", "rest/records")
+        service.delete()
+        left = self.simulator.control("GET", "rest/records")
+        self.assertEqual(len(before) - len(left), 7, "a service, an environment, an asset, a version, ...")
+
+
 class Voice(WithSdk):
     def test_applications_are_created_listed_paged_updated_and_deleted(self):
         apps = self.client.applications
@@ -175,8 +200,39 @@ class Voice(WithSdk):
         number = self.client.incoming_phone_numbers.list()[0]
         number = number.update(emergency_address_sid=made[0].sid, emergency_status="Active")
         self.assertEqual(number.emergency_address_sid, made[0].sid)
+        self.assertEqual(number.emergency_address_status, "pending-registration")
+        status = [number.fetch().emergency_address_status for _ in range(10)]
+        self.assertEqual(status[-1], "registered")
         self.assertTrue(made[1].delete())
         self.paged(addresses, [made[0].sid])
+        self.assertEqual([each.sid for each in addresses(made[0].sid).dependent_phone_numbers.list()], [number.sid])
+
+    def test_a_call_is_made_listed_and_ended(self):
+        self.simulator.control("POST", "pstn/party", {"number": CALLED, "party": {"answer_after_ms": 600_000}})
+        calls = self.client.calls
+        made = [calls.create(to=CALLED, from_=NUMBER, twiml="<Response><Hangup/></Response>") for _ in range(2)]
+        self.assertEqual({each.sid for each in calls.list(page_size=1)}, {each.sid for each in made})
+        self.assertEqual(made[0].fetch().to, CALLED)
+        self.assertEqual([made[0].update(status="completed").sid, made[1].update(status="completed").sid],
+                         [made[0].sid, made[1].sid])
+        self.refused(404, 20404, calls("CA" + "0" * 32).fetch)
+
+    def test_a_caller_id_is_verified_by_a_call_renamed_and_given_up(self):
+        callers = self.client.outgoing_caller_ids
+        request = self.client.validation_requests.create(phone_number=CALLED, friendly_name="cell")
+        self.assertEqual((request.phone_number, len(request.validation_code)), (CALLED, 6))
+        self.assertEqual(callers.list(), [])
+        self.simulator.control("POST", "rest/verify", {"number": CALLED})
+        own = callers.list(phone_number=CALLED)[0]
+        self.assertEqual(own.update(friendly_name="mobile").friendly_name, "mobile")
+        self.assertTrue(own.delete())
+        self.refused(404, 20404, own.fetch)
+
+    def test_countries_and_toll_free_numbers_are_found_too(self):
+        available = self.client.available_phone_numbers("US")
+        self.assertEqual(len(available.toll_free.list(limit=2, page_size=2)), 2)
+        self.assertEqual(available.fetch().country_code, "US")
+        self.assertIn("US", [each.country_code for each in self.client.available_phone_numbers.list()])
 
     def test_dialing_permissions_are_read_and_changed(self):
         permissions = self.client.voice.v1.dialing_permissions
@@ -202,6 +258,17 @@ class Account(WithSdk):
         account = self.client.api.v2010.accounts(self.simulator.account).fetch()
         self.assertEqual((account.sid, account.status), (self.simulator.account, "active"))
         self.assertEqual(self.client.balance.fetch().currency, "USD")
+        self.assertEqual([each.sid for each in self.client.api.v2010.accounts.list()], [self.simulator.account])
+        self.assertTrue(self.client.usage.records.list(category="totalprice"))
+
+    def test_too_many_requests_a_failure_and_wrong_credentials_are_told_apart(self):
+        balance = self.client.balance
+        for status, code in ((429, 20429), (500, 20500), (503, 20503)):
+            self.simulator.control("POST", "rest/fault", {"status": status, "code": code, "count": 1})
+            self.refused(status, code, balance.fetch)
+        self.assertEqual(balance.fetch().currency, "USD")
+        self.refused(401, 20003, self.client_of(self.simulator.account, "0" * 32).balance.fetch)
+        self.refused(404, 20404, self.client.api.v2010.accounts("AC" + "0" * 32).fetch)
 
     def test_a_standard_key_is_made_used_renamed_and_deleted(self):
         key = self.client.new_keys.create(friendly_name="gateway")
@@ -222,7 +289,10 @@ class Account(WithSdk):
                                      key_type="restricted", policy=policy)
         self.assertEqual((len(key.secret), key.policy), (32, policy))
         other = iam.new_api_key.create(account_sid=self.simulator.account, friendly_name="standard")
-        self.paged(iam.get_api_keys, [key.sid, other.sid], account_sid=self.simulator.account)
+        own = [self.simulator.addresses["api_key"], key.sid, other.sid]
+        self.paged(iam.get_api_keys, own, account_sid=self.simulator.account)
+        self.refused(401, 20003, self.client_of(key.sid, key.secret).iam.v1.api_key(key.sid).fetch)
+        self.assertEqual(self.client_of(other.sid, other.secret).balance.fetch().currency, "USD")
         wider = {"allow": ["/twilio/voice/calls/read", "/twilio/voice/calls/list"]}
         self.assertEqual(iam.api_key(key.sid).update(policy=wider).policy, wider)
         self.assertEqual(iam.api_key(key.sid).fetch().policy, wider)
@@ -247,7 +317,7 @@ class Account(WithSdk):
                 for value in ("10", "20")]
         self.paged(triggers, [each.sid for each in made])
         self.assertEqual(made[0].update(friendly_name="spend limit").friendly_name, "spend limit")
-        self.assertEqual(triggers(made[0].sid).fetch().trigger_value, "10")
+        self.assertEqual(float(triggers(made[0].sid).fetch().trigger_value), 10)
         self.assertTrue(made[1].delete())
         self.paged(triggers, [made[0].sid])
 

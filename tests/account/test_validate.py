@@ -84,6 +84,11 @@ class Validator(unittest.TestCase):
         self.assert_one(violations(CREATED, body="DomainName=gw.sip.twilio.com&VoiceMethod=PUT"), "VoiceMethod")
         self.assert_one(violations(CREATED, body="Secure=true"), "request", "DomainName")
 
+    def test_an_empty_value_clears_a_sid_and_a_broken_sid_is_a_violation(self):
+        update = {**FETCHED, "method": "POST", "headers": CREATED["headers"]}
+        self.assertEqual(violations(update, body="ByocTrunkSid=&VoiceUrl="), [])
+        self.assert_one(violations(update, body="ByocTrunkSid=BY1"), "ByocTrunkSid")
+
     def test_a_body_that_is_no_form_is_a_violation(self):
         headers = {"content-type": "application/json"}
         found = violations(CREATED, headers=headers, body=json.dumps({"DomainName": "gw.sip.twilio.com"}))

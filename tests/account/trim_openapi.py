@@ -17,11 +17,12 @@ ACCOUNT = "/2010-04-01/Accounts/{AccountSid}"
 
 # Beginnings of the paths that are kept.
 PATHS = {
-    "api_v2010": ["/2010-04-01/Accounts/{Sid}.json"] + [ACCOUNT + family for family in (
-        "/Addresses", "/Applications", "/AvailablePhoneNumbers", "/Balance", "/IncomingPhoneNumbers.json",
+    "api_v2010": ["/2010-04-01/Accounts.json", "/2010-04-01/Accounts/{Sid}.json"] + [ACCOUNT + family for family in (
+        "/Addresses", "/Applications", "/AvailablePhoneNumbers", "/Balance", "/Calls.json",
+        "/Calls/{Sid}.json", "/IncomingPhoneNumbers.json",
         "/IncomingPhoneNumbers/{Sid}", "/IncomingPhoneNumbers/Local", "/IncomingPhoneNumbers/Mobile",
         "/IncomingPhoneNumbers/TollFree", "/Keys", "/OutgoingCallerIds", "/SIP/", "/Usage/Triggers",
-        "/Usage/Records.json")],
+        "/Usage/Records")],
     "serverless_v1": ["/v1/Services"],
     "voice_v1": ["/v1/DialingPermissions/", "/v1/Settings"],
     "iam_v1": ["/v1/Keys"],

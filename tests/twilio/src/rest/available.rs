@@ -179,9 +179,9 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
     };
     let (code, kind) = match inner {
         [] => {
-            // The one list without pages.
+            // The one list that is not paged, says the OpenAPI file.
             let all: Vec<Value> = countries.iter().map(country).collect();
-            return Ok((200, Some(json!({ "countries": all, "uri": store.uri("AvailablePhoneNumbers.json") }))));
+            return Ok((200, Some(json!({ "countries": all, "uri": request.path }))));
         }
         [code] => {
             let found = countries.iter().find(|(own, _)| own == code).ok_or_else(missing)?;

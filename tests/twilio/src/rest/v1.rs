@@ -8,6 +8,7 @@
 //! hosted.rs      the deployed assets themselves
 //! dialing.rs     voice: dialing permissions (2.15)
 //! iam.rs         iam: keys, restricted ones too (2.21)
+//! litter.rs      a stranger's service
 //! tokens.rs      accounts: rotation of the auth token (2.24)
 //! ```
 
@@ -15,14 +16,16 @@ mod build;
 mod dialing;
 mod hosted;
 mod iam;
+mod litter;
 mod page;
 mod serverless;
 mod tokens;
 mod upload;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use hosted::hosted;
+pub use litter::scatter;
 
 use super::resource::{Param, apply};
 use super::serve::{Reply, RestRequest};
@@ -38,9 +41,21 @@ const FORM: &str = "application/x-www-form-urlencoded";
 pub struct State {
     serverless: serverless::Serverless,
     permissions: dialing::Permissions,
-    keys: iam::Keys,
+    policies: iam::Policies,
     /// The auth tokens after rotations.
     pub tokens: tokens::Tokens,
+}
+
+impl State {
+    /// Every resource below `/v1/`, and the dialing permissions, as [`super::Record`]s are shown.
+    pub fn records(&self) -> Vec<Value> {
+        let permissions =
+            json!({ "kind": "DialingPermissions", "sid": "", "parent": null, "fields": self.permissions });
+        let policies = self.policies.iter().map(
+            |(sid, policy)| json!({ "kind": "KeyPolicy", "sid": sid, "parent": null, "fields": { "policy": policy } }),
+        );
+        self.serverless.records().chain([permissions]).chain(policies).collect()
+    }
 }
 
 /// One request and what is needed to answer it.
@@ -51,7 +66,7 @@ struct Call<'a> {
     account: String,
     switches: Switches,
     /// Parameters that no resource knows are counted here (1.3).
-    unknown: &'a mut Vec<String>,
+    unknown: Vec<String>,
 }
 
 /// Answers a request below `/v1/`.
@@ -61,21 +76,26 @@ pub fn route(twilio: &Twilio, request: &RestRequest) -> Reply {
         "" => format!("http://{}", twilio.rest_address),
         host => format!("http://{host}"),
     };
-    let mut guard = twilio.store();
-    let Store { v1, unknown_parameters, account_sid, .. } = &mut *guard;
-    let mut call = Call { request, base, account: account_sid.clone(), switches, unknown: unknown_parameters };
+    let mut call = Call { request, base, account: twilio.account.sid.clone(), switches, unknown: Vec::new() };
     let parts: Vec<&str> = request.path.split('/').skip(2).collect();
     let upload = matches!(parts[..], ["Services", _, "Assets", _, "Versions"]);
     if request.method == "POST" && !upload && !request.body.is_empty() && !request.content_type.starts_with(FORM) {
         let message = format!("{} not supported", request.content_type);
         return Err(RestError { status: 415, code: 20415, message });
     }
-    match parts.as_slice() {
-        ["Services", rest @ ..] => serverless::route(&mut v1.serverless, &mut call, rest),
-        ["DialingPermissions", rest @ ..] => dialing::route(&mut v1.permissions, &mut call, rest),
-        ["Settings"] => dialing::settings(&mut v1.permissions, &mut call),
-        ["Keys", rest @ ..] => iam::route(&mut v1.keys, &mut call, rest),
-        ["AuthTokens", which] => tokens::route(&mut v1.tokens, &mut call, which),
+    let mut store = twilio.store();
+    let reply = answer(&mut store, &mut call, &parts);
+    store.unknown_parameters.append(&mut call.unknown);
+    reply
+}
+
+fn answer(store: &mut Store, call: &mut Call, parts: &[&str]) -> Reply {
+    match parts {
+        ["Services", rest @ ..] => serverless::route(&mut store.v1.serverless, call, rest),
+        ["DialingPermissions", rest @ ..] => dialing::route(&mut store.v1.permissions, call, rest),
+        ["Settings"] => dialing::settings(&mut store.v1.permissions, call),
+        ["Keys", rest @ ..] => iam::route(store, call, rest),
+        ["AuthTokens", which] => tokens::route(&mut store.v1.tokens, call, which),
         _ => Err(call.missing()),
     }
 }

@@ -52,6 +52,7 @@ const KINDS: [(&str, &str); 3] = [
 ];
 
 /// What is allowed. A new account may call low-risk numbers of the US and Canada.
+#[derive(serde::Serialize)]
 pub struct Permissions {
     enabled: BTreeMap<&'static str, [bool; KINDS.len()]>,
     inheritance: bool,
@@ -136,7 +137,7 @@ fn matches(country: &Value, query: &[(String, String)]) -> bool {
         }
         name => {
             let field = KINDS.iter().find(|(parameter, _)| *parameter == name).map(|(_, field)| field);
-            field.is_none_or(|field| country[field].to_string() == *wanted)
+            field.is_none_or(|field| country[field] == (wanted == "true"))
         }
     })
 }

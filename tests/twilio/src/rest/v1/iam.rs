@@ -1,49 +1,51 @@
-//! Keys of the iam API (twilio.md 2.21): the only way to a restricted key.
+//! Keys of the iam API (twilio.md 2.21): those of the 2010 API, and the only way to a restricted key.
 //!
 //! Known gap: what a restricted key may do is kept but not enforced (the permission of each request is not documented),
 //! so such a key opens nothing here.
 
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
-use super::{Call, GONE, created, invalid, object, ok};
+use serde_json::{Value, json};
+
+use super::{Call, GONE, created, invalid, ok};
 use crate::form::decode;
-use crate::rest::RestError;
-use crate::rest::resource::is_sid;
+use crate::rest::resource::{Kind, is_sid};
 use crate::rest::serve::Reply;
-use crate::{date, random};
+use crate::rest::{RestError, Store, keys};
 
 /// 2.21: "<= 100 permissions".
 const MAX_PERMISSIONS: usize = 100;
-/// 2.20: "FriendlyName <= 64 else 70001".
-const MAX_NAME: usize = 64;
-const MAX_KEYS: usize = 1000;
-const SECRET_LEN: usize = 32;
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// All keys that were made here, as the API shows them.
-#[derive(Default)]
-pub struct Keys(Vec<Map<String, Value>>);
+/// The policies of restricted keys, by SID.
+pub type Policies = BTreeMap<String, Value>;
 
 /// `Keys` and `Keys/{Sid}`.
-pub fn route(keys: &mut Keys, call: &mut Call, rest: &[&str]) -> Reply {
+pub fn route(store: &mut Store, call: &mut Call, rest: &[&str]) -> Reply {
+    if let [sid] = rest
+        && store.get(Kind::Key, None, sid).is_none()
+    {
+        return Err(call.missing());
+    }
     match (call.method(), rest) {
         ("GET", []) => {
             let account = decode(&call.request.query).into_iter().find(|(n, _)| n == "AccountSid").map(|(_, v)| v);
             own_account(call, account.as_deref())?;
-            let shown = keys.0.iter().map(|key| {
-                let mut key = key.clone();
-                key.remove("policy");
+            let shown = store.all(Kind::Key, None).into_iter().map(|key| {
+                let mut key = key.fields.clone();
                 key.insert("flags".to_owned(), json!(["rest_api", "signing"]));
                 Value::Object(key)
             });
             call.list("keys", shown.collect())
         }
-        ("POST", []) => create(keys, call),
-        ("GET", [sid]) => ok(Value::Object(find(keys, call, sid)?.clone())),
-        ("POST", [sid]) => update(keys, call, sid),
+        ("POST", []) => create(store, call),
+        ("GET", [sid]) => {
+            let key = store.get(Kind::Key, None, sid).ok_or_else(|| call.missing())?;
+            ok(with_policy(store, sid, Value::Object(key.fields.clone())))
+        }
+        ("POST", [sid]) => update(store, call, sid),
         ("DELETE", [sid]) => {
-            find(keys, call, sid)?;
-            keys.0.retain(|key| key["sid"] != *sid);
+            keys::delete(store, None, sid)?;
+            store.v1.policies.remove(*sid);
             Ok(GONE)
         }
         (_, [] | [_]) => Err(call.refuse_method()),
@@ -51,8 +53,9 @@ pub fn route(keys: &mut Keys, call: &mut Call, rest: &[&str]) -> Reply {
     }
 }
 
-fn find<'a>(keys: &'a mut Keys, call: &Call, sid: &str) -> Result<&'a mut Map<String, Value>, RestError> {
-    keys.0.iter_mut().find(|key| key["sid"] == sid).ok_or_else(|| call.missing())
+fn with_policy(store: &Store, sid: &str, mut key: Value) -> Value {
+    key["policy"] = store.v1.policies.get(sid).cloned().unwrap_or_default();
+    key
 }
 
 fn own_account(call: &Call, named: Option<&str>) -> Result<(), RestError> {
@@ -64,55 +67,37 @@ fn own_account(call: &Call, named: Option<&str>) -> Result<(), RestError> {
     }
 }
 
-fn create(keys: &mut Keys, call: &mut Call) -> Reply {
+/// What the 2010 API knows of a key's form.
+fn name_of(call: &Call) -> Vec<(String, String)> {
+    call.request.form.iter().filter(|(name, _)| name == "FriendlyName").cloned().collect()
+}
+
+fn create(store: &mut Store, call: &mut Call) -> Reply {
     call.note_unknown(&["AccountSid", "FriendlyName", "KeyType", "Policy"]);
     own_account(call, call.value("AccountSid"))?;
     let policy = match call.value("KeyType") {
-        None => Value::Null,
-        Some("restricted") => policy(call.required("Policy")?)?,
+        None => None,
+        Some("restricted") => Some(policy(call.required("Policy")?)?),
         Some(_) => return Err(invalid("KeyType must be restricted")),
     };
-    if keys.0.len() >= MAX_KEYS {
-        return Err(invalid("Maximum Keys Reached"));
-    }
-    let key = object(json!({
-        "sid": random::sid("SK"),
-        "friendly_name": friendly_name(call)?,
-        "date_created": date::now(),
-        "date_updated": date::now(),
-        "policy": policy,
-    }));
-    let mut shown = key.clone();
-    keys.0.push(key);
-    // 2.20: "secret appears only in the create response (32 chars base62)".
-    shown.insert("secret".to_owned(), json!(secret()));
-    created(Value::Object(shown))
-}
-
-fn update(keys: &mut Keys, call: &mut Call, sid: &str) -> Reply {
-    call.note_unknown(&["FriendlyName", "Policy"]);
-    let name = call.value("FriendlyName").is_some().then(|| friendly_name(call)).transpose()?;
-    let policy = call.value("Policy").map(policy).transpose()?;
-    let key = find(keys, call, sid)?;
-    if let Some(name) = name {
-        key.insert("friendly_name".to_owned(), json!(name));
-    }
+    let key = keys::create(store, None, &name_of(call))?;
+    let sid = key["sid"].as_str().unwrap_or("").to_owned();
     if let Some(policy) = policy {
-        if key["policy"].is_null() {
-            return Err(invalid("A standard key has no policy"));
-        }
-        key.insert("policy".to_owned(), policy);
+        store.key_secrets.remove(&sid);
+        store.v1.policies.insert(sid.clone(), policy);
     }
-    key.insert("date_updated".to_owned(), json!(date::now()));
-    ok(Value::Object(key.clone()))
+    created(with_policy(store, &sid, key))
 }
 
-fn friendly_name(call: &Call) -> Result<String, RestError> {
-    let name = call.value("FriendlyName").unwrap_or("");
-    match name.chars().count() > MAX_NAME {
-        true => Err(RestError::bad(70001, format!("FriendlyName is longer than {MAX_NAME} characters"))),
-        false => Ok(name.to_owned()),
+fn update(store: &mut Store, call: &mut Call, sid: &str) -> Reply {
+    call.note_unknown(&["FriendlyName", "Policy"]);
+    if let Some(text) = call.value("Policy") {
+        let policy = policy(text)?;
+        let kept = store.v1.policies.get_mut(sid).ok_or_else(|| invalid("A standard key has no policy"))?;
+        *kept = policy;
     }
+    let key = keys::update(store, None, sid, &name_of(call))?;
+    ok(with_policy(store, sid, key))
 }
 
 /// 2.21: JSON `{"allow": ["/twilio/voice/calls/read", ...]}`; a bad path is 400/70002.
@@ -132,11 +117,6 @@ fn policy(text: &str) -> Result<Value, RestError> {
         Some(path) => Err(bad(&format!("{path} is not a permission"))),
         None => Ok(policy),
     }
-}
-
-fn secret() -> String {
-    // 62 of 256 values leave the letters a little uneven; nobody attacks a simulator.
-    random::bytes::<SECRET_LEN>().iter().map(|byte| char::from(BASE62[usize::from(*byte) % BASE62.len()])).collect()
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(super) enum Family {
 }
 
 impl Family {
-    fn prefix(self) -> &'static str {
+    pub fn prefix(self) -> &'static str {
         match self {
             Self::Service => "ZS",
             Self::Environment => "ZE",
@@ -288,13 +288,27 @@ impl Serverless {
         if self.items.len() >= MAX_ITEMS {
             return Err(invalid(format!("Maximum {} Reached", family.collection())));
         }
-        let sid = random::sid(family.prefix());
+        let item = self.insert(random::sid(family.prefix()), &call.account, family, parent, fields, files);
+        item.reads_left = call.switches.build_reads;
+        created(item.show(&call.base))
+    }
+
+    /// Puts an item below `parent`.
+    pub(super) fn insert(
+        &mut self,
+        sid: String,
+        account: &str,
+        family: Family,
+        parent: &str,
+        fields: Map<String, Value>,
+        files: Vec<File>,
+    ) -> &mut Item {
         let path = match family {
             Family::Service => format!("/v1/Services/{sid}"),
             _ => format!("{parent}/{}/{sid}", family.collection()),
         };
         let now = date::now_iso();
-        let mut all = object(json!({ "sid": sid, "account_sid": call.account, "date_created": now }));
+        let mut all = object(json!({ "sid": sid, "account_sid": account, "date_created": now }));
         if family != Family::Version {
             all.insert("date_updated".to_owned(), json!(now));
         }
@@ -307,10 +321,18 @@ impl Serverless {
             all.insert(name.to_owned(), json!(above));
         }
         all.extend(fields);
-        let item = Item { family, sid, path, fields: all, files, reads_left: call.switches.build_reads };
-        let shown = item.show(&call.base);
+        let item = Item { family, sid, path, fields: all, files, reads_left: 0 };
+        let at = self.items.len();
         self.items.push(item);
-        created(shown)
+        &mut self.items[at]
+    }
+
+    /// What there is, for assertions: family, SID, SID of what it hangs on, fields.
+    pub(super) fn records(&self) -> impl Iterator<Item = Value> {
+        self.items.iter().map(|item| {
+            let parent = item.path.rsplit('/').nth(2).filter(|_| item.family != Family::Service);
+            json!({ "kind": format!("{:?}", item.family), "sid": item.sid, "parent": parent, "fields": item.fields })
+        })
     }
 }
 
