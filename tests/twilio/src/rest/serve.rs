@@ -47,7 +47,15 @@ impl RestRequest {
     pub fn post(path: &str, form: &[(&str, &str)]) -> Self {
         let form: Vec<_> = form.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let (method, path, content_type) = ("POST".to_owned(), path.to_owned(), FORM.to_owned());
-        Self { method, path, query: String::new(), host: String::new(), content_type, body: encode(&form).into(), form }
+        Self {
+            method,
+            path,
+            query: String::new(),
+            content_type,
+            host: "api".to_owned(),
+            body: encode(&form).into(),
+            form,
+        }
     }
 }
 
