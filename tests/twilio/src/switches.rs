@@ -79,6 +79,8 @@ pub struct Switches {
     pub delete_mapped_domain: bool,
     /// Addresses in one IP access control list (2.8: 25 or 100).
     pub max_ip_addresses: usize,
+    /// Capabilities of available numbers are `SMS` and `MMS` (2.10, seen live) instead of the specification's `sms`.
+    pub mixed_case_capabilities: bool,
 }
 
 /// Every switch turned away from its default, in groups that can live together: the first story of the product must
@@ -128,6 +130,7 @@ pub const CONTRARY: &[&[&str]] = &[
         "auth_type_acl_first=false",
         "delete_mapped_domain=false",
         "max_ip_addresses=25",
+        "mixed_case_capabilities=true",
     ],
 ];
 
@@ -169,6 +172,7 @@ impl Default for Switches {
             auth_type_acl_first: true,
             delete_mapped_domain: true,
             max_ip_addresses: 100,
+            mixed_case_capabilities: false,
         }
     }
 }

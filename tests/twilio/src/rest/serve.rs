@@ -47,15 +47,7 @@ impl RestRequest {
     pub fn post(path: &str, form: &[(&str, &str)]) -> Self {
         let form: Vec<_> = form.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let (method, path, content_type) = ("POST".to_owned(), path.to_owned(), FORM.to_owned());
-        Self {
-            method,
-            path,
-            query: String::new(),
-            content_type,
-            host: "api".to_owned(),
-            body: encode(&form).into(),
-            form,
-        }
+        Self { method, path, query: String::new(), host: String::new(), content_type, body: encode(&form).into(), form }
     }
 }
 
@@ -202,12 +194,13 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
 /// Is this a path of the Accounts or Keys families, of the 2010 API or of the newer ones?
 fn is_limited(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_end_matches(".json").split('/').skip(1).collect();
-    match parts.as_slice() {
-        ["2010-04-01", "Accounts"] | ["2010-04-01", "Accounts", _] => true,
-        ["2010-04-01", "Accounts", _, "Keys", ..] => true,
-        ["v1", "Keys" | "AuthTokens", ..] => true,
-        _ => false,
-    }
+    matches!(
+        parts.as_slice(),
+        ["2010-04-01", "Accounts"]
+            | ["2010-04-01", "Accounts", _]
+            | ["2010-04-01", "Accounts", _, "Keys", ..]
+            | ["v1", "Keys" | "AuthTokens", ..]
+    )
 }
 
 /// HTTP status and body, or an error.

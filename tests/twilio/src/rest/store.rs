@@ -61,10 +61,10 @@ pub struct Store {
     pub validations: HashMap<String, String>,
     /// How to reach the calls that the API made and that are not over.
     pub live_calls: HashMap<String, mpsc::Sender<Change>>,
-    /// Where the next SIDs come from when they must be the same every time.
-    pub fixed_sids: Option<Sequence>,
     /// The newer APIs.
     pub v1: v1::State,
+    /// Where the next SIDs come from when they must be the same every time.
+    pub fixed_sids: Option<Sequence>,
     log: Vec<RequestLine>,
 }
 
@@ -83,8 +83,8 @@ impl Store {
             foreign_domains: Vec::new(),
             validations: HashMap::new(),
             live_calls: HashMap::new(),
-            fixed_sids: None,
             v1: v1::State::default(),
+            fixed_sids: None,
             log: Vec::new(),
         }
     }
