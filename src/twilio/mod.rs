@@ -9,11 +9,15 @@ pub mod api;
 pub mod apply;
 pub mod client;
 pub mod hosted;
+pub mod key;
 pub mod kind;
 pub mod model;
 pub mod plan;
+mod promote;
 pub mod setting;
 pub mod setup;
+pub mod standing;
+mod undo;
 
 #[cfg(test)]
 mod fake;

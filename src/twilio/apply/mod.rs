@@ -8,12 +8,14 @@
 mod create;
 mod dialing;
 mod number;
+mod run;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::account::{Listener, Progress};
 use super::api::{Api, ApiError, Form};
+use super::hosted::HostedError;
 use super::model::{Id, Kind, Value, fingerprint};
 use super::plan::{Change, FieldChange, Held, Standing, Update};
 use super::setting::Setting;
@@ -29,6 +31,8 @@ pub enum ApplyError {
     Api(#[from] ApiError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Hosted(#[from] HostedError),
     /// 21232 and not in our account (twilio.md 1.7). The same code is given for a name that Twilio does not take.
     #[error(
         "SIP domain {name} belongs to another customer of Twilio, or its name is not allowed: {message}; write another \
@@ -92,7 +96,7 @@ impl Applier<'_> {
             Change::Await { number, sid, status, .. } => self.wait(number, sid.as_deref(), *status),
             Change::Upload(file) => self.upload(file),
             Change::Build { service, files } => self.build(service, files),
-            Change::Deploy { deployment, former } => self.deploy(deployment, former.as_deref()),
+            Change::Deploy { deployment, .. } => self.deploy(deployment),
         }
     }
 

@@ -26,8 +26,8 @@ impl Diff<'_> {
         }
         for deployment in &self.desired.deployments {
             let wanted = match &deployment.build {
-                Build::Files if files.is_empty() => continue,
-                Build::Files => built,
+                Build::Files { .. } if files.is_empty() => continue,
+                Build::Files { .. } => built,
                 Build::Sid(sid) => Some(sid),
             };
             let Deployment { environment, .. } = deployment;

@@ -9,7 +9,7 @@ use super::emergency::{self, is_unregistering, transition};
 use super::{Change, FieldChange, Held, Registration, Standing, Update};
 use crate::store::{Changed, Record};
 
-impl Diff<'_> {
+impl<'a> Diff<'a> {
     /// Releases what the environments that are meant own and do not want.
     pub(super) fn releases(&mut self) {
         let owned = self.owned;
@@ -33,16 +33,17 @@ impl Diff<'_> {
     }
 
     /// The very resource that a record means.
-    fn found(&self, record: &Record) -> Option<&'_ Found> {
+    fn found(&self, record: &Record) -> Option<&'a Found> {
+        let actual = self.actual;
         match &record.sid {
             Some(sid) => {
                 let is_it = |found: &&Found| {
                     found.id.kind == record.id.kind && found.sid == *sid && found.parent_sid == record.parent_sid
                 };
-                self.actual.0.iter().find(is_it)
+                actual.0.iter().find(is_it)
             }
             // Killed before the answer: it may have been made. An adopted one never was ours.
-            None => self.actual.get(&record.id, None).filter(|_| record.made),
+            None => actual.get(&record.id, None).filter(|_| record.made),
         }
     }
 
@@ -84,9 +85,8 @@ impl Diff<'_> {
 
     /// An address goes when no number has it any more, and Twilio has let go of it (twilio.md 8).
     fn remove_address(&mut self, held: Held) {
-        let numbers: Vec<&Found> = self.actual.0.iter().filter(|found| found.id.kind == Kind::PhoneNumber).collect();
         let mut waits = Vec::new();
-        for number in numbers {
+        for number in self.actual.0.iter().filter(|found| found.id.kind == Kind::PhoneNumber) {
             let has_it = number.field(emergency::ADDRESS).expose() == held.sid;
             if has_it && !is_unregistering(number) && !self.lets_go(&number.id, &held.sid) {
                 self.problems.push(format!(

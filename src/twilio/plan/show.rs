@@ -54,7 +54,7 @@ impl Change {
             },
             Change::Deploy { deployment, former } => {
                 let build = match &deployment.build {
-                    Build::Files => "the build of these files".to_owned(),
+                    Build::Files { .. } => "the build of these files".to_owned(),
                     Build::Sid(sid) => format!("build {sid}"),
                 };
                 let former = former.as_ref().map(|sid| format!(" (was {sid})")).unwrap_or_default();
@@ -64,15 +64,13 @@ impl Change {
     }
 
     fn lines(&self) -> Vec<Line<'_>> {
-        let wanted = |resource: &'_ Resource| -> Vec<Line<'_>> {
-            resource.fields.iter().map(|(param, to)| Line { param, from: None, to }).collect()
-        };
-        let changed = |fields: &'_ [FieldChange]| -> Vec<Line<'_>> { fields.iter().map(FieldChange::line).collect() };
         match self {
-            Change::Create(resource) | Change::Buy(resource) => wanted(resource),
+            Change::Create(resource) | Change::Buy(resource) => {
+                resource.fields.iter().map(|(param, to)| Line { param, from: None, to }).collect()
+            }
             Change::Update(Update { fields, .. })
             | Change::Replace { fields, .. }
-            | Change::Restore { fields, .. } => changed(fields),
+            | Change::Restore { fields, .. } => fields.iter().map(FieldChange::line).collect(),
             Change::Remove(_)
             | Change::Forget(_)
             | Change::Await { .. }
