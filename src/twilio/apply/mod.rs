@@ -94,9 +94,18 @@ impl Applier<'_> {
             }
             Change::Buy(resource) => self.buy(resource),
             Change::Await { number, sid, status, .. } => self.wait(number, sid.as_deref(), *status),
-            Change::Upload(file) => self.upload(file),
-            Change::Build { service, files } => self.build(service, files),
-            Change::Deploy { deployment, .. } => self.deploy(deployment),
+            Change::Upload(file) => {
+                self.commit()?;
+                self.upload(file)
+            }
+            Change::Build { service, files } => {
+                self.commit()?;
+                self.build(service, files)
+            }
+            Change::Deploy { deployment, former } => {
+                self.commit()?;
+                self.deploy(deployment, former.as_deref())
+            }
         }
     }
 
