@@ -64,7 +64,7 @@ impl Applier<'_> {
             Change::Forget(id) => self.forget(id),
             Change::Upload(file) => self.upload(file),
             Change::Build { service, files } => self.build(service, files),
-            Change::Deploy { deployment, .. } => self.deploy(deployment),
+            Change::Deploy { deployment, former } => self.deploy(deployment, former.as_deref()),
             Change::Buy(_) | Change::Await { .. } => {
                 todo!()
             }
