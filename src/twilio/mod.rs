@@ -11,6 +11,7 @@ pub mod check;
 pub mod client;
 pub mod grouping;
 pub mod hosted;
+pub mod key;
 pub mod kind;
 pub mod login;
 pub mod model;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod reach;
 pub mod setting;
 pub mod setup;
+pub mod standing;
 
 #[cfg(test)]
 mod fake;
