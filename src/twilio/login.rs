@@ -1,9 +1,6 @@
 //! Who we are to Twilio: an API key where there is one, else the account with its auth token (twilio.md 1.2).
 
-use std::path::Path;
-use std::time::Duration;
-
-use super::client::{CaError, Client, Options, Trace};
+use super::client::{CaError, Client, Clock, Options, Pause, Trace};
 use crate::config::Twilio;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -32,17 +29,13 @@ impl Login {
         }
     }
 
-    /// Whether it is an API key.
-    pub fn is_key(&self) -> bool {
-        self.user.starts_with("SK")
-    }
-
     /// A client for the account of a config; nothing is sent yet.
     pub fn client(
         &self,
         twilio: &Twilio,
         random: Random,
-        pause: Box<dyn FnMut(Duration)>,
+        clock: Clock,
+        pause: Pause,
         trace: Option<Trace>,
     ) -> Result<Client, CaError> {
         Client::new(Options {
@@ -50,9 +43,10 @@ impl Login {
             account_sid: &twilio.account_sid,
             user: &self.user,
             password: &self.password,
-            ca_file: twilio.ca_file.as_deref().map(Path::new),
+            ca_file: twilio.ca_file.as_deref(),
             random,
             pause,
+            clock,
             trace,
         })
     }
@@ -70,7 +64,7 @@ mod tests {
         assert_eq!(Login::of(&secrets, "AC1"), Some(Login::token("AC1", &token)));
         secrets.api_key = Some(ApiKey { sid: "SK1".to_owned(), secret: Secret::new("s".to_owned()) });
         let login = Login::of(&secrets, "AC1").unwrap();
-        assert_eq!((login.user.as_str(), login.is_key()), ("SK1", true));
+        assert_eq!(login.user, "SK1");
         assert_eq!(Login::of(&Secrets::default(), "AC1"), None);
     }
 }
