@@ -1,5 +1,7 @@
 //! Who we are to Twilio: an API key where there is one, else the account with its auth token (twilio.md 1.2).
 
+use std::path::Path;
+
 use super::client::{CaError, Client, Clock, Options, Pause, Trace};
 use crate::config::Twilio;
 use crate::random::Random;
@@ -29,13 +31,18 @@ impl Login {
         }
     }
 
+    /// Whether it is an API key.
+    pub fn is_key(&self) -> bool {
+        self.user.starts_with("SK")
+    }
+
     /// A client for the account of a config; nothing is sent yet.
     pub fn client(
         &self,
         twilio: &Twilio,
         random: Random,
-        clock: Clock,
         pause: Pause,
+        clock: Clock,
         trace: Option<Trace>,
     ) -> Result<Client, CaError> {
         Client::new(Options {
@@ -43,7 +50,7 @@ impl Login {
             account_sid: &twilio.account_sid,
             user: &self.user,
             password: &self.password,
-            ca_file: twilio.ca_file.as_deref(),
+            ca_file: twilio.ca_file.as_deref().map(Path::new),
             random,
             pause,
             clock,
@@ -64,7 +71,7 @@ mod tests {
         assert_eq!(Login::of(&secrets, "AC1"), Some(Login::token("AC1", &token)));
         secrets.api_key = Some(ApiKey { sid: "SK1".to_owned(), secret: Secret::new("s".to_owned()) });
         let login = Login::of(&secrets, "AC1").unwrap();
-        assert_eq!(login.user, "SK1");
+        assert_eq!((login.user.as_str(), login.is_key()), ("SK1", true));
         assert_eq!(Login::of(&Secrets::default(), "AC1"), None);
     }
 }
