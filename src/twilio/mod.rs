@@ -10,6 +10,7 @@ pub mod apply;
 pub mod client;
 pub mod hosted;
 pub mod kind;
+pub mod login;
 pub mod model;
 pub mod plan;
 pub mod setting;
