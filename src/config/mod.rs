@@ -3,6 +3,8 @@
 //! Parse, don't validate: what stands in [`Config`] has been checked, and nothing later asks again. Unknown keys are
 //! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
 
+mod account;
+mod environment;
 mod error;
 mod host;
 mod parse;
@@ -33,6 +35,12 @@ pub const MAX_NUMBERS: usize = 1000;
 
 /// Most `[[address]]` tables.
 pub const MAX_ADDRESSES: usize = 100;
+
+/// Most entries of `[access] networks`: Twilio's limit of addresses in one list (twilio.md 2.7).
+pub const MAX_NETWORKS: usize = 100;
+
+/// Most entries of `[dialing] countries`: more than there are.
+pub const MAX_COUNTRIES: usize = 300;
 
 /// Most `[environment.NAME]` tables.
 pub const MAX_ENVIRONMENTS: usize = 10;

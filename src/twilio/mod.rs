@@ -12,6 +12,7 @@ pub mod hosted;
 pub mod kind;
 pub mod login;
 pub mod model;
+pub mod numbers;
 pub mod plan;
 pub mod setting;
 pub mod setup;
