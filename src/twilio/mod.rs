@@ -9,6 +9,7 @@ pub mod api;
 pub mod apply;
 pub mod client;
 pub mod hosted;
+pub mod key;
 pub mod kind;
 pub mod login;
 pub mod model;
@@ -16,6 +17,7 @@ pub mod numbers;
 pub mod plan;
 pub mod setting;
 pub mod setup;
+pub mod standing;
 
 #[cfg(test)]
 mod fake;
