@@ -6,12 +6,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failed;
-use crate::config::Config;
+use crate::config::{Config, Twilio};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Lock, Owned, Secrets, Store};
 use crate::twilio::account::{Account, Scope};
-use crate::twilio::client::{Client, Trace};
+use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
 
 /// Where an unattended command finds the auth token.
@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     let config = super::load(path)?;
     let store = super::open_store(&config)?;
     let lock = match purpose {
-        Purpose::Change => Some(store.lock().map_err(failed)?),
+        Purpose::Change => Some(store.lock(&mut tell).map_err(failed)?),
         Purpose::Look => None,
     };
     let mut secrets = super::told(store.secrets().map_err(failed)?);
@@ -55,7 +55,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         let way = format!("run \"gateway setup\", or put it into the environment as {TOKEN}");
         return Err(failed(format!("no auth token and no API key for account {}; {way}", config.twilio.account_sid)));
     };
-    let client = client(&config, &login, trace)?;
+    let client = client(&config.twilio, &store, &login, trace)?;
     let random = super::random()?;
     Ok(Opened { config, store, secrets, owned, client, random, pause: std::thread::sleep, _lock: lock })
 }
@@ -94,15 +94,16 @@ impl Opened {
     }
 }
 
+/// A line for people, beside what the command prints.
+pub(super) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "gateway: {line}");
+}
+
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.
-pub(super) fn client(config: &Config, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
-    let tell = |line: &str| drop(writeln!(std::io::stderr(), "{line}"));
-    let pause = move |pause: Duration| {
-        tell(&format!("gateway: Twilio is busy or away; next try in {:.1} s", pause.as_secs_f64()));
-        std::thread::sleep(pause);
-    };
-    let trace = trace.then(|| Box::new(tell) as Trace);
-    login.client(&config.twilio, super::random()?, Box::new(pause), trace).map_err(failed)
+pub(super) fn client(twilio: &Twilio, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
+    let trace = trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace);
+    let clock = Clock::system(store.last_change());
+    login.client(twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
 }
 
 /// The scope that `--environment` names; an unknown one is an error with the names that there are.

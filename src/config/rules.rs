@@ -46,12 +46,17 @@ pub fn base_url(text: &str) -> Checked {
     check(text, value::base_url)
 }
 
-/// `[twilio] api`
-pub fn api_url(text: &str) -> Checked {
-    check(text, value::api_url)
+/// `[environment.NAME]`
+pub fn environment(text: &str) -> Checked {
+    value::environment_name(text)
 }
 
-/// Any text.
-pub fn text(text: &str) -> Checked {
-    check(text, value::text)
+/// The postal keys of `[[address]]`.
+pub fn postal(text: &str) -> Checked {
+    check(text, value::postal)
+}
+
+/// `[[address]] country`
+pub fn country(text: &str) -> Checked {
+    check(text, value::country)
 }

@@ -1,9 +1,8 @@
 //! Who we are to Twilio: an API key where there is one, else the account with its auth token (twilio.md 1.2).
 
 use std::path::Path;
-use std::time::Duration;
 
-use super::client::{CaError, Client, Options, Trace};
+use super::client::{CaError, Client, Clock, Options, Pause, Trace};
 use crate::config::Twilio;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -42,7 +41,8 @@ impl Login {
         &self,
         twilio: &Twilio,
         random: Random,
-        pause: Box<dyn FnMut(Duration)>,
+        pause: Pause,
+        clock: Clock,
         trace: Option<Trace>,
     ) -> Result<Client, CaError> {
         Client::new(Options {
@@ -53,6 +53,7 @@ impl Login {
             ca_file: twilio.ca_file.as_deref().map(Path::new),
             random,
             pause,
+            clock,
             trace,
         })
     }

@@ -16,7 +16,6 @@ pub mod model;
 pub mod numbers;
 pub mod plan;
 pub mod setting;
-pub mod setup;
 pub mod standing;
 
 #[cfg(test)]

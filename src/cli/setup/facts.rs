@@ -3,17 +3,14 @@
 use serde_json::Value;
 
 use crate::store::Owned;
-use crate::twilio::api::{Api, ApiError, Collection, Product};
+use crate::twilio::api::{Api, ApiError};
 use crate::twilio::kind::{Id, Kind};
+use crate::twilio::standing::{AccountKind, Standing};
 
 /// An account that answered.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Facts {
-    pub name: String,
-    pub status: String,
-    pub is_trial: bool,
-    /// `42.50 USD`
-    pub balance: Option<String>,
+    pub standing: Standing,
     pub numbers: Vec<AccountNumber>,
     pub domains: Vec<AccountDomain>,
 }
@@ -36,24 +33,32 @@ pub(super) struct AccountDomain {
     pub is_ours: bool,
 }
 
-/// Asks the account. Five requests at most.
+/// Asks the account, with the auth token.
 pub(super) fn read(api: &mut dyn Api, owned: &Owned) -> Result<Facts, ApiError> {
-    let account = api.account()?;
-    // A trial account may have none to show, and set-up does not depend on it.
-    let balance = api.get(&Collection::new(Product::Core, "Balance"), "").ok();
-    let list = |api: &mut dyn Api, kind: Kind| api.list(&kind.collection(None), kind.schema().records);
-    let numbers = list(api, Kind::PhoneNumber)?;
-    let domains = list(api, Kind::Domain)?;
-    Ok(Facts {
-        name: text(&account, "friendly_name"),
-        status: text(&account, "status"),
-        is_trial: text(&account, "type") == "Trial",
-        balance: balance
-            .map(|balance| format!("{} {}", text(&balance, "balance"), text(&balance, "currency")))
-            .filter(|shown| shown.trim() != ""),
-        numbers: numbers.iter().map(number).collect(),
-        domains: domains.iter().map(|fields| domain(fields, owned)).collect(),
-    })
+    let standing = Standing::read(api)?;
+    let mut list = |kind: Kind| api.list(&kind.collection(None), kind.schema().records);
+    let numbers = list(Kind::PhoneNumber)?.iter().map(number).collect();
+    let domains = list(Kind::Domain)?.iter().map(|fields| domain(fields, owned)).collect();
+    Ok(Facts { standing, numbers, domains })
+}
+
+/// What a person is told when the account answers.
+pub(super) fn greeting(standing: &Standing) -> Vec<String> {
+    let Standing { friendly_name, kind, balance, .. } = standing;
+    let balance = balance.as_ref().map(|(amount, currency)| format!(", balance {amount} {currency}"));
+    let kind_name = if *kind == AccountKind::Trial { "trial" } else { "full" };
+    let mut lines = vec![format!("account \"{friendly_name}\": {kind_name}{}", balance.unwrap_or_default())];
+    if *kind == AccountKind::Trial {
+        lines.push(
+            "note: a trial account calls only numbers that were verified at console.twilio.com (32100), and every call \
+             says that it is a trial; upgrade it there"
+                .to_owned(),
+        );
+    }
+    for line in &mut lines {
+        line.retain(|c| !c.is_control());
+    }
+    lines
 }
 
 fn number(fields: &Value) -> AccountNumber {
@@ -92,21 +97,6 @@ impl Facts {
     pub fn has_number(&self, number: &str) -> bool {
         self.numbers.iter().any(|known| known.number == number)
     }
-
-    /// What a person is told when the account answers.
-    pub fn greeting(&self) -> Vec<String> {
-        let kind = if self.is_trial { "trial" } else { "full" };
-        let balance = self.balance.as_ref().map(|balance| format!(", balance {balance}")).unwrap_or_default();
-        let mut lines = vec![format!("account \"{}\": {kind}{balance}", self.name)];
-        if self.is_trial {
-            lines.push(
-                "a trial account calls only numbers that were verified at console.twilio.com (32100), says that it is \
-                 a trial in every call, and ends when its credit is used up; upgrade it there"
-                    .to_owned(),
-            );
-        }
-        lines
-    }
 }
 
 #[cfg(test)]
@@ -115,16 +105,17 @@ mod tests {
 
     #[test]
     fn a_trial_account_is_told_what_that_means() {
-        let facts = Facts {
-            name: "Box".to_owned(),
-            is_trial: true,
-            balance: Some("15.50 USD".to_owned()),
-            ..Facts::default()
+        let mut standing = Standing {
+            status: "active".to_owned(),
+            kind: AccountKind::Trial,
+            friendly_name: "B\u{7}ox".to_owned(),
+            balance: Some(("15.50".to_owned(), "USD".to_owned())),
         };
-        let lines = facts.greeting();
+        let lines = greeting(&standing);
         assert_eq!(lines[0], "account \"Box\": trial, balance 15.50 USD");
         assert!(lines[1].contains("verified"));
-        assert_eq!(Facts::default().greeting().len(), 1);
+        standing.kind = AccountKind::Full;
+        assert_eq!(greeting(&standing).len(), 1);
     }
 
     #[test]

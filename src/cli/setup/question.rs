@@ -178,7 +178,11 @@ impl Question {
         let with = |text: &str, default: String| Prompt { default: Some(default), ..plain(text) };
         let optional = |text: &str| with(text, String::new());
         match self {
-            Question::AccountSid => plain("Account SID (console.twilio.com, AC...)"),
+            Question::AccountSid => Prompt {
+                // One that was answered and did not prove right.
+                default: answers.account_sid.clone(),
+                ..plain("Account SID (console.twilio.com, AC...)")
+            },
             Question::Token => plain("Auth token (console.twilio.com, not shown)"),
             Question::Site => with("Name of this site (a-z 0-9 -)", site_of(&context.host_name)),
             Question::Numbers => numbers_prompt(context),
@@ -486,15 +490,6 @@ pub(super) fn domain(text: &str, answers: &Answers) -> Result<String, String> {
     }
 }
 
-/// An environment's name; `account` stands for what all share.
-pub(super) fn environment(text: &str) -> Result<String, String> {
-    let fits = (1..=16).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    match fits && text != crate::twilio::ACCOUNT {
-        true => Ok(text.to_owned()),
-        false => Err("is not 1 to 16 of a-z 0-9; write \"stage\" for example".to_owned()),
-    }
-}
-
 fn extensions(text: &str) -> Result<Vec<OfExtension>, String> {
     let words: Vec<&str> = text.split([' ', ',']).filter(|word| !word.is_empty()).collect();
     let named = |name: String| OfExtension { name, ..OfExtension::default() };
@@ -535,14 +530,8 @@ fn address_line(part: Part, text: &str) -> Result<String, String> {
         };
     }
     match part {
-        Part::Country => {
-            let country = text.to_ascii_uppercase();
-            match country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                true => Ok(country),
-                false => Err("is no country code; write two letters, \"US\"".to_owned()),
-            }
-        }
-        _ => rules::text(text),
+        Part::Country => rules::country(&text.to_ascii_uppercase()),
+        _ => rules::postal(text),
     }
 }
 
@@ -569,7 +558,7 @@ pub(super) fn mistakes(answers: &mut Answers) -> Vec<String> {
         check("number".to_owned(), number, &rules::e164);
     }
     for name in answers.environments.iter_mut().flatten() {
-        check("environment".to_owned(), name, &environment);
+        check("environment".to_owned(), name, &rules::environment);
     }
     for (name, of) in &mut answers.of_environment {
         if let Some(value) = &mut of.domain {
