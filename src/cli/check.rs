@@ -1,8 +1,15 @@
 //! `gateway check [FILE]`
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Done;
+use super::account::{self, Purpose};
+use super::show::Colours;
+use super::{Done, failed};
+use crate::config::Environment;
+use crate::twilio::check::{self, Finding, Severity, seen};
+use crate::twilio::login::Login;
+use crate::twilio::standing::Standing;
 
 pub(super) fn run(file: &Path) -> Done {
     let config = super::load(file)?;
@@ -13,6 +20,53 @@ pub(super) fn run(file: &Path) -> Done {
 
 /// `gateway check --account`
 pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace: bool) -> Done {
-    let _ = (path, environment, json, trace);
-    Err(super::failed("check --account is not there yet"))
+    let mut opened = account::open(path, Purpose::Look, trace)?;
+    let scope = account::scope(&opened.config, environment)?;
+    opened.mint();
+    let config = opened.config.clone();
+    let is_meant = |one: &&Environment| environment.is_none_or(|name| one.name == name);
+    let environments: Vec<&Environment> = config.environments.iter().filter(is_meant).collect();
+    let mut seen = seen::read(&mut opened.client, &config, &environments).map_err(failed)?;
+    seen.has_key = opened.secrets.api_key.is_some();
+    if let (None, Some(token)) = (&seen.account, &opened.secrets.auth_token) {
+        // What a key may not ask.
+        let mut client = account::client(&config, &Login::token(&config.twilio.account_sid, token), trace)?;
+        seen.account = Some(seen::parsed(client.account().map_err(failed)?));
+    }
+    match opened.account().plan(&scope, &BTreeSet::new()) {
+        Ok(plan) => seen.plan = Some(plan),
+        Err(error) => seen.unread.push(("the plan", error.to_string())),
+    }
+    // The other environments' URLs lead to other boxes.
+    for one in environments.iter().filter(|one| one.name == config.site.environment) {
+        seen.reach.insert(one.name.clone(), reach(&mut opened, one));
+    }
+    let findings = check::findings(&config, &environments, &opened.owned, &seen);
+    match json {
+        true => super::print(&format!("{:#}\n", serde_json::json!(findings))),
+        false => super::print(&text(&findings, Colours::of_stdout())),
+    }
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => Ok(()),
+        1 => Err(failed("1 finding is an error")),
+        count => Err(failed(format!("{count} findings are errors"))),
+    }
+}
+
+/// Three lines each.
+fn text(findings: &[Finding], colours: Colours) -> String {
+    if findings.is_empty() {
+        return "nothing to mend: lists, domains, numbers, extensions, addresses and URLs fit together\n".to_owned();
+    }
+    let mut text = String::new();
+    for Finding { severity, what, breaks, mend } in findings {
+        let title = match severity {
+            Severity::Error => colours.red(&severity.to_string()),
+            Severity::Warning => colours.yellow(&severity.to_string()),
+            Severity::Info => severity.to_string(),
+        };
+        text.push_str(&format!("{title}: {what}\n  breaks: {breaks}\n  mend:   {mend}\n"));
+    }
+    // What stands at Twilio is not for the terminal to obey; our own escapes are at the beginning of lines.
+    text
 }

@@ -7,7 +7,9 @@ pub mod account;
 pub mod actual;
 pub mod api;
 pub mod apply;
+pub mod check;
 pub mod client;
+pub mod grouping;
 pub mod hosted;
 pub mod key;
 pub mod kind;
@@ -15,6 +17,7 @@ pub mod login;
 pub mod model;
 pub mod numbers;
 pub mod plan;
+pub mod reach;
 pub mod setting;
 pub mod standing;
 
