@@ -252,11 +252,36 @@ mod tests {
     #[test]
     fn flags_say_what_an_answers_file_says() {
         let answers = told(&[
-            "--account-sid", "AC1", "--site", "office", "--number", "+15035551212", "--environments", "prod,stage",
-            "--domain", "a.sip.twilio.com", "--domain", "stage=b.sip.twilio.com", "--public-url", "https://h/?",
-            "--public-url", "stage=https://s/a=b", "--extension", "101=Front desk", "--extension", "102",
-            "--caller-id", "102=+15035551213", "--caller-id", "+15035551212", "--no-emergency",
-            "--adopt-domain", "--adopt-domain", "stage", "--set", "lan.listen=[\"192.168.1.1\"]",
+            "--account-sid",
+            "AC1",
+            "--site",
+            "office",
+            "--number",
+            "+15035551212",
+            "--environments",
+            "prod,stage",
+            "--domain",
+            "a.sip.twilio.com",
+            "--domain",
+            "stage=b.sip.twilio.com",
+            "--public-url",
+            "https://h/?",
+            "--public-url",
+            "stage=https://s/a=b",
+            "--extension",
+            "101=Front desk",
+            "--extension",
+            "102",
+            "--caller-id",
+            "102=+15035551213",
+            "--caller-id",
+            "+15035551212",
+            "--no-emergency",
+            "--adopt-domain",
+            "--adopt-domain",
+            "stage",
+            "--set",
+            "lan.listen=[\"192.168.1.1\"]",
         ])
         .unwrap();
         assert_eq!(answers.environments.as_deref().unwrap(), ["prod", "stage"]);
@@ -275,7 +300,10 @@ mod tests {
     #[test]
     fn a_number_to_buy_is_a_number_of_the_site() {
         let answers = told(&["--buy", "+15035551212"]).unwrap();
-        assert_eq!((answers.numbers.unwrap(), answers.buy), (vec!["+15035551212".to_owned()], vec!["+15035551212".to_owned()]));
+        assert_eq!(
+            (answers.numbers.unwrap(), answers.buy),
+            (vec!["+15035551212".to_owned()], vec!["+15035551212".to_owned()])
+        );
         assert_eq!(told(&[]).unwrap().numbers, None);
         assert_eq!(told(&["--no-number"]).unwrap().numbers, Some(vec![]));
     }

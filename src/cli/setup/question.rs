@@ -271,9 +271,10 @@ impl Question {
             Question::Offer => put_offer(text, answers, context)?,
             Question::Domain(name) => {
                 let domain = domain(text, answers)?;
-                let twice = answers.of_environment.iter().find(|(other, of)| {
-                    *other != name && of.domain.as_deref() == Some(&domain)
-                });
+                let twice = answers
+                    .of_environment
+                    .iter()
+                    .find(|(other, of)| *other != name && of.domain.as_deref() == Some(&domain));
                 if let Some((other, _)) = twice {
                     return Err(format!("is the domain of environment {other}; give {name} another one"));
                 }
@@ -395,11 +396,8 @@ fn numbers_prompt(context: &Context) -> Prompt {
 }
 
 fn put_numbers(text: &str, answers: &mut Answers, context: &Context) -> Result<(), String> {
-    let known: Vec<String> = context
-        .facts
-        .iter()
-        .flat_map(|facts| facts.numbers.iter().map(|number| number.number.clone()))
-        .collect();
+    let known: Vec<String> =
+        context.facts.iter().flat_map(|facts| facts.numbers.iter().map(|number| number.number.clone())).collect();
     let mut numbers: Vec<String> = Vec::new();
     let mut area_code = None;
     let mut words = text.split([' ', ',']).filter(|word| !word.is_empty());
@@ -411,7 +409,9 @@ fn put_numbers(text: &str, answers: &mut Answers, context: &Context) -> Result<(
             _ => {
                 let number = match pick(word, &known) {
                     Some(number) => number.to_owned(),
-                    None => rules::e164(word).map_err(|wrong| format!("\"{word}\" {wrong}, or its place in the list"))?,
+                    None => {
+                        rules::e164(word).map_err(|wrong| format!("\"{word}\" {wrong}, or its place in the list"))?
+                    }
                 };
                 if !known.contains(&number) {
                     return Err(format!("{number} is not in the account; write its place in the list, or none"));
@@ -538,11 +538,9 @@ fn address_line(part: Part, text: &str) -> Result<String, String> {
 /// Every answer that was given by a flag or a file and is wrong, with its key and the way out.
 pub(super) fn mistakes(answers: &mut Answers) -> Vec<String> {
     let mut mistakes = Vec::new();
-    let mut check = |key: String, value: &mut String, rule: &dyn Fn(&str) -> Result<String, String>| {
-        match rule(value) {
-            Ok(checked) => *value = checked,
-            Err(wrong) => mistakes.push(format!("{key} {value:?} {wrong}")),
-        }
+    let mut check = |key: String, value: &mut String, rule: &dyn Fn(&str) -> Result<String, String>| match rule(value) {
+        Ok(checked) => *value = checked,
+        Err(wrong) => mistakes.push(format!("{key} {value:?} {wrong}")),
     };
     let unchanged = answers.clone();
     for (key, value, rule) in [
@@ -601,7 +599,9 @@ fn misfits(answers: &Answers) -> Vec<String> {
     }
     if answers.environments.is_some() {
         for name in answers.of_environment.keys().filter(|name| !environments.contains(name)) {
-            misfits.push(format!("there is something about environment {name}, and no such environment; add it to environments"));
+            misfits.push(format!(
+                "there is something about environment {name}, and no such environment; add it to environments"
+            ));
         }
     }
     for number in answers.buy.iter().filter(|number| !answers.numbers.iter().flatten().any(|known| known == *number)) {
@@ -623,7 +623,10 @@ fn misfits(answers: &Answers) -> Vec<String> {
             }
         }
     }
-    if answers.numbers.as_deref() == Some(&[]) && answers.buy_area_code.is_none() && answers.wants_emergency() == Some(true) {
+    if answers.numbers.as_deref() == Some(&[])
+        && answers.buy_area_code.is_none()
+        && answers.wants_emergency() == Some(true)
+    {
         misfits.push(
             "emergency calls need a number of the account to come from; name one, or say --no-emergency".to_owned(),
         );

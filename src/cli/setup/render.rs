@@ -67,10 +67,7 @@ fn sections(answers: &Answers) -> Vec<Section> {
     let section = |header: &str, comment: &'static str, entries: Vec<(&str, Option<Value>)>| Section {
         header: header.to_owned(),
         comment,
-        entries: entries
-            .into_iter()
-            .filter_map(|(key, value)| value.map(|value| (key.to_owned(), value)))
-            .collect(),
+        entries: entries.into_iter().filter_map(|(key, value)| value.map(|value| (key.to_owned(), value))).collect(),
     };
     let text = |value: &str| Some(Value::String(value.to_owned()));
     let given = |value: &Option<String>| value.as_deref().filter(|value| !value.is_empty()).and_then(text);
@@ -155,7 +152,8 @@ pub(super) fn with_domain(file: &str, old: &str, new: &str) -> Option<String> {
         .map(|line| {
             let key = line.split('=').next().unwrap_or_default().trim();
             let (double, single) = (format!("\"{old}\""), format!("'{old}'"));
-            let names_it = matches!(key, "domain" | "server_name") && (line.contains(&double) || line.contains(&single));
+            let names_it =
+                matches!(key, "domain" | "server_name") && (line.contains(&double) || line.contains(&single));
             changed |= names_it && key == "domain";
             match names_it {
                 true => line.replacen(&double, &format!("\"{new}\""), 1).replacen(&single, &format!("'{new}'"), 1),

@@ -8,20 +8,21 @@ use super::answers::Answers;
 use super::arguments::SetupArguments;
 use super::facts::{self, Facts};
 use super::question::{self, Context, Prompt, Question};
-use super::{ask, file, render};
+use super::{ask, file, login, render};
 use crate::cli::{account, failed, random, told};
 use crate::config::{self, Config, Host};
+use crate::random::Random;
 use crate::store::{Secrets, Store};
-use crate::twilio::api::ApiError;
-use crate::twilio::client::Client;
+use crate::twilio::client::{Client, Count};
 use crate::twilio::login::Login;
 use crate::twilio::numbers::{self, Search};
 
 /// Numbers that are offered at once.
 const OFFERS: usize = 8;
 
-/// Letters and digits that make a proposed domain unique.
-const SUFFIX: u64 = 4;
+/// What makes a proposed domain unique: so many of these.
+const SUFFIX: usize = 4;
+const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// The first run, until the config file stands.
 pub(super) struct Wizard<'a> {
@@ -35,8 +36,9 @@ pub(super) struct Wizard<'a> {
     client: Option<Client>,
 }
 
-/// Asks for all that is not known and writes the file. `false`: a person did not want it written.
-pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<bool, Vec<String>> {
+/// Asks for all that is not known and writes the file. Gives what was asked of Twilio, or nothing when a person did not
+/// want the file written.
+pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Count>, Vec<String>> {
     let mut given = given(arguments)?;
     let mistakes = question::mistakes(&mut given);
     if !mistakes.is_empty() {
@@ -51,9 +53,7 @@ pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<bool, Vec<S
         account::tell("going on with what was answered before");
     }
     let mut random = random()?;
-    let suffix: String = (0..SUFFIX)
-        .map(|_| char::from(b"abcdefghijkmnpqrstuvwxyz23456789"[random.below(32) as usize]))
-        .collect();
+    let suffix = suffix(&mut random);
     let mut wizard = Wizard {
         path,
         arguments,
@@ -70,6 +70,11 @@ pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<bool, Vec<S
         false => wizard.complete()?,
     }
     wizard.finish()
+}
+
+/// A suffix of a proposed domain.
+pub(super) fn suffix(random: &mut Random) -> String {
+    (0..SUFFIX).map(|_| char::from(ALPHABET[random.below(ALPHABET.len() as u64) as usize])).collect()
 }
 
 /// What flags and the answers file say; flags win.
@@ -108,7 +113,8 @@ fn skeleton(answers: &Answers, path: &Path) -> Result<Config, Vec<String>> {
 }
 
 fn parsed(text: &str, path: &Path) -> Result<Config, Vec<String>> {
-    let host = Host::read().map_err(|error| failed(format!("the interfaces of this host cannot be listed: {error}")))?;
+    let host =
+        Host::read().map_err(|error| failed(format!("the interfaces of this host cannot be listed: {error}")))?;
     let told = |error: &config::ConfigError| format!("{} (--set gives any key of gateway.toml)", error.message);
     config::parse(text, &path.display().to_string(), &host).map_err(|errors| errors.iter().map(told).collect())
 }
@@ -156,7 +162,8 @@ impl Wizard<'_> {
 
     /// Asks nothing: what is missing is told all at once.
     fn complete(&mut self) -> Result<(), Vec<String>> {
-        self.require(|wizard, question| *question != Question::Token || wizard.token()?.is_none().then_some(()).is_some())?;
+        let has_token = self.token()?.is_some();
+        self.require(|question| *question != Question::Token || !has_token)?;
         self.log_in()?;
         if let Some(code) = self.answers.buy_area_code.clone() {
             self.search()?;
@@ -169,7 +176,7 @@ impl Wizard<'_> {
             let told = |number: &String| format!("{number} is not in the account; --buy {number} buys it");
             return Err(unknown.iter().map(told).collect());
         }
-        self.require(|_, _| Ok(true))?;
+        self.require(|_| true)?;
         loop {
             let Some(question) = question::open(&self.answers, &self.context).into_iter().next() else { break };
             question.take_default(&mut self.answers);
@@ -178,19 +185,14 @@ impl Wizard<'_> {
     }
 
     /// Nothing that must be told is open.
-    fn require(
-        &self,
-        counts: impl Fn(&Self, &Question) -> Result<bool, Vec<String>>,
-    ) -> Result<(), Vec<String>> {
-        let mut missing = Vec::new();
-        for question in question::open(&self.answers, &self.context) {
-            if question.is_required() && counts(self, &question)? {
-                missing.push(question.missing());
-            }
-        }
+    fn require(&self, counts: impl Fn(&Question) -> bool) -> Result<(), Vec<String>> {
+        let open = question::open(&self.answers, &self.context).into_iter();
+        let mut missing: Vec<String> =
+            open.filter(|question| question.is_required() && counts(question)).map(|open| open.missing()).collect();
         if missing.is_empty() {
             return Ok(());
         }
+        missing.insert(0, format!("{} is to be written, and not all is known that it must say", self.path.display()));
         if !self.arguments.yes {
             missing.push("this is no terminal to ask on; \"gateway setup --help\" shows all flags".to_owned());
         }
@@ -225,12 +227,8 @@ impl Wizard<'_> {
                     self.secrets.auth_token = Some(token);
                     return self.welcome(facts, client);
                 }
-                Err(ApiError::Refused { status: 401 | 403 | 404, code, .. }) if self.is_asking => {
-                    let code = code.map(|code| format!(" ({code})")).unwrap_or_default();
-                    println_error(&format!(
-                        "  Twilio does not take this account SID with this auth token{code}: one of them is wrong, or they \
-                         are of two accounts; copy both again from console.twilio.com"
-                    ));
+                Err(error) if self.is_asking && login::is_refused(&error) => {
+                    login::tell_refused(&error);
                     self.ask(&Question::AccountSid)?;
                     self.keep()?;
                 }
@@ -285,7 +283,7 @@ impl Wizard<'_> {
     }
 
     /// Writes the file.
-    fn finish(mut self) -> Result<bool, Vec<String>> {
+    fn finish(mut self) -> Result<Option<Count>, Vec<String>> {
         let mut text = render::render(&self.answers);
         parsed(&text, self.path)?;
         let is_there = self.path.exists();
@@ -297,7 +295,7 @@ impl Wizard<'_> {
             );
             let prompt = Prompt { text: question, default: Some("n".to_owned()), ..Prompt::default() };
             if !ask::yes(&prompt).map_err(interrupted)? {
-                return Ok(false);
+                return Ok(None);
             }
         }
         if !text.ends_with('\n') {
@@ -311,7 +309,7 @@ impl Wizard<'_> {
             true => self.store.remove_answers().map_err(failed)?,
             false => self.keep()?,
         }
-        Ok(true)
+        Ok(Some(self.client.map(|client| client.count).unwrap_or_default()))
     }
 }
 
