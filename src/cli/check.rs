@@ -8,7 +8,6 @@ use super::show::Colours;
 use super::{Done, failed};
 use crate::config::Environment;
 use crate::twilio::check::{self, Finding, Severity, seen};
-use crate::twilio::login::Login;
 use crate::twilio::standing::Standing;
 
 pub(super) fn run(file: &Path) -> Done {
@@ -28,18 +27,17 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
     let environments: Vec<&Environment> = config.environments.iter().filter(is_meant).collect();
     let mut seen = seen::read(&mut opened.client, &config, &environments).map_err(failed)?;
     seen.has_key = opened.secrets.api_key.is_some();
-    if let (None, Some(token)) = (&seen.account, &opened.secrets.auth_token) {
-        // What a key may not ask.
-        let mut client = account::client(&config, &Login::token(&config.twilio.account_sid, token), trace)?;
-        seen.account = Some(seen::parsed(client.account().map_err(failed)?));
-    }
     match opened.account().plan(&scope, &BTreeSet::new()) {
         Ok(plan) => seen.plan = Some(plan),
         Err(error) => seen.unread.push(("the plan", error.to_string())),
     }
-    // The other environments' URLs lead to other boxes.
-    for one in environments.iter().filter(|one| one.name == config.site.environment) {
-        seen.reach.insert(one.name.clone(), reach(&mut opened, one));
+    if let Some(token) = opened.secrets.auth_token.clone() {
+        // What a key may not ask; the last requests of this client.
+        opened.client.authenticate(&config.twilio.account_sid, &token);
+        match Standing::read(&mut opened.client) {
+            Ok(standing) => seen.standing = Some(standing),
+            Err(error) => seen.unread.push(("the account", error.to_string())),
+        }
     }
     let findings = check::findings(&config, &environments, &opened.owned, &seen);
     match json {

@@ -35,6 +35,16 @@ impl Colours {
         }
     }
 
+    /// Of what does not work.
+    pub(super) fn red(self, text: &str) -> String {
+        self.paint(RED, text)
+    }
+
+    /// Of what may not work.
+    pub(super) fn yellow(self, text: &str) -> String {
+        self.paint(YELLOW, text)
+    }
+
     fn paint(self, colour: &str, text: &str) -> String {
         match self {
             Colours::On => format!("{colour}{text}{RESET}"),

@@ -3,6 +3,7 @@
 use super::super::ACCOUNT;
 use super::super::grouping::groups;
 use super::super::plan::Change;
+use super::super::standing::AccountKind;
 use super::Check;
 
 /// Below this, in units of the account's currency, a person should pay soon.
@@ -15,31 +16,31 @@ impl Check<'_> {
     pub(super) fn account(&mut self) {
         let seen = self.seen;
         let sid = &self.config.twilio.account_sid;
-        if let Some(account) = &seen.account {
-            if account.status != "active" {
+        if let Some(standing) = &seen.standing {
+            if !standing.is_active() {
                 self.error(
-                    format!("account {sid} is {}", account.status),
+                    format!("account {sid} is {}", standing.status),
                     "no call works, in either direction",
                     "see console.twilio.com, or write to Twilio's support",
                 );
             }
-            if account.kind == "Trial" {
+            if standing.kind == AccountKind::Trial {
                 self.warning(
                     format!("account {sid} is a trial account"),
                     "only verified numbers can be called (32100), and callers hear a notice first",
                     "upgrade it at console.twilio.com",
                 );
             }
-        }
-        if let Some(balance) = &seen.balance
-            && let Ok(left) = balance.balance.parse::<f64>()
-        {
-            let what = format!("the balance is {} {}", balance.balance, balance.currency);
-            let mend = "pay at console.twilio.com, and let it recharge by itself there";
-            if left <= 0.0 {
-                self.error(what, "Twilio suspends the account: no call works", mend);
-            } else if left < LOW_BALANCE {
-                self.warning(what, "when it is used up no call works", mend);
+            if let Some((balance, currency)) = &standing.balance
+                && let Ok(left) = balance.parse::<f64>()
+            {
+                let what = format!("the balance is {balance} {currency}");
+                let mend = "pay at console.twilio.com, and let it recharge by itself there";
+                if left <= 0.0 {
+                    self.error(what, "Twilio suspends the account: no call works", mend);
+                } else if left < LOW_BALANCE {
+                    self.warning(what, "when it is used up no call works", mend);
+                }
             }
         }
         if seen.usage_triggers == Some(0) {

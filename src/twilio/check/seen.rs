@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::super::api::{Api, ApiError, Collection, Product};
 use super::super::model::Kind;
 use super::super::numbers;
 use super::super::plan::Plan;
+use super::super::standing::Standing;
 use crate::config::{Config, Environment};
 
 /// All that was read. What could not be is told in `unread`.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// An API key may not ask for it (twilio.md 2.1).
-    pub account: Option<Account>,
-    pub balance: Option<Balance>,
+    /// Read apart: an API key may not ask for it (twilio.md 2.1).
+    pub standing: Option<Standing>,
     pub domains: Vec<Domain>,
     /// Credential lists of the account: SID and name.
     pub lists: BTreeMap<String, String>,
@@ -39,25 +38,6 @@ pub struct Seen {
     pub reach: BTreeMap<String, Result<(), String>>,
     /// What could not be read, and why.
     pub unread: Vec<(&'static str, String)>,
-}
-
-/// The account itself (twilio.md 2.1).
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Account {
-    /// `active`, `suspended`, `closed`.
-    pub status: String,
-    /// `Trial`, `Full`.
-    #[serde(rename = "type")]
-    pub kind: String,
-}
-
-/// twilio.md 2.22
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Balance {
-    pub balance: String,
-    pub currency: String,
 }
 
 /// twilio.md 2.3
@@ -168,16 +148,6 @@ pub fn read(api: &mut dyn Api, config: &Config, environments: &[&Environment]) -
         all(api, &Collection::new(Product::Core, "OutgoingCallerIds"), "outgoing_caller_ids")?;
     seen.verified = verified.into_iter().map(|one| one.phone_number).collect();
 
-    seen.account = match api.account() {
-        Ok(account) => Some(parsed(account)),
-        // A key may not ask.
-        Err(ApiError::Refused { status: 401 | 403, .. }) => None,
-        Err(error) => return Err(error),
-    };
-    match api.get(&Collection::new(Product::Core, "Balance"), "") {
-        Ok(balance) => seen.balance = Some(parsed(balance)),
-        Err(error) => seen.unread.push(("the balance", error.to_string())),
-    }
     match kind(api, Kind::DialingPermissions, None) {
         Ok(countries) => seen.countries = countries,
         Err(error) => seen.unread.push(("the dialing permissions", error.to_string())),
@@ -187,9 +157,4 @@ pub fn read(api: &mut dyn Api, config: &Config, environments: &[&Environment]) -
         Err(error) => seen.unread.push(("the usage triggers", error.to_string())),
     }
     Ok(seen)
-}
-
-/// The account's own record.
-pub fn parsed<T: DeserializeOwned + Default>(reply: Value) -> T {
-    serde_json::from_value(reply).unwrap_or_default()
 }

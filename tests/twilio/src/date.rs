@@ -10,6 +10,12 @@ pub fn now() -> String {
     rfc2822(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
 }
 
+/// Today, `2015-07-20`.
+pub fn day() -> String {
+    let (year, month, day) = civil(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()) / 86_400);
+    format!("{year}-{month:02}-{day:02}")
+}
+
 /// `seconds` since 1970 in RFC 2822 form, such as `Mon, 20 Jul 2015 17:27:10 +0000`.
 pub fn rfc2822(seconds: u64) -> String {
     let days = seconds / 86_400;

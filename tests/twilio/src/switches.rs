@@ -65,6 +65,16 @@ pub struct Switches {
     pub reinvite_is_hold: bool,
     /// How long Twilio waits for the ACK of a 200 (4.3, "after 32 s Twilio ends the call, alert 32022").
     pub ack_timeout_ms: u64,
+    /// How many reads of a number still see its emergency address pending (8: minutes to days).
+    pub registration_reads: u32,
+    /// `emergency_address_sid` keeps the old address until it is unregistered (8, not documented).
+    pub cleared_address_lingers: bool,
+    /// Order of the pair in `auth_type`: `IP_ACL,CREDENTIAL_LIST` or the other way round (2.3, seen both ways).
+    pub auth_type_acl_first: bool,
+    /// A domain that still has mappings can be deleted (2.3: "order used live was mappings first").
+    pub delete_mapped_domain: bool,
+    /// Addresses in one IP access control list (2.8: 25 or 100).
+    pub max_ip_addresses: usize,
 }
 
 /// Every switch turned away from its default, in groups that can live together: the first story of the product must
@@ -79,6 +89,7 @@ pub const CONTRARY: &[&[&str]] = &[
         "require_sni=true",
         "retry_after=true",
         "ack_timeout_ms=4000",
+        "registration_reads=0",
     ],
     &[
         "wrong_password_code=403",
@@ -107,6 +118,10 @@ pub const CONTRARY: &[&[&str]] = &[
         "emergency_needs_flag=false",
         "duplicate_credential_code=21243",
         "no_voice_url_code=403",
+        "cleared_address_lingers=true",
+        "auth_type_acl_first=false",
+        "delete_mapped_domain=false",
+        "max_ip_addresses=25",
     ],
 ];
 
@@ -141,6 +156,11 @@ impl Default for Switches {
             reinvite_after_ms: 0,
             reinvite_is_hold: false,
             ack_timeout_ms: 32_000,
+            registration_reads: 2,
+            cleared_address_lingers: false,
+            auth_type_acl_first: true,
+            delete_mapped_domain: true,
+            max_ip_addresses: 100,
         }
     }
 }
