@@ -192,11 +192,6 @@ impl Answers {
         self.emergency.or((!self.address.is_empty()).then_some(true))
     }
 
-    /// A key of `gateway.toml` that was given as it is.
-    pub fn setting(&self, key: &str) -> Option<&str> {
-        self.set.get(key).and_then(toml::Value::as_str)
-    }
-
     /// These answers, and where they have none, those.
     pub fn or(mut self, other: Answers) -> Answers {
         self.account_sid = self.account_sid.or(other.account_sid);

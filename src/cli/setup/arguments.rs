@@ -124,12 +124,12 @@ pub(in crate::cli) struct Told {
 
 impl Told {
     /// Whether any answer was given.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.answers(&[]).is_ok_and(|answers| answers == Answers::default())
     }
 
     /// As answers. The error names the flag.
-    pub fn answers(&self, buy: &[String]) -> Result<Answers, Vec<String>> {
+    pub(super) fn answers(&self, buy: &[String]) -> Result<Answers, Vec<String>> {
         let mut answers = Answers {
             account_sid: self.account_sid.clone(),
             site: self.site.clone(),
