@@ -310,7 +310,7 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
     let path = arguments.config;
     let environment = arguments.environment.as_deref();
     let done = match arguments.command {
-        Command::Run { log } => run::run(path, log.into()),
+        Command::Run { log } => run::run(path, environment, log.into()),
         Command::Setup(arguments) => return setup::run(&path, environment, &arguments),
         Command::Plan { json, trace } => {
             let changes = plan::run(&path, environment, json, trace.trace)?;
@@ -336,8 +336,10 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         }
         Command::Status { json, drift } => status::run(&path, json, drift),
         Command::Reload => reload::run(&path),
-        Command::Dial { extension, number, twiml } => dial::run(&path, &extension, &number, twiml),
-        Command::Handset { extension, json, show_password } => handset::run(&path, &extension, json, show_password),
+        Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
+        Command::Handset { extension, json, show_password } => {
+            handset::run(&path, environment, &extension, json, show_password)
+        }
     };
     done.map(|()| 0)
 }
@@ -349,6 +351,15 @@ fn failed(error: impl std::fmt::Display) -> Vec<String> {
 
 fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
     config::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// The config of the environment that `--environment` names, else of the one that the file says.
+fn load_selected(path: &std::path::Path, environment: Option<&str>) -> Result<Config, Vec<String>> {
+    let config = load(path)?;
+    match environment {
+        Some(name) => config.selected(name).map_err(failed),
+        None => Ok(config),
+    }
 }
 
 fn no_extension(config: &Config, path: &std::path::Path, name: &str) -> String {

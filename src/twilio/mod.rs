@@ -9,6 +9,7 @@ pub mod api;
 pub mod apply;
 pub mod check;
 pub mod client;
+pub mod drift;
 pub mod grouping;
 pub mod hosted;
 pub mod key;

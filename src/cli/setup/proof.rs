@@ -9,7 +9,7 @@ use super::ask;
 use super::question::Prompt;
 use super::wizard::interrupted;
 use crate::cli::account::Opened;
-use crate::cli::{failed, print, reload};
+use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
 use crate::status::Status;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
@@ -109,10 +109,22 @@ fn unregistered(config: &Config, status: &Status) -> Vec<String> {
     config.extensions.iter().filter_map(|extension| open(&extension.name)).collect()
 }
 
-/// Fetches our own public URL from outside.
-fn reached(opened: &Opened) -> bool {
-    let _ = opened;
-    true
+/// Fetches our own public URL as Twilio would.
+fn reached(opened: &mut Opened) -> bool {
+    let Some(environment) = opened.config.environment(&opened.config.site.environment).cloned() else { return true };
+    let url = &environment.public_url;
+    match check::reach(opened, &environment) {
+        None => true,
+        Some(Ok(())) => {
+            print(&format!("{url} leads to this box\n"));
+            true
+        }
+        Some(Err(error)) => {
+            let listen = opened.config.webhook.listen;
+            print(&format!("proof failed: {url}: {error}; the tunnel must end at {listen} of this box\n"));
+            false
+        }
+    }
 }
 
 /// The extension to ring, by flag or by a person's word.

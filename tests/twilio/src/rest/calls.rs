@@ -350,7 +350,7 @@ async fn place(twilio: Arc<Twilio>, mut order: Order, mut changes: mpsc::Receive
             let mut call = Call::of_api(twilio.clone(), leg, &order.from, &order.to);
             talk(&mut call, source, &mut changes, start + order.limit).await;
             call.hang_up().await;
-            let counters = call.gone.as_ref().and_then(|end| end.counters.clone());
+            let counters = call.gone.as_ref().and_then(|end| end.counters);
             (Cause::Completed, Some(start.elapsed().as_secs()), counters)
         }
         Err(cause) => (cause, None, None),
