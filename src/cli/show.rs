@@ -1,14 +1,10 @@
-//! A plan as people read it, and as programs do.
+//! A plan as people read it.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use serde_json::{Value, json};
-
-use crate::store::Owned;
 use crate::twilio::ACCOUNT;
-use crate::twilio::grouping::{environment, groups, id};
-use crate::twilio::model::Kind;
+use crate::twilio::grouping::groups;
 use crate::twilio::plan::{Change, Plan};
 
 const GREEN: &str = "\x1b[32m";
@@ -53,44 +49,35 @@ impl Colours {
     }
 }
 
-/// What a change does, in one word for programs, with a sign and a colour for people.
-struct Look {
-    action: &'static str,
-    sign: char,
-    colour: &'static str,
-}
-
-fn look(change: &Change) -> Look {
-    let (action, sign, colour) = match change {
-        Change::Create(_) => ("create", '+', GREEN),
-        Change::Buy(_) => ("buy", '+', GREEN),
-        Change::Upload(_) => ("upload", '+', GREEN),
-        Change::Build { .. } => ("build", '+', GREEN),
-        Change::Update(_) => ("update", '~', YELLOW),
-        Change::Restore { .. } => ("restore", '~', YELLOW),
-        Change::Await { .. } => ("await", '~', YELLOW),
-        Change::Deploy { .. } => ("deploy", '~', YELLOW),
-        Change::Forget(_) => ("forget", '~', YELLOW),
-        Change::Remove { .. } => ("delete", '-', RED),
-    };
-    Look { action, sign, colour }
+/// A change's sign and colour.
+fn look(change: &Change) -> (char, &'static str) {
+    match change {
+        Change::Create(_) | Change::Buy(_) | Change::Upload(_) | Change::Build { .. } => ('+', GREEN),
+        Change::Update(_)
+        | Change::Replace { .. }
+        | Change::Restore { .. }
+        | Change::Await { .. }
+        | Change::Deploy { .. }
+        | Change::Forget(_) => ('~', YELLOW),
+        Change::Remove(_) => ('-', RED),
+    }
 }
 
 /// The plan as text, problems left out: they are errors and go to stderr.
-pub(super) fn text(plan: &Plan, owned: &Owned, colours: Colours) -> String {
+pub(super) fn text(plan: &Plan, colours: Colours) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     for note in &plan.notes {
         let _ = writeln!(text, "note: {note}");
     }
-    for (name, changes) in groups(plan, owned) {
+    for (name, changes) in groups(plan) {
         let title = match name {
             ACCOUNT => "shared by all environments".to_owned(),
             name => format!("environment {name}"),
         };
         let _ = writeln!(text, "{}", colours.paint(BOLD, &format!("{title}:")));
         for change in changes {
-            let Look { sign, colour, .. } = look(change);
+            let (sign, colour) = look(change);
             let _ = writeln!(text, "  {}", colours.paint(colour, &format!("{sign} {change}")));
         }
     }
@@ -100,7 +87,7 @@ pub(super) fn text(plan: &Plan, owned: &Owned, colours: Colours) -> String {
 
 /// `3 to create, 1 to change, 2 to delete`, or that there is nothing.
 fn summary(plan: &Plan) -> String {
-    let count = |sign: char| plan.changes.iter().filter(|change| look(change).sign == sign).count();
+    let count = |sign: char| plan.changes.iter().filter(|change| look(change).0 == sign).count();
     let parts: Vec<String> = [('+', "create"), ('~', "change"), ('-', "delete")]
         .into_iter()
         .map(|(sign, word)| (count(sign), word))
@@ -111,26 +98,4 @@ fn summary(plan: &Plan) -> String {
         true => "nothing to change".to_owned(),
         false => parts.join(", "),
     }
-}
-
-/// The plan for programs.
-pub(super) fn json(plan: &Plan, owned: &Owned) -> Value {
-    let change = |change: &Change| {
-        let id = id(change);
-        json!({
-            "environment": environment(change, plan, owned),
-            "action": look(change).action,
-            "kind": id.map(|id| id.kind).or(matches!(change, Change::Upload(_)).then_some(Kind::Asset)),
-            "key": id.map(|id| id.key.as_str()).or(match change {
-                Change::Upload(file) => Some(file.path.as_str()),
-                _ => None,
-            }),
-            "text": change.to_string(),
-        })
-    };
-    json!({
-        "changes": plan.changes.iter().map(change).collect::<Vec<_>>(),
-        "notes": plan.notes,
-        "problems": plan.problems,
-    })
 }

@@ -18,9 +18,11 @@ pub mod login;
 pub mod model;
 pub mod numbers;
 pub mod plan;
+mod promote;
 pub mod reach;
 pub mod setting;
 pub mod standing;
+mod undo;
 
 #[cfg(test)]
 mod fake;

@@ -134,7 +134,7 @@ impl Setup<'_> {
         let mut is_agreed = self.arguments.yes;
         loop {
             let plan = opened.account().plan(scope, &buy).map_err(failed)?;
-            super::print(&show::text(&plan, &opened.owned, Colours::of_stdout()));
+            super::print(&show::text(&plan, Colours::of_stdout()));
             let wants_key =
                 !self.arguments.no_api_key && opened.secrets.api_key.is_none() && opened.secrets.auth_token.is_some();
             if wants_key {

@@ -111,7 +111,7 @@ impl Check<'_> {
         }
         let is_hosted =
             |change: &Change| matches!(change, Change::Upload(_) | Change::Build { .. } | Change::Deploy { .. });
-        for (name, changes) in groups(plan, self.owned) {
+        for (name, changes) in groups(plan) {
             let (hosted, others): (Vec<&Change>, Vec<&Change>) = changes.into_iter().partition(|one| is_hosted(one));
             let whose = match name {
                 ACCOUNT => "what all environments share".to_owned(),
