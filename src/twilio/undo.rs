@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use super::actual;
 use super::api::{ApiError, Collection, Form, Product};
 use super::apply::{Applier, ApplyError};
+use super::kind::BUILD;
 use super::model::{Id, Kind, fingerprint};
+use super::plan::Registration;
 use super::setting::Setting;
 use crate::store::{Changed, Record, Secrets, Undo};
 
@@ -62,7 +64,9 @@ impl Applier<'_> {
                 None
             }
             Undo::Removed { before, parent, fields } => self.bring_back(before, parent.as_ref(), fields, secrets)?,
-            Undo::Deployed { sid, parent_sid, build_sid, .. } => self.deploy_back(sid, parent_sid, build_sid.as_deref())?,
+            Undo::Deployed { sid, parent_sid, build_sid, .. } => {
+                self.deploy_back(sid, parent_sid, build_sid.as_deref())?
+            }
             Undo::Final { .. } => None,
         };
         self.owned.undo.pop();
@@ -119,12 +123,29 @@ impl Applier<'_> {
             }
         }
         let sets_address = |(param, _): &(String, _)| param == "EmergencyAddressSid";
-        if id.kind == Kind::PhoneNumber && form.0.iter().any(sets_address) && found.field("EmergencyAddressSid").is_empty()
+        if id.kind == Kind::PhoneNumber
+            && form.0.iter().any(sets_address)
+            && found.field("EmergencyAddressSid").is_empty()
         {
             // One address after the other (twilio.md 8).
-            self.wait(id, Some(sid), super::plan::Registration::Unregistered)?;
+            self.wait(id, Some(sid), Registration::Unregistered)?;
+        }
+        if id.kind == Kind::EmergencyCaller {
+            self.wait_until_registered(&form)?;
         }
         self.set(id, sid, parent_sid, &form)
+    }
+
+    /// A domain's emergency caller must have its address registered (twilio.md 8).
+    fn wait_until_registered(&mut self, caller: &Form) -> Result<(), ApplyError> {
+        for (_, sid) in &caller.0 {
+            let is_it = |record: &&Record| record.id.kind == Kind::PhoneNumber && record.sid.as_deref() == sid.plain();
+            let number = self.owned.iter().find(is_it).map(|record| record.id.clone());
+            if let Some(number) = number {
+                self.wait(&number, sid.plain(), Registration::Registered)?;
+            }
+        }
+        Ok(())
     }
 
     fn bring_back(
@@ -138,7 +159,7 @@ impl Applier<'_> {
         let mut record = before.clone();
         record.parent_sid = parent.map(|parent| self.sid(parent)).transpose()?;
         let mut form = Form::default();
-        for (param, value) in fields {
+        for (param, value) in fields.iter().filter(|(param, _)| *param != BUILD) {
             form.plain(param, value.expose());
         }
         if id.kind == Kind::Credential {
@@ -155,20 +176,18 @@ impl Applier<'_> {
         if let Some(former) = before.sid.as_deref().filter(|former| *former != sid) {
             self.owned.rename(former, &sid);
         }
-        record.sid = Some(sid);
+        record.sid = Some(sid.clone());
         self.record(&record);
+        if let (Some(service), Some(build)) = (&record.parent_sid, fields.get(BUILD)) {
+            return self.deploy_back(&sid, service, Some(build.expose()));
+        }
         match id.kind {
             Kind::Asset => Ok(Some(format!("{id} is empty until \"gateway apply\" uploads its file again"))),
             _ => Ok(None),
         }
     }
 
-    fn deploy_back(
-        &mut self,
-        sid: &str,
-        service: &str,
-        build: Option<&str>,
-    ) -> Result<Option<String>, ApplyError> {
+    fn deploy_back(&mut self, sid: &str, service: &str, build: Option<&str>) -> Result<Option<String>, ApplyError> {
         let Some(build) = build else { return Ok(None) };
         let environments = Kind::HostedEnvironment.collection(Some(service));
         let now = self.api.get(&environments, sid)?;

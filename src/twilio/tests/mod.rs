@@ -11,6 +11,7 @@ mod undo;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -109,9 +110,14 @@ fn folder() -> &'static PathBuf {
     })
 }
 
-fn store() -> &'static Store {
-    static STORE: OnceLock<Store> = OnceLock::new();
-    STORE.get_or_init(|| Store::open(&folder().join("state")).unwrap())
+/// A store for each test.
+fn store() -> Store {
+    thread_local!(static STORE: Store = {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("state-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Store::open(&folder().join(name)).unwrap()
+    });
+    STORE.with(Store::clone)
 }
 
 /// Our side: what survives a kill.
@@ -123,12 +129,14 @@ struct Box {
     buy: BTreeSet<String>,
     /// What was waited.
     waited: Duration,
+    /// Where passwords come from.
+    seed: u64,
 }
 
 impl Box {
     fn new(config: Config) -> Box {
         let (secrets, owned) = (Secrets::default(), Owned::default());
-        let mut new = Box { config, secrets, owned, buy: BTreeSet::new(), waited: Duration::ZERO };
+        let mut new = Box { config, secrets, owned, buy: BTreeSet::new(), waited: Duration::ZERO, seed: 5 };
         new.mint();
         new
     }
@@ -136,7 +144,8 @@ impl Box {
     fn mint(&mut self) {
         let extensions: Vec<String> = self.config.extensions.iter().map(|e| e.name.clone()).collect();
         let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
-        self.secrets.mint(extensions.iter().map(String::as_str), &environments, &mut Random::from_number(5));
+        self.secrets.mint(extensions.iter().map(String::as_str), &environments, &mut Random::from_number(self.seed));
+        self.seed += 1;
     }
 
     /// Another config, with secrets for it.
@@ -148,7 +157,7 @@ impl Box {
     fn with<T>(&mut self, fake: &mut Fake, work: impl FnOnce(&mut Account<'_>) -> T) -> T {
         let mut account = Account {
             config: &self.config,
-            store: store(),
+            store: &store(),
             secrets: self.secrets.clone(),
             owned: self.owned.clone(),
             api: fake,
@@ -274,6 +283,15 @@ fn fresh() -> Fake {
     });
     fake.collections.insert("DialingPermissions/Countries".to_owned(), countries.to_vec());
     fake
+}
+
+/// Fails with the lines that only one side has.
+#[track_caller]
+fn assert_same(left: &[String], right: &[String], place: &str) {
+    let only = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect()
+    };
+    assert!(left == right, "{place}\nleft {:#?}\nright {:#?}", only(left, right), only(right, left));
 }
 
 /// Names by SID, so that accounts that were set up on different ways can be compared.
