@@ -37,6 +37,9 @@ impl Applier<'_> {
     pub fn undo_all(&mut self, secrets: &Secrets, listener: &mut dyn FnMut(&str)) -> Result<usize, ApplyError> {
         let mut steps = 0;
         while let Some(step) = self.owned.undo.last().cloned() {
+            if self.postpone(&step) {
+                continue;
+            }
             if let Some(sentence) = sentence(&step) {
                 listener(&sentence);
             }
@@ -49,6 +52,17 @@ impl Applier<'_> {
         self.unsaved = true;
         self.commit()?;
         Ok(steps)
+    }
+
+    /// Emergency callers come back when all numbers have: they must be registered by then (twilio.md 8).
+    fn postpone(&mut self, step: &Undo) -> bool {
+        let is_caller = |step: &Undo| matches!(step, Undo::Changed { id, .. } if id.kind == Kind::EmergencyCaller);
+        let postpone = is_caller(step) && !self.owned.undo.iter().all(is_caller);
+        if postpone {
+            self.owned.undo.rotate_right(1);
+            self.unsaved = true;
+        }
+        postpone
     }
 
     /// Undoes the last step of the journal, and strikes it off. Gives what could not be brought back.
