@@ -63,7 +63,7 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
 }
 
 /// Whether the public URL leads to this box; `None` before set-up has minted what the answer is made of.
-fn reach(opened: &mut Opened, environment: &Environment) -> Option<Result<(), String>> {
+pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Result<(), String>> {
     let nonce = opened.random.hex(NONCE_BYTES);
     let expected = proof(&opened.secrets, &nonce)?;
     let path = format!("{NONCE_PATH}{nonce}");

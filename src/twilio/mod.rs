@@ -21,7 +21,6 @@ pub mod plan;
 mod promote;
 pub mod reach;
 pub mod setting;
-pub mod setup;
 pub mod standing;
 mod undo;
 
