@@ -245,12 +245,15 @@ impl Fake {
         let unknown_city = self.unknown_city.clone();
         let addresses = self.collections.get("Addresses").cloned().unwrap_or_default();
         for sid in done {
-            for record in self.collections.values_mut().flatten().filter(|record| record.get("sid").is_some_and(|it| *it == sid)) {
+            for record in
+                self.collections.values_mut().flatten().filter(|record| record.get("sid").is_some_and(|it| *it == sid))
+            {
                 if record.contains_key("status") {
                     record.insert("status".to_owned(), json!("completed"));
                     continue;
                 }
-                let address = addresses.iter().find(|address| Some(&address["sid"]) == record.get("emergency_address_sid"));
+                let address =
+                    addresses.iter().find(|address| Some(&address["sid"]) == record.get("emergency_address_sid"));
                 let status = match address {
                     Some(address) if unknown_city.is_some() && address["city"] == unknown_city.clone().unwrap() => {
                         "registration-failure"

@@ -68,8 +68,10 @@ fn an_environment_that_left_the_config_is_told_and_left_until_it_is_destroyed() 
     assert_eq!(plan.changes, []);
     assert_eq!(
         plan.notes,
-        ["environment stage is not in the config any more and is left as it is; \"gateway destroy --environment stage\" \
-          removes what is ours in it"]
+        [
+            "environment stage is not in the config any more and is left as it is; \"gateway destroy --environment stage\" \
+          removes what is ours in it"
+        ]
     );
     the_box.destroy(&mut fake, "stage").unwrap();
     assert_eq!(of(&fake, "stage"), Vec::<String>::new());
@@ -130,7 +132,8 @@ fn promotions_are_bounded_and_wrong_ones_are_refused() {
     let mut fake = fresh();
     let mut the_box = Box::new(office(&[], &[]).with_environment("stage"));
     let error = |error: AccountError| error.to_string();
-    let mut promote = |from: &str, to: &str| the_box.with(&mut fake, |account| account.promote(from, to)).map_err(error);
+    let mut promote =
+        |from: &str, to: &str| the_box.with(&mut fake, |account| account.promote(from, to)).map_err(error);
     assert_eq!(
         promote("prod", "prod").unwrap_err(),
         "prod cannot be promoted to itself; name the environment to take from and the one to change"

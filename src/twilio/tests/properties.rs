@@ -207,7 +207,8 @@ fn undone_the_account_is_what_it_was_also_when_apply_and_undo_are_killed() {
             let told = the_box.undo(&mut fake).unwrap_or_else(|error| panic!("seed {seed} {kills}: {error}"));
             settle(&mut fake);
             let assets = |line: &String| line.contains("/Assets ") || line.contains("build_sid");
-            let is_hosted_gone = told.iter().any(|line| line.contains("is empty until") || line.contains("not at Twilio"));
+            let is_hosted_gone =
+                told.iter().any(|line| line.contains("is empty until") || line.contains("not at Twilio"));
             let lines = |fake: &Fake| -> Vec<String> {
                 contents(fake).into_iter().filter(|line| !(is_hosted_gone && assets(line))).collect()
             };
@@ -236,7 +237,8 @@ fn what_is_done_to_one_environment_leaves_every_other_byte_for_byte() {
         }
         the_box.configure(next);
         let others = |fake: &Fake, the_box: &Box| {
-            let records: Vec<_> = the_box.owned.iter().filter(|record| record.environment != "stage").cloned().collect();
+            let records: Vec<_> =
+                the_box.owned.iter().filter(|record| record.environment != "stage").cloned().collect();
             let sids: BTreeSet<String> =
                 the_box.owned.iter().filter(|r| r.environment == "stage").filter_map(|r| r.sid.clone()).collect();
             let mut resources = fake.collections.clone();

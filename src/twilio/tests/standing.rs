@@ -112,7 +112,9 @@ fn credentials_that_others_put_into_our_list_are_told_and_keep_the_list_from_bei
     assert_eq!(plan.changes, []);
     assert_eq!(
         plan.notes,
-        [format!("credential intruder in credential list gateway-office-prod ({sid}) is not ours and is left as it is")]
+        [format!(
+            "credential intruder in credential list gateway-office-prod ({sid}) is not ours and is left as it is"
+        )]
     );
     let plan = the_box.destroy(&mut fake, "prod").unwrap();
     assert_eq!(
