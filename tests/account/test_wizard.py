@@ -44,6 +44,7 @@ QUESTIONS = [
 class Wizard(unittest.TestCase):
     def setUp(self):
         self.simulator = Simulator(self.id().rsplit(".", 1)[1][:40],
+                                   "--switch", "registration_reads=0",
                                    *(option for number in NUMBERS for option in ("--number", number)))
         self.addCleanup(self.simulator.stop)
         folder = tempfile.TemporaryDirectory(prefix="gateway-wizard-")
@@ -125,8 +126,8 @@ class Wizard(unittest.TestCase):
             for secret in secrets:
                 self.assertNotIn(secret, text)
 
-    def records(self, family):
-        return [r for r in self.simulator.control("GET", "rest/records") if r["family"] == family]
+    def records(self, kind):
+        return [r for r in self.simulator.control("GET", "rest/records") if r.get("kind") == kind]
 
     def assert_account_is_finished(self):
         """The second run finds nothing to do, and makes no request that changes anything."""
@@ -167,8 +168,9 @@ class Wizard(unittest.TestCase):
             self.answer(person, prompt, line)
             following = questions[at + 1][0] if at + 1 < len(questions) else "apply this?"
             person.expect(following)
+            asked = person.seen.split("\nwrote ")[0]
             for before, _ in questions[:at]:
-                self.assertNotIn(f"{before} ", person.seen.replace("[", " ").replace(":", " "), person.seen)
+                self.assertNotIn(before, asked)
             if following == "apply this?":
                 # The file stands; what was answered is in it.
                 self.assertFalse(os.path.exists(os.path.join(self.state, "answers.toml")))
@@ -267,7 +269,7 @@ country = "US"
         person.answer("Which of them ring here", "none, buy 503").expect("USD a month")
         person.answer("Which one to buy", "1").answer("apply this?", "y")
         self.assertEqual(person.end(), 0, person.seen)
-        numbers = self.records("IncomingPhoneNumbers")
+        numbers = self.records("number")
         self.assertEqual(len(numbers), len(NUMBERS) + 1)
         self.assert_account_is_finished()
 
