@@ -350,6 +350,9 @@ impl Engine {
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime: now.since(self.began).as_secs(),
+            environment: self.config.site.environment.clone(),
+            domain: self.config.trunk.domain.clone(),
+            public_url: self.config.webhook.public_url.clone(),
             trunk: self.trunk.status(now),
             extensions: extensions.collect(),
             calls: self.calls.status(now),

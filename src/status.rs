@@ -8,6 +8,10 @@ pub struct Status {
     pub version: String,
     /// Seconds since the service started.
     pub uptime: u64,
+    /// The environment that this box runs, its SIP domain, and what Twilio calls.
+    pub environment: String,
+    pub domain: String,
+    pub public_url: String,
     pub trunk: TrunkStatus,
     pub extensions: Vec<ExtensionStatus>,
     pub calls: Vec<CallStatus>,

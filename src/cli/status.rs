@@ -35,6 +35,7 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    let _ = writeln!(text, "{}: {}, webhooks at {}", status.environment, status.domain, status.public_url);
     let trunk = &status.trunk;
     let _ = write!(text, "trunk {}", trunk.state);
     if let Some(flow) = &trunk.flow {
@@ -173,6 +174,9 @@ mod tests {
         Status {
             version: "0.1.0".to_owned(),
             uptime: 11_100,
+            environment: "prod".to_owned(),
+            domain: "office.sip.twilio.com".to_owned(),
+            public_url: "https://gateway.example.com".to_owned(),
             trunk: TrunkStatus {
                 state: "up".to_owned(),
                 flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
@@ -210,6 +214,7 @@ mod tests {
         assert_eq!(
             table(&picture()),
             "gateway 0.1.0, up 3 h 5 min\n\
+             prod: office.sip.twilio.com, webhooks at https://gateway.example.com\n\
              trunk up, office.sip.ashburn.twilio.com 192.0.2.9:5061\n\
              account as the config says, 90 s ago\n\
              \n\

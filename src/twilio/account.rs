@@ -178,9 +178,8 @@ impl Account<'_> {
                 (listener.borrow_mut())(&reason);
             }
         };
-        let steps = self.applier(&mut waits, |applier| {
-            applier.undo_all(&secrets, &mut |told| (listener.borrow_mut())(told))
-        })?;
+        let steps =
+            self.applier(&mut waits, |applier| applier.undo_all(&secrets, &mut |told| (listener.borrow_mut())(told)))?;
         Ok(steps)
     }
 

@@ -85,12 +85,7 @@ pub fn read(api: &mut dyn Api, desired: &Desired, owned: &Owned) -> Result<Actua
 }
 
 /// The resource of that id and SID, read again.
-pub fn read_sid(
-    api: &mut dyn Api,
-    id: &Id,
-    sid: &str,
-    parent_sid: Option<&str>,
-) -> Result<Option<Found>, ApiError> {
+pub fn read_sid(api: &mut dyn Api, id: &Id, sid: &str, parent_sid: Option<&str>) -> Result<Option<Found>, ApiError> {
     if id.kind == Kind::DialingPermissions {
         return read_one(api, id, None, None);
     }

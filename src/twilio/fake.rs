@@ -250,7 +250,8 @@ impl Fake {
                     record.insert("status".to_owned(), json!("completed"));
                     continue;
                 }
-                let address = addresses.iter().find(|address| Some(&address["sid"]) == record.get("emergency_address_sid"));
+                let address =
+                    addresses.iter().find(|address| Some(&address["sid"]) == record.get("emergency_address_sid"));
                 let status = match address {
                     Some(address) if unknown_city.is_some() && address["city"] == unknown_city.clone().unwrap() => {
                         "registration-failure"
@@ -313,7 +314,8 @@ impl Fake {
                 Some(refused(400, 21236, "List is mapped"))
             }
             "Addresses" => {
-                let held = records("IncomingPhoneNumbers").any(|number| number.get("emergency_address_sid").is_some_and(|it| it == sid));
+                let held = records("IncomingPhoneNumbers")
+                    .any(|number| number.get("emergency_address_sid").is_some_and(|it| it == sid));
                 (held || self.letting_go.values().any(|it| it == sid)).then(|| refused(400, 21628, "Address is used"))
             }
             _ => None,

@@ -1,4 +1,4 @@
-//! Whose the changes of a plan are.
+//! The changes of a plan by whose they are, as people want to see them.
 
 use super::ACCOUNT;
 use super::plan::{Change, Plan};

@@ -62,7 +62,9 @@ impl Applier<'_> {
                 None
             }
             Undo::Removed { before, parent, fields } => self.bring_back(before, parent.as_ref(), fields, secrets)?,
-            Undo::Deployed { sid, parent_sid, build_sid, .. } => self.deploy_back(sid, parent_sid, build_sid.as_deref())?,
+            Undo::Deployed { sid, parent_sid, build_sid, .. } => {
+                self.deploy_back(sid, parent_sid, build_sid.as_deref())?
+            }
             Undo::Final { .. } => None,
         };
         self.owned.undo.pop();
@@ -119,7 +121,9 @@ impl Applier<'_> {
             }
         }
         let sets_address = |(param, _): &(String, _)| param == "EmergencyAddressSid";
-        if id.kind == Kind::PhoneNumber && form.0.iter().any(sets_address) && found.field("EmergencyAddressSid").is_empty()
+        if id.kind == Kind::PhoneNumber
+            && form.0.iter().any(sets_address)
+            && found.field("EmergencyAddressSid").is_empty()
         {
             // One address after the other (twilio.md 8).
             self.wait(id, Some(sid), super::plan::Registration::Unregistered)?;
@@ -163,12 +167,7 @@ impl Applier<'_> {
         }
     }
 
-    fn deploy_back(
-        &mut self,
-        sid: &str,
-        service: &str,
-        build: Option<&str>,
-    ) -> Result<Option<String>, ApplyError> {
+    fn deploy_back(&mut self, sid: &str, service: &str, build: Option<&str>) -> Result<Option<String>, ApplyError> {
         let Some(build) = build else { return Ok(None) };
         let environments = Kind::HostedEnvironment.collection(Some(service));
         let now = self.api.get(&environments, sid)?;

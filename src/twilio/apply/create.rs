@@ -96,7 +96,8 @@ impl Applier<'_> {
                 return Err(error.into());
             }
             // List again, by the natural key (twilio.md 1.7).
-            let maps = form.0.iter().find(|(param, _)| param == id.kind.schema().key).and_then(|(_, value)| value.plain());
+            let maps =
+                form.0.iter().find(|(param, _)| param == id.kind.schema().key).and_then(|(_, value)| value.plain());
             if let Some(found) = actual::read_one(self.api, id, parent_sid, maps)? {
                 return Ok(Posted::Found(found, uncertain));
             }

@@ -43,7 +43,9 @@ pub enum ApplyError {
     #[error("{id} is needed and its SID is not known; run the command again")]
     Unresolved { id: Id },
     /// Twilio needs longer than we wait. All that does not depend on it is made.
-    #[error("{number}: its emergency address is {status} still, which Twilio may take half an hour for; run the command again then")]
+    #[error(
+        "{number}: its emergency address is {status} still, which Twilio may take half an hour for; run the command again then"
+    )]
     Pending { number: Id, status: String },
     /// Twilio gave up.
     #[error("{number}: its emergency address is {status}; correct its [[address]] in the config and apply again")]
@@ -189,7 +191,9 @@ impl Applier<'_> {
         }
         let form = form(&fields);
         if update.password.is_some() && *standing != Standing::Claim {
-            self.journal(Undo::Final { told: format!("the former password of {id} is not known; it keeps the new one") });
+            self.journal(Undo::Final {
+                told: format!("the former password of {id} is not known; it keeps the new one"),
+            });
         }
         let (id, sid, parent_sid) = (id.clone(), sid.clone(), parent_sid.clone());
         self.journal(Undo::Changed { id, sid, parent_sid, fields, before });

@@ -17,7 +17,7 @@ use ureq::SendBody;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use self::answer::Answer;
-pub use self::clock::{Clock, PATIENCE};
+pub use self::clock::Clock;
 use self::hosts::Hosts;
 use self::login::Login;
 use self::multipart::Multipart;

@@ -122,8 +122,7 @@ impl Diff<'_> {
             _ => Standing::Adopt,
         };
         let ours = record.filter(|_| standing == Standing::Ours);
-        let change =
-            |param: &String, to: Value| FieldChange { param: param.clone(), from: found.field(param), to };
+        let change = |param: &String, to: Value| FieldChange { param: param.clone(), from: found.field(param), to };
         let wanted = resource.fields.iter().map(|(param, to)| change(param, to.clone()));
         // What we set once, and nobody wants so any more, becomes what it was, unless somebody else has set it since.
         let is_wanted = |param: &String| resource.fields.iter().any(|(wanted, _)| wanted == param);
@@ -162,10 +161,7 @@ impl Diff<'_> {
 impl Update {
     /// Whether it does anything, to the account or to our records.
     pub(super) fn is_needed(&self) -> bool {
-        self.standing != Standing::Ours
-            || self.former.is_some()
-            || !self.fields.is_empty()
-            || self.password.is_some()
+        self.standing != Standing::Ours || self.former.is_some() || !self.fields.is_empty() || self.password.is_some()
     }
 }
 
@@ -182,10 +178,7 @@ pub(super) fn held(environment: &str, found: &Found) -> Held {
         environment: environment.to_owned(),
         sid: found.sid.clone(),
         parent_sid: found.parent_sid.clone(),
-        content: content
-            .filter(|(_, value)| !value.is_empty())
-            .chain([(schema.key.to_owned(), key)])
-            .collect(),
+        content: content.filter(|(_, value)| !value.is_empty()).chain([(schema.key.to_owned(), key)]).collect(),
     }
 }
 

@@ -38,8 +38,7 @@ impl Diff<'_> {
             let former = found.filter(|_| !replaced).map(|found| found.field("BuildSid")).filter(|sid| !sid.is_empty());
             let former = former.map(|sid| sid.expose().to_owned());
             if wanted.is_none() || former.as_ref() != wanted {
-                self.order
-                    .make(Kind::HostedEnvironment, Change::Deploy { deployment: deployment.clone(), former });
+                self.order.make(Kind::HostedEnvironment, Change::Deploy { deployment: deployment.clone(), former });
             }
         }
     }

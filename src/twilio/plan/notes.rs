@@ -18,9 +18,7 @@ impl Diff<'_> {
         let others: Vec<&str> = others.map(|found| found.sid.as_str()).collect();
         match others.is_empty() {
             true => None,
-            false => {
-                Some(format!("{id} is there more than once; {used} is used, {} left as it is", others.join(", ")))
-            }
+            false => Some(format!("{id} is there more than once; {used} is used, {} left as it is", others.join(", "))),
         }
     }
 
@@ -35,9 +33,8 @@ impl Diff<'_> {
                     && self.owned.sid(&resource.id) == found.parent_sid.as_deref()
             })
         };
-        let known = |id: &Id| {
-            self.owned.get(id).is_some() || self.desired.resources.iter().any(|resource| resource.id == *id)
-        };
+        let known =
+            |id: &Id| self.owned.get(id).is_some() || self.desired.resources.iter().any(|resource| resource.id == *id);
         let strangers = self.actual.0.iter().filter(lives_in_ours).filter(move |found| !known(&found.id));
         strangers.map(|found| {
             // A mapping that is not ours has the name of its list beside its SID.

@@ -68,9 +68,9 @@ impl Change {
             Change::Create(resource) | Change::Buy(resource) => {
                 resource.fields.iter().map(|(param, to)| Line { param, from: None, to }).collect()
             }
-            Change::Update(Update { fields, .. })
-            | Change::Replace { fields, .. }
-            | Change::Restore { fields, .. } => fields.iter().map(FieldChange::line).collect(),
+            Change::Update(Update { fields, .. }) | Change::Replace { fields, .. } | Change::Restore { fields, .. } => {
+                fields.iter().map(FieldChange::line).collect()
+            }
             Change::Remove(_)
             | Change::Forget(_)
             | Change::Await { .. }
