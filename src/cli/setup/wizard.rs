@@ -177,8 +177,7 @@ impl Wizard<'_> {
             return Err(unknown.iter().map(told).collect());
         }
         self.require(|_| true)?;
-        loop {
-            let Some(question) = question::open(&self.answers, &self.context).into_iter().next() else { break };
+        while let Some(question) = question::open(&self.answers, &self.context).into_iter().next() {
             question.take_default(&mut self.answers);
         }
         self.keep()
