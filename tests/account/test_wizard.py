@@ -229,6 +229,37 @@ country = "US"
         self.assert_nothing_is_told(done.stdout, done.stderr)
         self.assert_account_is_finished()
 
+    def test_two_environments_by_flags_are_two_domains_that_know_nothing_of_each_other(self):
+        done = self.run_unattended(
+            "--answers", self.answers_file(), "--no-prove", "--environments=prod,stage",
+            "--domain=stage=shop-stage.sip.twilio.com", "--public-url=stage=https://stage.example.com")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        domains = {r["fields"]["domain_name"]: r["fields"]["voice_url"] for r in self.records("domain")}
+        self.assertEqual(set(domains), {DOMAIN, "shop-stage.sip.twilio.com"})
+        self.assertTrue(domains["shop-stage.sip.twilio.com"].startswith("https://stage.example.com/"), domains)
+        self.assertTrue(domains[DOMAIN].startswith(self.url + "/"), domains)
+        self.assert_account_is_finished()
+
+    def test_a_config_that_is_there_is_replaced_only_on_demand_and_kept_beside(self):
+        answers = self.answers_file()
+        self.assertEqual(self.run_unattended("--answers", answers, "--no-prove").returncode, 0)
+        with open(self.config) as file:
+            first = file.read()
+        said = self.run_unattended("--site=other", "--no-prove")
+        self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
+        self.assertIn("--wizard writes it anew", said.stderr)
+        person = self.person("--no-prove", "--wizard", f"--answers={answers}", "--extension=102", "--environments=prod",
+                             "--protect=signature").answer("Floor, room", "2").answer("Replace it?", "n")
+        self.assertEqual(person.end(), 0, person.seen)
+        with open(self.config) as file:
+            self.assertEqual(file.read(), first)
+        again = self.run_unattended("--wizard", "--answers", answers, "--extension=102", "--no-prove")
+        self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+        with open(self.config + ".old") as file:
+            self.assertEqual(file.read(), first)
+        with open(self.config, "rb") as file:
+            self.assertEqual([extension["name"] for extension in tomllib.load(file)["extension"]], ["102"])
+
     def test_credentials_in_the_url_let_the_token_be_forgotten(self):
         answers = self.answers_file(protect="credentials")
         done = self.run_unattended("--answers", answers, "--no-prove")
