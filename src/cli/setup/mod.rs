@@ -6,6 +6,7 @@ mod ask;
 mod facts;
 mod file;
 mod login;
+mod mistakes;
 mod proof;
 mod question;
 mod render;
