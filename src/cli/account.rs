@@ -12,6 +12,7 @@ use crate::store::{Lock, Owned, Secrets, Store};
 use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
+use crate::twilio::model::Kind;
 
 /// Where an unattended command finds the auth token.
 pub(super) const TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -66,6 +67,26 @@ impl Opened {
         let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
         let extensions = self.config.extensions.iter().map(|extension| extension.name.as_str());
         self.secrets.mint(extensions, &environments, &mut self.random);
+    }
+
+    /// From here on requests are made with the auth token, where it is known.
+    pub fn prefer_token(&mut self) {
+        if let Some(token) = &self.secrets.auth_token {
+            self.client.authenticate(&self.config.twilio.account_sid, token);
+        }
+    }
+
+    /// Takes the API key out of the secrets on disk once it is ours no longer.
+    pub fn forget_removed_key(&self) -> Result<(), Vec<String>> {
+        let has_key = |owned: &Owned| owned.iter().any(|record| record.id.kind == Kind::ApiKey);
+        // `self.owned` is as it was before the command.
+        if !has_key(&self.owned) || has_key(&super::told(self.store.owned().map_err(failed)?)) {
+            return Ok(());
+        }
+        // From disk: a token of the environment is not to be kept.
+        let mut secrets = super::told(self.store.secrets().map_err(failed)?);
+        secrets.api_key = None;
+        self.store.save_secrets(&secrets).map_err(failed)
     }
 
     /// Puts secrets on disk.
