@@ -211,7 +211,12 @@ async fn answer(
             let status = rest::usage::fire(twilio, &fire.sid, fire.value).await;
             status.map(|status| json!({ "status": status })).map_err(|e| (e.status, e.message))
         }
-        ("GET", "/control/rest/records") => Ok(json!(twilio.store().records)),
+        ("GET", "/control/rest/records") => {
+            let store = twilio.store();
+            let mut all: Vec<Value> = store.records.iter().map(|record| json!(record)).collect();
+            all.extend(store.v1.records());
+            Ok(Value::Array(all))
+        }
         _ => Err((404, format!("{method} {path} is unknown"))),
     }
 }

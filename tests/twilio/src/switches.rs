@@ -57,6 +57,10 @@ pub struct Switches {
     pub decline_is_busy: bool,
     /// Ask the Dial action also when the caller hung up first (4.7, "no action request").
     pub action_after_caller_hangup: bool,
+    /// HTTP status of a second Service of the same UniqueName: 409 (with 20409), or 400 (with 20001) (1.7).
+    pub duplicate_service_status: u16,
+    /// How often a build is read before it is finished (3.5; Twilio takes seconds, here reads are the clock).
+    pub build_reads: u32,
     /// Send `Retry-After: 1` with a 429 (1.6).
     pub retry_after: bool,
     /// Re-INVITE (refresh, same media) this many milliseconds after the answer; 0 = never (4.6, 10.6).
@@ -75,6 +79,8 @@ pub struct Switches {
     pub delete_mapped_domain: bool,
     /// Addresses in one IP access control list (2.8: 25 or 100).
     pub max_ip_addresses: usize,
+    /// Capabilities of available numbers are `SMS` and `MMS` (2.10, seen live) instead of the specification's `sms`.
+    pub mixed_case_capabilities: bool,
 }
 
 /// Every switch turned away from its default, in groups that can live together: the first story of the product must
@@ -117,11 +123,14 @@ pub const CONTRARY: &[&[&str]] = &[
         "srtp_refusal_code=403",
         "emergency_needs_flag=false",
         "duplicate_credential_code=21243",
+        "duplicate_service_status=400",
+        "build_reads=0",
         "no_voice_url_code=403",
         "cleared_address_lingers=true",
         "auth_type_acl_first=false",
         "delete_mapped_domain=false",
         "max_ip_addresses=25",
+        "mixed_case_capabilities=true",
     ],
 ];
 
@@ -152,6 +161,8 @@ impl Default for Switches {
             unregistered_code: 0,
             decline_is_busy: true,
             action_after_caller_hangup: false,
+            duplicate_service_status: 409,
+            build_reads: 2,
             retry_after: false,
             reinvite_after_ms: 0,
             reinvite_is_hold: false,
@@ -161,6 +172,7 @@ impl Default for Switches {
             auth_type_acl_first: true,
             delete_mapped_domain: true,
             max_ip_addresses: 100,
+            mixed_case_capabilities: false,
         }
     }
 }

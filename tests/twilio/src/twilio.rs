@@ -32,7 +32,7 @@ const DIALOG_QUEUE: usize = 32;
 pub struct Account {
     /// `AC...`
     pub sid: String,
-    /// Auth token: REST password, and the key of webhook signatures.
+    /// Auth token at the start: REST password, and the key of webhook signatures ([`Twilio::auth_token`] is the one now).
     pub token: String,
     /// A Standard API key and its secret.
     pub key: (String, String),
@@ -203,6 +203,16 @@ impl Twilio {
     /// The REST resources.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no holder of this lock panics")
+    }
+
+    /// The primary auth token, after rotations.
+    pub fn auth_token(&self) -> String {
+        self.store().v1.tokens.primary(&self.account.token).to_owned()
+    }
+
+    /// Whether the REST API takes that token.
+    pub fn accepts_token(&self, token: &str) -> bool {
+        self.store().v1.tokens.accepts(&self.account.token, token)
     }
 
     /// The bindings.

@@ -89,7 +89,12 @@ impl Area {
         if self.country == "GB" { "any" } else { "none" }
     }
 
-    fn show(&self, number: &str) -> Value {
+    fn show(&self, number: &str, mixed_case: bool) -> Value {
+        // 2.10: "keys are mixed case here".
+        let capabilities = match mixed_case {
+            true => json!({ "voice": true, "SMS": true, "MMS": true, "fax": false }),
+            false => json!({ "voice": true, "sms": true, "mms": true, "fax": false }),
+        };
         let local = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         json!({
             "friendly_name": super::numbers::friendly(number),
@@ -104,8 +109,7 @@ impl Area {
             "iso_country": self.country,
             "address_requirements": self.requirements(),
             "beta": false,
-            // 2.10: "keys are mixed case here".
-            "capabilities": { "voice": true, "SMS": true, "MMS": true, "fax": false },
+            "capabilities": capabilities,
         })
     }
 }
@@ -175,8 +179,9 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
     };
     let (code, kind) = match inner {
         [] => {
+            // The one list that is not paged, says the OpenAPI file.
             let all: Vec<Value> = countries.iter().map(country).collect();
-            return page(&request.path, &request.query, "countries", &all).map(|body| (200, Some(body)));
+            return Ok((200, Some(json!({ "countries": all, "uri": request.path }))));
         }
         [code] => {
             let found = countries.iter().find(|(own, _)| own == code).ok_or_else(missing)?;
@@ -212,7 +217,7 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
     });
     let found: Vec<Value> = found
         .filter(|(_, number)| pattern.is_empty() || contains(number, pattern))
-        .map(|(area, number)| area.show(&number))
+        .map(|(area, number)| area.show(&number, store.switches.mixed_case_capabilities))
         .collect();
     page(&request.path, &request.query, "available_phone_numbers", &found).map(|body| (200, Some(body)))
 }

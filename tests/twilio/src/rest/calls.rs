@@ -186,6 +186,9 @@ fn order(store: &mut Store, form: &Pairs) -> Result<Order, RestError> {
     } else if !store.may_call_as(&from) {
         return Err(RestError::bad(21210, format!("'From' phone number {from} is not verified")));
     }
+    if !sip && !store.v1.may_call(&to) {
+        return Err(RestError::bad(21215, format!("Geo Permission configuration is not permitting call to {to}")));
+    }
     if store.account.r#type == "Trial" && !sip && !store.may_call_as(&to) {
         return Err(RestError::bad(21219, format!("'To' phone number {to} is not verified")));
     }
@@ -350,7 +353,7 @@ async fn place(twilio: Arc<Twilio>, mut order: Order, mut changes: mpsc::Receive
             let mut call = Call::of_api(twilio.clone(), leg, &order.from, &order.to);
             talk(&mut call, source, &mut changes, start + order.limit).await;
             call.hang_up().await;
-            let counters = call.gone.as_ref().and_then(|end| end.counters.clone());
+            let counters = call.gone.as_ref().and_then(|end| end.counters);
             (Cause::Completed, Some(start.elapsed().as_secs()), counters)
         }
         Err(cause) => (cause, None, None),

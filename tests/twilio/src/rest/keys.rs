@@ -61,14 +61,16 @@ fn secret() -> String {
     random::bytes::<SECRET_LENGTH>().iter().map(|b| char::from(BASE62[usize::from(*b) % BASE62.len()])).collect()
 }
 
-fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
+/// Renames a key.
+pub fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
     check(form)?;
     let mut fields = store.fields(Kind::Key, parent, sid)?;
     store.apply(PARAMS, form, &mut fields)?;
     Ok(store.change(Kind::Key, sid, fields))
 }
 
-fn delete(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
+/// Deletes a key with its secret.
+pub fn delete(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
     store.remove(Kind::Key, parent, sid);
     store.key_secrets.remove(sid);
     Ok(())

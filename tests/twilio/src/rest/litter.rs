@@ -133,6 +133,7 @@ fn all(store: &mut Store, seed: u64, choice: &mut Sequence) -> Result<(), RestEr
         ];
         make(store, usage::TRIGGERS.create, None, &form)?;
         make(store, keys::FAMILY.create, None, &[("FriendlyName", name)])?;
+        super::v1::scatter(store, &slug);
         let _: Value = caller_ids::add(store, &format!("+1206555{:04}", 100 + n), name);
     }
     // Strangers' registrations are over: nothing of theirs changes by being read.
@@ -152,7 +153,8 @@ mod tests {
     fn sids(seed: u64) -> Vec<String> {
         let mut store = Store::new("AC1");
         scatter(&mut store, seed).unwrap();
-        store.records.iter().map(|r| r.sid.clone()).collect()
+        let newer = store.v1.records().into_iter().map(|r| r["sid"].as_str().unwrap().to_owned());
+        store.records.iter().map(|r| r.sid.clone()).chain(newer).collect()
     }
 
     #[test]

@@ -121,7 +121,7 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
         ("GET", ["Mobile"]) => list(store, request, Some("mobile")),
         ("POST", ["Local" | "TollFree"]) => {
             require(&request.form, &["PhoneNumber"], 21421)?;
-            buy(store, None, &request.form).map(|body| (201, Some(body)))
+            buy(store, None, &request.form).map(|body| (201, Some(without_type(body))))
         }
         (method, ["Local" | "TollFree" | "Mobile"]) => Err(RestError::method(method)),
         ("GET", [sid]) => {
@@ -133,6 +133,14 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
     }
 }
 
+/// The lists of one type do not name it (the specification has no such field there).
+fn without_type(mut body: Value) -> Value {
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("type");
+    }
+    body
+}
+
 fn list(store: &mut Store, request: &RestRequest, kind: Option<&str>) -> Reply {
     let query = decode(&request.query);
     note_unknown(store, &query, &[FAMILY.filters, &["PhoneNumber"]].concat());
@@ -142,7 +150,8 @@ fn list(store: &mut Store, request: &RestRequest, kind: Option<&str>) -> Reply {
     let numbers = store.all(Kind::Number, None).into_iter();
     let numbers = numbers.filter(|r| r.text("phone_number").contains(part) && selected(r, &query, FAMILY.filters));
     let numbers = numbers.filter(|r| kind.is_none_or(|kind| r.text("type") == kind));
-    let numbers: Vec<Value> = numbers.map(|r| Value::Object(r.fields.clone())).collect();
+    let show = |body| if kind.is_some() { without_type(body) } else { body };
+    let numbers: Vec<Value> = numbers.map(|r| show(Value::Object(r.fields.clone()))).collect();
     page(&request.path, &request.query, FAMILY.key, &numbers).map(|body| (200, Some(body)))
 }
 

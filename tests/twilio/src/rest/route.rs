@@ -16,7 +16,7 @@ pub fn route(twilio: &Arc<Twilio>, request: &RestRequest) -> Reply {
     // 1.1: without `.json` the reply would be XML, which no client of ours reads.
     let inner = request.path.strip_prefix("/2010-04-01/Accounts").and_then(|p| p.strip_suffix(".json"));
     let inner = inner.ok_or_else(missing)?;
-    let token = &twilio.account.token;
+    let token = &twilio.auth_token();
     {
         let mut store = twilio.store();
         store.switches = twilio.switches();

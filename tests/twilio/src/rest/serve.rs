@@ -20,7 +20,7 @@ use crate::random;
 use crate::twilio::Twilio;
 
 /// No request of this API is longer; uploads are the longest.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How parameters come (1.3).
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -32,6 +32,8 @@ pub struct RestRequest {
     pub path: String,
     /// Query without the question mark; empty when there is none.
     pub query: String,
+    /// `Host`: the address that the client sees; empty when there is none.
+    pub host: String,
     /// `Content-Type`; empty when there is none.
     pub content_type: String,
     /// The raw body: an upload is no form.
@@ -45,7 +47,7 @@ impl RestRequest {
     pub fn post(path: &str, form: &[(&str, &str)]) -> Self {
         let form: Vec<_> = form.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let (method, path, content_type) = ("POST".to_owned(), path.to_owned(), FORM.to_owned());
-        Self { method, path, query: String::new(), content_type, body: encode(&form).into(), form }
+        Self { method, path, query: String::new(), host: String::new(), content_type, body: encode(&form).into(), form }
     }
 }
 
@@ -91,7 +93,10 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         true => decode(&String::from_utf8_lossy(&body)),
         false => Vec::new(),
     };
-    let request = RestRequest { method, path, query, content_type, body, form };
+    let request = RestRequest { method, path, query, host, content_type, body, form };
+    if let Some(response) = v1::hosted(&twilio, &request) {
+        return Ok(response);
+    }
 
     let fault = fault::take(&mut twilio.store().faults, &request.method, &request.path);
     if let Some(fault) = &fault {
@@ -113,7 +118,7 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         Err(error) => (error.status, Some(error.body()), Some(error.code)),
     };
     note(&twilio, &request, status, code);
-    twilio.trace.write(&host, &request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
+    twilio.trace.write(&request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
     match kind {
         // hyper drops this future when the client closes.
         Some(FaultKind::NoAnswer) => std::future::pending().await,
@@ -176,7 +181,7 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
     let decoded = decoded.unwrap_or_default();
     let (username, password) = decoded.split_once(':').unwrap_or(("", ""));
     let account = &twilio.account;
-    if username == account.sid && password == account.token {
+    if username == account.sid && twilio.accepts_token(password) {
         return Ok(());
     }
     let known = twilio.store().key_secrets.get(username).is_some_and(|secret| secret == password);
@@ -189,12 +194,13 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
 /// Is this a path of the Accounts or Keys families, of the 2010 API or of the newer ones?
 fn is_limited(path: &str) -> bool {
     let parts: Vec<&str> = path.trim_end_matches(".json").split('/').skip(1).collect();
-    match parts.as_slice() {
-        ["2010-04-01", "Accounts"] | ["2010-04-01", "Accounts", _] => true,
-        ["2010-04-01", "Accounts", _, "Keys", ..] => true,
-        ["v1", "Keys" | "AuthTokens", ..] => true,
-        _ => false,
-    }
+    matches!(
+        parts.as_slice(),
+        ["2010-04-01", "Accounts"]
+            | ["2010-04-01", "Accounts", _]
+            | ["2010-04-01", "Accounts", _, "Keys", ..]
+            | ["v1", "Keys" | "AuthTokens", ..]
+    )
 }
 
 /// HTTP status and body, or an error.

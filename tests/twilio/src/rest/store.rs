@@ -14,6 +14,7 @@ use super::family::Pairs;
 use super::fault::Fault;
 use super::litter::Sequence;
 use super::resource::{Kind, Param, Record, apply};
+use super::v1;
 use crate::sip::message::host_of;
 use crate::switches::Switches;
 use crate::{date, random};
@@ -60,6 +61,8 @@ pub struct Store {
     pub validations: HashMap<String, String>,
     /// How to reach the calls that the API made and that are not over.
     pub live_calls: HashMap<String, mpsc::Sender<Change>>,
+    /// The newer APIs.
+    pub v1: v1::State,
     /// Where the next SIDs come from when they must be the same every time.
     pub fixed_sids: Option<Sequence>,
     log: Vec<RequestLine>,
@@ -80,6 +83,7 @@ impl Store {
             foreign_domains: Vec::new(),
             validations: HashMap::new(),
             live_calls: HashMap::new(),
+            v1: v1::State::default(),
             fixed_sids: None,
             log: Vec::new(),
         }

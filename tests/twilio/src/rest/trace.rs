@@ -26,20 +26,20 @@ impl Trace {
     }
 
     /// Writes one line. `fault` says that the client did not get this answer, or not from the API.
-    pub fn write(&self, host: &str, request: &RestRequest, status: u16, answer: Option<&Value>, fault: bool) {
+    pub fn write(&self, request: &RestRequest, status: u16, answer: Option<&Value>, fault: bool) {
         let Some(file) = &self.file else { return };
-        let line = line(host, request, status, answer, fault);
+        let line = line(request, status, answer, fault);
         let mut file = file.lock().expect("no holder of this lock panics");
         // A full disk shows in the test that reads the file.
         let _ = writeln!(file, "{line}");
     }
 }
 
-fn line(host: &str, request: &RestRequest, status: u16, answer: Option<&Value>, fault: bool) -> Value {
+fn line(request: &RestRequest, status: u16, answer: Option<&Value>, fault: bool) -> Value {
     let query = if request.query.is_empty() { String::new() } else { format!("?{}", request.query) };
     let mut line = json!({
         "method": request.method,
-        "url": format!("http://{host}{}{query}", request.path),
+        "url": format!("http://{}{}{query}", request.host, request.path),
         "headers": { "content-type": request.content_type },
         "status": status,
         "answer": answer,
@@ -62,14 +62,15 @@ mod tests {
             method: "POST".to_owned(),
             path: "/x.json".to_owned(),
             query: "a=b".to_owned(),
+            host: "api".to_owned(),
             content_type: "text/plain".to_owned(),
             body: "é".into(),
             form: Vec::new(),
         };
-        let written = line("api", &request, 201, Some(&json!({ "sid": 1 })), false);
+        let written = line(&request, 201, Some(&json!({ "sid": 1 })), false);
         assert_eq!(written["url"], "http://api/x.json?a=b");
         assert_eq!((&written["body"], &written["answer"]["sid"]), (&json!("é"), &json!(1)));
         request.body = vec![0xff, 0x00].into();
-        assert_eq!(line("api", &request, 201, None, false)["body_base64"], "/wA=");
+        assert_eq!(line(&request, 201, None, false)["body_base64"], "/wA=");
     }
 }
