@@ -46,8 +46,6 @@ pub type Listener<'a> = &'a mut dyn FnMut(Progress<'_>);
 pub enum AccountError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    #[error("account {sid} is {status}: Twilio takes no changes and no calls; see console.twilio.com")]
-    Inactive { sid: String, status: String },
     #[error("there is no environment {name:?} in the config; it has {}", .known.join(", "))]
     NoEnvironment { name: String, known: Vec<String> },
     #[error("{name} cannot be promoted to itself; name the environment to take from and the one to change")]
