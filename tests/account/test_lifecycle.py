@@ -12,6 +12,8 @@ PASSING = ("date_created", "date_updated", "uri", "url", "links", "subresource_u
 # By which a resource is known, in this order.
 NAMES = ("domain_name", "unique_name", "username", "phone_number", "friendly_name")
 SID = re.compile(r"\b[A-Z]{2}[0-9a-f]{32}\b")
+# Each office has a port of its own.
+PORT = re.compile(r"127\.0\.0\.1:\d+")
 
 
 def start(name, *options):
@@ -27,7 +29,7 @@ def records(simulator):
 def contents(simulator):
     """All resources without what differs from run to run: dates, and SIDs, which become names."""
     found = records(simulator)
-    names = {}
+    names = {simulator.account: "<account>"}
     for record in found:
         fields = record["fields"]
         name = next((fields[key] for key in NAMES if fields.get(key)), record["kind"])
@@ -36,7 +38,8 @@ def contents(simulator):
     for record in found:
         fields = {key: value for key, value in record["fields"].items() if key not in PASSING}
         text = f"{record['kind']} in {record['parent']}: {json.dumps(fields, sort_keys=True)}"
-        lines.append(SID.sub(lambda sid: names.get(sid[0], sid[0]), text))
+        text = SID.sub(lambda sid: names.get(sid[0], sid[0]), text)
+        lines.append(PORT.sub("127.0.0.1:PORT", text))
     return sorted(lines)
 
 
