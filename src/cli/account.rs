@@ -12,7 +12,6 @@ use crate::store::{Lock, Owned, Secrets, Store};
 use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
-use crate::twilio::model::Kind;
 
 /// Where an unattended command finds the auth token.
 pub(super) const TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -74,19 +73,6 @@ impl Opened {
         if let Some(token) = &self.secrets.auth_token {
             self.client.authenticate(&self.config.twilio.account_sid, token);
         }
-    }
-
-    /// Takes the API key out of the secrets on disk once it is ours no longer.
-    pub fn forget_removed_key(&self) -> Result<(), Vec<String>> {
-        let has_key = |owned: &Owned| owned.iter().any(|record| record.id.kind == Kind::ApiKey);
-        // `self.owned` is as it was before the command.
-        if !has_key(&self.owned) || has_key(&super::told(self.store.owned().map_err(failed)?)) {
-            return Ok(());
-        }
-        // From disk: a token of the environment is not to be kept.
-        let mut secrets = super::told(self.store.secrets().map_err(failed)?);
-        secrets.api_key = None;
-        self.store.save_secrets(&secrets).map_err(failed)
     }
 
     /// Puts secrets on disk.

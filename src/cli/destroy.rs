@@ -42,6 +42,5 @@ pub(super) fn run(path: &Path, environment: Option<&str>, yes: Option<&str>, pro
         }
     }
     apply::make(&mut opened, &plan)?;
-    opened.forget_removed_key()?;
     if plan.problems.is_empty() { Ok(()) } else { Err(plan.problems) }
 }
