@@ -15,9 +15,11 @@ pub mod login;
 pub mod model;
 pub mod numbers;
 pub mod plan;
+mod promote;
 pub mod setting;
 pub mod setup;
 pub mod standing;
+mod undo;
 
 #[cfg(test)]
 mod fake;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::ACCOUNT;
+use super::actual::COUNTRIES;
 use super::hosted::{self, File};
 use super::setting::Setting;
 use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment, Protection};
@@ -114,7 +115,7 @@ impl Wish<'_> {
         let mut add = |id: Id, fields| desired.resources.push(Resource::new(ACCOUNT, id, fields));
         if dialing.manage {
             let open = |country: &String| (country.clone(), Value::Bool(true));
-            let id = Id::new(Kind::DialingPermissions, "countries");
+            let id = Id::new(Kind::DialingPermissions, COUNTRIES);
             add(id, dialing.countries.iter().map(open).collect());
         }
         for (period, cents) in [("daily", spend.daily), ("monthly", spend.monthly)] {

@@ -1,14 +1,12 @@
 //! `gateway setup`: from a config and a token to a finished account, and safe to run again at any time.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
+use super::account::{Account, AccountError, Progress, Scope};
 use super::api::{Api, ApiError};
-use super::apply::{Applier, ApplyError};
-use super::model::Wish;
-use super::plan::{Change, Plan, diff};
-use super::{ACCOUNT, actual};
 use crate::config::Config;
 use crate::random::Random;
 use crate::store::{Owned, Secrets, Store, StoreError};
@@ -43,7 +41,7 @@ pub enum Outcome {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     #[error(transparent)]
-    Apply(#[from] ApplyError),
+    Account(#[from] AccountError),
     #[error("account {sid} is {status}: Twilio takes no changes and no calls; see console.twilio.com")]
     Inactive { sid: String, status: String },
     #[error("writing the report failed: {0}")]
@@ -52,13 +50,13 @@ pub enum SetupError {
 
 impl From<ApiError> for SetupError {
     fn from(error: ApiError) -> Self {
-        SetupError::Apply(error.into())
+        SetupError::Account(error.into())
     }
 }
 
 impl From<StoreError> for SetupError {
     fn from(error: StoreError) -> Self {
-        SetupError::Apply(error.into())
+        SetupError::Account(error.into())
     }
 }
 
@@ -71,26 +69,31 @@ impl Setup<'_> {
         self.secrets.mint(self.config.extensions.iter().map(|e| e.name.as_str()), &environments, self.random);
         self.store.save_secrets(&self.secrets)?;
 
-        let scope: Vec<&str> = std::iter::once(ACCOUNT).chain(environments).collect();
-        let mut owned = self.owned.clone();
-        let wish = Wish { config: self.config, secrets: &self.secrets, owned: &owned, files: &[] };
-        let desired = wish.desired(&scope);
-        let actual = actual::read(self.api, &desired, &owned)?;
-        let plan = diff(&desired, &actual, &owned);
+        let Setup { config, store, secrets, owned, api, out, confirm, .. } = self;
+        let mut account = Account { config, store, secrets, owned, api, pause: &mut std::thread::sleep };
+        let plan = account.plan(&Scope::All, &BTreeSet::new())?;
         for note in &plan.notes {
-            writeln!(self.out, "note: {note}")?;
+            writeln!(out, "note: {note}")?;
         }
         if plan.changes.is_empty() {
             return Ok((Outcome::Unchanged, plan.problems));
         }
-        writeln!(self.out, "plan:")?;
+        writeln!(out, "plan:")?;
         for change in &plan.changes {
-            writeln!(self.out, "  {change}")?;
+            writeln!(out, "  {change}")?;
         }
-        if !(self.confirm)() {
+        if !confirm() {
             return Ok((Outcome::Declined, plan.problems));
         }
-        let made = self.apply(&plan, &mut owned)?;
+        let made = account.apply(&plan, &mut |progress| {
+            let _ = match progress {
+                Progress::Begins { at, of, change } => write!(out, "{at}/{of} {change} ... "),
+                Progress::Waits { reason } => write!(out, "{reason} ... "),
+                Progress::Done => writeln!(out, "done"),
+                Progress::Failed => writeln!(out, "failed"),
+            };
+            let _ = out.flush();
+        })?;
         Ok((Outcome::Applied(made), plan.problems))
     }
 
@@ -105,19 +108,5 @@ impl Setup<'_> {
             writeln!(self.out, "note: this is a trial account: it calls verified numbers only (32100)")?;
         }
         Ok(())
-    }
-
-    fn apply(&mut self, plan: &Plan, owned: &mut Owned) -> Result<usize, SetupError> {
-        let Setup { store, api, out, .. } = self;
-        let mut save = |owned: &Owned| store.save_owned(owned);
-        let mut applier = Applier { api: &mut **api, owned, save: &mut save, pause: &mut std::thread::sleep };
-        for (at, change) in plan.changes.iter().enumerate() {
-            write!(out, "{}/{} {change} ... ", at + 1, plan.changes.len())?;
-            out.flush()?;
-            let made = applier.make(change);
-            writeln!(out, "{}", if made.is_ok() { "done" } else { "failed" })?;
-            made?;
-        }
-        Ok(plan.changes.iter().filter(|change| !matches!(change, Change::Forget(_))).count())
     }
 }
