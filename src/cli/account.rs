@@ -1,12 +1,11 @@
 //! The opening of every command that works on the account: config, state folder, secrets, records, a client.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::failed;
-use crate::config::{Config, Twilio};
+use crate::config::{Config, NoEnvironment, Twilio};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Lock, Owned, Secrets, Store};
@@ -121,10 +120,9 @@ pub(super) fn environment(config: &Config, environment: Option<&str>) -> Result<
     config.environment(name).map(|_| name.to_owned()).ok_or_else(|| failed(no_environment(config, name)))
 }
 
-fn no_environment(config: &Config, name: &str) -> String {
-    let known: BTreeSet<&str> = config.environments.iter().map(|environment| environment.name.as_str()).collect();
-    let known: Vec<&str> = known.into_iter().collect();
-    format!("there is no environment {name:?} in the config; it has {}", known.join(", "))
+fn no_environment(config: &Config, name: &str) -> NoEnvironment {
+    let there = config.environments.iter().map(|environment| environment.name.clone()).collect();
+    NoEnvironment { name: name.to_owned(), there }
 }
 
 /// The auth token of the environment variable, if it is set.

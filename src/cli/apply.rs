@@ -81,7 +81,7 @@ pub(super) fn make(opened: &mut Opened, plan: &Plan) -> Done {
 }
 
 /// `3/17 create … done`
-fn tell(progress: &Progress<'_>) {
+pub(super) fn tell(progress: &Progress<'_>) {
     match progress {
         Progress::Begins { at, of, change } => super::print(&format!("{at}/{of} {change} ... ")),
         Progress::Waits { reason } => super::print(&format!("\n  {reason} ... ")),

@@ -41,7 +41,8 @@ const USAGE: u8 = 64;
 
 /// Stands below the help of all commands.
 const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 failed, 64 wrong command line; \
-                          of plan also 2: there is something to change.";
+                          of plan also 2: there is something to change; \
+                          of setup also 3: done, and the proof failed.";
 
 /// The box between ordinary SIP phones and Twilio.
 #[derive(Debug, Parser)]
@@ -66,14 +67,7 @@ enum Command {
         log: Log,
     },
     /// Make the Twilio account what the config says; safe to run again at any time
-    Setup {
-        /// Ask nothing; the auth token comes from TWILIO_AUTH_TOKEN or from the last set-up
-        #[arg(long)]
-        yes: bool,
-        /// Show each request and its answer on stderr, secrets masked
-        #[arg(long)]
-        trace: bool,
-    },
+    Setup(Box<setup::SetupArguments>),
     /// Show what would change at Twilio, and change nothing; exit code 0: nothing, 2: something, 1: failed
     Plan {
         /// As JSON
@@ -316,8 +310,8 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
     let path = arguments.config;
     let environment = arguments.environment.as_deref();
     let done = match arguments.command {
-        Command::Run { log } => run::run(path, log.into()),
-        Command::Setup { yes, trace } => setup::run(&path, yes, trace),
+        Command::Run { log } => run::run(path, environment, log.into()),
+        Command::Setup(arguments) => return setup::run(&path, environment, &arguments),
         Command::Plan { json, trace } => {
             let changes = plan::run(&path, environment, json, trace.trace)?;
             return Ok(if changes { CHANGES } else { 0 });
@@ -342,8 +336,10 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         }
         Command::Status { json, drift } => status::run(&path, json, drift),
         Command::Reload => reload::run(&path),
-        Command::Dial { extension, number, twiml } => dial::run(&path, &extension, &number, twiml),
-        Command::Handset { extension, json, show_password } => handset::run(&path, &extension, json, show_password),
+        Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
+        Command::Handset { extension, json, show_password } => {
+            handset::run(&path, environment, &extension, json, show_password)
+        }
     };
     done.map(|()| 0)
 }
@@ -355,6 +351,15 @@ fn failed(error: impl std::fmt::Display) -> Vec<String> {
 
 fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
     config::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+}
+
+/// The config of the environment that `--environment` names, else of the one that the file says.
+fn load_selected(path: &std::path::Path, environment: Option<&str>) -> Result<Config, Vec<String>> {
+    let config = load(path)?;
+    match environment {
+        Some(name) => config.selected(name).map_err(failed),
+        None => Ok(config),
+    }
 }
 
 fn no_extension(config: &Config, path: &std::path::Path, name: &str) -> String {

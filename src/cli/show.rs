@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 
 use crate::twilio::ACCOUNT;
+use crate::twilio::grouping::groups;
 use crate::twilio::plan::{Change, Plan};
 
 const GREEN: &str = "\x1b[32m";
@@ -30,6 +31,16 @@ impl Colours {
         }
     }
 
+    /// Of what does not work.
+    pub(super) fn red(self, text: &str) -> String {
+        self.paint(RED, text)
+    }
+
+    /// Of what may not work.
+    pub(super) fn yellow(self, text: &str) -> String {
+        self.paint(YELLOW, text)
+    }
+
     fn paint(self, colour: &str, text: &str) -> String {
         match self {
             Colours::On => format!("{colour}{text}{RESET}"),
@@ -50,20 +61,6 @@ fn look(change: &Change) -> (char, &'static str) {
         | Change::Forget(_) => ('~', YELLOW),
         Change::Remove(_) => ('-', RED),
     }
-}
-
-/// The changes by environment, each in the order in which it is made; what all share comes first.
-fn groups(plan: &Plan) -> Vec<(&str, Vec<&Change>)> {
-    let mut groups: Vec<(&str, Vec<&Change>)> = Vec::new();
-    for change in &plan.changes {
-        let name = change.environment();
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, changes)) => changes.push(change),
-            None => groups.push((name, vec![change])),
-        }
-    }
-    groups.sort_by_key(|(name, _)| (*name != ACCOUNT, *name));
-    groups
 }
 
 /// The plan as text, problems left out: they are errors and go to stderr.

@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod parse;
 mod reader;
+pub mod rules;
 mod value;
 
 #[cfg(test)]
@@ -274,6 +275,15 @@ pub struct Environment {
     pub fallback_url: Option<String>,
 }
 
+/// An environment was asked for that the config does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no environment {name:?} in the config; it has {}", there.join(", "))]
+pub struct NoEnvironment {
+    pub name: String,
+    /// Those that there are.
+    pub there: Vec<String>,
+}
+
 /// `[emergency]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emergency {
@@ -349,6 +359,12 @@ impl Config {
         self.webhook.fallback_url = environment.fallback_url;
         self.site.environment = environment.name;
         Some(self)
+    }
+
+    /// The same, with an error that names the environments that there are.
+    pub fn selected(self, name: &str) -> Result<Config, NoEnvironment> {
+        let there = self.environments.iter().map(|environment| environment.name.clone()).collect();
+        self.select(name).ok_or_else(|| NoEnvironment { name: name.to_owned(), there })
     }
 
     /// The number's entry.

@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock::Clock;
+use super::drift::Drift;
 use super::shell::{Shell, write_event};
 use super::tls::{Tls, TlsError};
-use super::{control, http, rtp, stream, udp};
+use super::{control, drift, http, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -47,6 +48,9 @@ pub enum RunError {
 pub struct Options {
     /// To read again at a reload.
     pub config_path: PathBuf,
+    /// The environment to run instead of the file's; a reload keeps to it.
+    pub environment: Option<String>,
+    /// With that environment selected.
     pub config: Config,
     pub store: Store,
 }
@@ -72,7 +76,7 @@ fn raise_descriptor_limit() {
 }
 
 async fn serve(options: Options) -> Result<(), RunError> {
-    let Options { config_path, config, store } = options;
+    let Options { config_path, environment, config, store } = options;
     let clock = Clock::start();
     let config = Arc::new(config);
     let secrets = store.secrets()?;
@@ -114,13 +118,13 @@ async fn serve(options: Options) -> Result<(), RunError> {
         address: config.webhook.listen.to_string(),
         source,
     })?;
-    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets.auth_token.as_ref()));
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), Arc::clone(&secrets)));
     tokio::spawn(http::serve(webhooks, Arc::clone(&shared), |event| write_event(&event.event())));
     write_event(&Event::new(
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
-        format!("TwiML for {}", config.webhook.public_url),
+        format!("TwiML for {}, environment {}", config.webhook.public_url, config.site.environment),
     ));
 
     let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
@@ -129,21 +133,34 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
 
+    let drift = Drift::new(config_path.clone(), store.clone(), clock, Random::new(seed()?));
     let reloader = Rc::new(Reloader {
         path: config_path,
+        environment,
         store: store.clone(),
         shell: Rc::clone(&shell),
         shared,
         running: RefCell::new(Arc::clone(&config)),
     });
     {
-        let shell = Rc::clone(&shell);
-        let reloader = Rc::clone(&reloader);
-        tokio::task::spawn_local(control::serve(control, move |ask| match ask {
-            control::Ask::Status => serde_json::to_string(&shell.look(|engine, now| engine.status(now)))
-                .unwrap_or_else(|error| error.to_string()),
-            control::Ask::Reload => reloader.reload(),
+        let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+        tokio::task::spawn_local(control::serve(control, move |ask| {
+            let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+            async move {
+                match ask {
+                    control::Ask::Status => {}
+                    control::Ask::Reload => return reloader.reload(),
+                    control::Ask::Drift => drift.look(&reloader.drift_wanted().environment).await,
+                }
+                let mut status = shell.look(|engine, now| engine.status(now));
+                status.drift = drift.status();
+                serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
+            }
         }));
+    }
+    {
+        let reloader = Rc::clone(&reloader);
+        tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(keep_bindings(Rc::clone(&shell), store.clone()));
@@ -220,6 +237,7 @@ async fn keep_bindings(shell: Rc<Shell>, store: Store) {
 /// Reads the configuration again; a broken one changes nothing.
 struct Reloader {
     path: PathBuf,
+    environment: Option<String>,
     store: Store,
     shell: Rc<Shell>,
     shared: Arc<http::Shared>,
@@ -227,6 +245,12 @@ struct Reloader {
 }
 
 impl Reloader {
+    /// What the configuration in force says of the comparison with the account.
+    fn drift_wanted(&self) -> drift::Wanted {
+        let running = self.running.borrow();
+        drift::Wanted { environment: running.site.environment.clone(), period: running.twilio.drift_check }
+    }
+
     /// The answer for `gateway reload`, as JSON.
     fn reload(&self) -> String {
         let result = self.try_reload();
@@ -242,6 +266,9 @@ impl Reloader {
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
         let mut config =
             config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        if let Some(name) = &self.environment {
+            config = config.selected(name).map_err(|error| vec![error.to_string()])?;
+        }
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
         let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
@@ -266,7 +293,7 @@ impl Reloader {
         }
         let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         self.shell.set_tls(tls);
-        self.shared.replace(Arc::clone(&config), secrets.auth_token.as_ref());
+        self.shared.replace(Arc::clone(&config), Arc::clone(&secrets));
         *self.running.borrow_mut() = Arc::clone(&config);
         self.shell.input(Input::Reload { config, secrets });
         Ok(notes)
