@@ -171,6 +171,24 @@ public_url = "{stage_url}"
         process.communicate()
         return process.returncode
 
+    def serve(self, cleanup):
+        """Starts the service; `cleanup` ends it after the test."""
+        log = open(os.path.join(self.folder, "gateway.log"), "w")
+        service = subprocess.Popen([BINARY, "--config", self.config, "run", "--log", "stderr"],
+                                   stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+
+        def end():
+            service.terminate()
+            service.wait(LIMIT)
+        cleanup(end)
+        wait_until(lambda: self.run("status").code == 0 or service.poll() is not None, "the service answers")
+
+    def log(self):
+        """What the service has logged."""
+        with open(os.path.join(self.folder, "gateway.log")) as file:
+            return file.read()
+
     def state(self, name):
         """A file of the state folder."""
         with open(os.path.join(self.folder, "state", name)) as file:

@@ -1,11 +1,15 @@
 """The real commands against the simulator: an account's whole life, and a kill at every request of it."""
 
+import base64
+import http.client
 import json
 import re
 import unittest
+import urllib.parse
 
 from office import NUMBERS, Office
 from simulator import Simulator
+from validate import Report
 
 # What differs between two accounts that hold the same.
 PASSING = ("date_created", "date_updated", "uri", "url", "links", "subresource_uris", "date_fired")
@@ -63,6 +67,9 @@ class Account(unittest.TestCase):
     def tearDown(self):
         requests = self.simulator.control("GET", "requests")
         self.assertEqual(requests["unknown_parameters"], [], "Twilio would have ignored these without a word")
+        if requests["log"]:
+            report = Report().read(self.simulator.recording)
+            self.assertEqual(report.violations, [], f"\n{report}")
 
     def fresh(self, name):
         """Another simulator and office beside the test's own; addresses are registered at once."""
@@ -170,6 +177,51 @@ class Environments(Account):
         self.assertNotEqual(self.office.ha1("101", "prod"), old["prod"]["101"])
         self.assertEqual(self.office.ha1("101", "stage"), old["stage"]["101"])
         self.assertEqual(self.office.ha1("102", "prod"), old["prod"]["102"])
+
+
+class Watch(Account):
+    """What tells an owner that the account is not what the config says."""
+
+    def stranger_changes(self, collection, sid, **fields):
+        """Somebody else changes a resource, with the account's token."""
+        connection = http.client.HTTPConnection(self.simulator.addresses["rest"].removeprefix("http://"), timeout=20)
+        credentials = base64.b64encode(f"{self.simulator.account}:{self.simulator.token}".encode()).decode()
+        headers = {"Authorization": f"Basic {credentials}", "Content-Type": "application/x-www-form-urlencoded"}
+        path = f"/2010-04-01/Accounts/{self.simulator.account}/{collection}/{sid}.json"
+        connection.request("POST" if fields else "DELETE", path, urllib.parse.urlencode(fields), headers)
+        answer = connection.getresponse()
+        self.assertIn(answer.status, (200, 204), answer.read())
+        connection.close()
+
+    def sid_of(self, kind, text):
+        return next(r["sid"] for r in records(self.simulator) if r["kind"] == kind and text in json.dumps(r["fields"]))
+
+    def test_the_running_service_finds_what_somebody_changed_at_twilio(self):
+        self.office.write(stage=False)
+        self.office.setup()
+        self.office.serve(self.addCleanup)
+        calm = json.loads(self.office.done("status", "--drift", "--json").out)
+        self.assertEqual(calm["drift"]["changes"], 0, calm["drift"])
+        app = self.sid_of("application", "gateway-office-prod")
+        self.stranger_changes("Applications", app, VoiceUrl="https://elsewhere.example.com/")
+        said = self.office.done("status", "--drift")
+        self.assertIn("TwiML app gateway-office-prod", said.out)
+        self.assertIn("account.drift", self.office.log())
+
+    def test_a_check_says_what_breaks_and_how_to_mend_it(self):
+        self.office.write(stage=False)
+        self.office.setup()
+        self.office.serve(self.addCleanup)
+        well = self.office.run("check", "--account", "--json")
+        self.assertEqual([f for f in json.loads(well.out) if f["severity"] == "error"], [], str(well))
+        self.assertEqual(well.code, 0, str(well))
+        domain, list_sid = self.sid_of("domain", "office-prod"), self.sid_of("credential_list", "office-prod")
+        self.stranger_changes(f"SIP/Domains/{domain}/Auth/Registrations/CredentialListMappings", list_sid)
+        broken = self.office.run("check", "--account")
+        self.assertEqual(broken.code, 1, str(broken))
+        self.assertIn("registrations", broken.out)
+        self.office.done("apply", "--yes")
+        self.assertEqual(self.office.run("check", "--account").code, 0)
 
 
 class Kill(Account):
