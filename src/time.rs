@@ -1,7 +1,8 @@
 //! Time as the core sees it: an argument, never read.
 
+use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point on the monotonic clock of the drivers, in microseconds since the process began.
 ///
@@ -62,10 +63,80 @@ impl Sub<Instant> for Instant {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct WallClock(pub u64);
 
+impl WallClock {
+    /// This version was not there before (2026-11-01): a clock that shows less was never set.
+    pub const RELEASED: WallClock = WallClock(1_793_491_200);
+
+    /// A clock before 1970 counts as 1970.
+    pub fn from_system(time: SystemTime) -> WallClock {
+        WallClock(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+
+    /// Year, month and day, counted from 1; nothing from the year 10000 on.
+    pub fn date(self) -> Option<(u64, u64, u64)> {
+        if self.0 >= YEAR_10000 {
+            return None;
+        }
+        let (mut year, mut left) = (1970, self.0 / 86_400);
+        while left >= days_in(year) {
+            left -= days_in(year);
+            year += 1;
+        }
+        let lengths = [31, days_in(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        let mut month = 1;
+        for length in lengths {
+            if left < length {
+                break;
+            }
+            left -= length;
+            month += 1;
+        }
+        Some((year, month, left + 1))
+    }
+}
+
+/// `1970-01-01`
+impl fmt::Display for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.date() {
+            Some((year, month, day)) => write!(f, "{year}-{month:02}-{day:02}"),
+            None => f.write_str("a year after 9999"),
+        }
+    }
+}
+
+/// Seconds from 1970 to 10000-01-01.
+const YEAR_10000: u64 = 253_402_300_800;
+
+fn days_in(year: u64) -> u64 {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    if leap { 366 } else { 365 }
+}
+
 /// The earlier of two optional deadlines.
 pub fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_shown_year_first() {
+        for (seconds, shown) in [
+            (0, "1970-01-01"),
+            (86_399, "1970-01-01"),
+            (951_782_400, "2000-02-29"),
+            (1_793_491_200, "2026-11-01"),
+            (1_798_761_599, "2026-12-31"),
+            (YEAR_10000 - 1, "9999-12-31"),
+            (u64::MAX, "a year after 9999"),
+        ] {
+            assert_eq!(WallClock(seconds).to_string(), shown);
+        }
     }
 }

@@ -14,22 +14,36 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Largest answer, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
 
-/// Sends a line, gives back the JSON. Errors are for people.
-pub(super) fn ask(config: &Config, command: &str) -> Result<String, String> {
-    ask_at(&config.site.run_dir.join(SOCKET), command)
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("the service is not running ({0}); start it with \"systemctl start gateway\"")]
+    NotRunning(String),
+    #[error("{0}; run the command as root")]
+    Denied(String),
+    #[error("the service does not answer ({0})")]
+    NoAnswer(String),
 }
 
-fn ask_at(socket: &Path, command: &str) -> Result<String, String> {
-    let shown = socket.display();
+/// Sends a line, gives back the JSON.
+pub(super) fn ask(config: &Config, command: &str) -> Result<String, AskError> {
+    ask_for(config, command, TIMEOUT)
+}
+
+/// As [`ask`], for what takes longer.
+pub(super) fn ask_for(config: &Config, command: &str, timeout: Duration) -> Result<String, AskError> {
+    ask_at(&config.site.run_dir.join(SOCKET), command, timeout)
+}
+
+fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<String, AskError> {
+    let told = |error: std::io::Error| format!("{}: {error}", socket.display());
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => {
-            format!("the service is not running ({shown}: {error}); start it with \"systemctl start gateway\"")
-        }
-        std::io::ErrorKind::PermissionDenied => format!("{shown}: {error}; run the command as root"),
-        _ => format!("{shown}: {error}"),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => AskError::NotRunning(told(error)),
+        std::io::ErrorKind::PermissionDenied => AskError::Denied(told(error)),
+        _ => AskError::NoAnswer(told(error)),
     })?;
-    let no_answer = |error: std::io::Error| format!("the service does not answer ({shown}: {error})");
-    stream.set_read_timeout(Some(TIMEOUT)).map_err(no_answer)?;
+    let no_answer = |error: std::io::Error| AskError::NoAnswer(told(error));
+    stream.set_read_timeout(Some(timeout)).map_err(no_answer)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(no_answer)?;
     stream.write_all(format!("{command}\n").as_bytes()).map_err(no_answer)?;
     let mut answer = String::new();
@@ -43,7 +57,7 @@ mod tests {
 
     #[test]
     fn a_service_that_is_not_running_says_how_to_start_it() {
-        let error = ask_at(Path::new("/nonexistent/gateway.sock"), "status").unwrap_err();
+        let error = ask_at(Path::new("/nonexistent/gateway.sock"), "status", TIMEOUT).unwrap_err().to_string();
         assert!(error.starts_with("the service is not running (/nonexistent/gateway.sock: "), "{error}");
         assert!(error.ends_with("start it with \"systemctl start gateway\""), "{error}");
     }

@@ -10,3 +10,9 @@ pub(super) fn run(file: &Path) -> Done {
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }
+
+/// `gateway check --account`
+pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace: bool) -> Done {
+    let _ = (path, environment, json, trace);
+    Err(super::failed("check --account is not there yet"))
+}

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{Done, failed};
 use crate::twiml::explain::explain;
 
-pub(super) fn run(path: &Path, extension: &str, number: &str, twiml: bool) -> Done {
-    let config = super::load(path)?;
+pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, number: &str, twiml: bool) -> Done {
+    let config = super::load_selected(path, environment)?;
     if config.extension(extension).is_none() {
         return Err(failed(super::no_extension(&config, path, extension)));
     }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::{Done, failed};
 
-pub(super) fn run(path: &Path, extension: &str, json: bool, show_password: bool) -> Done {
-    let config = super::load(path)?;
+pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, json: bool, show_password: bool) -> Done {
+    let config = super::load_selected(path, environment)?;
     if config.extension(extension).is_none() {
         return Err(failed(super::no_extension(&config, path, extension)));
     }

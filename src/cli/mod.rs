@@ -1,35 +1,58 @@
 //! The command line: arguments to a command, a command to an exit code.
 
+mod account;
+mod apply;
 mod ask;
 mod check;
+mod destroy;
 mod dial;
+mod extension;
 mod handset;
+mod number;
+mod plan;
+mod promote;
 mod reload;
 mod run;
 mod setup;
+mod show;
 mod status;
+mod undo;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
 use crate::log::Target;
 use crate::random::Random;
 use crate::store::{Loaded, Store};
 
-/// Exit code of a command that could not do its work; clap's own for a wrong command line is 2.
+/// Exit code of a command that could not do its work.
 const FAILURE: u8 = 1;
+
+/// Exit code of `gateway plan` when there is something to change.
+const CHANGES: u8 = 2;
+
+/// Exit code of a wrong command line (`EX_USAGE` of sysexits.h): clap's own, 2, would look like a plan with changes.
+const USAGE: u8 = 64;
+
+/// Stands below the help of all commands.
+const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 failed, 64 wrong command line; \
+                          of plan also 2: there is something to change.";
 
 /// The box between ordinary SIP phones and Twilio.
 #[derive(Debug, Parser)]
-#[command(name = "gateway", version, arg_required_else_help = true)]
+#[command(name = "gateway", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Arguments {
     /// The config file
     #[arg(long, global = true, value_name = "PATH", default_value = "/etc/gateway/gateway.toml")]
     config: PathBuf,
+    /// The environment that is meant, of those in the config
+    #[arg(long, global = true, value_name = "NAME")]
+    environment: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -51,16 +74,93 @@ enum Command {
         #[arg(long)]
         trace: bool,
     },
-    /// Read a config file and tell all mistakes
+    /// Show what would change at Twilio, and change nothing; exit code 0: nothing, 2: something, 1: failed
+    Plan {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Make the Twilio account what the config says, after a question; stopped anywhere, it goes on when run again
+    Apply {
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+        /// A number of the config that may be bought; may be given more than once
+        #[arg(long, value_name = "NUMBER")]
+        buy: Vec<String>,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Go back over the last apply
+    Undo {
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Remove what is ours of the environment that --environment names; numbers stay in the account
+    Destroy {
+        /// Ask nothing; repeats the environment's name
+        #[arg(long, value_name = "NAME")]
+        yes: Option<String>,
+        /// Needed for the environment "prod"
+        #[arg(long)]
+        prod: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Point one environment at what another one runs: "promote stage prod"; and back: "promote --back prod"
+    Promote {
+        /// Whose URLs and hosted build are taken
+        #[arg(required_unless_present = "back")]
+        from: Option<String>,
+        /// Which environment gets them
+        #[arg(required_unless_present = "back")]
+        to: Option<String>,
+        /// Take the last promotion of this environment back
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "to"])]
+        back: Option<String>,
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Show extensions, or give one another password at Twilio
+    Extension {
+        #[command(subcommand)]
+        what: Extension,
+    },
+    /// Show, find, buy and release phone numbers
+    Number {
+        #[command(subcommand)]
+        what: Number,
+    },
+    /// Read a config file and tell all mistakes; with --account, look for what does not fit together at Twilio
     Check {
         /// The file, instead of --config
         file: Option<PathBuf>,
+        /// Look at the account: lists, domains, numbers, extensions, addresses and URLs. Exit code 1 when a finding is an
+        /// error
+        #[arg(long)]
+        account: bool,
+        /// Findings as JSON
+        #[arg(long, requires = "account")]
+        json: bool,
+        #[command(flatten)]
+        trace: Trace,
     },
     /// Show extensions, handsets, registrations and calls of the running service
     Status {
         /// As JSON
         #[arg(long)]
         json: bool,
+        /// Compare the account with the config first, now
+        #[arg(long)]
+        drift: bool,
     },
     /// Read the config file again in the running service; with mistakes in it, the old one stays
     Reload,
@@ -87,6 +187,81 @@ enum Command {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Extension {
+    /// Show all extensions and which of their passwords there are
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Another password at Twilio; calls in progress go on, and the phone's own password stays
+    Rotate {
+        name: String,
+        #[command(flatten)]
+        trace: Trace,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Number {
+    /// Show the numbers of the account, what uses them, and the state of their emergency addresses
+    List {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Show numbers that can be bought
+    Find {
+        /// ISO 3166 code
+        #[arg(long, default_value = "US")]
+        country: String,
+        /// Three digits, US and CA
+        #[arg(long)]
+        area_code: Option<String>,
+        /// At least two digits that it shall contain; * stands for any one
+        #[arg(long)]
+        contains: Option<String>,
+        /// Numbers that are free for callers
+        #[arg(long)]
+        toll_free: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Buy a number, after a question
+    Buy {
+        /// +15035550123
+        number: String,
+        /// Ask nothing
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        trace: Trace,
+    },
+    /// Give a number back to Twilio for ever, after a question
+    Release {
+        /// +15035550123
+        number: String,
+        /// Ask nothing; repeats the number
+        #[arg(long, value_name = "NUMBER")]
+        yes: Option<String>,
+        #[command(flatten)]
+        trace: Trace,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Trace {
+    /// Show each request and its answer on stderr, secrets masked
+    #[arg(long)]
+    trace: bool,
+}
+
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Log {
     /// The system log when stderr is no terminal, else stderr
@@ -108,28 +283,17 @@ impl From<Log> for Target {
 /// A command's answer: `Err` holds the lines to print, each behind `gateway: `.
 type Done = Result<(), Vec<String>>;
 
-/// Runs the command line of this process. Exit codes: 0 done, 1 failed, 2 wrong command line.
+/// Runs the command line of this process. Exit codes: [`EXIT_CODES`].
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version are errors to clap, and go to stdout with 0.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(FAILURE));
+            return ExitCode::from(exit_code(&error));
         }
     };
-    let path = arguments.config;
-    let done = match arguments.command {
-        Command::Run { log } => run::run(path, log.into()),
-        Command::Setup { yes, trace } => setup::run(&path, yes, trace),
-        Command::Check { file } => check::run(&file.unwrap_or(path)),
-        Command::Status { json } => status::run(&path, json),
-        Command::Reload => reload::run(&path),
-        Command::Dial { extension, number, twiml } => dial::run(&path, &extension, &number, twiml),
-        Command::Handset { extension, json, show_password } => handset::run(&path, &extension, json, show_password),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(arguments) {
+        Ok(code) => ExitCode::from(code),
         Err(lines) => {
             for line in lines {
                 let _ = writeln!(std::io::stderr(), "gateway: {line}");
@@ -137,6 +301,53 @@ pub fn main() -> ExitCode {
             ExitCode::from(FAILURE)
         }
     }
+}
+
+/// Help and version are errors to clap, and go to stdout with 0.
+fn exit_code(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => USAGE,
+    }
+}
+
+/// The exit code of a command that did its work.
+fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
+    let path = arguments.config;
+    let environment = arguments.environment.as_deref();
+    let done = match arguments.command {
+        Command::Run { log } => run::run(path, environment, log.into()),
+        Command::Setup { yes, trace } => setup::run(&path, yes, trace),
+        Command::Plan { json, trace } => {
+            let changes = plan::run(&path, environment, json, trace.trace)?;
+            return Ok(if changes { CHANGES } else { 0 });
+        }
+        Command::Apply { yes, buy, trace } => apply::run(&path, environment, &buy, yes, trace.trace),
+        Command::Undo { yes, trace } => undo::run(&path, yes, trace.trace),
+        Command::Destroy { yes, prod, trace } => destroy::run(&path, environment, yes.as_deref(), prod, trace.trace),
+        Command::Promote { from: Some(from), to: Some(to), yes, trace, .. } => {
+            promote::forth(&path, &from, &to, yes, trace.trace)
+        }
+        Command::Promote { back: Some(back), yes, trace, .. } => promote::back(&path, &back, yes, trace.trace),
+        // Unreachable by what clap demands, and no reason to panic.
+        Command::Promote { .. } => Err(failed("say what to promote: \"gateway promote stage prod\"")),
+        Command::Extension { what: Extension::List { json } } => extension::list(&path, json),
+        Command::Extension { what: Extension::Rotate { name, trace } } => {
+            extension::rotate(&path, environment, &name, trace.trace)
+        }
+        Command::Number { what } => number::run(&path, what),
+        Command::Check { file, account: false, .. } => check::run(&file.unwrap_or(path)),
+        Command::Check { file, account: true, json, trace } => {
+            check::account(&file.unwrap_or(path), environment, json, trace.trace)
+        }
+        Command::Status { json, drift } => status::run(&path, json, drift),
+        Command::Reload => reload::run(&path),
+        Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
+        Command::Handset { extension, json, show_password } => {
+            handset::run(&path, environment, &extension, json, show_password)
+        }
+    };
+    done.map(|()| 0)
 }
 
 /// One line of failure.
@@ -148,11 +359,27 @@ fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
     config::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
+/// The config of the environment that `--environment` names, else of the one that the file says.
+fn load_selected(path: &std::path::Path, environment: Option<&str>) -> Result<Config, Vec<String>> {
+    let config = load(path)?;
+    match environment {
+        Some(name) => config.selected(name).map_err(failed),
+        None => Ok(config),
+    }
+}
+
 fn no_extension(config: &Config, path: &std::path::Path, name: &str) -> String {
     let names: Vec<&str> = config.extensions.iter().map(|extension| extension.name.as_str()).collect();
     match names.is_empty() {
         true => format!("extension {name} is not in {}; add an [[extension]]", path.display()),
         false => format!("extension {name} is not in {}; it has {}", path.display(), names.join(", ")),
+    }
+}
+
+/// Tells on stderr what is no failure.
+fn warn(lines: &[String]) {
+    for line in lines {
+        let _ = writeln!(std::io::stderr(), "gateway: warning: {line}");
     }
 }
 
@@ -189,6 +416,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_has_another_exit_code_than_a_plan_with_changes() {
+        for line in [&["gateway", "plam"][..], &["gateway", "destroy", "--yes"], &["gateway"], &["gateway", "promote"]]
+        {
+            assert_eq!(exit_code(&Arguments::try_parse_from(line).unwrap_err()), USAGE, "{line:?}");
+        }
+        assert_eq!(exit_code(&Arguments::try_parse_from(["gateway", "--help"]).unwrap_err()), 0);
+        assert_eq!(exit_code(&Arguments::try_parse_from(["gateway", "--version"]).unwrap_err()), 0);
     }
 
     #[test]

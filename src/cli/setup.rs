@@ -7,7 +7,7 @@ use super::{Done, failed};
 use crate::config::Config;
 use crate::secret::Secret;
 use crate::store::Secrets;
-use crate::twilio::client::{Client, Options, Trace};
+use crate::twilio::client::{Client, Clock, Options, Trace, telling};
 use crate::twilio::setup::{Outcome, Setup};
 
 /// Where an unattended set-up finds the auth token.
@@ -16,7 +16,7 @@ const TOKEN: &str = "TWILIO_AUTH_TOKEN";
 pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
     let config = super::load(path)?;
     let store = super::open_store(&config)?;
-    let _lock = store.lock().map_err(failed)?;
+    let _lock = store.lock(&mut |reason| drop(writeln!(std::io::stderr(), "gateway: {reason}"))).map_err(failed)?;
     let mut secrets = super::told(store.secrets().map_err(failed)?);
     let owned = super::told(store.owned().map_err(failed)?);
     let token = token(&config, &secrets, yes)?;
@@ -30,14 +30,8 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
         password: &token,
         ca_file: config.twilio.ca_file.as_deref(),
         random: super::random()?,
-        pause: Box::new(|pause| {
-            let _ = writeln!(
-                std::io::stderr(),
-                "gateway: Twilio is busy or away; next try in {:.1} s",
-                pause.as_secs_f64()
-            );
-            std::thread::sleep(pause);
-        }),
+        pause: telling(|reason| drop(writeln!(std::io::stderr(), "gateway: {reason}"))),
+        clock: Clock::system(store.last_change()),
         trace: trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace),
     })
     .map_err(failed)?;

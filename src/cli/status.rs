@@ -2,12 +2,19 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Done, failed};
 use crate::status::{RegistrationStatus, Status};
 
-pub(super) fn run(path: &Path, json: bool) -> Done {
+/// How long the comparison of the account may take: Twilio may be busy.
+const DRIFT_TIMEOUT: Duration = Duration::from_secs(600);
+
+pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
     let config = super::load(path)?;
+    if drift {
+        super::ask::ask_for(&config, "drift", DRIFT_TIMEOUT).map_err(failed)?;
+    }
     let answer = super::ask::ask(&config, "status").map_err(failed)?;
     if json {
         super::print(answer.trim_end());
@@ -86,7 +93,7 @@ fn upstream(registration: &RegistrationStatus) -> String {
 }
 
 /// Columns as wide as their widest cell. What handsets wrote is shown without control characters.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let clean = |cell: &String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -3,6 +3,8 @@
 //! Parse, don't validate: what stands in [`Config`] has been checked, and nothing later asks again. Unknown keys are
 //! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
 
+mod account;
+mod environment;
 mod error;
 mod host;
 mod parse;
@@ -33,6 +35,12 @@ pub const MAX_NUMBERS: usize = 1000;
 
 /// Most `[[address]]` tables.
 pub const MAX_ADDRESSES: usize = 100;
+
+/// Most entries of `[access] networks`: Twilio's limit of addresses in one list (twilio.md 2.7).
+pub const MAX_NETWORKS: usize = 100;
+
+/// Most entries of `[dialing] countries`: more than there are.
+pub const MAX_COUNTRIES: usize = 300;
 
 /// Most `[environment.NAME]` tables.
 pub const MAX_ENVIRONMENTS: usize = 10;
@@ -266,6 +274,15 @@ pub struct Environment {
     pub fallback_url: Option<String>,
 }
 
+/// An environment was asked for that the config does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no environment {name:?} in the config; it has {}", there.join(", "))]
+pub struct NoEnvironment {
+    pub name: String,
+    /// Those that there are.
+    pub there: Vec<String>,
+}
+
 /// `[emergency]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emergency {
@@ -341,6 +358,12 @@ impl Config {
         self.webhook.fallback_url = environment.fallback_url;
         self.site.environment = environment.name;
         Some(self)
+    }
+
+    /// The same, with an error that names the environments that there are.
+    pub fn selected(self, name: &str) -> Result<Config, NoEnvironment> {
+        let there = self.environments.iter().map(|environment| environment.name.clone()).collect();
+        self.select(name).ok_or_else(|| NoEnvironment { name: name.to_owned(), there })
     }
 
     /// The number's entry.

@@ -10,15 +10,10 @@ use super::host::is_private;
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
+use super::{account, environment};
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
-
-/// `[trunk] edges` when the file names none: two sites that do not fail together.
-const DEFAULT_EDGES: [&str; 2] = ["ashburn", "umatilla"];
-
-/// Host names of SIP domains end in it (twilio.md 2.3).
-const DOMAIN_SUFFIX: &str = ".sip.twilio.com";
 
 /// Twilio's media addresses (twilio.md 4.2).
 const TWILIO_MEDIA: &str = "168.86.128.0/18";
@@ -56,102 +51,34 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let emergency_section = root.section("emergency", false);
     let emergency = emergency(emergency_section);
     let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
-    let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines);
-    let site = site(root.section("site", true), folder);
-    let trunk = trunk(root.section("trunk", true), folder);
-    let webhook = webhook(root.section("webhook", true));
-    let environment = Environment {
-        name: site.environment.clone(),
-        domain: trunk.domain.clone(),
-        servers: trunk.servers.clone(),
-        public_url: webhook.public_url.clone(),
-        fallback_url: webhook.fallback_url.clone(),
-    };
+    let (site, trunk, webhook, environments) = environment::read(&mut root, folder);
+    let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
+    let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
     let config = Config {
         site,
-        twilio: twilio(root.section("twilio", true), folder),
+        twilio: account::twilio(root.section("twilio", true), folder),
         trunk,
         lan: lan(root.section("lan", false), host),
         media: media(root.section("media", false), &limits),
         webhook,
         emergency,
         limits,
-        access: Access::default(),
-        dialing: Dialing::default(),
-        spend: Spend::default(),
-        hosted: Hosted::default(),
+        access: account::access(root.section("access", false)),
+        dialing: account::dialing(root.section("dialing", false)),
+        spend: account::spend(root.section("spend", false)),
+        hosted: account::hosted(root.section("hosted", false), folder),
         extensions,
         numbers,
-        addresses: Vec::new(),
-        environments: vec![environment],
+        addresses,
+        environments,
     };
     root.finish();
     config
 }
 
-fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<PathBuf> {
+/// A path, meant from the folder of the file.
+pub(super) fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<PathBuf> {
     section.optional(key, value::text).map(|path| folder.join(path))
-}
-
-fn site(mut section: Section<'_>, folder: &Path) -> Site {
-    let site = Site {
-        name: section.required("name", "\"office\"", value::site_name),
-        environment: DEFAULT_ENVIRONMENT.to_owned(),
-        state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from("/var/lib/gateway")),
-        run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from("/run/gateway")),
-    };
-    section.finish();
-    site
-}
-
-fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
-    let twilio = Twilio {
-        account_sid: section.required("account_sid", "\"AC…\"", value::account_sid),
-        api: section.optional("api", value::api_url).unwrap_or_else(|| "https://api.twilio.com".to_owned()),
-        ca_file: path(&mut section, "ca_file", folder),
-        drift_check: Duration::from_secs(86_400),
-    };
-    section.finish();
-    twilio
-}
-
-fn trunk(mut section: Section<'_>, folder: &Path) -> Trunk {
-    let domain = section.required("domain", "\"NAME.sip.twilio.com\"", value::host).to_ascii_lowercase();
-    let servers: Option<Vec<Server>> =
-        section.list("servers", value::server).map(|servers| servers.into_iter().map(|(server, _)| server).collect());
-    let edges: Option<Vec<String>> =
-        section.list("edges", value::label).map(|edges| edges.into_iter().map(|(edge, _)| edge).collect());
-    if servers.is_some() && edges.is_some() {
-        section.error(section.line_of("edges"), "edges and servers say the same thing twice; keep one of them");
-    }
-    for (key, none) in [("servers", servers.as_deref() == Some(&[])), ("edges", edges.as_deref() == Some(&[]))] {
-        // An empty list that was not empty in the file has had its errors already.
-        if none && section.is_empty_list(key) {
-            section.error(section.line_of(key), format!("{key} is empty; name one, or remove the line"));
-        }
-    }
-    let servers = servers.unwrap_or_else(|| {
-        let Some(name) = domain.strip_suffix(DOMAIN_SUFFIX) else {
-            if !domain.is_empty() {
-                let way = format!("write \"NAME{DOMAIN_SUFFIX}\", or name the servers");
-                section.error(section.line_of("domain"), format!("domain {domain:?} is not at Twilio; {way}"));
-            }
-            return Vec::new();
-        };
-        let edges = edges.unwrap_or_else(|| DEFAULT_EDGES.map(str::to_owned).to_vec());
-        edges.iter().map(|edge| Server { host: format!("{name}.sip.{edge}.twilio.com"), port: None }).collect()
-    });
-    let trunk = Trunk {
-        domain,
-        servers,
-        server_name: section.optional("server_name", value::host),
-        ca_file: path(&mut section, "ca_file", folder),
-        expires: section.optional("expires", value::seconds(600..=3600)).unwrap_or(Duration::from_secs(600)),
-        secure: section.optional("secure", value::boolean).unwrap_or(true),
-        keepalive: section.optional("keepalive", value::seconds(5..=120)).unwrap_or(Duration::from_secs(25)),
-    };
-    section.finish();
-    trunk
 }
 
 fn lan(mut section: Section<'_>, host: &Host) -> Lan {
@@ -211,19 +138,6 @@ fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     };
     section.finish();
     media
-}
-
-fn webhook(mut section: Section<'_>) -> Webhook {
-    let webhook = Webhook {
-        public_url: section.required("public_url", "\"https://…\"", value::base_url),
-        listen: section
-            .optional("listen", value::socket_address)
-            .unwrap_or(SocketAddr::from(([127, 0, 0, 1], WEBHOOK_PORT))),
-        fallback_url: None,
-        protect: Protection::default(),
-    };
-    section.finish();
-    webhook
 }
 
 fn emergency(mut section: Section<'_>) -> Emergency {
@@ -287,7 +201,12 @@ fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extensi
     (extensions, lines)
 }
 
-fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> Vec<Number> {
+fn numbers(
+    sections: Vec<Section<'_>>,
+    extensions: &BTreeMap<String, usize>,
+    addresses: &[Address],
+    environments: &[Environment],
+) -> Vec<Number> {
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     let mut numbers = Vec::new();
     for mut section in sections {
@@ -304,26 +223,29 @@ fn numbers(sections: Vec<Section<'_>>, extensions: &BTreeMap<String, usize>) -> 
             if ring.contains(&name) {
                 section.error(line, format!("ring {name:?} is there twice; keep one of them"));
             } else if !extensions.contains_key(&name) {
-                section.error(line, format!("ring {name:?} is no extension; {}", nearest(&name, extensions)));
+                let way = nearest(&name, extensions.keys(), "an [[extension]]");
+                section.error(line, format!("ring {name:?} is no extension; {way}"));
             } else {
                 ring.push(name);
             }
         }
-        section.finish();
-        numbers.push(Number {
+        let number = Number {
             number,
             ring,
-            friendly_name: None,
-            address: None,
-            environment: DEFAULT_ENVIRONMENT.to_owned(),
-        });
+            friendly_name: section.optional("name", value::display),
+            address: account::address_of(&mut section, addresses),
+            environment: environment::one_of(&mut section, environments),
+        };
+        section.finish();
+        numbers.push(number);
     }
     numbers
 }
 
-fn nearest(name: &str, extensions: &BTreeMap<String, usize>) -> String {
-    match extensions.keys().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b))) {
-        Some(known) => format!("write {known:?}, or add an [[extension]] with name = {name:?}"),
-        None => format!("add an [[extension]] with name = {name:?}"),
+/// The way out of a name that refers to nothing: the known one that is most like it, or a new table.
+pub(super) fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n String>, table: &str) -> String {
+    match known.max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b))) {
+        Some(known) => format!("write {known:?}, or add {table} with name = {name:?}"),
+        None => format!("add {table} with name = {name:?}"),
     }
 }

@@ -154,9 +154,20 @@ impl<'a> Section<'a> {
         Some(read_ones)
     }
 
+    /// The key may be there; it is read elsewhere.
+    pub(super) fn knows(&mut self, key: &'static str) {
+        self.known.push(key);
+    }
+
     /// Whether the key is there, right or wrong.
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.is_some_and(|table| table.contains_key(key))
+    }
+
+    /// Whether a sub-table has the key, right or wrong.
+    pub(super) fn has_in(&self, table: &str, key: &str) -> bool {
+        let table = self.table.and_then(|root| root.get(table)).and_then(|value| value.get_ref().as_table());
+        table.is_some_and(|table| table.contains_key(key))
     }
 
     /// Whether the file has this list and nothing in it (a list whose elements were all wrong is something else).
@@ -181,6 +192,30 @@ impl<'a> Section<'a> {
             None => {}
         }
         section
+    }
+
+    /// The tables of a table such as `[environment.NAME]`, by name, at most `max` of them.
+    pub(super) fn tables(&mut self, key: &'static str, max: usize) -> Vec<(&'a str, Section<'a>)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let line = self.source.line(&value.span());
+        let Some(table) = value.get_ref().as_table() else {
+            self.error(line, format!("{key} is not a table of tables; write [{key}.NAME]"));
+            return Vec::new();
+        };
+        if table.len() > max {
+            self.error(line, format!("{} [{key}.NAME] tables are too many; at most {max} can be had", table.len()));
+        }
+        let mut tables = Vec::new();
+        for (name, value) in table.iter().take(max) {
+            let (name, line) = (name.get_ref().as_ref(), self.source.line(&name.span()));
+            match value.get_ref().as_table() {
+                Some(table) => {
+                    tables.push((name, Section::new(self.source, table, &format!("{key} {}", clip(name)), line)))
+                }
+                None => self.error(line, format!("{key}: {} is not a table; write [{key}.NAME]", clip(name))),
+            }
+        }
+        tables
     }
 
     /// An array of tables such as `[[extension]]`, at most `max` of them.

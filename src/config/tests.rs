@@ -55,10 +55,11 @@ fn the_defaults_shown_in_the_file_that_we_ship_are_the_defaults() {
     let shipped = include_str!("../../config/gateway.toml");
     let uncommented: String = shipped
         .lines()
-        // A default line is "#key = …" without a blank; two of them exclude each other, and files are no defaults.
+        // A default line is "#key = …" without a blank; some exclude each other, and some have no default.
         .map(|line| match line.strip_prefix('#') {
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => match rest.split(' ').next() {
-                Some("servers" | "server_name" | "ca_file" | "public_address") => line,
+                Some("servers" | "server_name" | "ca_file" | "public_address" | "region" | "edge") => line,
+                Some("fallback_url" | "networks" | "daily" | "monthly" | "assets" | "name" | "address") => line,
                 _ => rest,
             },
             _ => line,
@@ -452,4 +453,390 @@ fn a_file_that_is_missing_or_not_utf_8_is_told_with_its_name() {
     let told = load(&path).unwrap_err()[0].to_string();
     std::fs::remove_file(&path).unwrap();
     assert_eq!(told, format!("{}:2: is not UTF-8; save the file as UTF-8", path.display()));
+}
+
+/// The minimal file with tables behind it.
+#[track_caller]
+fn with(tables: &str) -> Config {
+    read(&format!("{MINIMAL}{tables}"))
+}
+
+/// The minimal file with its domain and URL in tables of their own.
+fn tables_alone(tables: &str) -> String {
+    let text = MINIMAL.replace("[trunk]\ndomain = \"office.sip.twilio.com\"\n", "");
+    text.replace("[webhook]\npublic_url = \"https://gateway.example.com\"\n", "") + tables
+}
+
+const STAGE: &str =
+    "[environment.stage]\ndomain = \"office-stage.sip.twilio.com\"\npublic_url = \"https://stage.example.com\"\n";
+const DEV: &str =
+    "[environment.dev]\ndomain = \"office-dev.sip.twilio.com\"\npublic_url = \"https://dev.example.com\"\n";
+
+#[test]
+fn a_file_without_environments_describes_prod() {
+    let config = read(MINIMAL);
+    assert_eq!(config.site.environment, "prod");
+    assert_eq!(config.environments.len(), 1);
+    assert_eq!(config.clone().select("prod"), Some(config));
+}
+
+#[test]
+fn each_environment_has_its_own_domain_and_urls_and_can_be_selected() {
+    let config =
+        with(&format!("{STAGE}fallback_url = \"https://example.com/down.xml?why=1\"\n{DEV}edges = [\"dublin\"]\n"));
+    assert_eq!(config.trunk.domain, "office.sip.twilio.com");
+    let names: Vec<&str> = config.environments.iter().map(|environment| environment.name.as_str()).collect();
+    assert_eq!(names, ["dev", "prod", "stage"]);
+    let stage = config.clone().select("stage").unwrap();
+    assert_eq!(stage.trunk.domain, "office-stage.sip.twilio.com");
+    assert_eq!(stage.trunk.servers[1].host, "office-stage.sip.umatilla.twilio.com");
+    assert_eq!(stage.webhook.public_url, "https://stage.example.com");
+    assert_eq!(stage.webhook.fallback_url.as_deref(), Some("https://example.com/down.xml?why=1"));
+    assert_eq!(stage.site.environment, "stage");
+    assert_eq!(stage.webhook.listen, config.webhook.listen);
+    let dev = stage.select("dev").unwrap();
+    assert_eq!(dev.webhook.fallback_url, None);
+    let server = Server { host: "office-dev.sip.dublin.twilio.com".to_owned(), port: None };
+    assert_eq!(dev.trunk.servers, [server]);
+    assert_eq!(dev.clone().select("test"), None);
+    assert_eq!(dev.select("prod"), Some(config));
+}
+
+#[test]
+fn selecting_gives_what_a_file_that_names_the_environment_gives() {
+    let named = MINIMAL.replace("[twilio]", "environment = \"stage\"\n[twilio]") + STAGE;
+    assert_eq!(with(STAGE).select("stage"), Some(read(&named)));
+}
+
+#[test]
+fn the_servers_of_the_trunk_are_those_of_every_environment_without_its_own() {
+    let text =
+        MINIMAL.replace("[webhook]", "servers = [\"127.0.0.1:5061\"]\n[webhook]") + STAGE + DEV + "servers = [\"b\"]\n";
+    let config = read(&text);
+    let host = |name: &str| config.environment(name).unwrap().servers[0].host.clone();
+    assert_eq!([host("prod"), host("stage"), host("dev")], ["127.0.0.1", "127.0.0.1", "b"]);
+}
+
+#[test]
+fn prod_may_stand_in_a_table_of_its_own_but_not_in_two_places() {
+    let prod = STAGE.replace("stage", "prod");
+    let config = read(&tables_alone(&prod));
+    assert_eq!(
+        (config.trunk.domain.as_str(), config.site.environment.as_str()),
+        ("office-prod.sip.twilio.com", "prod")
+    );
+    assert_eq!(
+        errors(&format!("{MINIMAL}{prod}")),
+        [
+            "gateway.toml:6: trunk: domain describes environment prod, as does [environment.prod] on line 9; keep one of them",
+            "gateway.toml:8: webhook: public_url describes environment prod, as does [environment.prod] on line 9; keep one \
+             of them",
+        ]
+    );
+}
+
+#[test]
+fn the_only_environment_is_the_one_that_is_run_and_rings() {
+    let number = "[[number]]\nnumber = \"+15035551212\"\n";
+    let config = read(&tables_alone(&format!("{STAGE}{number}")));
+    assert_eq!(config.site.environment, "stage");
+    assert_eq!(config.trunk.domain, "office-stage.sip.twilio.com");
+    assert_eq!(config.numbers[0].environment, "stage");
+    assert_eq!(
+        errors(&tables_alone(&format!("{STAGE}{DEV}{number}"))),
+        [
+            "gateway.toml:1: site: environment is missing, and there is no prod; write one of dev, stage",
+            "gateway.toml:11: number +15035551212: environment is missing, and there is no prod; write one of dev, stage",
+        ]
+    );
+}
+
+#[test]
+fn an_environment_that_is_not_there_is_told_with_those_that_are() {
+    let text = MINIMAL.replace("[twilio]", "environment = \"stge\"\n[twilio]") + STAGE;
+    assert_eq!(
+        errors(&text),
+        [
+            "gateway.toml:3: site: environment \"stge\" is not there; write one of prod, stage, or add [environment.NAME]"
+        ]
+    );
+    assert_eq!(
+        errors(&format!("{MINIMAL}{STAGE}[[number]]\nnumber = \"+15035551212\"\nenvironment = \"test\"\n")),
+        ["gateway.toml:14: number +15035551212: environment \"test\" is not there; write one of prod, stage, or add \
+             [environment.NAME]"]
+    );
+}
+
+#[test]
+fn an_environment_that_is_half_there_says_what_is_missing() {
+    says(
+        "[environment.stage]",
+        "domain = \"pbx.example.com\"",
+        &[
+            "gateway.toml:9: environment stage: public_url is missing; write public_url = \"https://…\"",
+            "gateway.toml:10: environment stage: domain \"pbx.example.com\" is not at Twilio; write \
+             \"NAME.sip.twilio.com\", or name the servers",
+        ],
+    );
+    let text = MINIMAL.replace("[webhook]\npublic_url = \"https://gateway.example.com\"\n", STAGE);
+    assert_eq!(errors(&text), ["gateway.toml:1: [webhook] is missing; see config/gateway.toml"]);
+    assert_eq!(
+        errors(&format!("{MINIMAL}[environment]\nstage = 1\n")),
+        ["gateway.toml:10: environment: stage is not a table; write [environment.NAME]"]
+    );
+    assert_eq!(
+        errors(&format!("environment = 1\n{MINIMAL}")),
+        ["gateway.toml:1: environment is not a table of tables; write [environment.NAME]"]
+    );
+}
+
+#[test]
+fn the_name_of_an_environment_fits_where_it_is_written() {
+    for (name, wrong) in [
+        ("Stage", "is not 1 to 16 of a-z 0-9; write \"stage\" for example"),
+        ("a2345678901234567", "is not 1 to 16 of a-z 0-9; write \"stage\" for example"),
+        ("account", "stands for what all environments share; take another name"),
+    ] {
+        let table = STAGE.replace("[environment.stage]", &format!("[environment.{name}]"));
+        let told = format!("gateway.toml:9: environment {name}: the name {wrong}");
+        assert_eq!(errors(&format!("{MINIMAL}{table}")), [told]);
+    }
+}
+
+#[test]
+fn two_environments_never_share_a_domain() {
+    let table = STAGE.replace("office-stage", "Office");
+    assert_eq!(
+        errors(&format!("{MINIMAL}{table}")),
+        [
+            "gateway.toml:10: environment stage: domain \"office.sip.twilio.com\" is that of prod on line 6; each has its \
+          own, write another"
+        ]
+    );
+}
+
+#[test]
+fn too_many_environments_are_told() {
+    let many: String = (0..=MAX_ENVIRONMENTS).map(|n| STAGE.replace("stage", &format!("e{n}"))).collect();
+    assert_eq!(
+        errors(&format!("{MINIMAL}{many}")),
+        ["gateway.toml:9: 11 [environment.NAME] tables are too many; at most 10 can be had"]
+    );
+}
+
+const ADDRESS: &str = r#"[[address]]
+name = "shop"
+customer = "Example Ltd"
+street = "1 Main St"
+city = "Portland"
+region = "OR"
+postal_code = "97201"
+country = "US"
+"#;
+
+#[test]
+fn a_number_has_a_name_and_an_address() {
+    let number = "[[number]]\nnumber = \"+15035551212\"\nname = \"Shop, front\"\naddress = \"shop\"\n";
+    let config = with(&format!("{number}{ADDRESS}"));
+    let number = config.number("+15035551212").unwrap();
+    assert_eq!(number.friendly_name.as_deref(), Some("Shop, front"));
+    let address = config.address(number.address.as_deref().unwrap()).unwrap();
+    assert_eq!((address.street.as_str(), address.street_secondary.as_deref()), ("1 Main St", None));
+}
+
+#[test]
+fn a_number_names_an_address_that_is_there_and_can_be_registered() {
+    let number = |address: &str| format!("[[number]]\nnumber = \"+15035551212\"\naddress = \"{address}\"\n");
+    assert_eq!(
+        errors(&format!("{MINIMAL}{ADDRESS}{}", number("shp"))),
+        [
+            "gateway.toml:19: number +15035551212: address \"shp\" is not there; write \"shop\", or add an [[address]] with \
+          name = \"shp\""
+        ]
+    );
+    assert_eq!(
+        errors(&format!("{MINIMAL}{}{}", ADDRESS.replace("US", "DE"), number("shop"))),
+        [
+            "gateway.toml:19: number +15035551212: address \"shop\" is in DE, where Twilio registers none; it does in US, CA, \
+          GB; remove the line"
+        ]
+    );
+}
+
+#[test]
+fn an_address_is_complete_and_its_name_unique() {
+    says(
+        "[[address]]",
+        "name = \"shop\"\ncustomer = \"\"\nstreet = \"1 Main St\"\ncity = \"Portland\"\nregion = \"OR\"\ncountry = \"us\"",
+        &[
+            "gateway.toml:9: address shop: postal_code is missing; write postal_code = \"97201\"",
+            "gateway.toml:11: address shop: customer \"\" is not 1 to 100 characters",
+            "gateway.toml:15: address shop: country \"us\" is not in capitals; write \"US\"",
+        ],
+    );
+    says(
+        "[[address]]",
+        &ADDRESS.replace("[[address]]\n", "").replace("US", "USA"),
+        &[
+            "gateway.toml:16: address shop: country \"USA\" is not a country code; write the two letters of ISO 3166, \"US\"",
+        ],
+    );
+    assert_eq!(
+        errors(&format!("{MINIMAL}{ADDRESS}{ADDRESS}")),
+        ["gateway.toml:18: address shop: is there twice, first on line 10; give it another name"]
+    );
+}
+
+#[test]
+fn access_is_limited_to_networks_written_as_such() {
+    let config = with("[access]\nnetworks = [\"203.0.113.7\", \"198.51.100.0/24\"]\n");
+    let network = |address: &str, prefix| Ipv4Network { address: address.parse().unwrap(), prefix };
+    assert_eq!(config.access.networks, [network("203.0.113.7", 32), network("198.51.100.0", 24)]);
+    for (written, wrong) in [
+        ("203.0.113.7/24", "is an address inside a network; write \"203.0.113.0/24\" or \"203.0.113.7\""),
+        ("0.0.0.0/0", "is the whole internet; remove it"),
+        ("203.0.113.0/33", "is not an IPv4 network; write \"203.0.113.0/24\" or \"203.0.113.7\""),
+        ("2001:db8::1", "is not an IPv4 network; write \"203.0.113.0/24\" or \"203.0.113.7\""),
+        ("", "is not an IPv4 network; write \"203.0.113.0/24\" or \"203.0.113.7\""),
+    ] {
+        let told = format!("gateway.toml:10: access: networks {written:?} {wrong}");
+        says("[access]", &format!("networks = [{written:?}]"), &[&told]);
+    }
+    says(
+        "[access]",
+        "networks = [\"203.0.113.7\",\n\"203.0.113.7/32\"]",
+        &["gateway.toml:11: access: networks \"203.0.113.7\" is there twice; keep one of them"],
+    );
+    let many: Vec<String> = (0..=MAX_NETWORKS).map(|n| format!("\"203.0.113.{n}\"")).collect();
+    says(
+        "[access]",
+        &format!("networks = [{}]", many.join(", ")),
+        &["gateway.toml:10: access: networks has 101 entries; at most 100 can be had"],
+    );
+}
+
+#[test]
+fn dialing_is_checked_for_north_america_unless_the_file_says_otherwise() {
+    assert_eq!(read(MINIMAL).dialing, Dialing::default());
+    let dialing = with("[dialing]\ncountries = [\"US\", \"GB\"]\nmanage = true\n").dialing;
+    assert_eq!(dialing, Dialing { countries: vec!["US".to_owned(), "GB".to_owned()], manage: true });
+    says(
+        "[dialing]",
+        "countries = [\"US\", \"mx\", \"US\"]",
+        &[
+            "gateway.toml:10: dialing: countries \"mx\" is not in capitals; write \"MX\"",
+            "gateway.toml:10: dialing: countries \"US\" is there twice; keep one of them",
+        ],
+    );
+}
+
+#[test]
+fn a_spend_limit_is_an_amount_with_at_most_two_decimals() {
+    for (written, cents) in
+        [("\"12.50\"", 1250), ("12.5", 1250), ("12", 1200), ("0.01", 1), ("\"1000000\"", 100_000_000)]
+    {
+        assert_eq!(with(&format!("[spend]\nmonthly = {written}\n")).spend, Spend { daily: None, monthly: Some(cents) });
+    }
+    for (written, wrong) in [
+        ("\"12.505\"", "is not an amount; write \"12.50\""),
+        ("\"$12\"", "is not an amount; write \"12.50\""),
+        ("-1", "is not an amount; write \"12.50\""),
+        ("1e3", "is not an amount; write \"12.50\""),
+        ("true", "is not an amount; write \"12.50\""),
+        ("0", "is out of range; write 0.01 to 1000000"),
+        ("\"1000000.01\"", "is out of range; write 0.01 to 1000000"),
+        ("\"99999999999999999999\"", "is not an amount; write \"12.50\""),
+        ("\"999999999999999999\"", "is out of range; write 0.01 to 1000000"),
+    ] {
+        says("[spend]", &format!("daily = {written}"), &[&format!("gateway.toml:10: spend: daily {written} {wrong}")]);
+    }
+}
+
+#[test]
+fn regions_and_edges_name_the_host_of_the_api() {
+    let api = |lines: &str| read(&MINIMAL.replace("[twilio]", &format!("[twilio]\n{lines}"))).twilio.api;
+    assert_eq!(api("region = \"us1\""), "https://api.ashburn.us1.twilio.com");
+    assert_eq!(api("region = \"ie1\""), "https://api.dublin.ie1.twilio.com");
+    assert_eq!(api("region = \"au1\""), "https://api.sydney.au1.twilio.com");
+    assert_eq!(api("edge = \"umatilla\""), "https://api.umatilla.us1.twilio.com");
+    assert_eq!(api("region = \"de1\"\nedge = \"frankfurt\""), "https://api.frankfurt.de1.twilio.com");
+    says(
+        "[twilio]",
+        "region = \"de1\"",
+        &[
+            "gateway.toml:4: twilio: region \"de1\" has no edge that is known; write the edge, too, or one of us1, ie1, au1",
+        ],
+    );
+    says(
+        "[twilio]",
+        "api = \"https://api.twilio.com\"\nregion = \"ie1\"",
+        &["gateway.toml:5: twilio: api and region say the same thing twice; keep one of them"],
+    );
+}
+
+#[test]
+fn drift_is_looked_for_once_a_day_unless_the_file_says_otherwise() {
+    assert_eq!(read(MINIMAL).twilio.drift_check, Duration::from_secs(86_400));
+    says(
+        "[twilio]",
+        "drift_check = 60",
+        &[
+            "gateway.toml:4: twilio: drift_check 60 is out of range; write a whole number from 600 to 604800 (it means seconds)",
+        ],
+    );
+}
+
+#[test]
+fn webhooks_are_protected_by_signature_or_credentials() {
+    assert_eq!(read(MINIMAL).webhook.protect, Protection::Signature);
+    let text = MINIMAL.replace("[webhook]", "[webhook]\nprotect = \"credentials\"");
+    assert_eq!(read(&text).webhook.protect, Protection::Credentials);
+    says(
+        "[webhook]",
+        "protect = \"none\"",
+        &[
+            "gateway.toml:8: webhook: protect \"none\" is no way to protect webhooks; write \"signature\" or \"credentials\"",
+        ],
+    );
+    says(
+        "[webhook]",
+        "fallback_url = \"https://u:p@example.com/\"",
+        &[
+            "gateway.toml:8: webhook: fallback_url \"https://u:p@example.com/\" has a query, a fragment, a user or a blank; \
+           write \"https://host/path\" alone",
+        ],
+    );
+}
+
+#[test]
+fn the_folder_of_assets_is_meant_from_the_folder_of_the_file() {
+    let text = format!("{MINIMAL}[hosted]\nassets = \"assets\"\n");
+    let config = parse(&text, "/tmp/demo/gateway.toml", &host()).unwrap();
+    assert_eq!(config.hosted.assets.as_deref(), Some(Path::new("/tmp/demo/assets")));
+    assert_eq!(read(MINIMAL).hosted.assets, None);
+}
+
+#[test]
+fn what_the_file_that_we_ship_shows_as_examples_can_be_had() {
+    let shipped = include_str!("../../config/gateway.toml");
+    let example = |line: &str| {
+        let line = line.strip_prefix("# ")?;
+        let is_key = line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '));
+        ((line.starts_with('[') && line.ends_with(']')) || is_key).then(|| line.to_owned())
+    };
+    let shown: Vec<String> = shipped
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => match rest.split(' ').next() {
+                Some("servers" | "api") => line.to_owned(),
+                _ => rest.to_owned(),
+            },
+            _ => example(line).unwrap_or(line.to_owned()),
+        })
+        .collect();
+    let config = read(&shown.join("\n"));
+    assert_eq!(config.environments.len(), 2);
+    assert_eq!(config.addresses.len(), 1);
+    assert_eq!(config.spend, Spend { daily: Some(1250), monthly: Some(20_000) });
+    assert_eq!(config.twilio.api, "https://api.dublin.ie1.twilio.com");
 }

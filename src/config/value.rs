@@ -1,19 +1,25 @@
 //! Readers of single values. Each answers with the value, or with what is wrong and the way out.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::Server;
 use super::host::is_private;
+use super::{Ipv4Network, Protection, Server};
 
 /// Digits of an E.164 number, country code included (ITU-T E.164 section 6).
 const E164_DIGITS: RangeInclusive<usize> = 7..=15;
 
 /// Longest text that is taken anywhere in the file, in bytes.
 const MAX_TEXT: usize = 1024;
+
+/// Longest line of a postal address, in characters.
+const MAX_POSTAL: usize = 100;
+
+/// Largest spend limit, in cents.
+const MAX_CENTS: u64 = 100_000_000;
 
 type Read<T> = Result<T, String>;
 
@@ -55,7 +61,10 @@ pub(super) fn seconds(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Re
 
 /// 1 to `max` characters, each of them `allowed`; `names` is how an error calls those.
 fn name(value: &DeValue<'_>, max: usize, allowed: impl Fn(char) -> bool, example: &str, names: &str) -> Read<String> {
-    let text = text(value)?;
+    named(text(value)?, max, allowed, example, names)
+}
+
+fn named(text: String, max: usize, allowed: impl Fn(char) -> bool, example: &str, names: &str) -> Read<String> {
     match !text.is_empty() && text.len() <= max && text.chars().all(allowed) {
         true => Ok(text),
         false => Err(format!("is not 1 to {max} of {names}; write {example:?} for example")),
@@ -65,6 +74,88 @@ fn name(value: &DeValue<'_>, max: usize, allowed: impl Fn(char) -> bool, example
 /// `[site] name`: it becomes part of friendly names at Twilio, which hold 64 characters (twilio.md 2.3).
 pub(super) fn site_name(value: &DeValue<'_>) -> Read<String> {
     name(value, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "office", "a-z 0-9 -")
+}
+
+/// The NAME of `[environment.NAME]`: it becomes part of friendly names, too.
+pub(super) fn environment_name(name: &str) -> Read<String> {
+    if name == crate::twilio::ACCOUNT {
+        return Err("stands for what all environments share; take another name".to_owned());
+    }
+    named(name.to_owned(), 16, |c| c.is_ascii_lowercase() || c.is_ascii_digit(), "stage", "a-z 0-9")
+}
+
+/// How numbers refer to an `[[address]]`.
+pub(super) fn address_name(value: &DeValue<'_>) -> Read<String> {
+    name(value, 16, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "office", "a-z 0-9 -")
+}
+
+/// One line of a postal address.
+pub(super) fn postal(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let fits = !text.trim().is_empty() && text.chars().count() <= MAX_POSTAL;
+    fits.then_some(text).ok_or_else(|| format!("is not 1 to {MAX_POSTAL} characters"))
+}
+
+/// A country by its ISO 3166-1 code of two letters.
+pub(super) fn country(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let letters = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match letters {
+        true if text.bytes().all(|byte| byte.is_ascii_uppercase()) => Ok(text),
+        true => Err(format!("is not in capitals; write {:?}", text.to_ascii_uppercase())),
+        false => Err("is not a country code; write the two letters of ISO 3166, \"US\"".to_owned()),
+    }
+}
+
+/// An IPv4 address, or a network with its prefix length.
+pub(super) fn network(value: &DeValue<'_>) -> Read<Ipv4Network> {
+    let text = text(value)?;
+    let wrong = || "is not an IPv4 network; write \"203.0.113.0/24\" or \"203.0.113.7\"".to_owned();
+    let (address, prefix) = text.split_once('/').unwrap_or((&text, "32"));
+    let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
+    let prefix: u8 = prefix.parse().map_err(|_| wrong())?;
+    if prefix > 32 {
+        return Err(wrong());
+    }
+    if prefix == 0 {
+        return Err("is the whole internet; remove it".to_owned());
+    }
+    let base = Ipv4Addr::from_bits(address.to_bits() & (u32::MAX << (32 - prefix)));
+    match base == address {
+        true => Ok(Ipv4Network { address, prefix }),
+        false => Err(format!("is an address inside a network; write \"{base}/{prefix}\" or \"{address}\"")),
+    }
+}
+
+/// An amount of money with at most two decimals, as text or number; in cents.
+pub(super) fn cents(value: &DeValue<'_>) -> Read<u64> {
+    let text = match value {
+        DeValue::Integer(number) => number.as_str(),
+        DeValue::Float(number) => number.as_str(),
+        DeValue::String(text) => text.as_ref(),
+        _ => "",
+    };
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let wrong = || "is not an amount; write \"12.50\"".to_owned();
+    if !digits(whole) || !digits(part) || part.len() > 2 {
+        return Err(wrong());
+    }
+    let whole: u64 = whole.parse().map_err(|_| wrong())?;
+    let part: u64 = format!("{part:0<2}").parse().map_err(|_| wrong())?;
+    match whole.checked_mul(100).and_then(|cents| cents.checked_add(part)) {
+        Some(cents) if (1..=MAX_CENTS).contains(&cents) => Ok(cents),
+        _ => Err(format!("is out of range; write 0.01 to {}", MAX_CENTS / 100)),
+    }
+}
+
+/// `[webhook] protect`
+pub(super) fn protection(value: &DeValue<'_>) -> Read<Protection> {
+    match text(value)?.as_str() {
+        "signature" => Ok(Protection::Signature),
+        "credentials" => Ok(Protection::Credentials),
+        _ => Err("is no way to protect webhooks; write \"signature\" or \"credentials\"".to_owned()),
+    }
 }
 
 /// An extension: at most 32 characters, Twilio's limit for a credential's username (twilio.md 2.5).
@@ -143,7 +234,7 @@ fn is_host(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
 }
 
-/// One label of a host name: an edge.
+/// One label of a host name: an edge, a region.
 pub(super) fn label(value: &DeValue<'_>) -> Read<String> {
     name(value, 63, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "ashburn", "a-z 0-9 -")
 }
@@ -220,7 +311,20 @@ pub(super) fn ports(value: &DeValue<'_>) -> Read<(u16, u16)> {
 
 /// An `http(s)` URL without trailing slash, query, fragment, user or blank: paths are put behind it.
 pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
+    base(text(value)?)
+}
+
+/// An `http(s)` URL, perhaps with a query.
+pub(super) fn url(value: &DeValue<'_>) -> Read<String> {
     let text = text(value)?;
+    let (before, query) = text.split_once('?').unwrap_or((&text, ""));
+    match query.contains(['#', ' ', '"', '<', '>']) || !query.is_ascii() {
+        true => Err("has a fragment or a blank; write \"https://host/path?query\"".to_owned()),
+        false => base(before.trim_end_matches('/').to_owned()).map(|_| text),
+    }
+}
+
+fn base(text: String) -> Read<String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let Some(rest) = rest else {
         return Err("is not an http(s) URL; write \"https://…\"".to_owned());

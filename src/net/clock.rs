@@ -1,6 +1,6 @@
 //! The clocks of this machine, as the core wants them.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use crate::time::{Instant, WallClock};
 
@@ -33,6 +33,6 @@ impl Clock {
 
     /// The wall clock; a clock before 1970 counts as 1970.
     pub fn wall(&self) -> WallClock {
-        WallClock(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+        WallClock::from_system(SystemTime::now())
     }
 }

@@ -1,6 +1,6 @@
 //! The webhook endpoint: HTTP/1.1 on a local address that a tunnel makes public, so everything here faces the internet.
 //!
-//! It limits, checks the signature, asks the pure dialplan in place and writes the answer; it decides nothing itself.
+//! It limits, checks that the request is Twilio's, asks the pure dialplan in place and writes the answer; it decides nothing itself.
 //! A request that is refused ends its connection, so that a stranger pays a handshake for each try.
 
 mod replies;
@@ -16,15 +16,19 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::config::Config;
-use crate::secret::Secret;
+use crate::config::{Config, Protection};
+use crate::store::Secrets;
+use crate::twilio::setting::Setting;
+use crate::twiml::credentials::{self, BasicVerifier, CredentialsError};
 use crate::twiml::dialplan::{WebhookRequest, answer};
 use crate::twiml::form::Form;
-use crate::twiml::signature::{Content, Covered, Key, SignedRequest, Verifier};
-use crate::twiml::{Endpoint, WebhookEvent};
+use crate::twiml::proof::proof;
+use crate::twiml::signature::{Content, Covered, Key, SignatureError, SignedRequest, Verifier};
+use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
 use replies::Replies;
 
 /// Largest body; Twilio's requests are about 1 kB.
@@ -44,6 +48,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (twilio.md section 5.1).
 const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
+/// The field of a usage trigger that stays the same when it is repeated (twilio.md section 5.9).
+const USAGE_TOKEN: &str = "IdempotencyToken";
 const SIGNATURE: &str = "x-twilio-signature";
 const SIGNATURE_SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
@@ -73,16 +79,35 @@ pub struct Shared {
 #[derive(Debug)]
 struct Current {
     config: Arc<Config>,
-    /// `None` while there is no auth token.
-    verifier: Option<Verifier>,
+    secrets: Arc<Secrets>,
+    guard: Guard,
+    /// What stands before the path in URLs that Twilio is told.
+    base: Setting,
     /// An answer of another configuration is no answer any more.
     replies: Mutex<Replies>,
 }
 
+/// How a request proves that it is Twilio's.
+#[derive(Debug)]
+enum Guard {
+    Signature(Verifier),
+    Credentials(BasicVerifier),
+    /// The secrets hold nothing to check requests with.
+    Nothing,
+}
+
 impl Current {
-    fn new(config: Arc<Config>, auth_token: Option<&Secret<String>>) -> Arc<Self> {
-        let verifier = auth_token.map(|token| Verifier::new(&config.webhook.public_url, vec![Key::auth_token(token)]));
-        Arc::new(Current { config, verifier, replies: Mutex::default() })
+    fn new(config: Arc<Config>, secrets: Arc<Secrets>) -> Arc<Self> {
+        let public_url = &config.webhook.public_url;
+        let guard = match (config.webhook.protect, &secrets.auth_token, &secrets.webhook) {
+            (Protection::Signature, Some(token), _) => {
+                Guard::Signature(Verifier::new(public_url, vec![Key::auth_token(token)]))
+            }
+            (Protection::Credentials, _, Some(credentials)) => Guard::Credentials(BasicVerifier::new(credentials)),
+            _ => Guard::Nothing,
+        };
+        let base = credentials::told(&config, &secrets, public_url);
+        Arc::new(Current { config, secrets, guard, base, replies: Mutex::default() })
     }
 }
 
@@ -97,26 +122,26 @@ struct Counters {
 /// How many requests there were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
-    /// Signed, and answered.
+    /// Twilio's, and answered.
     pub answered: u64,
-    /// Unsigned, malformed, or no token to check them with.
+    /// Not Twilio's, malformed, or nothing to check them with.
     pub refused: u64,
 }
 
 impl Shared {
-    /// With the default limits. `auth_token` is `None` as long as the secrets hold none.
-    pub fn new(config: Arc<Config>, auth_token: Option<&Secret<String>>) -> Self {
-        Shared::with_limits(config, auth_token, Limits::default())
+    /// With the default limits.
+    pub fn new(config: Arc<Config>, secrets: Arc<Secrets>) -> Self {
+        Shared::with_limits(config, secrets, Limits::default())
     }
 
     /// With limits of one's own.
-    pub fn with_limits(config: Arc<Config>, auth_token: Option<&Secret<String>>, limits: Limits) -> Self {
-        Shared { current: RwLock::new(Current::new(config, auth_token)), limits, counts: Counters::default() }
+    pub fn with_limits(config: Arc<Config>, secrets: Arc<Secrets>, limits: Limits) -> Self {
+        Shared { current: RwLock::new(Current::new(config, secrets)), limits, counts: Counters::default() }
     }
 
-    /// From the next request on, this configuration and token.
-    pub fn replace(&self, config: Arc<Config>, auth_token: Option<&Secret<String>>) {
-        let next = Current::new(config, auth_token);
+    /// From the next request on, this configuration and these secrets.
+    pub fn replace(&self, config: Arc<Config>, secrets: Arc<Secrets>) {
+        let next = Current::new(config, secrets);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
@@ -194,20 +219,39 @@ async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>,
 type Reply = Response<Full<Bytes>>;
 
 async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(WebhookEvent)) -> Reply {
-    let Some(endpoint) = Endpoint::from_path(request.uri().path()) else {
-        return refusal(StatusCode::NOT_FOUND);
+    let current = shared.current();
+    let path = request.uri().path();
+    let Some(endpoint) = Endpoint::from_path(path) else {
+        let nonce = path.strip_prefix(NONCE_PATH).filter(|_| request.method() == Method::GET);
+        let proven = nonce.and_then(|nonce| proof(&current.secrets, nonce));
+        return proven.map_or_else(|| refusal(StatusCode::NOT_FOUND), proven_reply);
     };
     if !matches!(*request.method(), Method::POST | Method::GET) {
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED);
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
         return reply;
     }
-    let current = shared.current();
-    let Some(verifier) = &current.verifier else {
-        tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::NoAuthToken { in_a_row });
-        return refusal(StatusCode::SERVICE_UNAVAILABLE);
-    };
     let (head, body) = request.into_parts();
+    // What can be refused without its body is not read.
+    match &current.guard {
+        Guard::Nothing => {
+            tell(shared.counts.refuse(), events, |in_a_row| match current.config.webhook.protect {
+                Protection::Signature => WebhookEvent::NoAuthToken { in_a_row },
+                Protection::Credentials => WebhookEvent::NoCredentials { in_a_row },
+            });
+            return refusal(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        Guard::Credentials(verifier) => {
+            if let Err(error) = verifier.verify(text(&head.headers, header::AUTHORIZATION.as_str())) {
+                // Twilio may ask once without, to be asked for them: the first in a row is nothing to tell of.
+                let first = |in_a_row: &u64| *in_a_row > 1 || error != CredentialsError::Missing;
+                let row = shared.counts.refuse().filter(first);
+                tell(row, events, |in_a_row| WebhookEvent::Unauthorized { endpoint, error, in_a_row });
+                return unauthorized();
+            }
+        }
+        Guard::Signature(_) => {}
+    }
     let body = match read(body, shared.limits.body_timeout).await {
         Ok(body) => body,
         Err(status) => return refusal(status),
@@ -228,29 +272,33 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
             return refusal(StatusCode::BAD_REQUEST);
         }
     };
+    let content = match (is_get, is_form) {
+        (true, _) => Content::Nothing,
+        (false, true) => Content::Form(&form),
+        (false, false) => Content::Raw(&body),
+    };
     let signature = text(&head.headers, SIGNATURE);
-    let verified = verifier.verify(&SignedRequest {
-        path_and_query,
-        content: match (is_get, is_form) {
-            (true, _) => Content::Nothing,
-            (false, true) => Content::Form(&form),
-            (false, false) => Content::Raw(&body),
-        },
-        signature,
-        settings: text(&head.headers, SIGNATURE_SETTINGS),
-    });
-    let covered = match verified {
-        Ok(covered) => covered,
-        Err(error) => {
-            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
-            return refusal(StatusCode::FORBIDDEN);
+    let settings = text(&head.headers, SIGNATURE_SETTINGS);
+    let covered = match &current.guard {
+        Guard::Signature(verifier) => {
+            match verifier.verify(&SignedRequest { path_and_query, content, signature, settings }) {
+                Ok(covered) => covered,
+                Err(error) => return unsigned(shared, endpoint, error, events),
+            }
         }
+        Guard::Credentials(_) | Guard::Nothing => Covered::All,
     };
     shared.counts.in_a_row.store(0, Ordering::Relaxed);
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
 
-    // The signature is part of the key: it stands for URL and fields, so no token can fetch another request's answer.
-    let key = text(&head.headers, IDEMPOTENCY_TOKEN).zip(signature).and_then(|(token, sig)| replies::key(token, sig));
+    let token = text(&head.headers, IDEMPOTENCY_TOKEN);
+    let key = match (endpoint, &current.guard) {
+        // A trigger that fires is told once, however often and with whatever amount Twilio repeats it.
+        (Endpoint::Usage, _) => form.get(USAGE_TOKEN).or(token).and_then(|token| replies::key(token, "usage")),
+        // What stands for URL and fields is part of the key, so no token can fetch another request's answer.
+        (_, Guard::Signature(_)) => token.zip(signature).and_then(|(token, sig)| replies::key(token, sig)),
+        _ => token.and_then(|token| replies::key(token, &digest(path_and_query, &body))),
+    };
     let replies = || current.replies.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(document) = key.as_ref().and_then(|key| replies().get(key)) {
         return reply(document);
@@ -261,13 +309,24 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
         let call_sid = form.get("CallSid").unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
-    let answer = answer(&current.config, &WebhookRequest { endpoint, form });
+    let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form });
     events(answer.event);
     let document = answer.document.map(|document| Bytes::from(document.to_xml()));
     if let Some(key) = key {
         replies().insert(key, document.clone());
     }
     reply(document)
+}
+
+fn unsigned(shared: &Shared, endpoint: Endpoint, error: SignatureError, events: &impl Fn(WebhookEvent)) -> Reply {
+    tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
+    refusal(StatusCode::FORBIDDEN)
+}
+
+/// Stands for a request's content.
+fn digest(path_and_query: &str, body: &[u8]) -> String {
+    let digest = Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The whole body, within size and time.
@@ -307,6 +366,22 @@ fn reply(document: Option<Bytes>) -> Reply {
     if has_body {
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
     }
+    reply
+}
+
+/// The answer to a nonce.
+fn proven_reply(proven: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(proven)));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// Asks for the credentials (RFC 7617 section 2).
+fn unauthorized() -> Reply {
+    let mut reply = refusal(StatusCode::UNAUTHORIZED);
+    let challenge = HeaderValue::from_static("Basic realm=\"gateway\"");
+    reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     reply
 }
 

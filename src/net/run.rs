@@ -47,6 +47,9 @@ pub enum RunError {
 pub struct Options {
     /// To read again at a reload.
     pub config_path: PathBuf,
+    /// The environment to run instead of the file's; a reload keeps to it.
+    pub environment: Option<String>,
+    /// With that environment selected.
     pub config: Config,
     pub store: Store,
 }
@@ -72,7 +75,7 @@ fn raise_descriptor_limit() {
 }
 
 async fn serve(options: Options) -> Result<(), RunError> {
-    let Options { config_path, config, store } = options;
+    let Options { config_path, environment, config, store } = options;
     let clock = Clock::start();
     let config = Arc::new(config);
     let secrets = store.secrets()?;
@@ -114,13 +117,13 @@ async fn serve(options: Options) -> Result<(), RunError> {
         address: config.webhook.listen.to_string(),
         source,
     })?;
-    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets.auth_token.as_ref()));
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), Arc::clone(&secrets)));
     tokio::spawn(http::serve(webhooks, Arc::clone(&shared), |event| write_event(&event.event())));
     write_event(&Event::new(
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
-        format!("TwiML for {}", config.webhook.public_url),
+        format!("TwiML for {}, environment {}", config.webhook.public_url, config.site.environment),
     ));
 
     let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
@@ -131,6 +134,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let reloader = Rc::new(Reloader {
         path: config_path,
+        environment,
         store: store.clone(),
         shell: Rc::clone(&shell),
         shared,
@@ -220,6 +224,7 @@ async fn keep_bindings(shell: Rc<Shell>, store: Store) {
 /// Reads the configuration again; a broken one changes nothing.
 struct Reloader {
     path: PathBuf,
+    environment: Option<String>,
     store: Store,
     shell: Rc<Shell>,
     shared: Arc<http::Shared>,
@@ -242,6 +247,9 @@ impl Reloader {
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
         let mut config =
             config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        if let Some(name) = &self.environment {
+            config = config.selected(name).map_err(|error| vec![error.to_string()])?;
+        }
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
         let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
@@ -266,7 +274,7 @@ impl Reloader {
         }
         let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         self.shell.set_tls(tls);
-        self.shared.replace(Arc::clone(&config), secrets.auth_token.as_ref());
+        self.shared.replace(Arc::clone(&config), Arc::clone(&secrets));
         *self.running.borrow_mut() = Arc::clone(&config);
         self.shell.input(Input::Reload { config, secrets });
         Ok(notes)

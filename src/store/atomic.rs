@@ -1,7 +1,7 @@
 //! Files that are whole or absent, whenever the power goes.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ const DIR_MODE: u32 = 0o700;
 
 /// Largest state file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
+
+/// Longest process id in a lock file, in bytes.
+const MAX_PID: u64 = 20;
 
 /// What reading found.
 pub(super) enum Found {
@@ -74,11 +77,25 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_dir(path)
 }
 
-/// Takes the lock of a file, waiting for whoever has it. It is released when the file is closed, also by a kill.
-pub(super) fn lock(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
+/// Takes the lock of a file, waiting for whoever has it: `waiting` is told their process id, if it can be read. It is
+/// released when the file is closed, also by a kill.
+pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
     give_to_owner_of_dir(&file, path)?;
-    file.lock()?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let read = (&file).take(MAX_PID).read_to_string(&mut holder);
+            waiting(read.ok().and_then(|_| holder.trim().parse().ok()));
+            file.lock()?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    // For whoever waits for us; who has the lock is told by the lock alone.
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())?;
     Ok(file)
 }
 

@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
+use crate::time::WallClock;
+
 const SECRETS: &str = "secrets.json";
 const OWNED: &str = "twilio.json";
 const BINDINGS: &str = "bindings.json";
@@ -80,9 +82,20 @@ impl Store {
     }
 
     /// Waits for other commands that change secrets or owned SIDs, and keeps them out until the answer is dropped.
-    pub fn lock(&self) -> Result<Lock, StoreError> {
+    /// `waiting` is told once who is waited for, if anybody is.
+    pub fn lock(&self, waiting: &mut dyn FnMut(&str)) -> Result<Lock, StoreError> {
         let path = self.dir.join(LOCK);
-        atomic::lock(&path).map(Lock).map_err(|source| failed(&path, "locked", source))
+        let mut tell = |pid: Option<u32>| match pid {
+            Some(pid) => waiting(&format!("another gateway command (pid {pid}) is at work; waiting for it")),
+            None => waiting("another gateway command is at work; waiting for it"),
+        };
+        atomic::lock(&path, &mut tell).map(Lock).map_err(|source| failed(&path, "locked", source))
+    }
+
+    /// When a former run last wrote something, by the clock of then.
+    pub fn last_change(&self) -> Option<WallClock> {
+        let written = |name| std::fs::metadata(self.dir.join(name)).ok()?.modified().ok();
+        [SECRETS, OWNED, BINDINGS].into_iter().filter_map(written).max().map(WallClock::from_system)
     }
 
     /// `secrets.json`.

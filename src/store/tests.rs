@@ -1,6 +1,5 @@
 //! Torn writes: a cut at any byte leaves the old state or the new one.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -157,4 +156,50 @@ fn a_folder_that_cannot_be_made_names_itself_and_the_way_out() {
     let error = Store::open(Path::new("/proc/nowhere/gateway")).unwrap_err().to_string();
     assert!(error.starts_with("/proc/nowhere/gateway cannot be opened: "), "{error}");
     assert!(error.ends_with("check the owner and the space of its folder"), "{error}");
+}
+
+#[test]
+fn a_lock_that_nobody_has_is_taken_without_a_word() {
+    let folder = Folder::new();
+    let store = folder.store();
+    for _ in 0..2 {
+        let lock = store.lock(&mut |told| panic!("{told}")).unwrap();
+        assert_eq!(fs::read_to_string(folder.0.join(LOCK)).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(folder.mode(LOCK), 0o600);
+        drop(lock);
+    }
+}
+
+#[test]
+fn whoever_waits_for_a_lock_is_told_once_for_whom() {
+    let folder = Folder::new();
+    let store = folder.store();
+    // Locks are of open files, so a second one in this process is as good as another command's. A long leftover shows
+    // that the file is cut.
+    fs::write(folder.0.join(LOCK), "123456789\n").unwrap();
+    let mut held = Some(store.lock(&mut |told| panic!("{told}")).unwrap());
+    let mut told = Vec::new();
+    store
+        .lock(&mut |reason| {
+            told.push(reason.to_owned());
+            held.take();
+        })
+        .unwrap();
+    assert_eq!(told, [format!("another gateway command (pid {}) is at work; waiting for it", std::process::id())]);
+}
+
+#[test]
+fn the_last_change_is_that_of_the_youngest_state_file() {
+    let folder = Folder::new();
+    let store = folder.store();
+    assert_eq!(store.last_change(), None);
+    store.save_secrets(&secrets("one")).unwrap();
+    store.save_bindings("[]").unwrap();
+    let set = |name: &str, seconds| {
+        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options().write(true).open(folder.0.join(name)).unwrap().set_modified(time).unwrap();
+    };
+    set(SECRETS, 1000);
+    set(BINDINGS, 2000);
+    assert_eq!(store.last_change(), Some(WallClock(2000)));
 }

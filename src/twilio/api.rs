@@ -1,19 +1,33 @@
 //! What [`super::apply`] needs of Twilio: four verbs, and what can go wrong with them.
 
+use std::fmt;
+
 use serde_json::Value;
 
+use super::setting::masked;
 use crate::secret::Secret;
+use crate::time::WallClock;
 
 /// The form of a POST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form(pub Vec<(String, FormValue)>);
 
 /// A form field's content.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum FormValue {
+    /// Shown without the user information of URLs.
     Plain(String),
     /// Masked wherever the request is shown.
     Secret(Secret<String>),
+}
+
+impl fmt::Debug for FormValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FormValue::Plain(text) => write!(f, "{:?}", masked(text)),
+            FormValue::Secret(secret) => secret.fmt(f),
+        }
+    }
 }
 
 impl Form {
@@ -74,7 +88,8 @@ pub struct Upload<'a> {
 
 /// Twilio's REST API.
 pub trait Api {
-    /// The account itself. A standard key may not ask (twilio.md 2.1).
+    /// The account itself. A standard key may not ask: 401 with code 20003, as for a wrong secret (twilio.md 2.1). See
+    /// [`super::standing`].
     fn account(&mut self) -> Result<Value, ApiError>;
 
     /// All records of a collection, of all pages; `records` is the array's name.
@@ -108,6 +123,12 @@ pub enum ApiError {
     /// No answer: resolver, TCP, TLS, time-out.
     #[error("{request}: no answer: {reason}; check the line, the clock (TLS needs it) and twilio.api")]
     NoAnswer { request: String, reason: String },
+    /// The clock is wrong, so no certificate could be checked; nothing was sent.
+    #[error(
+        "{request}: nothing was sent: this machine's clock says {now}, which cannot be, and TLS needs the time to check \
+         Twilio's certificate; set the clock (is NTP on and reachable?) and run the command again"
+    )]
+    Clock { request: String, now: WallClock },
     /// An answer that is none of Twilio's.
     #[error("{request}: the answer cannot be understood: {reason}; check twilio.api")]
     Nonsense { request: String, reason: String },
@@ -119,7 +140,7 @@ impl ApiError {
         match self {
             ApiError::NoAnswer { .. } | ApiError::Nonsense { .. } => true,
             ApiError::Unavailable { status, .. } => *status != 429,
-            ApiError::Refused { .. } => false,
+            ApiError::Refused { .. } | ApiError::Clock { .. } => false,
         }
     }
 
@@ -127,7 +148,7 @@ impl ApiError {
     pub fn code(&self) -> Option<u32> {
         match self {
             ApiError::Refused { code, .. } | ApiError::Unavailable { code, .. } => *code,
-            ApiError::NoAnswer { .. } | ApiError::Nonsense { .. } => None,
+            ApiError::NoAnswer { .. } | ApiError::Nonsense { .. } | ApiError::Clock { .. } => None,
         }
     }
 }

@@ -5,9 +5,11 @@
 //! the intent and a resource of its natural key, and takes that for ours.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::actual::{self, Found};
 use super::api::{Api, ApiError, Form};
+use super::hosted::HostedError;
 use super::model::{Id, Kind, Resource, Value, fingerprint};
 use super::plan::{Change, FieldChange, Standing, Update};
 use super::setting::Setting;
@@ -23,6 +25,8 @@ pub enum ApplyError {
     Api(#[from] ApiError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Hosted(#[from] HostedError),
     /// 21232 and not in our account (twilio.md 1.7). The same code is given for a name that Twilio does not take.
     #[error(
         "SIP domain {name} belongs to another customer of Twilio, or its name is not allowed: {message}; write another trunk.domain, for example {proposal}"
@@ -38,6 +42,8 @@ pub struct Applier<'a> {
     pub api: &'a mut dyn Api,
     pub owned: &'a mut Owned,
     pub save: &'a mut dyn FnMut(&Owned) -> Result<(), StoreError>,
+    /// Waits, between looks at something that takes time at Twilio.
+    pub pause: &'a mut dyn FnMut(Duration),
 }
 
 impl Applier<'_> {
@@ -56,11 +62,10 @@ impl Applier<'_> {
                 self.forget(id)
             }
             Change::Forget(id) => self.forget(id),
-            Change::Buy(_)
-            | Change::Await { .. }
-            | Change::Upload(_)
-            | Change::Build { .. }
-            | Change::Deploy { .. } => {
+            Change::Upload(file) => self.upload(file),
+            Change::Build { service, files } => self.build(service, files),
+            Change::Deploy { deployment, .. } => self.deploy(deployment),
+            Change::Buy(_) | Change::Await { .. } => {
                 todo!()
             }
         }

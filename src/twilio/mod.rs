@@ -9,11 +9,15 @@ pub mod api;
 pub mod apply;
 pub mod client;
 pub mod hosted;
+pub mod key;
 pub mod kind;
+pub mod login;
 pub mod model;
+pub mod numbers;
 pub mod plan;
 pub mod setting;
 pub mod setup;
+pub mod standing;
 
 #[cfg(test)]
 mod fake;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::ACCOUNT;
-use super::hosted::File;
+use super::hosted::{self, File};
 use super::setting::Setting;
 use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment, Protection};
 use crate::secret::Secret;
@@ -71,8 +71,8 @@ pub struct Deployment {
 /// A build of the hosted Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Build {
-    /// Of the files as they are now.
-    Files,
+    /// Of the files as they are now ([`super::hosted::fingerprint`]).
+    Files { fingerprint: String },
     /// One that was promoted: `ZB…`.
     Sid(String),
 }
@@ -243,7 +243,8 @@ impl Wish<'_> {
                 name => vec![field("DomainSuffix", text(name))],
             };
             add(Resource { parent: Some(service), ..new(&id, suffix) });
-            let build = promotion.and_then(|promotion| promotion.build_sid.clone()).map_or(Build::Files, Build::Sid);
+            let files = || Build::Files { fingerprint: hosted::fingerprint(self.files) };
+            let build = promotion.and_then(|promotion| promotion.build_sid.clone()).map_or_else(files, Build::Sid);
             desired.deployments.push(Deployment { environment: id, build });
         }
     }

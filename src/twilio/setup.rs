@@ -110,7 +110,7 @@ impl Setup<'_> {
     fn apply(&mut self, plan: &Plan, owned: &mut Owned) -> Result<usize, SetupError> {
         let Setup { store, api, out, .. } = self;
         let mut save = |owned: &Owned| store.save_owned(owned);
-        let mut applier = Applier { api: &mut **api, owned, save: &mut save };
+        let mut applier = Applier { api: &mut **api, owned, save: &mut save, pause: &mut std::thread::sleep };
         for (at, change) in plan.changes.iter().enumerate() {
             write!(out, "{}/{} {change} ... ", at + 1, plan.changes.len())?;
             out.flush()?;

@@ -7,6 +7,7 @@ use super::form::Form;
 use super::{DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::Config;
 use crate::route::{self, Caller, Route, number};
+use crate::twilio::setting::Setting;
 
 /// Shortest and longest ringing that Twilio takes in `timeout` (twilio.md section 6.1).
 const RING: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
@@ -18,10 +19,12 @@ const APOLOGY: &str = "We are sorry. Your call could not be completed.";
 const BUSY: &str = "The line is busy. Please try again later.";
 const NO_ANSWER: &str = "There is no answer. Please try again later.";
 
-/// A webhook whose signature was checked.
+/// A webhook that was checked to be Twilio's.
 #[derive(Clone, Debug)]
 pub struct WebhookRequest<'a> {
     pub endpoint: Endpoint,
+    /// What stands before the path in URLs of ours that Twilio is told ([`super::credentials::told`]).
+    pub base: &'a Setting,
     /// The body's fields; of a GET, those of the query.
     pub form: Form<'a>,
 }
@@ -62,18 +65,20 @@ impl std::fmt::Display for Outcome {
 pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     let form = &request.form;
     match request.endpoint {
-        Endpoint::Outgoing => outgoing(config, form),
-        Endpoint::Incoming => incoming(config, form),
+        Endpoint::Outgoing => outgoing(config, request),
+        Endpoint::Incoming => incoming(config, request),
         Endpoint::Dialed => dialed(form),
         Endpoint::Status => Answer {
             document: None,
             event: WebhookEvent::Status { call_sid: call_sid(form), status: text(form, "CallStatus") },
         },
+        Endpoint::Usage => usage(form),
     }
 }
 
 /// An extension calls out: From names it, To is what it dialled (twilio.md section 5.2).
-fn outgoing(config: &Config, form: &Form<'_>) -> Answer {
+fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
+    let WebhookRequest { base, form, .. } = request;
     let from = form.get("From").or(form.get("Caller")).unwrap_or_default();
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
     // Only the user part counts: the host may be the domain's name at an edge, or carry a port.
@@ -83,21 +88,21 @@ fn outgoing(config: &Config, form: &Form<'_>) -> Answer {
             // An emergency call leaves us with a number in From, not an extension's name.
             Route::Emergency { number, caller_id } => {
                 let shown = route::is_ours(config, &caller).then(|| caller.clone().into_owned());
-                emergency(config, form, &caller, number, shown.or(caller_id))
+                emergency(request, &caller, number, shown.or(caller_id))
             }
             _ => reject(form, Endpoint::Outgoing, 404, format!("no extension is called {:?}", clip(from))),
         };
     };
     let (dial, to) = match route::route(config, Caller::Extension(&extension.name), to) {
-        Route::Emergency { number, caller_id } => return emergency(config, form, &extension.name, number, caller_id),
+        Route::Emergency { number, caller_id } => return emergency(request, &extension.name, number, caller_id),
         Route::Outside { number, caller_id } => {
             let nouns = vec![Noun::Number(number.clone())];
-            (Dial { caller_id: Some(caller_id), nouns, ..capped(config) }, number)
+            (Dial { caller_id: Some(caller_id), nouns, ..capped(config, base) }, number)
         }
         Route::Local { extensions } => {
             // Not the extension's name: on a call from a SIP domain Twilio takes the account's numbers only (13214).
             let caller_id = route::caller_id(config, extension).map(str::to_owned);
-            (Dial { caller_id, ..ring(config, &extensions) }, extensions.join(", "))
+            (Dial { caller_id, ..ring(config, base, &extensions, called_domain(config, form)) }, extensions.join(", "))
         }
         Route::Refuse { code, reason } => return reject(form, Endpoint::Outgoing, code, reason),
     };
@@ -108,14 +113,15 @@ fn outgoing(config: &Config, form: &Form<'_>) -> Answer {
 }
 
 /// An emergency call, reached only where the domain's emergency flag is off (twilio.md section 8, UNCERTAIN). No cap.
-fn emergency(config: &Config, form: &Form<'_>, from: &str, number: String, caller_id: Option<String>) -> Answer {
-    let dial = Dial { caller_id, nouns: vec![Noun::Number(number.clone())], ..dial(config) };
-    let event = WebhookEvent::Outgoing { call_sid: call_sid(form), extension: clip(from), to: number };
+fn emergency(request: &WebhookRequest<'_>, from: &str, number: String, caller_id: Option<String>) -> Answer {
+    let dial = Dial { caller_id, nouns: vec![Noun::Number(number.clone())], ..dial(request.base) };
+    let event = WebhookEvent::Outgoing { call_sid: call_sid(&request.form), extension: clip(from), to: number };
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
 /// Somebody calls one of our numbers (twilio.md section 5.3).
-fn incoming(config: &Config, form: &Form<'_>) -> Answer {
+fn incoming(config: &Config, request: &WebhookRequest<'_>) -> Answer {
+    let WebhookRequest { base, form, .. } = request;
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
     let number = number::dialled(to)
         .ok()
@@ -130,7 +136,10 @@ fn incoming(config: &Config, form: &Form<'_>) -> Answer {
         number: number.number.clone(),
         ring: number.ring.clone(),
     };
-    let dial = Dial { caller_id: Some(caller_id), ..ring(config, &number.ring) };
+    // A promoted environment is served by another one's box, and its extensions are registered at its own domain.
+    let domain =
+        config.environment(&number.environment).map_or(&config.trunk.domain, |environment| &environment.domain);
+    let dial = Dial { caller_id: Some(caller_id), ..ring(config, base, &number.ring, domain) };
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
@@ -180,25 +189,66 @@ fn outcome(status: &str, sip_code: Option<u16>) -> Outcome {
     }
 }
 
+/// The domain that an extension's call came in on, if it is one of ours: where the extensions of its environment are
+/// registered, whichever environment's box answers for it.
+fn called_domain<'a>(config: &'a Config, form: &Form<'_>) -> &'a str {
+    let called = global(form.get("SipDomain").unwrap_or_default());
+    let domains = config.environments.iter().map(|environment| environment.domain.as_str());
+    domains.into_iter().find(|domain| *domain == called).unwrap_or(&config.trunk.domain)
+}
+
+/// A domain's name without the edge that may have been dialled (`NAME.sip.us1.twilio.com`; twilio.md section 5.2,
+/// UNCERTAIN).
+fn global(domain: &str) -> String {
+    let domain = domain.to_ascii_lowercase();
+    match domain.strip_suffix(".twilio.com").and_then(|rest| rest.split_once(".sip.")) {
+        Some((name, _)) => format!("{name}.sip.twilio.com"),
+        None => domain,
+    }
+}
+
+/// A usage trigger has fired (twilio.md section 5.9).
+fn usage(form: &Form<'_>) -> Answer {
+    let event = WebhookEvent::Spend {
+        trigger: usage_field(form, "UsageTriggerSid"),
+        category: usage_field(form, "UsageCategory"),
+        value: usage_field(form, "CurrentValue"),
+        limit: usage_field(form, "TriggerValue"),
+        period: usage_field(form, "Recurring"),
+    };
+    Answer { document: None, event }
+}
+
+/// A field however it is spelled (`UsageCategory`, `usage_category`): the documents do not agree, UNCERTAIN.
+fn usage_field(form: &Form<'_>, name: &str) -> String {
+    let is_meant = |field: &str| {
+        field
+            .chars()
+            .filter(|c| !"_-".contains(*c))
+            .map(|c| c.to_ascii_lowercase())
+            .eq(name.chars().map(|c| c.to_ascii_lowercase()))
+    };
+    form.fields().find(|(field, _)| is_meant(field)).map(|(_, value)| clip(value)).unwrap_or_else(|| "?".to_owned())
+}
+
 /// A `<Dial>` without its nouns.
-fn dial(config: &Config) -> Dial {
-    let action = Some(format!("{}{DIALED_PATH}", config.webhook.public_url));
+fn dial(base: &Setting) -> Dial {
+    let action = Some(Setting::new(format!("{}{DIALED_PATH}", base.expose())));
     Dial { answer_on_bridge: true, action, ..Dial::default() }
 }
 
 /// One that ends when a call has lasted too long.
-fn capped(config: &Config) -> Dial {
-    Dial { time_limit: Some(config.limits.call_duration), ..dial(config) }
+fn capped(config: &Config, base: &Setting) -> Dial {
+    Dial { time_limit: Some(config.limits.call_duration), ..dial(base) }
 }
 
-/// One that rings extensions.
-fn ring(config: &Config, extensions: &[String]) -> Dial {
+/// One that rings extensions at a domain.
+fn ring(config: &Config, base: &Setting, extensions: &[String], domain: &str) -> Dial {
     let secure = if config.trunk.secure { ";secure=true" } else { "" };
-    let domain = &config.trunk.domain;
     let nouns =
         extensions.iter().take(MAX_NOUNS).map(|name| Noun::Sip(format!("sip:{name}@{domain}{secure}"))).collect();
     let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
-    Dial { timeout, nouns, ..capped(config) }
+    Dial { timeout, nouns, ..capped(config, base) }
 }
 
 fn reject(form: &Form<'_>, endpoint: Endpoint, code: u16, reason: String) -> Answer {

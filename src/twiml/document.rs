@@ -5,6 +5,8 @@ use std::time::Duration;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
+use crate::twilio::setting::Setting;
+
 /// Most nouns that ring at once in one `<Dial>` (twilio.md section 6.1).
 pub const MAX_NOUNS: usize = 10;
 
@@ -48,8 +50,8 @@ pub struct Dial {
     pub timeout: Option<Duration>,
     /// Longest call.
     pub time_limit: Option<Duration>,
-    /// Where Twilio reports the end, and gets the next document.
-    pub action: Option<String>,
+    /// Where Twilio reports the end, and gets the next document; credentials may be in it.
+    pub action: Option<Setting>,
     /// At most [`MAX_NOUNS`]; the first to answer wins, more are not written.
     pub nouns: Vec<Noun>,
 }
@@ -115,7 +117,7 @@ impl Dial {
             ("callerId", self.caller_id.as_deref().map(legal)),
             ("timeout", seconds(self.timeout)),
             ("timeLimit", seconds(self.time_limit)),
-            ("action", self.action.as_deref().map(legal)),
+            ("action", self.action.as_ref().map(|url| legal(url.expose()))),
         ];
         let mut dial = writer.create_element("Dial");
         for (name, value) in &attributes {

@@ -1,5 +1,6 @@
 //! `gateway dial 101 5035551212`: the dialplan offline, with reasons.
 
+use super::credentials::shown;
 use super::dialplan::{WebhookRequest, answer};
 use super::document::Document;
 use super::form::Form;
@@ -26,8 +27,11 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
     let form = Form::of([
         ("From", format!("sip:{}@{domain}", escaped(extension))),
         ("To", format!("sip:{}@{domain}", escaped(&user))),
+        ("SipDomain", domain.clone()),
     ]);
-    let document = answer(config, &WebhookRequest { endpoint: Endpoint::Outgoing, form }).document.unwrap_or_default();
+    let base = &shown(config, &config.webhook.public_url);
+    let request = WebhookRequest { endpoint: Endpoint::Outgoing, base, form };
+    let document = answer(config, &request).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }
 }

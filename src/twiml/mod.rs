@@ -1,13 +1,16 @@
-//! Twilio's webhooks: who may ask ([`signature`]), what is answered ([`dialplan`]), how it is written ([`document`]).
+//! Twilio's webhooks: who may ask ([`signature`], [`credentials`]), what is answered ([`dialplan`]), how it is written ([`document`]).
 //! Pure; [`crate::net::http`] gives it requests.
 
+pub mod credentials;
 pub mod dialplan;
 pub mod document;
 pub mod explain;
 pub mod form;
+pub mod proof;
 pub mod signature;
 
 use crate::event::{Event, Level};
+use credentials::CredentialsError;
 use signature::SignatureError;
 
 /// Voice URL of the SIP domain: an extension calls out.
@@ -20,6 +23,8 @@ pub const DIALED_PATH: &str = "/twilio/dialed";
 pub const STATUS_PATH: &str = "/twilio/status";
 /// Callback of usage triggers: a day or a month has cost too much.
 pub const USAGE_PATH: &str = "/twilio/usage";
+/// With a nonce behind it: proves to set-up that the public URL reaches this box ([`proof`]).
+pub const NONCE_PATH: &str = "/twilio/nonce/";
 
 /// What a request's path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,6 +33,7 @@ pub enum Endpoint {
     Incoming,
     Dialed,
     Status,
+    Usage,
 }
 
 impl Endpoint {
@@ -38,6 +44,7 @@ impl Endpoint {
             INCOMING_PATH => Some(Endpoint::Incoming),
             DIALED_PATH => Some(Endpoint::Dialed),
             STATUS_PATH => Some(Endpoint::Status),
+            USAGE_PATH => Some(Endpoint::Usage),
             _ => None,
         }
     }
@@ -49,6 +56,7 @@ impl Endpoint {
             Endpoint::Incoming => INCOMING_PATH,
             Endpoint::Dialed => DIALED_PATH,
             Endpoint::Status => STATUS_PATH,
+            Endpoint::Usage => USAGE_PATH,
         }
     }
 }
@@ -66,12 +74,19 @@ pub enum WebhookEvent {
     Dialed { call_sid: String, outcome: dialplan::Outcome, sip_code: Option<u16> },
     /// A status callback.
     Status { call_sid: String, status: String },
+    /// A usage trigger has fired: a period has cost more than its limit. Amounts are Twilio's text.
+    Spend { trigger: String, category: String, value: String, limit: String, period: String },
     /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row.
     Unsigned { endpoint: Endpoint, error: SignatureError, in_a_row: u64 },
+    /// A request without the credentials of our URLs; answered 401. Told as [`Self::Unsigned`] is, but for a first one
+    /// that shows none: it may be Twilio's, which shows them when it is asked.
+    Unauthorized { endpoint: Endpoint, error: CredentialsError, in_a_row: u64 },
     /// The signature matched only without `CallToken` and `StirVerstat`; told once.
     SignedWithoutCallToken { call_sid: String },
     /// No auth token is in the secrets: no request can be checked, all are answered 503. Told as [`Self::Unsigned`] is.
     NoAuthToken { in_a_row: u64 },
+    /// No credentials for webhooks are in the secrets. Otherwise as [`Self::NoAuthToken`].
+    NoCredentials { in_a_row: u64 },
     /// A signed request whose body is no form; answered 400.
     BadForm { endpoint: Endpoint, error: form::FormError, in_a_row: u64 },
     /// A connection was closed at once, as too many are open. Told as [`Self::Unsigned`] is.
@@ -107,6 +122,18 @@ impl WebhookEvent {
                 endpoint.path(),
                 format!("answered 403: {error} ({in_a_row} in a row)"),
             ),
+            WebhookEvent::Spend { trigger, category, value, limit, period } => Event::new(
+                Level::Warning,
+                "account.spend",
+                trigger,
+                format!("{category} has reached {value}, the limit is {limit} ({period})"),
+            ),
+            WebhookEvent::Unauthorized { endpoint, error, in_a_row } => Event::new(
+                Level::Warning,
+                "webhook.unauthorized",
+                endpoint.path(),
+                format!("answered 401: {error} ({in_a_row} in a row)"),
+            ),
             WebhookEvent::SignedWithoutCallToken { call_sid } => Event::new(
                 Level::Notice,
                 "webhook.signed-in-part",
@@ -120,6 +147,12 @@ impl WebhookEvent {
                 format!(
                     "answered 503: no auth token to check signatures with; run gateway setup ({in_a_row} in a row)"
                 ),
+            ),
+            WebhookEvent::NoCredentials { in_a_row } => Event::new(
+                Level::Error,
+                "webhook.no-credentials",
+                "webhook",
+                format!("answered 503: no credentials for webhooks yet; run gateway setup ({in_a_row} in a row)"),
             ),
             WebhookEvent::BadForm { endpoint, error, in_a_row } => Event::new(
                 Level::Warning,

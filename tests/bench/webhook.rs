@@ -11,13 +11,11 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use gateway::net::http::{Shared, serve};
-use gateway::secret::Secret;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// More than the server keeps answers, so that none is found again.
 const DIFFERENT_REQUESTS: usize = 4096;
 const RUN: Duration = Duration::from_secs(3);
@@ -37,8 +35,8 @@ fn main() {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port on loopback");
             let thread = std::fs::read_link("/proc/thread-self").expect("Linux names this thread");
             address.send((listener.local_addr().expect("a bound socket has an address"), thread)).expect("main waits");
-            let token = Secret::new(TOKEN.to_owned());
-            serve(listener, Arc::new(Shared::new(Arc::new(office::config()), Some(&token))), |_| ()).await
+            let shared = Shared::new(Arc::new(office::config()), Arc::new(office::secrets()));
+            serve(listener, Arc::new(shared), |_| ()).await
         })
     });
     let (address, thread) = listening.recv().expect("the server listens");
@@ -117,7 +115,7 @@ fn request(number: usize) -> Vec<u8> {
         ("SipSourceIp", "198.51.100.23"),
         ("To", "sip:+15035551212@office.sip.twilio.com"),
     ];
-    let mut mac = Hmac::<Sha1>::new_from_slice(TOKEN.as_bytes()).expect("HMAC takes any key");
+    let mut mac = Hmac::<Sha1>::new_from_slice(office::TOKEN.as_bytes()).expect("HMAC takes any key");
     mac.update(b"https://gw.example.net/twilio/outgoing");
     fields.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
     let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());

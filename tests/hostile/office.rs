@@ -132,7 +132,7 @@ impl Office {
             trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
         };
         let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
-        let secrets = Arc::new(Secrets { auth_token: None, extensions });
+        let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });
         let mut key = [3; 32];
         key[..8].copy_from_slice(&seed.to_be_bytes());
         let engine = Engine::new(Arc::clone(&config), secrets, None, key, Instant::ZERO, WallClock(0));

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use gateway::config::Config;
+use gateway::config::{Config, Protection};
 use gateway::route::Route;
+use gateway::twiml::credentials::told;
 use gateway::twiml::dialplan::{Answer, Outcome, WebhookRequest, answer};
 use gateway::twiml::document::MAX_NOUNS;
 use gateway::twiml::explain::explain;
@@ -13,8 +14,12 @@ use gateway::twiml::{Endpoint, WebhookEvent};
 use super::office;
 
 fn ask(config: &Config, endpoint: Endpoint, body: &str) -> Answer {
-    let form = Form::decode(body.as_bytes()).unwrap();
-    answer(config, &WebhookRequest { endpoint, form })
+    ask_form(config, endpoint, Form::decode(body.as_bytes()).unwrap())
+}
+
+fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
+    let base = &told(config, &office::secrets(), &config.webhook.public_url);
+    answer(config, &WebhookRequest { endpoint, base, form })
 }
 
 fn xml(answer: &Answer) -> String {
@@ -78,7 +83,7 @@ fn from_and_to_are_understood_however_the_handset_wrote_them() {
         ("sip:101@h", "sip:5035551212;phone-context=+1@h"),
     ] {
         let form = Form::of([("CallSid", "CA1"), ("From", from), ("To", to)]);
-        assert_eq!(answer(&config, &WebhookRequest { endpoint: Endpoint::Outgoing, form }), plain, "{from} {to}");
+        assert_eq!(ask_form(&config, Endpoint::Outgoing, form), plain, "{from} {to}");
     }
     let copies = ask(&config, Endpoint::Outgoing, "CallSid=CA1&Caller=sip%3A101%40h&Called=sip%3A5035551212%40h");
     assert_eq!(copies, plain);
@@ -99,6 +104,69 @@ fn somebody_calls_one_of_our_numbers() {
             ("incoming-empty-request", ""),
         ],
     );
+}
+
+#[test]
+fn a_number_rings_at_the_domain_of_its_environment_whichever_box_is_asked() {
+    let mut config = office::config();
+    config.numbers[1].environment = "stage".to_owned();
+    let body = "From=%2B12125550111&To=%2B15035550101";
+    for name in ["prod", "stage"] {
+        let config = config.clone().select(name).unwrap();
+        let answer = xml(&ask(&config, Endpoint::Incoming, body));
+        assert!(answer.contains("<Sip>sip:101@office-stage.sip.twilio.com;secure=true</Sip>"), "{answer}");
+        // But it is this box that hears of the end.
+        assert!(answer.contains(&format!("action=\"{}/twilio/dialed\"", config.webhook.public_url)), "{answer}");
+    }
+}
+
+#[test]
+fn an_extension_calls_another_at_the_domain_that_it_called_from() {
+    let config = office::config();
+    for (domain, dialled) in [
+        ("office-stage.sip.twilio.com", "office-stage.sip.twilio.com"),
+        ("Office-Stage.sip.us1.twilio.com", "office-stage.sip.twilio.com"),
+        ("office.sip.ashburn.twilio.com", "office.sip.twilio.com"),
+        // Not ours: where this box registers.
+        ("other.sip.twilio.com", "office.sip.twilio.com"),
+        (".sip.", "office.sip.twilio.com"),
+        ("", "office.sip.twilio.com"),
+    ] {
+        let body = format!("{FROM_101}&SipDomain={domain}&To=sip%3A102%40{domain}");
+        let answer = xml(&ask(&config, Endpoint::Outgoing, &body));
+        assert!(answer.contains(&format!("<Sip>sip:102@{dialled};secure=true</Sip>")), "{domain}: {answer}");
+    }
+    let stage = explain(&config.select("stage").unwrap(), "101", "sip:102@host");
+    assert!(stage.document.to_xml().contains("sip:102@office-stage.sip.twilio.com"));
+}
+
+#[test]
+fn our_urls_carry_the_credentials_for_twilio_and_for_nobody_else() {
+    let mut config = office::config();
+    config.webhook.protect = Protection::Credentials;
+    let answer = ask(&config, Endpoint::Incoming, "From=%2B12125550111&To=%2B15035550101");
+    let action = format!("action=\"https://twilio:{}@gw.example.net/twilio/dialed\"", office::PASSWORD);
+    assert!(xml(&answer).contains(&action), "{}", xml(&answer));
+    assert!(!format!("{answer:?} {}", answer.event.event()).contains(office::PASSWORD));
+    let explained = explain(&config, "101", "5035551212").document.to_xml();
+    assert!(explained.contains("action=\"https://***@gw.example.net/twilio/dialed\""), "{explained}");
+}
+
+#[test]
+fn a_usage_trigger_that_fires_is_told_however_its_fields_are_spelled() {
+    let documented =
+        "UsageTriggerSid=UT1&Recurring=daily&UsageCategory=totalprice&TriggerValue=12.50&CurrentValue=12.75";
+    let other =
+        "usage_trigger_sid=UT1&recurring=daily&usage_category=totalprice&trigger_value=12.50&current_value=12.75";
+    for body in [documented, other] {
+        let answer = ask(&office::config(), Endpoint::Usage, body);
+        assert_eq!(answer.document, None);
+        let line = answer.event.event().to_string();
+        assert!(line.contains("account.spend") && line.contains("UT1"), "{line}");
+        assert!(line.contains("totalprice has reached 12.75, the limit is 12.50 (daily)"), "{line}");
+    }
+    let empty = ask(&office::config(), Endpoint::Usage, "").event.event().to_string();
+    assert!(empty.contains("? has reached ?, the limit is ? (?)"), "{empty}");
 }
 
 #[test]
@@ -169,10 +237,14 @@ fn a_status_callback_gets_no_document() {
 
 #[test]
 fn an_event_is_one_printable_line_of_bounded_length() {
-    let body = format!("CallSid=%0a%1b[31m{0}&CallStatus=a%0db&From=%0a{0}&To=%00", "x".repeat(5000));
-    for endpoint in [Endpoint::Outgoing, Endpoint::Incoming, Endpoint::Dialed, Endpoint::Status] {
+    let body = format!(
+        "CallSid=%0a%1b[31m{0}&CallStatus=a%0db&From=%0a{0}&To=%00&UsageCategory=%0a{0}&CurrentValue={0}",
+        "x".repeat(5000)
+    );
+    let all = [Endpoint::Outgoing, Endpoint::Incoming, Endpoint::Dialed, Endpoint::Status, Endpoint::Usage];
+    for endpoint in all {
         let line = ask(&office::config(), endpoint, &body).event.event().to_string();
-        assert!(line.len() < 300 && !line.contains(char::is_control), "{line:?}");
+        assert!(line.len() < 400 && !line.contains(char::is_control), "{line:?}");
     }
 }
 

@@ -1,66 +1,61 @@
 //! The office of these tests.
 
-use std::time::Duration;
+use gateway::config::{Config, Host, parse};
+use gateway::secret::Secret;
+use gateway::store::{Credentials, Secrets};
 
-use gateway::config::*;
+/// Extensions 101 (its own number), 102 (none), 103 (no emergency right), desk-one (rings with 101), and four numbers;
+/// of the environments, prod is run.
+const OFFICE: &str = r#"
+[site]
+name = "office"
+[twilio]
+account_sid = "AC0123456789abcdef0123456789abcdef"
+[trunk]
+domain = "office.sip.twilio.com"
+[lan]
+listen = ["127.0.0.1:0"]
+[webhook]
+public_url = "https://gw.example.net"
+listen = "127.0.0.1:0"
+[emergency]
+caller_id = "+15035550100"
+[environment.stage]
+domain = "office-stage.sip.twilio.com"
+public_url = "https://stage.example.net"
+[[extension]]
+name = "101"
+caller_id = "+15035550101"
+[[extension]]
+name = "102"
+[[extension]]
+name = "103"
+emergency = false
+[[extension]]
+name = "desk-one"
+[[number]]
+number = "+15035550100"
+ring = ["101", "102"]
+[[number]]
+number = "+15035550101"
+ring = ["101"]
+[[number]]
+number = "+15035550199"
+[[number]]
+number = "+442071838750"
+ring = ["desk-one"]
+"#;
 
-/// Extensions 101 (its own number), 102 (none), 103 (no emergency right), desk-one (rings with 101), and four numbers.
+/// What Twilio signs with.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// What stands in URLs where credentials protect them.
+pub const PASSWORD: &str = "Sesame1Sesame1Sesame1Ses";
+
 pub fn config() -> Config {
-    let extension = |name: &str, caller_id: Option<&str>| Extension {
-        name: name.to_owned(),
-        display_name: None,
-        caller_id: caller_id.map(str::to_owned),
-        emergency: name != "103",
-    };
-    let number = |number: &str, ring: &[&str]| Number {
-        number: number.to_owned(),
-        ring: ring.iter().map(|name| (*name).to_owned()).collect(),
-    };
-    Config {
-        site: Site { name: "office".into(), state_dir: "/var/lib/gateway".into(), run_dir: "/run/gateway".into() },
-        twilio: Twilio {
-            account_sid: "AC0123456789abcdef0123456789abcdef".into(),
-            api: "https://api.twilio.com".into(),
-            ca_file: None,
-        },
-        trunk: Trunk {
-            domain: "office.sip.twilio.com".into(),
-            servers: Vec::new(),
-            server_name: None,
-            ca_file: None,
-            expires: Duration::from_secs(600),
-            secure: true,
-            keepalive: Duration::from_secs(25),
-        },
-        lan: Lan {
-            listen: Vec::new(),
-            realm: "gateway".into(),
-            min_expires: Duration::from_secs(60),
-            max_expires: Duration::from_secs(3600),
-        },
-        media: Media { ports: (20000, 29999), trunk_sources: Vec::new(), public_address: None },
-        webhook: Webhook {
-            public_url: "https://gw.example.net".into(),
-            listen: "127.0.0.1:0".parse().expect("an address"),
-        },
-        emergency: Emergency { numbers: vec!["911".into(), "933".into()], caller_id: Some("+15035550100".into()) },
-        limits: Limits {
-            calls: 100,
-            bindings_per_extension: 10,
-            call_duration: Duration::from_secs(3600),
-            ring: Duration::from_secs(30),
-        },
-        extensions: vec![
-            extension("101", Some("+15035550101")),
-            extension("102", None),
-            extension("103", None),
-            extension("desk-one", None),
-        ],
-        numbers: vec![
-            number("+15035550100", &["101", "102"]),
-            number("+15035550101", &["101"]),
-            number("+15035550199", &[]),
-            number("+442071838750", &["desk-one"]),
-        ],
-    }
+    parse(OFFICE, "gateway.toml", &Host::default()).expect("the office above has no mistakes")
+}
+
+pub fn secrets() -> Secrets {
+    let webhook = Credentials { user: "twilio".to_owned(), password: Secret::new(PASSWORD.to_owned()) };
+    Secrets { auth_token: Some(Secret::new(TOKEN.to_owned())), webhook: Some(webhook), ..Secrets::default() }
 }

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
+use gateway::config::{Config, Protection};
 use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Shared, serve};
-use gateway::secret::Secret;
+use gateway::store::Secrets;
+use gateway::twiml::proof::proof;
 use gateway::twiml::{Endpoint, WebhookEvent};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
@@ -14,8 +16,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::office;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
-
 struct Server {
     address: std::net::SocketAddr,
     shared: Arc<Shared>,
@@ -23,11 +23,14 @@ struct Server {
 }
 
 impl Server {
-    async fn start(token: Option<&str>, limits: Limits) -> Self {
+    async fn start(secrets: Secrets, limits: Limits) -> Self {
+        Server::of(office::config(), secrets, limits).await
+    }
+
+    async fn of(config: Config, secrets: Secrets, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let token = token.map(|token| Secret::new(token.to_owned()));
-        let shared = Arc::new(Shared::with_limits(Arc::new(office::config()), token.as_ref(), limits));
+        let shared = Arc::new(Shared::with_limits(Arc::new(config), Arc::new(secrets), limits));
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = events.clone();
         tokio::spawn(serve(listener, shared.clone(), move |event| sink.lock().unwrap().push(event)));
@@ -35,7 +38,7 @@ impl Server {
     }
 
     async fn usual() -> Self {
-        Server::start(Some(TOKEN), Limits::default()).await
+        Server::start(office::secrets(), Limits::default()).await
     }
 
     async fn connect(&self) -> TcpStream {
@@ -63,11 +66,15 @@ async fn read_to_end(stream: &mut TcpStream) -> String {
 }
 
 fn signature(path: &str, body: &str) -> String {
+    signature_over(&format!("https://gw.example.net{path}"), body)
+}
+
+fn signature_over(url: &str, body: &str) -> String {
     let form = gateway::twiml::form::Form::decode(body.as_bytes()).unwrap();
     let mut fields: Vec<_> = form.fields().collect();
     fields.sort();
-    let mut mac = Hmac::<Sha1>::new_from_slice(TOKEN.as_bytes()).unwrap();
-    mac.update(format!("https://gw.example.net{path}").as_bytes());
+    let mut mac = Hmac::<Sha1>::new_from_slice(office::TOKEN.as_bytes()).unwrap();
+    mac.update(url.as_bytes());
     fields.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
     base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
@@ -204,11 +211,11 @@ async fn what_twilio_did_not_sign_gets_403_and_the_connection_ends() {
 
 #[tokio::test]
 async fn without_an_auth_token_every_request_gets_503_until_there_is_one() {
-    let server = Server::start(None, Limits::default()).await;
+    let server = Server::start(Secrets::default(), Limits::default()).await;
     let request = signed("/twilio/incoming", CLOSE, INCOMING);
     assert_status(&server.send(request.as_bytes()).await, 503);
     assert_eq!(server.events(), [WebhookEvent::NoAuthToken { in_a_row: 1 }]);
-    server.shared.replace(Arc::new(office::config()), Some(&Secret::new(TOKEN.to_owned())));
+    server.shared.replace(Arc::new(office::config()), Arc::new(office::secrets()));
     assert_status(&server.send(request.as_bytes()).await, 200);
 }
 
@@ -220,7 +227,7 @@ async fn a_replaced_configuration_answers_the_next_request() {
     assert!(server.send(request.as_bytes()).await.contains("sip:101@"));
     let mut config = office::config();
     config.numbers[1].ring = vec!["102".into()];
-    server.shared.replace(Arc::new(config), Some(&Secret::new(TOKEN.to_owned())));
+    server.shared.replace(Arc::new(config), Arc::new(office::secrets()));
     assert!(server.send(request.as_bytes()).await.contains("sip:102@"));
 }
 
@@ -320,7 +327,7 @@ async fn a_request_cut_off_at_any_byte_is_no_request() {
 #[tokio::test]
 async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
     let short = Duration::from_millis(1);
-    let slow_head = Server::start(Some(TOKEN), Limits { header_timeout: short, ..Limits::default() }).await;
+    let slow_head = Server::start(office::secrets(), Limits { header_timeout: short, ..Limits::default() }).await;
     // The server closes by itself: `send` waits for the end of the stream.
     for begun in ["", "POST /twilio/incoming HTTP/1.1\r\nHost: "] {
         let answer = slow_head.send(begun.as_bytes()).await;
@@ -328,14 +335,14 @@ async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
     }
     // A whole request that keeps its connection; the server need not have been quick enough to answer it.
     slow_head.send(signed("/twilio/status", "", "CallSid=CA1").as_bytes()).await;
-    let slow_body = Server::start(Some(TOKEN), Limits { body_timeout: short, ..Limits::default() }).await;
+    let slow_body = Server::start(office::secrets(), Limits { body_timeout: short, ..Limits::default() }).await;
     let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nCallSid=";
     assert_status(&slow_body.send(begun.as_bytes()).await, 408);
 }
 
 #[tokio::test]
 async fn a_connection_too_many_is_closed_and_the_others_are_served() {
-    let server = Server::start(Some(TOKEN), Limits { connections: 2, ..Limits::default() }).await;
+    let server = Server::start(office::secrets(), Limits { connections: 2, ..Limits::default() }).await;
     let mut first = server.connect().await;
     let mut second = server.connect().await;
     // Answered, so both were accepted.
@@ -350,4 +357,132 @@ async fn a_connection_too_many_is_closed_and_the_others_are_served() {
     assert_eq!(server.events(), [WebhookEvent::TooManyConnections { in_a_row: 1 }]);
     first.write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await.unwrap();
     assert!(read_to_end(&mut first).await.contains("HTTP/1.1 200 "));
+}
+
+/// What a server answers whose URLs hold credentials.
+async fn protected() -> Server {
+    let mut config = office::config();
+    config.webhook.protect = Protection::Credentials;
+    Server::of(config, office::secrets(), Limits::default()).await
+}
+
+fn basic(both: &str) -> String {
+    format!("Authorization: Basic {}\r\n", base64::engine::general_purpose::STANDARD.encode(both))
+}
+
+fn ours() -> String {
+    basic(&format!("twilio:{}", office::PASSWORD)) + CLOSE
+}
+
+#[tokio::test]
+async fn credentials_instead_of_a_signature_get_the_twiml_with_credentials_in_its_urls() {
+    let server = protected().await;
+    let answer = server.send(post("/twilio/incoming", &ours(), INCOMING).as_bytes()).await;
+    assert_status(&answer, 200);
+    let action = format!("action=\"https://twilio:{}@gw.example.net/twilio/dialed\"", office::PASSWORD);
+    assert!(answer.contains(&action), "{answer}");
+    assert!(!format!("{:?} {:?}", server.events(), server.shared).contains(office::PASSWORD));
+}
+
+#[tokio::test]
+async fn without_the_credentials_a_request_is_asked_for_them_and_the_connection_ends() {
+    let server = protected().await;
+    for headers in [
+        String::new(),
+        basic("twilio:wrong"),
+        basic(""),
+        "Authorization: Bearer x\r\n".to_owned(),
+        // The signature alone is nothing here.
+        format!("X-Twilio-Signature: {}\r\n", signature("/twilio/incoming", INCOMING)),
+    ] {
+        let answer = server.send(post("/twilio/incoming", &headers, INCOMING).as_bytes()).await;
+        assert_status(&answer, 401);
+        let answer = answer.to_ascii_lowercase();
+        assert!(answer.contains("\r\nwww-authenticate: basic realm=\"gateway\"\r\n"), "{answer}");
+    }
+    assert_eq!(server.shared.counts().refused, 5);
+    // The first, that showed nothing, may have been Twilio's; then the 2nd and 4th are told.
+    let told = server.events();
+    assert_eq!(told.len(), 2);
+    assert!(told.iter().all(|event| matches!(event, WebhookEvent::Unauthorized { .. })), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_signature_does_not_need_credentials_and_credentials_are_no_signature() {
+    let server = Server::usual().await;
+    assert_status(&server.send(post("/twilio/incoming", &ours(), INCOMING).as_bytes()).await, 403);
+}
+
+#[tokio::test]
+async fn without_credentials_in_the_secrets_every_request_gets_503() {
+    let mut config = office::config();
+    config.webhook.protect = Protection::Credentials;
+    let token = Secrets { webhook: None, ..office::secrets() };
+    let server = Server::of(config, token, Limits::default()).await;
+    assert_status(&server.send(signed("/twilio/incoming", &ours(), INCOMING).as_bytes()).await, 503);
+    assert_eq!(server.events(), [WebhookEvent::NoCredentials { in_a_row: 1 }]);
+}
+
+#[tokio::test]
+async fn a_request_repeated_with_credentials_gets_the_same_answer_and_another_one_does_not() {
+    let server = protected().await;
+    let headers = format!("I-Twilio-Idempotency-Token: 0b38c5b3\r\n{}", ours());
+    let request = post("/twilio/incoming", &headers, INCOMING);
+    for _ in 0..2 {
+        assert!(server.send(request.as_bytes()).await.contains("sip:101@"));
+    }
+    assert_eq!(server.events().len(), 1);
+    let other = post("/twilio/incoming", &headers, &INCOMING.replace("0101", "0100"));
+    assert!(server.send(other.as_bytes()).await.contains("sip:102@"));
+    assert_eq!(server.events().len(), 1);
+}
+
+#[tokio::test]
+async fn a_box_that_serves_a_promoted_environment_takes_the_signatures_of_its_own_url_alone() {
+    let stage = office::config().select("stage").unwrap();
+    let server = Server::of(stage, office::secrets(), Limits::default()).await;
+    // Signed over the URL of prod, which Twilio does not call any more.
+    assert_status(&server.send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await, 403);
+    let signature = signature_over("https://stage.example.net/twilio/incoming", INCOMING);
+    let request = post("/twilio/incoming", &format!("X-Twilio-Signature: {signature}\r\n{CLOSE}"), INCOMING);
+    let answer = server.send(request.as_bytes()).await;
+    assert_status(&answer, 200);
+    assert!(answer.contains("sip:101@office.sip.twilio.com"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_usage_trigger_is_told_once_however_often_it_is_repeated() {
+    let server = Server::usual().await;
+    let body = |value: &str| {
+        format!(
+            "UsageTriggerSid=UT1&UsageCategory=totalprice&CurrentValue={value}&IdempotencyToken=AC-FIRES-UT1-2026-11-22"
+        )
+    };
+    for value in ["12.75", "13.10"] {
+        assert_status(&server.send(signed("/twilio/usage", CLOSE, &body(value)).as_bytes()).await, 204);
+    }
+    let next_day = body("12.60").replace("-22", "-23");
+    assert_status(&server.send(signed("/twilio/usage", CLOSE, &next_day).as_bytes()).await, 204);
+    let told = server.events();
+    assert_eq!(told.len(), 2);
+    assert!(matches!(&told[0], WebhookEvent::Spend { value, .. } if value == "12.75"), "{told:?}");
+    assert_status(&server.send(post("/twilio/usage", "", &body("1")).as_bytes()).await, 403);
+}
+
+#[tokio::test]
+async fn a_nonce_is_answered_with_the_proof_of_these_secrets() {
+    let server = Server::usual().await;
+    let get = |nonce: &str| format!("GET /twilio/nonce/{nonce} HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n");
+    let nonce = "00112233445566778899aabbccddeeff";
+    let answer = server.send(get(nonce).as_bytes()).await;
+    assert_status(&answer, 200);
+    assert!(answer.to_ascii_lowercase().contains("\r\ncache-control: no-store\r\n"), "{answer}");
+    assert!(answer.ends_with(&format!("\r\n\r\n{}", proof(&office::secrets(), nonce).unwrap())), "{answer}");
+    for wrong in ["", "0011", "00112233445566778899AABBCCDDEEFF", "00112233445566778899aabbccddeeff/", &"0".repeat(65)]
+    {
+        assert_status(&server.send(get(wrong).as_bytes()).await, 404);
+    }
+    assert_status(&server.send(post(&format!("/twilio/nonce/{nonce}"), "", "").as_bytes()).await, 404);
+    let bare = Server::start(Secrets::default(), Limits::default()).await;
+    assert_status(&bare.send(get(nonce).as_bytes()).await, 404);
 }

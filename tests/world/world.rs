@@ -115,7 +115,7 @@ fn secrets_of(config: &Config) -> Secrets {
         trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
     };
     let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
-    Secrets { auth_token: None, extensions }
+    Secrets { extensions, ..Secrets::default() }
 }
 
 fn address(text: &str) -> SocketAddr {

@@ -9,9 +9,10 @@ pub const MAX_REPLIES: usize = 512;
 /// Longest idempotency token that is taken; Twilio's have 36 characters.
 const MAX_TOKEN: usize = 128;
 
-/// The key of a request: its idempotency token and its signature; `None` when the token is too long to keep.
-pub fn key(token: &str, signature: &str) -> Option<String> {
-    (token.len() <= MAX_TOKEN).then(|| format!("{token} {signature}"))
+/// The key of a request: its idempotency token, and what stands for its content (a signature, a digest); `None` when
+/// the token is too long to keep.
+pub fn key(token: &str, content: &str) -> Option<String> {
+    (token.len() <= MAX_TOKEN).then(|| format!("{token} {content}"))
 }
 
 /// By request key, the document that was answered (`None`: 204).

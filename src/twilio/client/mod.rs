@@ -1,25 +1,38 @@
 //! Twilio's REST API over HTTPS: one request at a time (twilio.md 1.6), with time-outs and back-off.
 
+mod answer;
+mod clock;
+mod hosts;
+mod login;
+mod multipart;
+mod trace;
+
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde_json::Value;
-use ureq::http::Response;
+use ureq::SendBody;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
+use self::answer::Answer;
+pub use self::clock::{Clock, PATIENCE};
+use self::hosts::Hosts;
+use self::login::Login;
+use self::multipart::Multipart;
+use self::trace::Mask;
 use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
+use super::setting::masked;
 use crate::random::Random;
 use crate::secret::Secret;
-
-/// The version of the core API.
-const VERSION: &str = "2010-04-01";
+use crate::time::WallClock;
 
 /// One request from its beginning to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The same for an upload: 25 MB over a line of 350 kbit/s.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(600);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -32,24 +45,18 @@ const BACKOFF: Duration = Duration::from_millis(500);
 /// Longest pause between attempts, also when `Retry-After` asks for more.
 const MAX_BACKOFF: Duration = Duration::from_secs(30);
 
-/// Largest answer that is read, in bytes.
-const MAX_ANSWER: u64 = 16 << 20;
-
-/// Records of a page: the most that Twilio gives (twilio.md 1.4).
-const PAGE_SIZE: u32 = 1000;
-
 /// Most pages of a collection.
 const MAX_PAGES: usize = 100;
-
-/// Names of reply fields whose content is never traced.
-const SECRET_FIELDS: [&str; 3] = ["auth_token", "secret", "password"];
 
 /// Is told each request and its answer, secrets masked.
 pub type Trace = Box<dyn FnMut(&str)>;
 
+/// Waits so long, for a reason that a person may be told. The same reason again means that the wait goes on.
+pub type Pause = Box<dyn FnMut(Duration, &str)>;
+
 /// What to reach and as whom.
 pub struct Options<'a> {
-    /// `https://api.twilio.com`, or what stands in for it.
+    /// `https://api.twilio.com`, `https://api.EDGE.REGION.twilio.com`, or what stands in for all of Twilio.
     pub base: &'a str,
     pub account_sid: &'a str,
     /// `AC…` with the auth token, or `SK…` with its secret (twilio.md 1.2).
@@ -57,11 +64,24 @@ pub struct Options<'a> {
     pub password: &'a Secret<String>,
     /// PEM file of roots to trust instead of Mozilla's.
     pub ca_file: Option<&'a Path>,
-    /// Seed for the jitter of pauses.
+    /// Seed for the jitter of pauses and the boundaries of uploads.
     pub random: Random,
-    /// Waits between attempts.
-    pub pause: Box<dyn FnMut(Duration)>,
+    /// Between attempts, and while the clock is wrong. [`telling`] makes one that sleeps.
+    pub pause: Pause,
+    pub clock: Clock,
     pub trace: Option<Trace>,
+}
+
+/// A pause that sleeps, and tells each reason once.
+pub fn telling(mut tell: impl FnMut(&str) + 'static) -> Pause {
+    let mut told = String::new();
+    Box::new(move |pause, reason| {
+        if told != reason {
+            tell(reason);
+            reason.clone_into(&mut told);
+        }
+        std::thread::sleep(pause);
+    })
 }
 
 /// Requests sent so far, repeated ones included.
@@ -74,13 +94,12 @@ pub struct Count {
 /// The client.
 pub struct Client {
     agent: ureq::Agent,
-    /// Scheme and authority of the base, without path: what page links are relative to.
-    origin: String,
-    /// Up to `Accounts/AC…`.
-    account: String,
-    authorization: Secret<String>,
+    hosts: Hosts,
+    account_sid: String,
+    login: Login,
     random: Random,
-    pause: Box<dyn FnMut(Duration)>,
+    pause: Pause,
+    clock: Clock,
     trace: Option<Trace>,
     pub count: Count,
 }
@@ -93,23 +112,17 @@ pub struct CaError {
     reason: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
+/// A request, as often as it is sent.
+#[derive(Clone, Copy)]
+enum Request<'a> {
     Get,
     /// A POST that makes something: a second one may make a second thing.
-    Create,
+    Create(&'a Form),
     /// A POST that changes something: a second one changes nothing more.
-    Update,
+    Update(&'a Form),
+    /// A second one makes a version more, which nothing uses.
+    Upload(&'a Upload<'a>),
     Delete,
-}
-
-/// An answer with any status.
-struct Answer {
-    status: u16,
-    retry_after: Option<Duration>,
-    /// `X-Twilio-Error-Code` repeats the body's code (twilio.md 1.5).
-    code: Option<u32>,
-    body: String,
 }
 
 impl Client {
@@ -130,46 +143,51 @@ impl Client {
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build()
             .new_agent();
-        let base = options.base.trim_end_matches('/');
-        let authority_end = base.find("://").and_then(|at| base[at + 3..].find('/').map(|slash| at + 3 + slash));
-        let credentials = format!("{}:{}", options.user, options.password.expose());
         Ok(Client {
             agent,
-            origin: base[..authority_end.unwrap_or(base.len())].to_owned(),
-            account: format!("{base}/{VERSION}/Accounts/{}", options.account_sid),
-            authorization: Secret::new(format!("Basic {}", BASE64_STANDARD.encode(credentials))),
+            hosts: Hosts::new(options.base, options.account_sid),
+            account_sid: options.account_sid.to_owned(),
+            login: Login::new(options.user, options.password),
             random: options.random,
             pause: options.pause,
+            clock: options.clock,
             trace: options.trace,
             count: Count::default(),
         })
     }
 
-    /// Where a collection is, or one of it.
-    fn url(&self, collection: &Collection, sid: Option<&str>) -> String {
-        let below = match sid {
-            Some(sid) => format!("{}/{sid}", collection.path),
-            None => collection.path.clone(),
-        };
-        match collection.product {
-            Product::Core => format!("{}/{below}.json", self.account),
-            Product::Voice | Product::Serverless | Product::Upload => todo!(),
-        }
+    /// Makes further requests as somebody else: `AC…` with the auth token, or `SK…` with its secret.
+    pub fn authenticate(&mut self, user: &str, password: &Secret<String>) {
+        self.login = Login::new(user, password);
     }
 
     /// Sends until there is an answer that will not change by asking again.
-    fn request(&mut self, verb: Verb, url: &str, form: &Form) -> Result<Value, ApiError> {
-        let shown = format!("{} {}", verb.method(), self.shown(url));
-        for attempt in 1.. {
-            match verb {
-                Verb::Get => self.count.reads += 1,
+    fn request(&mut self, request: Request<'_>, url: &str) -> Result<Value, ApiError> {
+        let shown = format!("{} {}", request.method(), self.hosts.shown(url));
+        let mut clock_waits = Duration::ZERO;
+        let mut attempt = 1;
+        loop {
+            let sent = self.send(request, url);
+            if let Err(error) = &sent
+                && clock::is_about_time(error)
+                && let Some(now) = self.clock.wrong()
+            {
+                self.wait_for_clock(&shown, now, &mut clock_waits)?;
+                // Nothing was sent: the handshake comes before the request.
+                continue;
+            }
+            match request {
+                Request::Get => self.count.reads += 1,
                 _ => self.count.writes += 1,
             }
-            let answer = self.send(verb, url, form);
-            self.tell(&shown, form, &answer);
-            let (error, retry_after) = match answer {
+            let sent = sent.map_err(|error| masked(&error.to_string()));
+            let mask = Mask::new(&self.login.password, request.form());
+            if let Some(trace) = &mut self.trace {
+                trace(&line(&shown, request, &sent, &mask));
+            }
+            let (error, retry_after, reason) = match sent {
                 Ok(answer) => match answer.status {
-                    404 if verb == Verb::Delete => return Ok(Value::Null),
+                    404 if matches!(request, Request::Delete) => return Ok(Value::Null),
                     204 => return Ok(Value::Null),
                     200..=299 => {
                         return serde_json::from_str(&answer.body).map_err(|error| ApiError::Nonsense {
@@ -177,32 +195,38 @@ impl Client {
                             reason: format!("no JSON at line {}", error.line()),
                         });
                     }
-                    _ => (answer.error(&shown), answer.retry_after),
+                    status => {
+                        let advice = self.login.advice(&self.account_sid);
+                        let error = answer.error(&shown, &advice, &mask);
+                        (error, answer.retry_after, format!("Twilio is busy or in trouble ({status})"))
+                    }
                 },
-                Err(reason) => (ApiError::NoAnswer { request: shown.clone(), reason }, None),
+                Err(reason) => {
+                    let told = format!("no answer from Twilio ({reason})");
+                    (ApiError::NoAnswer { request: shown.clone(), reason }, None, told)
+                }
             };
             let again = match &error {
                 // Never carried out (twilio.md 1.6), so even a creation may be sent again.
                 ApiError::Unavailable { status: 429, .. } => true,
-                ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } => verb != Verb::Create,
-                ApiError::Refused { .. } | ApiError::Nonsense { .. } => false,
+                ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } => !matches!(request, Request::Create(_)),
+                ApiError::Refused { .. } | ApiError::Nonsense { .. } | ApiError::Clock { .. } => false,
             };
             if !again || attempt == ATTEMPTS {
                 return Err(error);
             }
             let pause = self.backoff(attempt, retry_after);
-            (self.pause)(pause);
+            (self.pause)(pause, &format!("{reason}; next try in {:.1} s", pause.as_secs_f64()));
+            attempt += 1;
         }
-        // The loop ends by `return` at the latest in attempt ATTEMPTS.
-        Err(ApiError::NoAnswer { request: shown, reason: "no attempt was made".to_owned() })
     }
 
-    fn send(&mut self, verb: Verb, url: &str, form: &Form) -> Result<Answer, String> {
-        let authorization = self.authorization.expose().as_str();
-        let answer = match verb {
-            Verb::Get => self.agent.get(url).header("Authorization", authorization).call(),
-            Verb::Delete => self.agent.delete(url).header("Authorization", authorization).call(),
-            Verb::Create | Verb::Update => {
+    fn send(&mut self, request: Request<'_>, url: &str) -> Result<Answer, ureq::Error> {
+        let authorization = self.login.authorization.expose().as_str();
+        let response = match request {
+            Request::Get => self.agent.get(url).header("Authorization", authorization).call(),
+            Request::Delete => self.agent.delete(url).header("Authorization", authorization).call(),
+            Request::Create(form) | Request::Update(form) => {
                 let fields = form.0.iter().map(|(name, value)| {
                     let value = match value {
                         FormValue::Plain(text) => text.as_str(),
@@ -212,18 +236,31 @@ impl Client {
                 });
                 self.agent.post(url).header("Authorization", authorization).send_form(fields)
             }
+            Request::Upload(upload) => {
+                let body = Multipart::new(upload, &mut self.random);
+                let post = self.agent.post(url).header("Authorization", authorization);
+                let post = post.header("Content-Type", body.content_type()).header("Content-Length", body.len());
+                let post = post.config().timeout_global(Some(UPLOAD_TIMEOUT)).build();
+                post.send(SendBody::from_reader(&mut body.reader()))
+            }
         };
-        let mut response = answer.map_err(|error| error.to_string())?;
-        let header = |name: &str| header(&response, name);
-        let retry_after = header("Retry-After").and_then(|text| text.parse().ok()).map(Duration::from_secs);
-        let code = header("X-Twilio-Error-Code").and_then(|text| text.parse().ok());
-        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string();
-        Ok(Answer {
-            status: response.status().as_u16(),
-            retry_after,
-            code,
-            body: body.map_err(|error| error.to_string())?,
-        })
+        Answer::read(response?)
+    }
+
+    /// Until the clock shows what may be, or for as long as its patience lasts over all waits of a request.
+    fn wait_for_clock(&mut self, shown: &str, now: WallClock, waited: &mut Duration) -> Result<(), ApiError> {
+        let reason = format!(
+            "this machine's clock says {now}, which cannot be, and TLS needs the time to check Twilio's certificate; \
+             waiting until the clock is set"
+        );
+        while let Some(now) = self.clock.wrong() {
+            if *waited >= self.clock.patience {
+                return Err(ApiError::Clock { request: shown.to_owned(), now });
+            }
+            (self.pause)(clock::STEP, &reason);
+            *waited += clock::STEP;
+        }
+        Ok(())
     }
 
     /// `500 ms · 2^n`, up to a quarter more by chance, and at least what Twilio asks for.
@@ -232,167 +269,100 @@ impl Client {
         let jitter = Duration::from_millis(self.random.below(pause.as_millis() as u64 / 4 + 1));
         (pause + jitter).max(retry_after.unwrap_or_default()).min(MAX_BACKOFF)
     }
-
-    /// A URL as errors and traces show it: below the account.
-    fn shown<'a>(&self, url: &'a str) -> &'a str {
-        let path = url.split('?').next().unwrap_or_default();
-        let below = path.strip_prefix(&self.account).and_then(|path| path.strip_prefix('/'));
-        below.or_else(|| path.strip_prefix(&self.origin)).unwrap_or(path)
-    }
-
-    fn tell(&mut self, shown: &str, form: &Form, answer: &Result<Answer, String>) {
-        let Some(trace) = &mut self.trace else { return };
-        let form: String = form
-            .0
-            .iter()
-            .map(|(name, value)| match value {
-                FormValue::Plain(text) => format!(" {name}={text}"),
-                FormValue::Secret(_) => format!(" {name}=***"),
-            })
-            .collect();
-        let answer = match answer {
-            Ok(answer) => format!("{} {}", answer.status, masked(&answer.body)),
-            Err(reason) => format!("no answer: {reason}"),
-        };
-        trace(&format!("{shown}{form} -> {answer}"));
-    }
-
-    /// Where the next page is: 2010 style, a path; v1 style, a whole URL. Never another host: the token goes with it.
-    fn next_page(&self, shown: &str, page: &Value) -> Result<Option<String>, ApiError> {
-        let link = page.get("next_page_uri").or_else(|| page.get("meta")?.get("next_page_url"));
-        match link.and_then(Value::as_str) {
-            None | Some("") => Ok(None),
-            Some(path) if path.starts_with('/') && !path.starts_with("//") => {
-                Ok(Some(format!("{}{path}", self.origin)))
-            }
-            Some(url) if url.starts_with(&format!("{}/", self.origin)) => Ok(Some(url.to_owned())),
-            Some(_) => Err(ApiError::Nonsense {
-                request: shown.to_owned(),
-                reason: "the next page is on another host".to_owned(),
-            }),
-        }
-    }
 }
 
 impl Api for Client {
     fn account(&mut self) -> Result<Value, ApiError> {
-        let url = format!("{}.json", self.account);
-        self.request(Verb::Get, &url, &Form::default())
+        let url = self.hosts.account();
+        self.request(Request::Get, &url)
     }
 
     fn list(&mut self, collection: &Collection, records: &str) -> Result<Vec<Value>, ApiError> {
-        let mut url = format!("{}?PageSize={PAGE_SIZE}", self.url(collection, None));
-        let shown = format!("GET {}", self.shown(&url));
+        let mut url = self.hosts.first_page(collection);
+        let shown = format!("GET {}", self.hosts.shown(&url));
         let nonsense = |reason: String| ApiError::Nonsense { request: shown.clone(), reason };
         let mut all = Vec::new();
         for _ in 0..MAX_PAGES {
-            let mut page = self.request(Verb::Get, &url, &Form::default())?;
-            let next = self.next_page(&shown, &page)?;
+            let mut page = self.request(Request::Get, &url)?;
             // The v1 shape names its own array.
             let key = page.pointer("/meta/key").and_then(Value::as_str).unwrap_or(records).to_owned();
             match page.get_mut(&key).map(Value::take) {
                 Some(Value::Array(records)) => all.extend(records),
                 _ => return Err(nonsense(format!("no list {key:?}"))),
             }
-            match next {
-                Some(next) => url = next,
-                None => return Ok(all),
-            }
+            let link = page.get("next_page_uri").or_else(|| page.get("meta")?.get("next_page_url"));
+            url = match link.and_then(Value::as_str) {
+                None | Some("") => return Ok(all),
+                Some(link) => {
+                    let foreign = |_| nonsense("the next page is on another host".to_owned());
+                    self.hosts.follow(&url, link).map_err(foreign)?
+                }
+            };
         }
         Err(nonsense(format!("more than {MAX_PAGES} pages")))
     }
 
     fn get(&mut self, collection: &Collection, sid: &str) -> Result<Value, ApiError> {
-        let url = self.url(collection, Some(sid).filter(|sid| !sid.is_empty()));
-        self.request(Verb::Get, &url, &Form::default())
+        let url = self.hosts.resource(collection, Some(sid).filter(|sid| !sid.is_empty()));
+        self.request(Request::Get, &url)
     }
 
     fn create(&mut self, collection: &Collection, form: &Form) -> Result<Value, ApiError> {
-        let url = self.url(collection, None);
-        self.request(Verb::Create, &url, form)
+        let url = self.hosts.resource(collection, None);
+        self.request(Request::Create(form), &url)
     }
 
     fn update(&mut self, collection: &Collection, sid: &str, form: &Form) -> Result<Value, ApiError> {
-        let url = self.url(collection, Some(sid));
-        self.request(Verb::Update, &url, form)
+        let url = self.hosts.resource(collection, Some(sid));
+        self.request(Request::Update(form), &url)
     }
 
     fn delete(&mut self, collection: &Collection, sid: &str) -> Result<(), ApiError> {
-        let url = self.url(collection, Some(sid));
-        self.request(Verb::Delete, &url, &Form::default()).map(drop)
+        let url = self.hosts.resource(collection, Some(sid));
+        self.request(Request::Delete, &url).map(drop)
     }
 
-    fn upload(&mut self, _service: &str, _asset: &str, _upload: &Upload<'_>) -> Result<Value, ApiError> {
-        todo!()
+    fn upload(&mut self, service: &str, asset: &str, upload: &Upload<'_>) -> Result<Value, ApiError> {
+        let path = format!("Services/{service}/Assets/{asset}/Versions");
+        let url = self.hosts.resource(&Collection::new(Product::Upload, path), None);
+        self.request(Request::Upload(upload), &url)
     }
 }
 
-impl Verb {
+impl<'a> Request<'a> {
     fn method(self) -> &'static str {
         match self {
-            Verb::Get => "GET",
-            Verb::Create | Verb::Update => "POST",
-            Verb::Delete => "DELETE",
+            Request::Get => "GET",
+            Request::Create(_) | Request::Update(_) | Request::Upload(_) => "POST",
+            Request::Delete => "DELETE",
+        }
+    }
+
+    fn form(self) -> Option<&'a Form> {
+        match self {
+            Request::Create(form) | Request::Update(form) => Some(form),
+            Request::Get | Request::Upload(_) | Request::Delete => None,
         }
     }
 }
 
-impl Answer {
-    /// Reads both shapes: Twilio's `{code, message, status}` and RFC 9457's `{type, title, detail, status}`, and an
-    /// answer that is neither, from a proxy on the way.
-    fn error(&self, request: &str) -> ApiError {
-        let body: Value = serde_json::from_str(&self.body).unwrap_or_default();
-        let text = |name: &str| body.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-        let code = body
-            .get("code")
-            .and_then(|code| code.as_u64().or_else(|| code.as_str()?.parse().ok()))
-            .and_then(|code| u32::try_from(code).ok())
-            .or(self.code);
-        let message = text("message").or(text("detail")).or(text("title")).unwrap_or("no reason given");
-        let message = match self.status {
-            401 => format!("{message}; check the account SID and the auth token"),
-            _ => message.to_owned(),
-        };
-        let (request, status) = (request.to_owned(), self.status);
-        match status {
-            429 | 500..=599 => ApiError::Unavailable { request, status, code, message },
-            _ => ApiError::Refused { request, status, code, message },
-        }
+/// One request and what came of it, for the trace.
+fn line(shown: &str, request: Request<'_>, sent: &Result<Answer, String>, mask: &Mask<'_>) -> String {
+    let body = match request {
+        Request::Get | Request::Delete => String::new(),
+        Request::Create(form) | Request::Update(form) => mask.form(form),
+        Request::Upload(upload) => trace::upload(upload),
+    };
+    match sent {
+        Ok(answer) => format!("{shown}{body} -> {} {}", answer.status, mask.answer(&answer.body)),
+        Err(reason) => format!("{shown}{body} -> no answer: {reason}"),
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("account", &self.account).field("count", &self.count).finish_non_exhaustive()
-    }
-}
-
-fn header<'a, T>(response: &'a Response<T>, name: &str) -> Option<&'a str> {
-    response.headers().get(name)?.to_str().ok()
-}
-
-/// A reply's JSON with secrets masked; nothing of a reply that is not JSON.
-fn masked(body: &str) -> String {
-    fn mask(value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                for (name, value) in fields {
-                    match SECRET_FIELDS.contains(&name.as_str()) {
-                        true => *value = Value::from("***"),
-                        false => mask(value),
-                    }
-                }
-            }
-            Value::Array(values) => values.iter_mut().for_each(mask),
-            _ => {}
-        }
-    }
-    match serde_json::from_str::<Value>(body) {
-        Ok(mut value) => {
-            mask(&mut value);
-            value.to_string()
-        }
-        Err(_) => format!("({} bytes)", body.len()),
+        let Client { account_sid, count, .. } = self;
+        f.debug_struct("Client").field("account", account_sid).field("count", count).finish_non_exhaustive()
     }
 }
 
@@ -410,5 +380,7 @@ fn read_roots(path: &Path) -> Result<RootCerts, String> {
     }
 }
 
+#[cfg(test)]
+mod clock_tests;
 #[cfg(test)]
 mod tests;

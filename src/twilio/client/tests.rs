@@ -5,20 +5,22 @@ use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use super::*;
 
-const SID: &str = "AC0123456789abcdef0123456789abcdef";
+pub(super) const SID: &str = "AC0123456789abcdef0123456789abcdef";
 
 /// What the server does with one connection.
-enum Script {
+pub(super) enum Script {
     Answer(u16, &'static [&'static str], String),
     /// Reads the request and closes the connection.
     Tear,
 }
 
-fn answer(status: u16, body: Value) -> Script {
+pub(super) fn answer(status: u16, body: Value) -> Script {
     Script::Answer(status, &[], body.to_string())
 }
 
@@ -35,10 +37,20 @@ impl Server {
 
     /// `scripts` is told the server's own base URL.
     fn start_with(scripts: impl FnOnce(&str) -> Vec<Script>) -> Server {
+        Server::run(format!("{SID}:sesame"), scripts)
+    }
+
+    /// Expects these credentials.
+    fn start_as(login: &str, scripts: Vec<Script>) -> Server {
+        Server::run(login.to_owned(), |_| scripts)
+    }
+
+    fn run(login: String, scripts: impl FnOnce(&str) -> Vec<Script>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let scripts = scripts(&base);
-        let thread = std::thread::spawn(move || scripts.into_iter().map(|script| serve(&listener, script)).collect());
+        let thread =
+            std::thread::spawn(move || scripts.into_iter().map(|script| serve(&listener, &login, script)).collect());
         Server { base, thread }
     }
 
@@ -49,8 +61,12 @@ impl Server {
 }
 
 /// One request: its first line, its `Authorization`, its body.
-fn serve(listener: &TcpListener, script: Script) -> String {
+fn serve(listener: &TcpListener, login: &str, script: Script) -> String {
     let (stream, _) = listener.accept().unwrap();
+    answer_one(stream, login, script)
+}
+
+pub(super) fn answer_one(stream: impl Read + Write, login: &str, script: Script) -> String {
     let mut reader = BufReader::new(stream);
     let mut head = Vec::new();
     loop {
@@ -70,7 +86,7 @@ fn serve(listener: &TcpListener, script: Script) -> String {
     let length: usize = header("content-length").map_or(0, |text| text.parse().unwrap());
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    assert_eq!(header("authorization").unwrap(), format!("Basic {}", BASE64_STANDARD.encode(format!("{SID}:sesame"))));
+    assert_eq!(header("authorization").unwrap(), format!("Basic {}", BASE64_STANDARD.encode(login)));
     if let Script::Answer(status, headers, text) = script {
         let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
         let length = text.len();
@@ -92,11 +108,28 @@ fn client(base: &str) -> (Client, Arc<Mutex<Vec<u128>>>) {
         password: &Secret::new("sesame".to_owned()),
         ca_file: None,
         random: Random::from_number(1),
-        pause: Box::new(move |pause| noted.lock().unwrap().push(pause.as_millis())),
+        pause: Box::new(move |pause, _| noted.lock().unwrap().push(pause.as_millis())),
+        clock: right_clock(),
         trace: None,
     })
     .unwrap();
     (client, pauses)
+}
+
+fn right_clock() -> Clock {
+    Clock { now: Box::new(|| WallClock::RELEASED), floor: WallClock::RELEASED, patience: Duration::ZERO }
+}
+
+fn core(path: &str) -> Collection {
+    Collection::new(Product::Core, path)
+}
+
+/// Writes down what is traced.
+fn traced(client: &mut Client) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&lines);
+    client.trace = Some(Box::new(move |line| noted.lock().unwrap().push(line.to_owned())));
+    lines
 }
 
 fn list(name: &str, from: u32, to: u32) -> Value {
@@ -111,7 +144,7 @@ fn a_list_is_all_its_pages_of_the_2010_shape() {
         answer(200, json!({"page": 1, "next_page_uri": null, "domains": list("SD", 2, 3)})),
     ]);
     let (mut client, _) = client(&server.base);
-    let all = client.list("SIP/Domains", "domains").unwrap();
+    let all = client.list(&core("SIP/Domains"), "domains").unwrap();
     assert_eq!(json!(all), list("SD", 0, 3));
     assert_eq!(client.count, Count { reads: 2, writes: 0 });
     let first = format!("GET /2010-04-01/Accounts/{SID}/SIP/Domains.json?PageSize=1000 ");
@@ -129,8 +162,10 @@ fn a_list_is_all_its_pages_of_the_v1_shape() {
         ]
     });
     let (mut client, _) = client(&server.base);
-    assert_eq!(json!(client.list("Services", "ignored").unwrap()), list("ZS", 0, 2));
-    assert_eq!(server.requests()[1], "GET /v1/Services?PageSize=50&Page=1&PageToken=x ");
+    let services = Collection::new(Product::Serverless, "Services").filtered("Status", "a b");
+    assert_eq!(json!(client.list(&services, "ignored").unwrap()), list("ZS", 0, 2));
+    let [first, second] = ["PageSize=1000&Status=a%20b", "PageSize=50&Page=1&PageToken=x"];
+    assert_eq!(server.requests(), [format!("GET /v1/Services?{first} "), format!("GET /v1/Services?{second} ")]);
 }
 
 #[test]
@@ -138,7 +173,7 @@ fn the_token_never_follows_a_page_link_to_another_host() {
     for link in ["https://evil.example.com/2010-04-01", "//evil.example.com/", "http://127.0.0.1:1@evil/", "ftp"] {
         let server = Server::start(vec![answer(200, json!({"next_page_uri": link, "domains": []}))]);
         let (mut client, _) = client(&server.base);
-        let error = client.list("SIP/Domains", "domains").unwrap_err();
+        let error = client.list(&core("SIP/Domains"), "domains").unwrap_err();
         assert!(error.to_string().contains("the next page is on another host"), "{error}");
         server.requests();
     }
@@ -157,7 +192,7 @@ fn a_busy_twilio_is_asked_again_later_and_later_also_for_a_creation() {
     let busy = || answer(429, json!({"code": 20429, "message": "Too Many Requests", "status": 429}));
     let server = Server::start(vec![busy(), busy(), busy(), answer(201, json!({"sid": "AP1"}))]);
     let (mut client, pauses) = client(&server.base);
-    assert_eq!(client.create("Applications", &Form::default()).unwrap(), json!({"sid": "AP1"}));
+    assert_eq!(client.create(&core("Applications"), &Form::default()).unwrap(), json!({"sid": "AP1"}));
     assert_eq!(client.count, Count { reads: 0, writes: 4 });
     let pauses = pauses.lock().unwrap().clone();
     assert_eq!(pauses.len(), 3);
@@ -182,7 +217,7 @@ fn a_twilio_in_trouble_is_given_up_after_some_attempts() {
     let trouble = || answer(500, json!({"code": 20500, "message": "Internal Server Error", "status": 500}));
     let server = Server::start((0..ATTEMPTS).map(|_| trouble()).collect());
     let (mut client, _) = client(&server.base);
-    let error = client.update("Applications", "AP1", &Form::default()).unwrap_err();
+    let error = client.update(&core("Applications"), "AP1", &Form::default()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "POST Applications/AP1.json: Twilio is in trouble, 500 code 20500: Internal Server Error; run the command again \
@@ -196,7 +231,7 @@ fn a_creation_of_unknown_effect_is_not_sent_twice() {
     for script in [answer(500, json!({})), Script::Tear] {
         let server = Server::start(vec![script]);
         let (mut client, pauses) = client(&server.base);
-        let error = client.create("Applications", &Form::default()).unwrap_err();
+        let error = client.create(&core("Applications"), &Form::default()).unwrap_err();
         assert!(error.is_uncertain(), "{error}");
         assert_eq!(client.count.writes, 1);
         assert!(pauses.lock().unwrap().is_empty());
@@ -208,7 +243,7 @@ fn a_creation_of_unknown_effect_is_not_sent_twice() {
 fn a_torn_connection_is_made_again_for_what_may_be_repeated() {
     let server = Server::start(vec![Script::Tear, answer(200, json!({"sid": "AP1"}))]);
     let (mut client, _) = client(&server.base);
-    client.update("Applications", "AP1", &Form::default()).unwrap();
+    client.update(&core("Applications"), "AP1", &Form::default()).unwrap();
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -235,14 +270,16 @@ fn both_shapes_of_errors_are_read() {
         ),
         (
             answer(401, json!({"code": 20003, "message": "Authenticate", "status": 401})),
-            "POST SIP/Domains.json: Twilio refused, 401 code 20003: Authenticate; check the account SID and the auth token",
+            "POST SIP/Domains.json: Twilio refused, 401 code 20003: Authenticate; this was sent with the auth \
+             token of account AC0123456789abcdef0123456789abcdef: check both at console.twilio.com, and that they are of \
+             this region",
             Some(20003),
         ),
     ];
     for (script, text, code) in cases {
         let server = Server::start(vec![script]);
         let (mut client, _) = client(&server.base);
-        let error = client.create("SIP/Domains", &Form::default()).unwrap_err();
+        let error = client.create(&core("SIP/Domains"), &Form::default()).unwrap_err();
         assert_eq!((error.to_string(), error.code(), error.is_uncertain()), (text.to_owned(), code, false));
         server.requests();
     }
@@ -259,7 +296,7 @@ fn an_answer_that_is_none_of_twilios_is_told() {
     ] {
         let server = Server::start(vec![Script::Answer(200, &[], body.to_owned())]);
         let (mut client, _) = client(&server.base);
-        assert_eq!(client.list("SIP/Domains", "domains").unwrap_err().to_string(), text);
+        assert_eq!(client.list(&core("SIP/Domains"), "domains").unwrap_err().to_string(), text);
         server.requests();
     }
 }
@@ -272,7 +309,7 @@ fn a_form_keeps_plus_signs_blanks_and_empty_values() {
     form.plain("PhoneNumber", "+15035551212");
     form.plain("FriendlyName", "a b&c=ü");
     form.plain("VoiceUrl", "");
-    client.update("IncomingPhoneNumbers", "PN1", &form).unwrap();
+    client.update(&core("IncomingPhoneNumbers"), "PN1", &form).unwrap();
     assert_eq!(
         server.requests(),
         [format!(
@@ -286,37 +323,135 @@ fn a_form_keeps_plus_signs_blanks_and_empty_values() {
 fn removing_what_is_gone_is_done() {
     let server = Server::start(vec![Script::Answer(204, &[], String::new()), answer(404, json!({"code": 20404}))]);
     let (mut client, _) = client(&server.base);
-    client.delete("SIP/CredentialLists/CL1/Credentials", "CR1").unwrap();
-    client.delete("SIP/CredentialLists/CL1/Credentials", "CR1").unwrap();
+    client.delete(&core("SIP/CredentialLists/CL1/Credentials"), "CR1").unwrap();
+    client.delete(&core("SIP/CredentialLists/CL1/Credentials"), "CR1").unwrap();
     server.requests();
 }
 
 #[test]
 fn secrets_show_neither_in_debug_nor_in_traces_nor_in_errors() {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let noted = Arc::clone(&lines);
+    let told = json!({
+        "code": 21243, "message": "Password pass-word at https://u:sesame@h/ is weak", "auth_token": "sesame",
+        "list": [{"secret": "sesame"}], "voice_url": "https://u:sesame@h/p", "echo": "pass-word",
+    });
+    let upload = Upload { path: "/a.txt", content_type: "text/plain", content: b"sesame" };
+    let mut form = Form::default();
+    form.plain("Username", "101");
+    form.plain("VoiceUrl", "https://u:sesame@h/p");
+    form.secret("Password", &Secret::new("pass-word".to_owned()));
+    // Every kind of request, with answers that quote what they were sent.
+    type Ask<'a> = Box<dyn Fn(&mut Client) -> Option<ApiError> + 'a>;
+    let asks: [(&str, Ask<'_>); 7] = [
+        ("account", Box::new(|client| client.account().err())),
+        ("list", Box::new(|client| client.list(&core("Keys"), "keys").err())),
+        ("get", Box::new(|client| client.get(&core("Keys"), "SK1").err())),
+        ("create", Box::new(|client| client.create(&core("Keys"), &form).err())),
+        ("update", Box::new(|client| client.update(&core("Keys"), "SK1", &form).err())),
+        ("delete", Box::new(|client| client.delete(&core("Keys"), "SK1").err())),
+        ("upload", Box::new(|client| client.upload("ZS1", "ZH1", &upload).err())),
+    ];
+    for (name, ask) in asks {
+        for script in [
+            answer(200, told.clone()),
+            answer(400, told.clone()),
+            answer(401, told.clone()),
+            Script::Answer(404, &[], "sesame".to_owned()),
+        ] {
+            let server = Server::start(vec![script]);
+            let (mut client, _) = client(&server.base);
+            let lines = traced(&mut client);
+            let error = ask(&mut client);
+            server.requests();
+            let shown = format!("{:?} {client:?} {form:?} {error:?} {}", lines.lock().unwrap(), text(&error));
+            assert_eq!(lines.lock().unwrap().len(), 1);
+            assert!(!shown.contains("sesame"), "{name}: {shown}");
+            // Where it was not sent, nobody can know that it is one.
+            assert!(!shown.contains("pass-word") || !["create", "update"].contains(&name), "{name}: {shown}");
+        }
+    }
+}
+
+fn text(error: &Option<ApiError>) -> String {
+    error.as_ref().map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn a_trace_shows_each_request_and_its_answer() {
     let server = Server::start(vec![
         answer(200, json!({"auth_token": "sesame", "list": [{"secret": "sesame"}]})),
-        Script::Answer(500, &[], "sesame".to_owned()),
+        Script::Answer(400, &[], "sesame".to_owned()),
+        answer(201, json!({"sid": "ZN1"})),
     ]);
     let (mut client, _) = client(&server.base);
-    client.trace = Some(Box::new(move |line| noted.lock().unwrap().push(line.to_owned())));
+    let lines = traced(&mut client);
     client.account().unwrap();
     let mut form = Form::default();
     form.plain("Username", "101");
-    form.secret("Password", &Secret::new("sesame".to_owned()));
-    let error = client.create("SIP/CredentialLists/CL1/Credentials", &form).unwrap_err();
-    let lines = lines.lock().unwrap();
+    form.plain("Url", "https://u:p@h/");
+    form.secret("Password", &Secret::new("pass-word".to_owned()));
+    client.create(&core("SIP/CredentialLists/CL1/Credentials"), &form).unwrap_err();
+    let upload = Upload { path: "/a.txt", content_type: "text/plain", content: b"sesame" };
+    client.upload("ZS1", "ZH1", &upload).unwrap();
+    server.requests();
     assert_eq!(
-        *lines,
+        *lines.lock().unwrap(),
         [
             format!(
                 "GET /2010-04-01/Accounts/{SID}.json -> 200 {{\"auth_token\":\"***\",\"list\":[{{\"secret\":\"***\"}}]}}"
             ),
-            "POST SIP/CredentialLists/CL1/Credentials.json Username=101 Password=*** -> 500 (6 bytes)".to_owned(),
+            "POST SIP/CredentialLists/CL1/Credentials.json Username=101 Url=https://***@h/ Password=*** -> 400 (6 bytes)"
+                .to_owned(),
+            "POST /v1/Services/ZS1/Assets/ZH1/Versions Path=/a.txt Content=(6 bytes of text/plain) -> 201 \
+             {\"sid\":\"ZN1\"}"
+                .to_owned(),
         ]
     );
-    assert!(!format!("{client:?} {form:?} {error} {error:?}").contains("sesame"));
+}
+
+#[test]
+fn an_upload_is_a_multipart_form_with_its_length_and_is_sent_again_after_a_torn_connection() {
+    let server = Server::start(vec![Script::Tear, answer(201, json!({"sid": "ZN1"}))]);
+    let (mut client, _) = client(&server.base);
+    let upload = Upload { path: "/sounds/busy.mp3", content_type: "audio/mpeg", content: b"ID3\0\r\n" };
+    assert_eq!(client.upload("ZS1", "ZH1", &upload).unwrap(), json!({"sid": "ZN1"}));
+    assert_eq!(client.count, Count { reads: 0, writes: 2 });
+    for request in server.requests() {
+        let (line, body) = request.split_once(" --").unwrap();
+        assert_eq!(line, "POST /v1/Services/ZS1/Assets/ZH1/Versions");
+        assert!(body.contains("name=\"Path\"\r\n\r\n/sounds/busy.mp3\r\n--"), "{body}");
+        assert!(body.contains("name=\"Visibility\"\r\n\r\npublic\r\n--"), "{body}");
+        let content = "name=\"Content\"; filename=\"busy.mp3\"\r\nContent-Type: audio/mpeg\r\n\r\nID3\0\r\n\r\n--";
+        assert!(body.contains(content) && body.ends_with("--\r\n"), "{body}");
+    }
+}
+
+#[test]
+fn a_page_of_its_own_is_asked_for_with_its_filter() {
+    let server = Server::start(vec![answer(200, json!({"balance": "1.00"})), answer(200, json!({}))]);
+    let (mut client, _) = client(&server.base);
+    client.get(&core("Balance"), "").unwrap();
+    client.get(&core("IncomingPhoneNumbers").filtered("PageSize", "1"), "").unwrap();
+    let account = format!("GET /2010-04-01/Accounts/{SID}");
+    assert_eq!(
+        server.requests(),
+        [format!("{account}/Balance.json "), format!("{account}/IncomingPhoneNumbers.json?PageSize=1 ")]
+    );
+}
+
+#[test]
+fn a_refused_key_is_named_with_what_to_check() {
+    let unknown = || answer(401, json!({"code": 20003, "message": "Authenticate", "status": 401}));
+    let server = Server::start_as("SK1:open", vec![unknown()]);
+    let (mut client, _) = client(&server.base);
+    client.authenticate("SK1", &Secret::new("open".to_owned()));
+    assert_eq!(
+        client.list(&core("Keys"), "keys").unwrap_err().to_string(),
+        format!(
+            "GET Keys.json: Twilio refused, 401 code 20003: Authenticate; this was sent with API key SK1: check at \
+             console.twilio.com that it exists and is of account {SID} and of this region; what concerns the account \
+             itself or its keys wants the auth token"
+        )
+    );
     server.requests();
 }
 

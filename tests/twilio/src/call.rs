@@ -157,9 +157,15 @@ impl Call {
         }
     }
 
+    /// A call that the REST API made (twilio.md 2.12): `leg` is the called side and was answered.
+    pub fn of_api(twilio: Arc<Twilio>, leg: Leg, from: &str, to: &str) -> Self {
+        let base = common(&twilio, &leg.call_sid, from, to, "outbound-api");
+        Self { answered: true, ..Self::new(twilio, leg, base, false, from, to) }
+    }
+
     /// Ends the caller's leg. For a caller who got no answer the code follows the last Dial; UNCERTAIN, the reverse of
     /// the table in 4.7.
-    async fn hang_up(&mut self) {
+    pub async fn hang_up(&mut self) {
         if self.gone.is_some() {
             return;
         }
@@ -210,7 +216,7 @@ impl Call {
     }
 
     /// 5.1: "spoken error message and hang-up for phone calls"; 4.3: the SIP code is UNCERTAIN, so it is answered too.
-    async fn application_error(&mut self) {
+    pub async fn application_error(&mut self) {
         self.answer().await;
         let _ = self.say("an application error has occurred").await;
     }
@@ -233,7 +239,7 @@ pub async fn from_extension(twilio: Arc<Twilio>, leg: Leg, caller: SipCaller, ro
     };
     let sip_domain = if switches.sip_domain_normalised { global } else { host };
     // 5.2: the captured body.
-    let mut base = common(&twilio, &call_sid, &caller.from, &to);
+    let mut base = common(&twilio, &call_sid, &caller.from, &to, "inbound");
     base.push(pair("SipCallId", &caller.call_id));
     base.push(pair("SipDomain", &sip_domain));
     base.push(pair("SipDomainSid", &caller.domain_sid));
@@ -277,7 +283,7 @@ pub async fn to_number(twilio: Arc<Twilio>, leg: Leg, from: String, to: String) 
         return;
     };
     leg.tell(Command::Ring { early_media: false }).await;
-    let mut base = common(&twilio, &call_sid, &from, &to);
+    let mut base = common(&twilio, &call_sid, &from, &to, "inbound");
     // 5.3: "Blank strings are sent for unknown geo fields".
     for who in ["From", "To", "Caller", "Called"] {
         let country = if from.starts_with("+1") { "US" } else { "" };
@@ -296,14 +302,14 @@ pub fn pair(name: &str, value: &str) -> (String, String) {
 }
 
 /// The fields that every voice webhook has (5.2 and 5.3).
-fn common(twilio: &Twilio, call_sid: &str, from: &str, to: &str) -> Vec<(String, String)> {
+pub fn common(twilio: &Twilio, call_sid: &str, from: &str, to: &str, direction: &str) -> Vec<(String, String)> {
     vec![
         pair("AccountSid", &twilio.account.sid),
         pair("ApiVersion", "2010-04-01"),
         pair("CallSid", call_sid),
         pair("Called", to),
         pair("Caller", from),
-        pair("Direction", "inbound"),
+        pair("Direction", direction),
         pair("From", from),
         pair("To", to),
     ]

@@ -10,7 +10,15 @@
 //! POST /control/pstn/call           {"from": "+1...", "to": "+1...", "party": {...}}; answers when the call is over
 //! POST /control/sip/drop            cut all TLS connections
 //! POST /control/network             {"up": false} or {"up": true}
-//! POST /control/rest/fault          {"status": 429, "code": 20429, "count": 2}
+//! POST /control/rest/fault          {"status": 429, "code": 20429, "count": 2}; `rest::Fault` has all its fields
+//! POST /control/rest/seed           {"number": "+1..."}: the account owns it from now on
+//! POST /control/rest/litter         {"seed": N}: strangers' resources of every family, the same for the same seed
+//! POST /control/rest/taken          {"domain": "x.sip.twilio.com"}: that name belongs to another account
+//! POST /control/rest/account        {"type": "Trial", "status": "suspended", "balance_cents": 5}; answers as GET does
+//! GET  /control/rest/account        type, status, balance, how many numbers were bought
+//! POST /control/rest/verify         {"number": "+1..."}: the validation call was answered with its code
+//! POST /control/rest/fire           {"sid": "UT...", "value": 31.5}: the trigger's callback is sent
+//! GET  /control/rest/records        every resource: family, SID, parent, what the API shows, HA1 of a password
 //! ```
 
 use std::convert::Infallible;
@@ -28,7 +36,7 @@ use tokio::net::TcpListener;
 
 use crate::form::decode;
 use crate::pstn::{self, Party};
-use crate::rest::Fault;
+use crate::rest::{self, Fault};
 use crate::twilio::Twilio;
 
 const MAX_BODY: usize = 64 * 1024;
@@ -75,6 +83,27 @@ struct PartyCall {
     to: String,
     #[serde(default)]
     party: Party,
+}
+
+#[derive(Deserialize)]
+struct Seed {
+    number: String,
+}
+
+#[derive(Deserialize)]
+struct Litter {
+    seed: u64,
+}
+
+#[derive(Deserialize)]
+struct Taken {
+    domain: String,
+}
+
+#[derive(Deserialize)]
+struct Fire {
+    sid: String,
+    value: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +173,49 @@ async fn answer(
             let fault: Fault = read(body)?;
             twilio.store().faults.push(fault);
             Ok(json!({}))
+        }
+        ("POST", "/control/rest/seed") => {
+            let seed: Seed = read(body)?;
+            twilio.store().seed_number(&seed.number);
+            Ok(json!({}))
+        }
+        ("POST", "/control/rest/litter") => {
+            let litter: Litter = read(body)?;
+            let mut store = twilio.store();
+            rest::litter::scatter(&mut store, litter.seed).map_err(|e| (409, e.message))?;
+            Ok(json!({ "records": store.records.len() }))
+        }
+        ("POST", "/control/rest/taken") => {
+            let taken: Taken = read(body)?;
+            twilio.store().foreign_domains.push(taken.domain);
+            Ok(json!({}))
+        }
+        ("POST", "/control/rest/account") => {
+            let changes: serde_json::Map<String, Value> = read(body)?;
+            let mut store = twilio.store();
+            let mut all = json!(store.account);
+            changes.into_iter().for_each(|(name, value)| all[name] = value);
+            store.account = serde_json::from_value(all).map_err(|e| (400, e.to_string()))?;
+            Ok(json!(store.account))
+        }
+        ("GET", "/control/rest/account") => Ok(json!(twilio.store().account)),
+        ("POST", "/control/rest/verify") => {
+            let seed: Seed = read(body)?;
+            match rest::caller_ids::confirm(&mut twilio.store(), &seed.number) {
+                true => Ok(json!({})),
+                false => Err((404, format!("nobody asked to verify {}", seed.number))),
+            }
+        }
+        ("POST", "/control/rest/fire") => {
+            let fire: Fire = read(body)?;
+            let status = rest::usage::fire(twilio, &fire.sid, fire.value).await;
+            status.map(|status| json!({ "status": status })).map_err(|e| (e.status, e.message))
+        }
+        ("GET", "/control/rest/records") => {
+            let store = twilio.store();
+            let mut all: Vec<Value> = store.records.iter().map(|record| json!(record)).collect();
+            all.extend(store.v1.records());
+            Ok(Value::Array(all))
         }
         _ => Err((404, format!("{method} {path} is unknown"))),
     }

@@ -27,6 +27,8 @@ pub enum Event {
     Refused { what: String, code: u16, error: String },
     /// A call came to the domain or to a number.
     CallStarted { call: String, from: String, to: String, direction: &'static str },
+    /// A call that the REST API made has another status.
+    CallStatus { call: String, status: String },
     /// A call is over.
     CallEnded { call: String, cause: String, counters: Option<Counters> },
     /// A webhook was asked.

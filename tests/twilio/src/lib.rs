@@ -5,7 +5,7 @@
 //! Rules that a client breaks are [`journal::Event::Violation`]s; a test passes only when there are none.
 //!
 //! ```text
-//! rest/      the 2010 API: store, routes, paging, errors, one file per resource family
+//! rest/      the 2010 API: store, routes, paging, errors, faults, a recording, one file per resource family
 //! sip/       message text, digest, SDP, the TLS edge, registrar, legs in and out, strict checks
 //! media/     G.711, tones, a Goertzel meter, RTP and SRTP endpoints (webrtc-srtp)
 //! webhook/   the POST, its signature, retries, the fallback URL
@@ -19,8 +19,8 @@
 //! `cargo run -p twilio-simulator --bin twilio-simulator` prints one JSON line with all addresses. `cargo demo` tells
 //! the first story of the product with it.
 //!
-//! Known gaps: numbers are seeded, not bought; no addresses, keys, queues, conferences, recordings, Gather; Dial to
-//! foreign SIP servers fails with 13254; no CPS or concurrency limits.
+//! Known gaps: no subaccounts, queues, conferences, recordings, notifications, Gather; Dial to foreign SIP servers
+//! fails with 13254; IP access lists are kept and shown but nobody is refused by them; no CPS or concurrency limits.
 
 pub mod call;
 pub mod control;

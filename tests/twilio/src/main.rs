@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use serde_json::json;
+use twilio_simulator::rest::account::AccountState;
 use twilio_simulator::switches::Switches;
 use twilio_simulator::twilio::{Options, StartError, Twilio};
 
@@ -25,6 +26,15 @@ struct Arguments {
     /// Write every event to stderr.
     #[arg(long)]
     verbose: bool,
+    /// Write every REST request and its answer to this file, one JSON line each.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// The account is a trial account.
+    #[arg(long)]
+    trial: bool,
+    /// What is left to spend, in cents.
+    #[arg(long, value_name = "CENTS", default_value_t = 4250, allow_negative_numbers = true)]
+    balance: i64,
 }
 
 #[tokio::main]
@@ -38,7 +48,10 @@ async fn main() -> Result<(), StartError> {
         println!("{}", serde_json::to_string_pretty(&switches)?);
         return Ok(());
     }
-    let options = Options { numbers: arguments.numbers, switches, echo: arguments.verbose, ca_file: arguments.ca_file };
+    let Arguments { numbers, verbose: echo, ca_file, record, trial, balance, .. } = arguments;
+    let kind = if trial { "Trial" } else { "Full" };
+    let account = AccountState { r#type: kind.to_owned(), balance_cents: balance, ..AccountState::default() };
+    let options = Options { numbers, switches, echo, ca_file, record, account };
     let numbers = options.numbers.clone();
     let twilio = Twilio::start(options).await?;
     let line = json!({

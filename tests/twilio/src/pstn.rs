@@ -83,6 +83,20 @@ pub struct Outcome {
     pub heard: Heard,
 }
 
+/// Starts a call to a number: an own one comes back in like any other call; `None` when it belongs to nobody.
+pub fn reach(twilio: &Arc<Twilio>, number: &str, caller_id: &str, call_sid: &str) -> Option<Leg> {
+    let (twilio, number, caller_id) = (twilio.clone(), number.to_owned(), caller_id.to_owned());
+    let own = twilio.store().number(&number).is_some();
+    let party = twilio.pstn().party(&number);
+    let (caller, callee) = crossed(call_sid);
+    if own {
+        tokio::spawn(call::to_number(twilio, callee, caller_id, number));
+        return Some(caller);
+    }
+    tokio::spawn(be_called(twilio, callee, number, caller_id, party?));
+    Some(caller)
+}
+
 /// A party answers: `leg` is the callee's side of a crossed pair.
 pub async fn be_called(twilio: Arc<Twilio>, mut leg: Leg, number: String, caller_id: String, party: Party) {
     let call = leg.call_sid.clone();

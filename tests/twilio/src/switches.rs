@@ -57,6 +57,10 @@ pub struct Switches {
     pub decline_is_busy: bool,
     /// Ask the Dial action also when the caller hung up first (4.7, "no action request").
     pub action_after_caller_hangup: bool,
+    /// HTTP status of a second Service of the same UniqueName: 409 (with 20409), or 400 (with 20001) (1.7).
+    pub duplicate_service_status: u16,
+    /// How often a build is read before it is finished (3.5; Twilio takes seconds, here reads are the clock).
+    pub build_reads: u32,
     /// Send `Retry-After: 1` with a 429 (1.6).
     pub retry_after: bool,
     /// Re-INVITE (refresh, same media) this many milliseconds after the answer; 0 = never (4.6, 10.6).
@@ -65,6 +69,18 @@ pub struct Switches {
     pub reinvite_is_hold: bool,
     /// How long Twilio waits for the ACK of a 200 (4.3, "after 32 s Twilio ends the call, alert 32022").
     pub ack_timeout_ms: u64,
+    /// How many reads of a number still see its emergency address pending (8: minutes to days).
+    pub registration_reads: u32,
+    /// `emergency_address_sid` keeps the old address until it is unregistered (8, not documented).
+    pub cleared_address_lingers: bool,
+    /// Order of the pair in `auth_type`: `IP_ACL,CREDENTIAL_LIST` or the other way round (2.3, seen both ways).
+    pub auth_type_acl_first: bool,
+    /// A domain that still has mappings can be deleted (2.3: "order used live was mappings first").
+    pub delete_mapped_domain: bool,
+    /// Addresses in one IP access control list (2.8: 25 or 100).
+    pub max_ip_addresses: usize,
+    /// Capabilities of available numbers are `SMS` and `MMS` (2.10, seen live) instead of the specification's `sms`.
+    pub mixed_case_capabilities: bool,
 }
 
 /// Every switch turned away from its default, in groups that can live together: the first story of the product must
@@ -79,6 +95,7 @@ pub const CONTRARY: &[&[&str]] = &[
         "require_sni=true",
         "retry_after=true",
         "ack_timeout_ms=4000",
+        "registration_reads=0",
     ],
     &[
         "wrong_password_code=403",
@@ -106,7 +123,14 @@ pub const CONTRARY: &[&[&str]] = &[
         "srtp_refusal_code=403",
         "emergency_needs_flag=false",
         "duplicate_credential_code=21243",
+        "duplicate_service_status=400",
+        "build_reads=0",
         "no_voice_url_code=403",
+        "cleared_address_lingers=true",
+        "auth_type_acl_first=false",
+        "delete_mapped_domain=false",
+        "max_ip_addresses=25",
+        "mixed_case_capabilities=true",
     ],
 ];
 
@@ -137,10 +161,18 @@ impl Default for Switches {
             unregistered_code: 0,
             decline_is_busy: true,
             action_after_caller_hangup: false,
+            duplicate_service_status: 409,
+            build_reads: 2,
             retry_after: false,
             reinvite_after_ms: 0,
             reinvite_is_hold: false,
             ack_timeout_ms: 32_000,
+            registration_reads: 2,
+            cleared_address_lingers: false,
+            auth_type_acl_first: true,
+            delete_mapped_domain: true,
+            max_ip_addresses: 100,
+            mixed_case_capabilities: false,
         }
     }
 }

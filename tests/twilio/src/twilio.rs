@@ -13,7 +13,8 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::journal::Journal;
 use crate::pstn::Pstn;
-use crate::rest::{self, Store};
+use crate::rest::account::AccountState;
+use crate::rest::{self, Store, Trace};
 use crate::sip::auth::Nonces;
 use crate::sip::flow::Flow;
 use crate::sip::inbound::PRIVATE;
@@ -31,7 +32,7 @@ const DIALOG_QUEUE: usize = 32;
 pub struct Account {
     /// `AC...`
     pub sid: String,
-    /// Auth token: REST password, and the key of webhook signatures.
+    /// Auth token at the start: REST password, and the key of webhook signatures ([`Twilio::auth_token`] is the one now).
     pub token: String,
     /// A Standard API key and its secret.
     pub key: (String, String),
@@ -47,6 +48,24 @@ pub struct Options {
     pub echo: bool,
     /// Where the CA certificate is written.
     pub ca_file: PathBuf,
+    /// Where every REST request and its answer are written, as JSON lines.
+    pub record: Option<PathBuf>,
+    /// Type, status and balance of the account at the start.
+    pub account: AccountState,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let ca_file = PathBuf::from("twilio-simulator-ca.pem");
+        Self {
+            numbers: Vec::new(),
+            switches: Switches::default(),
+            echo: false,
+            ca_file,
+            record: None,
+            account: AccountState::default(),
+        }
+    }
 }
 
 /// An INVITE that was received and has no final response yet.
@@ -75,6 +94,8 @@ pub struct Twilio {
     pub ca_file: PathBuf,
     /// The certificates, for clients in tests.
     pub certificates: Certificates,
+    /// The recording of the REST traffic.
+    pub trace: Trace,
     switches: Mutex<Switches>,
     store: Mutex<Store>,
     registrar: Mutex<Registrar>,
@@ -103,6 +124,8 @@ impl Twilio {
             key: (random::sid("SK"), random::hex(&random::bytes::<16>())),
         };
         let mut store = Store::new(&account.sid);
+        store.account = options.account;
+        rest::keys::seed(&mut store, &account.key.0, &account.key.1);
         for number in &options.numbers {
             store.seed_number(number);
         }
@@ -114,6 +137,7 @@ impl Twilio {
             control_address: control.local_addr()?,
             ca_file: options.ca_file,
             certificates,
+            trace: options.record.as_deref().map(Trace::to).transpose()?.unwrap_or_default(),
             switches: Mutex::new(options.switches),
             store: Mutex::new(store),
             registrar: Mutex::default(),
@@ -179,6 +203,16 @@ impl Twilio {
     /// The REST resources.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().expect("no holder of this lock panics")
+    }
+
+    /// The primary auth token, after rotations.
+    pub fn auth_token(&self) -> String {
+        self.store().v1.tokens.primary(&self.account.token).to_owned()
+    }
+
+    /// Whether the REST API takes that token.
+    pub fn accepts_token(&self, token: &str) -> bool {
+        self.store().v1.tokens.accepts(&self.account.token, token)
     }
 
     /// The bindings.

@@ -2,9 +2,23 @@
 
 use serde_json::{Value, json};
 
-use super::resource::{Form, Kind, Param, Record, apply, param};
+use super::family::{Family, Pairs};
+use super::resource::{Form, Kind, Param, object, param};
 use super::{RestError, Store};
-use crate::{date, random};
+use crate::date;
+
+/// The family. 2.2: "List can be filtered by exact FriendlyName", which need not be unique.
+pub const FAMILY: Family = Family {
+    kind: Kind::Application,
+    key: "applications",
+    filters: &["FriendlyName"],
+    create: Some(create),
+    update: Some(update),
+    delete: Some(|store, parent, sid| {
+        store.remove(Kind::Application, parent, sid);
+        Ok(())
+    }),
+};
 
 const PARAMS: &[Param] = &[
     param("ApiVersion", Form::Text(16)),
@@ -26,11 +40,10 @@ const PARAMS: &[Param] = &[
     param("PublicApplicationConnectEnabled", Form::Flag),
 ];
 
-/// Creates an app.
-pub fn create(store: &mut Store, form: &[(String, String)]) -> Result<Value, RestError> {
-    let sid = random::sid("AP");
+fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
+    let sid = store.sid("AP");
     let account = store.account_sid.clone();
-    let defaults = json!({
+    let mut fields = object(json!({
         "account_sid": account,
         "api_version": "2010-04-01",
         "date_created": date::now(),
@@ -52,33 +65,13 @@ pub fn create(store: &mut Store, form: &[(String, String)]) -> Result<Value, Res
         "voice_method": "POST",
         "voice_url": null,
         "public_application_connect_enabled": false,
-    });
-    let Value::Object(mut fields) = defaults else { unreachable!("the literal above is an object") };
-    let unknown = apply(PARAMS, form, &mut fields)?;
-    store.unknown_parameters.extend(unknown);
-    let body = Value::Object(fields.clone());
-    store.records.push(Record { kind: Kind::Application, sid, parent: None, fields, ha1: None });
-    Ok(body)
+    }));
+    store.apply(PARAMS, form, &mut fields)?;
+    Ok(store.add(Kind::Application, parent, sid, fields))
 }
 
-/// Changes an app.
-pub fn update(store: &mut Store, sid: &str, form: &[(String, String)]) -> Result<Value, RestError> {
-    let path = format!("/Applications/{sid}");
-    let old = store.get(Kind::Application, None, sid).ok_or_else(|| RestError::not_found(&path))?;
-    let mut fields = old.fields.clone();
-    let unknown = apply(PARAMS, form, &mut fields)?;
-    store.unknown_parameters.extend(unknown);
-    fields.insert("date_updated".to_owned(), json!(date::now()));
-    store.replace(Kind::Application, sid, fields.clone());
-    Ok(Value::Object(fields))
-}
-
-/// Deletes an app.
-pub fn delete(store: &mut Store, sid: &str) -> Result<(), RestError> {
-    let before = store.records.len();
-    store.records.retain(|r| !(r.kind == Kind::Application && r.sid == sid));
-    match before == store.records.len() {
-        true => Err(RestError::not_found(&format!("/Applications/{sid}"))),
-        false => Ok(()),
-    }
+fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
+    let mut fields = store.fields(Kind::Application, parent, sid)?;
+    store.apply(PARAMS, form, &mut fields)?;
+    Ok(store.change(Kind::Application, sid, fields))
 }

@@ -1,11 +1,36 @@
 //! Credential lists and credentials (twilio.md 2.4 and 2.5).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::resource::{Form, Kind, Param, Record, apply, param};
+use super::family::{Family, Pairs, value};
+use super::mappings::maps;
+use super::resource::{Form, Kind, Param, object, param};
 use super::{RestError, Store};
+use crate::date;
 use crate::sip::digest::{REALM, ha1};
-use crate::{date, random};
+
+/// The lists.
+pub const LISTS: Family = Family {
+    kind: Kind::CredentialList,
+    key: "credential_lists",
+    filters: &[],
+    create: Some(create_list),
+    update: Some(update_list),
+    delete: Some(delete_list),
+};
+
+/// The credentials of a list.
+pub const CREDENTIALS: Family = Family {
+    kind: Kind::Credential,
+    key: "credentials",
+    filters: &[],
+    create: Some(create),
+    update: Some(update),
+    delete: Some(|store, parent, sid| {
+        store.remove(Kind::Credential, parent, sid);
+        Ok(())
+    }),
+};
 
 /// 2.4: "Max 100 lists (21239), max 1000 credentials each (21242)".
 const MAX_LISTS: usize = 100;
@@ -16,22 +41,10 @@ const MIN_PASSWORD: usize = 12;
 
 const LIST_PARAMS: &[Param] = &[param("FriendlyName", Form::Text(64))];
 
-fn value<'a>(form: &'a [(String, String)], name: &str) -> &'a str {
-    form.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str())
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(map) => map,
-        _ => Map::new(),
-    }
-}
-
-/// Creates a list.
-pub fn create_list(store: &mut Store, form: &[(String, String)]) -> Result<Value, RestError> {
-    let sid = random::sid("CL");
+fn create_list(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
+    let sid = store.sid("CL");
     let account = store.account_sid.clone();
-    let uri = format!("/2010-04-01/Accounts/{account}/SIP/CredentialLists/{sid}");
+    let uri = store.uri(&format!("SIP/CredentialLists/{sid}"));
     let mut fields = object(json!({
         "account_sid": account,
         "date_created": date::now(),
@@ -41,15 +54,12 @@ pub fn create_list(store: &mut Store, form: &[(String, String)]) -> Result<Value
         "subresource_uris": { "credentials": format!("{uri}/Credentials.json") },
         "uri": format!("{uri}.json"),
     }));
-    let unknown = apply(LIST_PARAMS, form, &mut fields)?;
-    store.unknown_parameters.extend(unknown);
+    store.apply(LIST_PARAMS, form, &mut fields)?;
     check_list_name(store, value(form, "FriendlyName"), None)?;
     if store.all(Kind::CredentialList, None).len() >= MAX_LISTS {
         return Err(RestError::bad(21239, "Maximum Credential Lists Reached"));
     }
-    let body = Value::Object(fields.clone());
-    store.records.push(Record { kind: Kind::CredentialList, sid, parent: None, fields, ha1: None });
-    Ok(body)
+    Ok(store.add(Kind::CredentialList, parent, sid, fields))
 }
 
 /// 2.4: "Duplicate FriendlyName -> 21240".
@@ -64,86 +74,71 @@ fn check_list_name(store: &Store, name: &str, own: Option<&str>) -> Result<(), R
     }
 }
 
-/// Renames a list.
-pub fn update_list(store: &mut Store, sid: &str, form: &[(String, String)]) -> Result<Value, RestError> {
-    let path = format!("/SIP/CredentialLists/{sid}");
-    let old = store.get(Kind::CredentialList, None, sid).ok_or_else(|| RestError::not_found(&path))?;
-    let mut fields = old.fields.clone();
+fn update_list(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
+    let mut fields = store.fields(Kind::CredentialList, parent, sid)?;
     check_list_name(store, value(form, "FriendlyName"), Some(sid))?;
-    let unknown = apply(LIST_PARAMS, form, &mut fields)?;
-    store.unknown_parameters.extend(unknown);
-    fields.insert("date_updated".to_owned(), json!(date::now()));
-    store.replace(Kind::CredentialList, sid, fields.clone());
-    Ok(Value::Object(fields))
+    store.apply(LIST_PARAMS, form, &mut fields)?;
+    Ok(store.change(Kind::CredentialList, sid, fields))
 }
 
 /// Deletes a list with its credentials; 2.4: "Delete while mapped -> 21241".
-pub fn delete_list(store: &mut Store, sid: &str) -> Result<(), RestError> {
-    let mapped = |r: &Record| matches!(r.kind, Kind::CallsMapping | Kind::RegistrationsMapping) && r.sid == sid;
-    if store.records.iter().any(mapped) {
+fn delete_list(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
+    if store.records.iter().any(|r| maps(r, sid)) {
         return Err(RestError::bad(21241, "Credential list is mapped to a domain"));
     }
-    let before = store.records.len();
-    store.records.retain(|r| r.sid != sid && r.parent.as_deref() != Some(sid));
-    match before == store.records.len() {
-        true => Err(RestError::not_found(&format!("/SIP/CredentialLists/{sid}"))),
-        false => Ok(()),
-    }
+    store.remove(Kind::CredentialList, parent, sid);
+    store.records.retain(|r| r.parent.as_deref() != Some(sid));
+    Ok(())
 }
 
-/// Creates a credential; duplicate usernames have a switch for their code (2.5).
-pub fn create(
-    store: &mut Store,
-    list: &str,
-    form: &[(String, String)],
-    duplicate_code: u32,
-) -> Result<Value, RestError> {
-    let path = format!("/SIP/CredentialLists/{list}");
-    store.get(Kind::CredentialList, None, list).ok_or_else(|| RestError::not_found(&path))?;
+/// Duplicate usernames have a switch for their code (2.5).
+fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
+    let list = parent.unwrap_or("");
     let (username, password) = (value(form, "Username"), value(form, "Password"));
     note_unknown(store, form, &["Username", "Password"]);
     if username.is_empty() || username.chars().count() > MAX_USERNAME {
         return Err(RestError::bad(21240, "Username is required and has at most 32 characters"));
     }
     check_password(password)?;
-    let own = store.all(Kind::Credential, Some(list));
+    let own = store.all(Kind::Credential, parent);
     if own.len() >= MAX_CREDENTIALS {
         return Err(RestError::bad(21242, "Maximum Credentials Reached for List"));
     }
     if own.iter().any(|r| r.text("username") == username) {
-        return Err(RestError::bad(duplicate_code, format!("Credential with username {username} already exists")));
+        let code = store.switches.duplicate_credential_code;
+        return Err(RestError::bad(code, format!("Credential with username {username} already exists")));
     }
-    let sid = random::sid("CR");
-    let account = store.account_sid.clone();
+    let sid = store.sid("CR");
     let fields = object(json!({
         "sid": sid,
-        "account_sid": account,
+        "account_sid": store.account_sid,
         "credential_list_sid": list,
         "username": username,
         "date_created": date::now(),
         "date_updated": date::now(),
-        "uri": format!("/2010-04-01/Accounts/{account}/SIP/CredentialLists/{list}/Credentials/{sid}.json"),
+        "uri": store.uri(&format!("SIP/CredentialLists/{list}/Credentials/{sid}.json")),
     }));
-    let body = Value::Object(fields.clone());
-    let ha1 = Some(ha1(username, REALM, password));
-    store.records.push(Record { kind: Kind::Credential, sid, parent: Some(list.to_owned()), fields, ha1 });
+    let body = store.add(Kind::Credential, parent, sid.clone(), fields);
+    set_ha1(store, parent, &sid, ha1(username, REALM, password));
     Ok(body)
 }
 
 /// A new password; 2.5: "Only the password may be changed by update".
-pub fn update(store: &mut Store, list: &str, sid: &str, form: &[(String, String)]) -> Result<Value, RestError> {
+fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
     note_unknown(store, form, &["Password"]);
     let password = value(form, "Password");
     check_password(password)?;
-    let found = store
-        .records
-        .iter_mut()
-        .find(|r| r.kind == Kind::Credential && r.parent.as_deref() == Some(list) && r.sid == sid);
-    let record =
-        found.ok_or_else(|| RestError::not_found(&format!("/SIP/CredentialLists/{list}/Credentials/{sid}")))?;
-    record.ha1 = Some(ha1(record.text("username"), REALM, password));
-    record.fields.insert("date_updated".to_owned(), json!(date::now()));
-    Ok(Value::Object(record.fields.clone()))
+    let fields = store.fields(Kind::Credential, parent, sid)?;
+    let username = fields["username"].as_str().unwrap_or("").to_owned();
+    set_ha1(store, parent, sid, ha1(&username, REALM, password));
+    Ok(store.change(Kind::Credential, sid, fields))
+}
+
+fn set_ha1(store: &mut Store, parent: Option<&str>, sid: &str, digest: String) {
+    let of_sid = |r: &&mut super::Record| r.kind == Kind::Credential && r.parent.as_deref() == parent && r.sid == sid;
+    if let Some(record) = store.records.iter_mut().find(of_sid) {
+        record.ha1 = Some(digest);
+    }
 }
 
 /// 2.5 "Password policy": at least 12 characters, a digit, upper and lower case.
@@ -160,7 +155,7 @@ fn check_password(password: &str) -> Result<(), RestError> {
     Err(RestError::bad(21240, text))
 }
 
-fn note_unknown(store: &mut Store, form: &[(String, String)], known: &[&str]) {
+fn note_unknown(store: &mut Store, form: &Pairs, known: &[&str]) {
     let unknown = form.iter().map(|(n, _)| n.clone()).filter(|n| !known.contains(&n.as_str()));
     store.unknown_parameters.extend(unknown);
 }

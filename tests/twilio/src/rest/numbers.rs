@@ -1,13 +1,29 @@
-//! Numbers that the account owns (twilio.md 2.9). Buying and releasing are not here yet.
+//! Numbers that the account owns: bought, changed, released (twilio.md 2.9).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::resource::{Form, Kind, Param, Record, apply, param};
-use super::{RestError, Store};
-use crate::{date, random};
+use super::account::NUMBER_CENTS;
+use super::available::{self, Offer};
+use super::family::{Family, Pairs, note_unknown, require, selected, value};
+use super::page::page;
+use super::resource::{Form, Kind, Param, object, param};
+use super::serve::{Reply, RestRequest};
+use super::{RestError, Store, emergency};
+use crate::date;
+use crate::form::decode;
+
+/// The family; lists and single numbers are read by `route`, because reading lets time pass (see `emergency`).
+pub const FAMILY: Family = Family {
+    kind: Kind::Number,
+    key: "incoming_phone_numbers",
+    filters: &["Beta", "FriendlyName", "Origin"],
+    create: Some(buy),
+    update: Some(update),
+    delete: Some(release),
+};
 
 const PARAMS: &[Param] = &[
-    param("AccountSid", Form::Sid("AC")),
+    param("AccountSid", Form::Unshown),
     param("ApiVersion", Form::Text(16)),
     param("FriendlyName", Form::Text(64)),
     param("SmsApplicationSid", Form::Sid("AP")),
@@ -23,24 +39,39 @@ const PARAMS: &[Param] = &[
     param("VoiceFallbackUrl", Form::Url),
     param("VoiceMethod", Form::Method),
     param("VoiceUrl", Form::Url),
-    param("EmergencyStatus", Form::Text(16)),
-    param("EmergencyAddressSid", Form::Sid("AD")),
+    // It follows from the registration of the address.
+    param("EmergencyStatus", Form::Unshown),
+    param("EmergencyAddressSid", Form::Unshown),
     param("TrunkSid", Form::Sid("TK")),
-    param("VoiceReceiveMode", Form::Text(16)),
+    param("VoiceReceiveMode", Form::OneOf(&["voice", "fax"])),
     param("IdentitySid", Form::Sid("RI")),
     param("AddressSid", Form::Sid("AD")),
     param("BundleSid", Form::Sid("BU")),
 ];
 
-/// A number as it is right after purchase.
-pub fn owned(account: &str, number: &str) -> Record {
-    let sid = random::sid("PN");
-    let digits = number.trim_start_matches("+1");
-    let friendly = match digits.len() {
-        10 => format!("({}) {}-{}", &digits[..3], &digits[3..6], &digits[6..]),
+/// What only a purchase knows.
+const BUY: &[&str] = &["PhoneNumber", "AreaCode"];
+
+/// `(503) 555-0100`
+pub fn friendly(number: &str) -> String {
+    match number.strip_prefix("+1") {
+        Some(d) if d.len() == 10 && d.is_ascii() => format!("({}) {}-{}", &d[..3], &d[3..6], &d[6..]),
         _ => number.to_owned(),
-    };
-    let fields = json!({
+    }
+}
+
+/// `+` and 7 to 15 digits.
+pub fn is_e164(number: &str) -> bool {
+    number.strip_prefix('+').is_some_and(|d| (7..=15).contains(&d.len()) && d.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A number as it is right after purchase: SID and fields.
+pub fn fresh(store: &mut Store, number: &str) -> (String, Map<String, Value>) {
+    let sid = store.sid("PN");
+    let account = store.account_sid.clone();
+    let friendly = friendly(number);
+    let kind = if ["800", "888", "877"].contains(&number.get(2..5).unwrap_or("")) { "toll free" } else { "local" };
+    let fields = object(json!({
         "account_sid": account,
         "address_sid": null,
         "address_requirements": "none",
@@ -75,47 +106,198 @@ pub fn owned(account: &str, number: &str) -> Record {
         "emergency_address_status": "unregistered",
         "bundle_sid": null,
         "status": "in-use",
-        "type": "local",
-    });
-    let Value::Object(fields) = fields else { unreachable!("the literal above is an object") };
-    Record { kind: Kind::Number, sid, parent: None, fields, ha1: None }
+        "type": kind,
+    }));
+    (sid, fields)
 }
 
-/// The numbers that a query's `PhoneNumber` and `FriendlyName` select.
-pub fn filtered(store: &Store, query: &[(String, String)]) -> Vec<Value> {
-    let wanted = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str());
-    let (number, friendly) = (wanted("PhoneNumber"), wanted("FriendlyName"));
-    let all = store.all(Kind::Number, None).into_iter();
-    let selected = all.filter(|r| number.is_none_or(|n| r.text("phone_number").contains(n)));
-    let selected = selected.filter(|r| friendly.is_none_or(|n| r.text("friendly_name") == n));
-    selected.map(|r| Value::Object(r.fields.clone())).collect()
+/// Answers `IncomingPhoneNumbers/...`; `inner` is the path there.
+pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply {
+    let path = request.path.as_str();
+    match (request.method.as_str(), inner) {
+        ("GET", []) => list(store, request, None),
+        ("GET", ["Local"]) => list(store, request, Some("local")),
+        ("GET", ["TollFree"]) => list(store, request, Some("toll free")),
+        ("GET", ["Mobile"]) => list(store, request, Some("mobile")),
+        ("POST", ["Local" | "TollFree"]) => {
+            require(&request.form, &["PhoneNumber"], 21421)?;
+            buy(store, None, &request.form).map(|body| (201, Some(without_type(body))))
+        }
+        (method, ["Local" | "TollFree" | "Mobile"]) => Err(RestError::method(method)),
+        ("GET", [sid]) => {
+            emergency::read(store, sid);
+            let fields = store.fields(Kind::Number, None, sid).map_err(|_| RestError::not_found(path))?;
+            Ok((200, Some(Value::Object(fields))))
+        }
+        _ => FAMILY.answer(store, request, None, inner),
+    }
+}
+
+/// The lists of one type do not name it (the specification has no such field there).
+fn without_type(mut body: Value) -> Value {
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("type");
+    }
+    body
+}
+
+fn list(store: &mut Store, request: &RestRequest, kind: Option<&str>) -> Reply {
+    let query = decode(&request.query);
+    note_unknown(store, &query, &[FAMILY.filters, &["PhoneNumber"]].concat());
+    let all: Vec<String> = store.all(Kind::Number, None).into_iter().map(|r| r.sid.clone()).collect();
+    all.iter().for_each(|sid| emergency::read(store, sid));
+    let part = value(&query, "PhoneNumber");
+    let numbers = store.all(Kind::Number, None).into_iter();
+    let numbers = numbers.filter(|r| r.text("phone_number").contains(part) && selected(r, &query, FAMILY.filters));
+    let numbers = numbers.filter(|r| kind.is_none_or(|kind| r.text("type") == kind));
+    let show = |body| if kind.is_some() { without_type(body) } else { body };
+    let numbers: Vec<Value> = numbers.map(|r| show(Value::Object(r.fields.clone()))).collect();
+    page(&request.path, &request.query, FAMILY.key, &numbers).map(|body| (200, Some(body)))
+}
+
+/// Buys a number, each success bills one (2.9).
+fn buy(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
+    let (number, code) = (value(form, "PhoneNumber"), value(form, "AreaCode"));
+    // 2.1 and 7: a trial account has one number.
+    if store.account.r#type == "Trial" && !store.all(Kind::Number, None).is_empty() {
+        return Err(RestError::bad(21404, "A trial account can have one phone number"));
+    }
+    let offer: Offer = match (number, code) {
+        ("", "") => return Err(RestError::bad(21421, "PhoneNumber or AreaCode is required")),
+        ("", code) => available::offer_in(store, code)?,
+        (number, "") if !is_e164(number) => {
+            return Err(RestError::bad(21421, format!("PhoneNumber {number} is not valid")));
+        }
+        (number, "") => available::offer(store, number)
+            .ok_or_else(|| RestError::bad(21422, format!("PhoneNumber {number} is not available")))?,
+        _ => return Err(RestError::bad(21421, "Give either PhoneNumber or AreaCode")),
+    };
+    if offer.address_requirements != "none" && value(form, "AddressSid").is_empty() {
+        return Err(RestError::bad(21631, "Phone Number Requires an Address"));
+    }
+    let (sid, mut fields) = fresh(store, &offer.number);
+    fields.insert("address_requirements".to_owned(), json!(offer.address_requirements));
+    fields.insert("type".to_owned(), json!(offer.kind));
+    let others: Vec<_> = form.iter().filter(|(name, _)| !BUY.contains(&name.as_str())).cloned().collect();
+    fill(store, &sid, &mut fields, &others)?;
+    store.account.numbers_bought += 1;
+    store.account.balance_cents -= NUMBER_CENTS;
+    store.account.spent_cents += NUMBER_CENTS;
+    Ok(store.add(Kind::Number, parent, sid, fields))
 }
 
 /// Changes a number.
-pub fn update(store: &mut Store, sid: &str, form: &[(String, String)]) -> Result<Value, RestError> {
-    let path = format!("/IncomingPhoneNumbers/{sid}");
-    let old = store.get(Kind::Number, None, sid).ok_or_else(|| RestError::not_found(&path))?;
-    let mut fields = old.fields.clone();
-    let unknown = apply(PARAMS, form, &mut fields)?;
-    store.unknown_parameters.extend(unknown);
-    let set = |name: &str| form.iter().any(|(n, v)| n == name && !v.is_empty());
+fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
+    let mut fields = store.fields(Kind::Number, parent, sid)?;
+    let account = value(form, "AccountSid");
+    if !account.is_empty() && account != store.account_sid {
+        // Subaccounts are not built, so there is nowhere to move it to.
+        return Err(RestError::not_found(account));
+    }
+    fill(store, sid, &mut fields, form)?;
+    Ok(store.change(Kind::Number, sid, fields))
+}
+
+fn fill(store: &mut Store, sid: &str, fields: &mut Map<String, Value>, form: &Pairs) -> Result<(), RestError> {
+    store.apply(PARAMS, form, fields)?;
+    let set = |name: &str| !value(form, name).is_empty();
     // 2.9: "setting VoiceApplicationSid deletes trunk_sid and vice versa".
     if set("VoiceApplicationSid") {
         fields.insert("trunk_sid".to_owned(), Value::Null);
     } else if set("TrunkSid") {
         fields.insert("voice_application_sid".to_owned(), Value::Null);
     }
-    if let Some(app) = fields.get("voice_application_sid").and_then(Value::as_str)
-        && store.get(Kind::Application, None, app).is_none()
+    let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("");
+    for (parameter, field) in
+        [("VoiceApplicationSid", "voice_application_sid"), ("SmsApplicationSid", "sms_application_sid")]
     {
-        return Err(RestError::bad(21218, format!("Invalid ApplicationSid {app}")));
+        if set(parameter) && store.get(Kind::Application, None, text(field)).is_none() {
+            return Err(RestError::bad(21218, format!("Invalid ApplicationSid {}", text(field))));
+        }
     }
-    // 2.9: "VoiceFallbackUrl ... cannot be set without VoiceUrl -> 21405".
-    let empty = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or("").is_empty();
-    if set("VoiceFallbackUrl") && empty("voice_url") {
+    if set("AddressSid") && store.get(Kind::Address, None, text("address_sid")).is_none() {
+        return Err(RestError::bad(
+            21631,
+            format!("AddressSid {} is not an address of this account", text("address_sid")),
+        ));
+    }
+    // 2.9: "VoiceFallbackUrl ... cannot be set without VoiceUrl -> 21405", and 21406 for SMS.
+    if set("VoiceFallbackUrl") && text("voice_url").is_empty() {
         return Err(RestError::bad(21405, "Cannot set VoiceFallbackUrl without setting Url"));
     }
-    fields.insert("date_updated".to_owned(), json!(date::now()));
-    store.replace(Kind::Number, sid, fields.clone());
-    Ok(Value::Object(fields))
+    if set("SmsFallbackUrl") && text("sms_url").is_empty() {
+        return Err(RestError::bad(21406, "Cannot set SmsFallbackUrl without setting SmsUrl"));
+    }
+    // Last, because it changes more than the fields.
+    match form.iter().find(|(name, _)| name == "EmergencyAddressSid") {
+        Some((_, address)) => emergency::change(store, sid, fields, address),
+        None => Ok(()),
+    }
+}
+
+/// 2.9: "release is immediate and irreversible".
+fn release(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
+    store.registrations.remove(sid);
+    store.remove(Kind::Number, parent, sid);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::family::tests::pairs;
+    use super::*;
+
+    fn buy_as(store: &mut Store, form: &[(&str, &str)]) -> Result<Value, u32> {
+        buy(store, None, &pairs(form)).map_err(|e| e.code)
+    }
+
+    #[test]
+    fn each_purchase_bills_one_number_and_an_owned_one_is_not_for_sale() {
+        let mut store = Store::new("AC1");
+        let made = buy_as(&mut store, &[("PhoneNumber", "+15035550142"), ("FriendlyName", "front door")]).unwrap();
+        assert_eq!((&made["friendly_name"], &made["status"]), (&json!("front door"), &json!("in-use")));
+        assert_eq!(buy_as(&mut store, &[("PhoneNumber", "+15035550142")]), Err(21422));
+        let other = buy_as(&mut store, &[("AreaCode", "503")]).unwrap();
+        assert_ne!(other["phone_number"], made["phone_number"]);
+        assert_eq!((store.account.numbers_bought, store.account.spent_cents), (2, 230));
+        release(&mut store, None, made["sid"].as_str().unwrap()).unwrap();
+        assert!(buy_as(&mut store, &[("PhoneNumber", "+15035550142")]).is_ok());
+        assert_eq!(store.account.numbers_bought, 3);
+    }
+
+    #[test]
+    fn a_purchase_that_cannot_be_has_its_code_and_bills_nothing() {
+        let mut store = Store::new("AC1");
+        let cases: [(&[(&str, &str)], u32); 7] = [
+            (&[], 21421),
+            (&[("PhoneNumber", "5035550142")], 21421),
+            (&[("PhoneNumber", "+15035550142"), ("AreaCode", "503")], 21421),
+            (&[("PhoneNumber", "+15035559999")], 21422),
+            (&[("AreaCode", "5035")], 21451),
+            (&[("AreaCode", "533")], 21452),
+            (&[("PhoneNumber", "+442079460001")], 21631),
+        ];
+        for (form, code) in cases {
+            assert_eq!(buy_as(&mut store, form), Err(code), "{form:?}");
+        }
+        assert_eq!(store.account.numbers_bought, 0);
+    }
+
+    #[test]
+    fn a_trial_account_has_one_number() {
+        let mut store = Store::new("AC1");
+        store.account.r#type = "Trial".to_owned();
+        buy_as(&mut store, &[("AreaCode", "503")]).unwrap();
+        assert_eq!(buy_as(&mut store, &[("AreaCode", "503")]), Err(21404));
+    }
+
+    #[test]
+    fn an_empty_value_clears_a_field() {
+        let mut store = Store::new("AC1");
+        let made = buy_as(&mut store, &[("AreaCode", "503"), ("VoiceUrl", "https://x/y")]).unwrap();
+        let sid = made["sid"].as_str().unwrap();
+        assert_eq!(made["voice_url"], "https://x/y");
+        assert!(update(&mut store, None, sid, &pairs(&[("VoiceUrl", "")])).unwrap()["voice_url"].is_null());
+        assert_eq!(update(&mut store, None, sid, &pairs(&[("VoiceUrl", "x")])).unwrap_err().code, 21402);
+    }
 }

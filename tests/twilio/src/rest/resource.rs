@@ -1,11 +1,13 @@
 //! A resource as a record of JSON fields, and the parameters that may change it.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::RestError;
 
 /// The families of resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// `SD...`
     Domain,
@@ -21,10 +23,33 @@ pub enum Kind {
     Application,
     /// `PN...`
     Number,
+    /// `AL...`
+    AccessList,
+    /// `IP...`
+    IpAddress,
+    /// `Auth/Calls/IpAccessControlListMappings`
+    AccessListMapping,
+    /// `AD...`
+    Address,
+    /// `SK...`
+    Key,
+    /// `UT...`
+    UsageTrigger,
+    /// `PN...` of somebody else's number that is verified
+    CallerId,
+    /// `CA...`
+    Call,
+}
+
+impl Kind {
+    /// A mapping borrows the SID of its list (2.6).
+    pub fn is_mapping(self) -> bool {
+        matches!(self, Self::CallsMapping | Self::RegistrationsMapping | Self::AccessListMapping)
+    }
 }
 
 /// One resource.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Record {
     /// Its family.
     pub kind: Kind,
@@ -63,6 +88,10 @@ pub enum Form {
     Flag,
     /// A SID with that prefix.
     Sid(&'static str),
+    /// One of these words; what it cannot be is null.
+    OneOf(&'static [&'static str]),
+    /// Known, but no field shows it.
+    Unshown,
 }
 
 /// One parameter: its CamelCase name; the field is the same in snake_case (1.3).
@@ -99,6 +128,7 @@ pub fn apply(
     let mut unknown = Vec::new();
     for (name, text) in form {
         match params.iter().find(|p| p.name == name) {
+            Some(param) if matches!(param.value, Form::Unshown) => {}
             Some(param) => {
                 fields.insert(snake(name), convert(param, text)?);
             }
@@ -113,7 +143,7 @@ fn convert(param: &Param, text: &str) -> Result<Value, RestError> {
     // 2.9: "Clear a URL/SID by sending an empty value".
     if text.is_empty() {
         return Ok(match param.value {
-            Form::Flag => return Err(RestError::bad(20001, format!("{name} is empty"))),
+            Form::Flag | Form::OneOf(_) => return Err(RestError::bad(20001, format!("{name} is empty"))),
             Form::Text(_) => json!(""),
             _ => Value::Null,
         });
@@ -132,6 +162,9 @@ fn convert(param: &Param, text: &str) -> Result<Value, RestError> {
             "false" => Ok(json!(false)),
             _ => Err(RestError::bad(20001, format!("{name} must be true or false"))),
         },
+        Form::OneOf(words) if words.contains(&text) => Ok(json!(text)),
+        Form::OneOf(words) => Err(RestError::bad(20001, format!("{name} must be one of {words:?}"))),
+        Form::Unshown => Ok(Value::Null),
         Form::Sid(prefix) if is_sid(text, prefix) => Ok(json!(text)),
         Form::Sid(_) => Err(RestError::bad(20423, format!("{name} {text} is not a SID"))),
     }
@@ -141,6 +174,14 @@ fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     let host = rest.map(|r| r.split(['/', '?', '#']).next().unwrap_or(""));
     host.is_some_and(|h| !h.is_empty()) && !text.contains(char::is_whitespace)
+}
+
+/// The fields of a JSON object literal.
+pub fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
 }
 
 /// `^XX[0-9a-fA-F]{32}$` (twilio.md 2).

@@ -1,6 +1,5 @@
 //! HTTP in front of the resources: credentials, routes, error bodies, the request log, faults on command.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -10,38 +9,20 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::page::page;
-use super::resource::Kind;
-use super::{RequestLine, RestError, Store, account, applications, credentials, domains, mappings, numbers, v1};
-use crate::form::decode;
+use super::fault::{self, FaultKind};
+use super::route::route;
+use super::{RequestLine, RestError, v1};
+use crate::form::{decode, encode};
 use crate::random;
 use crate::twilio::Twilio;
 
 /// No request of this API is longer; uploads are the longest.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY: usize = 32 * 1024 * 1024;
 /// How parameters come (1.3).
 const FORM: &str = "application/x-www-form-urlencoded";
-
-/// An error to inject into the next `count` requests (twilio.md 10.6).
-#[derive(Clone, Debug, Deserialize)]
-pub struct Fault {
-    /// HTTP status, such as 429, 500 or 503.
-    pub status: u16,
-    /// Twilio's code, such as 20429.
-    pub code: u32,
-    /// How many requests it hits.
-    pub count: u32,
-    /// Let so many requests through first.
-    #[serde(default)]
-    pub after: u32,
-    /// Wait so long before answering.
-    #[serde(default)]
-    pub delay_ms: u64,
-}
 
 /// One request as the families see it.
 pub struct RestRequest {
@@ -51,12 +32,23 @@ pub struct RestRequest {
     pub path: String,
     /// Query without the question mark; empty when there is none.
     pub query: String,
+    /// `Host`: the address that the client sees; empty when there is none.
+    pub host: String,
     /// `Content-Type`; empty when there is none.
     pub content_type: String,
     /// The raw body: an upload is no form.
     pub body: Bytes,
     /// The body as a form.
     pub form: Vec<(String, String)>,
+}
+
+impl RestRequest {
+    /// A POST with a form.
+    pub fn post(path: &str, form: &[(&str, &str)]) -> Self {
+        let form: Vec<_> = form.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let (method, path, content_type) = ("POST".to_owned(), path.to_owned(), FORM.to_owned());
+        Self { method, path, query: String::new(), host: String::new(), content_type, body: encode(&form).into(), form }
+    }
 }
 
 /// Serves until the task is aborted.
@@ -77,9 +69,21 @@ pub async fn serve(twilio: Arc<Twilio>, listener: TcpListener) {
     }
 }
 
-async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+/// The connection ends without an answer.
+#[derive(Debug)]
+struct Torn;
+
+impl std::fmt::Display for Torn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("torn on demand")
+    }
+}
+
+impl std::error::Error for Torn {}
+
+async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Torn> {
     let header = |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or("").to_owned();
-    let (authorization, content_type) = (header("authorization"), header("content-type"));
+    let (authorization, content_type, host) = (header("authorization"), header("content-type"), header("host"));
     let method = request.method().as_str().to_owned();
     let path = request.uri().path().to_owned();
     let query = request.uri().query().unwrap_or("").to_owned();
@@ -89,14 +93,22 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         true => decode(&String::from_utf8_lossy(&body)),
         false => Vec::new(),
     };
-    let request = RestRequest { method, path, query, content_type, body, form };
+    let request = RestRequest { method, path, query, host, content_type, body, form };
+    if let Some(response) = v1::hosted(&twilio, &request) {
+        return Ok(response);
+    }
 
-    let fault = take_fault(&mut twilio.store().faults);
+    let fault = fault::take(&mut twilio.store().faults, &request.method, &request.path);
     if let Some(fault) = &fault {
         tokio::time::sleep(std::time::Duration::from_millis(fault.delay_ms)).await;
     }
+    let kind = fault.as_ref().map(|fault| fault.kind);
+    if kind == Some(FaultKind::TornBefore) {
+        note(&twilio, &request, 0, None);
+        return Err(Torn);
+    }
     let result = match fault {
-        Some(fault) if fault.status != 0 => {
+        Some(fault) if kind == Some(FaultKind::Status) && fault.status != 0 => {
             Err(RestError { status: fault.status, code: fault.code, message: "Fault injected".to_owned() })
         }
         _ => authorize(&twilio, &authorization, &request.path).and_then(|()| answer(&twilio, &request)),
@@ -105,38 +117,34 @@ async fn handle(twilio: Arc<Twilio>, request: Request<Incoming>) -> Result<Respo
         Ok((status, body)) => (status, body, None),
         Err(error) => (error.status, Some(error.body()), Some(error.code)),
     };
+    note(&twilio, &request, status, code);
+    twilio.trace.write(&request, status, body.as_ref(), !matches!(kind, None | Some(FaultKind::Slow)));
+    match kind {
+        // hyper drops this future when the client closes.
+        Some(FaultKind::NoAnswer) => std::future::pending().await,
+        Some(FaultKind::TornAfter) => Err(Torn),
+        _ => Ok(respond(&twilio, status, body, code)),
+    }
+}
+
+fn note(twilio: &Twilio, request: &RestRequest, status: u16, code: Option<u32>) {
     let RestRequest { method, path, query, form, .. } = request;
-    let full_path = if query.is_empty() { path } else { format!("{path}?{query}") };
+    let path = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
     let parameters = form.iter().map(|(name, _)| name.clone()).collect();
-    twilio.store().note(RequestLine { method, path: full_path, parameters, status, code });
-    Ok(respond(&twilio, status, body, code))
+    twilio.store().note(RequestLine { method: method.clone(), path, parameters, status, code });
 }
 
 /// All products live on one address here; their paths tell them apart (1.1).
-fn answer(twilio: &Twilio, request: &RestRequest) -> Reply {
+fn answer(twilio: &Arc<Twilio>, request: &RestRequest) -> Reply {
     if request.path.starts_with("/v1/") {
         return v1::route(twilio, request);
     }
-    let RestRequest { method, path, query, content_type, body, form } = request;
+    let RestRequest { method, content_type, body, .. } = request;
     // 1.3: form bodies, not JSON.
     if method == "POST" && !body.is_empty() && !content_type.starts_with(FORM) {
         return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
     }
-    route(twilio, method, path, query, form)
-}
-
-fn take_fault(faults: &mut Vec<Fault>) -> Option<Fault> {
-    let fault = faults.first_mut()?;
-    if fault.after > 0 {
-        fault.after -= 1;
-        return None;
-    }
-    let taken = fault.clone();
-    fault.count = fault.count.saturating_sub(1);
-    if fault.count == 0 {
-        faults.remove(0);
-    }
-    Some(taken)
+    route(twilio, request)
 }
 
 fn respond(twilio: &Twilio, status: u16, body: Option<Value>, code: Option<u32>) -> Response<Full<Bytes>> {
@@ -173,115 +181,44 @@ fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), Res
     let decoded = decoded.unwrap_or_default();
     let (username, password) = decoded.split_once(':').unwrap_or(("", ""));
     let account = &twilio.account;
-    if username == account.sid && password == account.token {
+    if username == account.sid && twilio.accepts_token(password) {
         return Ok(());
     }
-    let family = path.split('/').nth(4).unwrap_or("");
-    let limited = path.split('/').count() <= 4 || family.starts_with("Keys");
-    if username == account.key.0 && password == account.key.1 && !limited {
-        return Ok(());
+    let known = twilio.store().key_secrets.get(username).is_some_and(|secret| secret == password);
+    match known && !is_limited(path) {
+        true => Ok(()),
+        false => Err(RestError::unauthorized("Authenticate")),
     }
-    Err(RestError::unauthorized("Authenticate"))
+}
+
+/// Is this a path of the Accounts or Keys families, of the 2010 API or of the newer ones?
+fn is_limited(path: &str) -> bool {
+    let parts: Vec<&str> = path.trim_end_matches(".json").split('/').skip(1).collect();
+    matches!(
+        parts.as_slice(),
+        ["2010-04-01", "Accounts"]
+            | ["2010-04-01", "Accounts", _]
+            | ["2010-04-01", "Accounts", _, "Keys", ..]
+            | ["v1", "Keys" | "AuthTokens", ..]
+    )
 }
 
 /// HTTP status and body, or an error.
 pub type Reply = Result<(u16, Option<Value>), RestError>;
 
-fn route(twilio: &Twilio, method: &str, path: &str, query: &str, form: &[(String, String)]) -> Reply {
-    let missing = || RestError::not_found(path);
-    // 1.1: without `.json` the reply would be XML, which no client of ours reads.
-    let inner = path.strip_prefix("/2010-04-01/Accounts/").and_then(|p| p.strip_suffix(".json")).ok_or_else(missing)?;
-    let parts: Vec<&str> = inner.split('/').collect();
-    if parts[0] != twilio.account.sid {
-        return Err(missing());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_standard_key_is_kept_from_accounts_and_keys_alone() {
+        for path in ["/2010-04-01/Accounts.json", "/2010-04-01/Accounts/AC1.json", "/2010-04-01/Accounts/AC1/Keys.json"]
+        {
+            assert!(is_limited(path), "{path}");
+        }
+        for path in ["/2010-04-01/Accounts/AC1/Balance.json", "/v1/Services", "/v1/DialingPermissions/Countries"] {
+            assert!(!is_limited(path), "{path}");
+        }
+        assert!(is_limited("/2010-04-01/Accounts/AC1/Keys/SK1.json") && is_limited("/v1/Keys"));
     }
-    let duplicate = twilio.switches().duplicate_credential_code;
-    let token = twilio.account.token.clone();
-    let mut guard = twilio.store();
-    let store = &mut *guard;
-    let list = |key: &str, records: Vec<Value>| page(path, query, key, &records).map(|body| (200, Some(body)));
-    let created = |body: Value| Ok((201, Some(body)));
-    let ok = |body: Value| Ok((200, Some(body)));
-    match (method, &parts[1..]) {
-        ("GET", []) => ok(account::account(parts[0], &token)),
-        ("GET", ["Balance"]) => ok(account::balance(parts[0])),
-
-        ("GET", ["SIP", "Domains"]) => list("domains", all(store, Kind::Domain, None)),
-        ("POST", ["SIP", "Domains"]) => created(domains::create(store, form)?),
-        ("GET", ["SIP", "Domains", sid]) => one(store, Kind::Domain, None, sid, path),
-        ("POST", ["SIP", "Domains", sid]) => ok(domains::update(store, sid, form)?),
-        ("DELETE", ["SIP", "Domains", sid]) => domains::delete(store, sid).map(|()| (204, None)),
-
-        (_, ["SIP", "Domains", domain, "Auth", family, "CredentialListMappings", rest @ ..]) => {
-            let kind = match *family {
-                "Calls" => Kind::CallsMapping,
-                "Registrations" => Kind::RegistrationsMapping,
-                _ => return Err(missing()),
-            };
-            store.get(Kind::Domain, None, domain).ok_or_else(missing)?;
-            match (method, rest) {
-                // 1.4: "every Auth/Calls/* and Auth/Registrations/* mapping list uses contents".
-                ("GET", []) => list("contents", all(store, kind, Some(domain))),
-                ("POST", []) => created(mappings::create(store, kind, domain, form)?),
-                ("GET", [sid]) => one(store, kind, Some(domain), sid, path),
-                ("DELETE", [sid]) => mappings::delete(store, kind, domain, sid).map(|()| (204, None)),
-                (_, [] | [_]) => Err(RestError::method(method)),
-                _ => Err(missing()),
-            }
-        }
-
-        ("GET", ["SIP", "CredentialLists"]) => list("credential_lists", all(store, Kind::CredentialList, None)),
-        ("POST", ["SIP", "CredentialLists"]) => created(credentials::create_list(store, form)?),
-        ("GET", ["SIP", "CredentialLists", sid]) => one(store, Kind::CredentialList, None, sid, path),
-        ("POST", ["SIP", "CredentialLists", sid]) => ok(credentials::update_list(store, sid, form)?),
-        ("DELETE", ["SIP", "CredentialLists", sid]) => credentials::delete_list(store, sid).map(|()| (204, None)),
-
-        (_, ["SIP", "CredentialLists", parent, "Credentials", rest @ ..]) => {
-            store.get(Kind::CredentialList, None, parent).ok_or_else(missing)?;
-            match (method, rest) {
-                ("GET", []) => list("credentials", all(store, Kind::Credential, Some(parent))),
-                ("POST", []) => created(credentials::create(store, parent, form, duplicate)?),
-                ("GET", [sid]) => one(store, Kind::Credential, Some(parent), sid, path),
-                ("POST", [sid]) => ok(credentials::update(store, parent, sid, form)?),
-                ("DELETE", [sid]) => {
-                    store.get(Kind::Credential, Some(parent), sid).ok_or_else(missing)?;
-                    store.records.retain(|r| r.sid != *sid);
-                    Ok((204, None))
-                }
-                (_, [] | [_]) => Err(RestError::method(method)),
-                _ => Err(missing()),
-            }
-        }
-
-        ("GET", ["Applications"]) => {
-            // 2.2: "List can be filtered by exact FriendlyName".
-            let wanted = decode(query).into_iter().find(|(n, _)| n == "FriendlyName").map(|(_, v)| v);
-            let mut apps = all(store, Kind::Application, None);
-            apps.retain(|app| wanted.as_deref().is_none_or(|name| app["friendly_name"] == name));
-            list("applications", apps)
-        }
-        ("POST", ["Applications"]) => created(applications::create(store, form)?),
-        ("GET", ["Applications", sid]) => one(store, Kind::Application, None, sid, path),
-        ("POST", ["Applications", sid]) => ok(applications::update(store, sid, form)?),
-        ("DELETE", ["Applications", sid]) => applications::delete(store, sid).map(|()| (204, None)),
-
-        ("GET", ["IncomingPhoneNumbers"]) => list("incoming_phone_numbers", numbers::filtered(store, &decode(query))),
-        ("GET", ["IncomingPhoneNumbers", sid]) => one(store, Kind::Number, None, sid, path),
-        ("POST", ["IncomingPhoneNumbers", sid]) => ok(numbers::update(store, sid, form)?),
-
-        (
-            _,
-            [] | ["Balance"] | ["SIP", "Domains" | "CredentialLists"] | ["Applications"] | ["IncomingPhoneNumbers"],
-        ) => Err(RestError::method(method)),
-        _ => Err(missing()),
-    }
-}
-
-fn all(store: &Store, kind: Kind, parent: Option<&str>) -> Vec<Value> {
-    store.all(kind, parent).into_iter().map(|r| Value::Object(r.fields.clone())).collect()
-}
-
-fn one(store: &Store, kind: Kind, parent: Option<&str>, sid: &str, path: &str) -> Reply {
-    let record = store.get(kind, parent, sid).ok_or_else(|| RestError::not_found(path))?;
-    Ok((200, Some(Value::Object(record.fields.clone()))))
 }

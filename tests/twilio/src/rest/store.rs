@@ -1,11 +1,23 @@
 //! All resources of the account, and the log of what was asked of them.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
 
-use super::resource::{Kind, Record};
-use super::serve::Fault;
+use super::RestError;
+use super::account::AccountState;
+use super::calls::Change;
+use super::emergency::Registration;
+use super::family::Pairs;
+use super::fault::Fault;
+use super::litter::Sequence;
+use super::resource::{Kind, Param, Record, apply};
+use super::v1;
 use crate::sip::message::host_of;
+use crate::switches::Switches;
+use crate::{date, random};
 
 /// Requests that are kept; older ones are dropped.
 const MAX_LOG: usize = 10_000;
@@ -35,6 +47,24 @@ pub struct Store {
     pub unknown_parameters: Vec<String>,
     /// Errors to inject into coming requests.
     pub faults: Vec<Fault>,
+    /// The account itself.
+    pub account: AccountState,
+    /// The switches as they are during this request.
+    pub switches: Switches,
+    /// Secrets of API keys, which the API shows once (2.20).
+    pub key_secrets: HashMap<String, String>,
+    /// Emergency addresses on their way to or from numbers, by the number's SID.
+    pub registrations: HashMap<String, Registration>,
+    /// Domain names of other accounts.
+    pub foreign_domains: Vec<String>,
+    /// Numbers whose validation call was asked for, with the friendly name.
+    pub validations: HashMap<String, String>,
+    /// How to reach the calls that the API made and that are not over.
+    pub live_calls: HashMap<String, mpsc::Sender<Change>>,
+    /// The newer APIs.
+    pub v1: v1::State,
+    /// Where the next SIDs come from when they must be the same every time.
+    pub fixed_sids: Option<Sequence>,
     log: Vec<RequestLine>,
 }
 
@@ -46,6 +76,15 @@ impl Store {
             records: Vec::new(),
             unknown_parameters: Vec::new(),
             faults: Vec::new(),
+            account: AccountState::default(),
+            switches: Switches::default(),
+            key_secrets: HashMap::new(),
+            registrations: HashMap::new(),
+            foreign_domains: Vec::new(),
+            validations: HashMap::new(),
+            live_calls: HashMap::new(),
+            v1: v1::State::default(),
+            fixed_sids: None,
             log: Vec::new(),
         }
     }
@@ -81,8 +120,7 @@ impl Store {
 
     /// A resource by its own SID (mappings, which borrow one, are never found).
     pub fn by_sid(&self, sid: &str) -> Option<Record> {
-        let mapping = |r: &&Record| matches!(r.kind, Kind::CallsMapping | Kind::RegistrationsMapping);
-        self.records.iter().find(|r| r.sid == sid && !mapping(r)).cloned()
+        self.records.iter().find(|r| r.sid == sid && !r.kind.is_mapping()).cloned()
     }
 
     /// An owned number in E.164.
@@ -117,9 +155,14 @@ impl Store {
 
     /// `auth_type` follows from the mappings for calls (2.3).
     pub fn recompute_auth_type(&mut self, domain_sid: &str) {
-        let auth_type = match self.all(Kind::CallsMapping, Some(domain_sid)).is_empty() {
-            true => "",
-            false => "CREDENTIAL_LIST",
+        let mapped = |kind| !self.all(kind, Some(domain_sid)).is_empty();
+        // 2.3: "order of the pair was observed both ways".
+        let auth_type = match (mapped(Kind::CallsMapping), mapped(Kind::AccessListMapping)) {
+            (false, false) => "",
+            (true, false) => "CREDENTIAL_LIST",
+            (false, true) => "IP_ACL",
+            (true, true) if self.switches.auth_type_acl_first => "IP_ACL,CREDENTIAL_LIST",
+            (true, true) => "CREDENTIAL_LIST,IP_ACL",
         };
         let domain = self.records.iter_mut().find(|r| r.kind == Kind::Domain && r.sid == domain_sid);
         if let Some(domain) = domain {
@@ -129,8 +172,58 @@ impl Store {
 
     /// Gives the account a number.
     pub fn seed_number(&mut self, number: &str) {
-        let record = super::numbers::owned(&self.account_sid, number);
-        self.records.push(record);
+        let (sid, fields) = super::numbers::fresh(self, number);
+        self.add(Kind::Number, None, sid, fields);
+    }
+
+    /// A number as which calls may be made: an owned one, or a verified caller ID.
+    pub fn may_call_as(&self, number: &str) -> bool {
+        let mut callers = self.records.iter().filter(|r| matches!(r.kind, Kind::Number | Kind::CallerId));
+        callers.any(|r| r.text("phone_number") == number)
+    }
+
+    /// A new SID.
+    pub fn sid(&mut self, prefix: &str) -> String {
+        match &mut self.fixed_sids {
+            Some(sequence) => sequence.sid(prefix),
+            None => random::sid(prefix),
+        }
+    }
+
+    /// The path of something of this account.
+    pub fn uri(&self, inner: &str) -> String {
+        format!("/2010-04-01/Accounts/{}/{inner}", self.account_sid)
+    }
+
+    /// Applies a form to fields and counts the parameters that nobody knows.
+    pub fn apply(&mut self, params: &[Param], form: &Pairs, fields: &mut Map<String, Value>) -> Result<(), RestError> {
+        let unknown = apply(params, form, fields)?;
+        self.unknown_parameters.extend(unknown);
+        Ok(())
+    }
+
+    /// Adds a resource; gives what the API shows of it.
+    pub fn add(&mut self, kind: Kind, parent: Option<&str>, sid: String, fields: Map<String, Value>) -> Value {
+        let body = Value::Object(fields.clone());
+        self.records.push(Record { kind, sid, parent: parent.map(str::to_owned), fields, ha1: None });
+        body
+    }
+
+    /// Puts changed fields into a resource; gives what the API shows of it.
+    pub fn change(&mut self, kind: Kind, sid: &str, mut fields: Map<String, Value>) -> Value {
+        fields.insert("date_updated".to_owned(), json!(date::now()));
+        self.replace(kind, sid, fields.clone());
+        Value::Object(fields)
+    }
+
+    /// The fields of a resource that is there.
+    pub fn fields(&self, kind: Kind, parent: Option<&str>, sid: &str) -> Result<Map<String, Value>, RestError> {
+        self.get(kind, parent, sid).map(|r| r.fields.clone()).ok_or_else(|| RestError::not_found(sid))
+    }
+
+    /// Takes a resource away.
+    pub fn remove(&mut self, kind: Kind, parent: Option<&str>, sid: &str) {
+        self.records.retain(|r| !(r.kind == kind && r.parent.as_deref() == parent && r.sid == sid));
     }
 
     /// Puts new fields into a record.

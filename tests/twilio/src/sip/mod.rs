@@ -11,5 +11,6 @@ pub mod framing;
 pub mod inbound;
 pub mod message;
 pub mod outbound;
+pub mod registered;
 pub mod registrar;
 pub mod sdp;

@@ -7,14 +7,12 @@ use tokio::time::{sleep_until, timeout};
 
 use super::document::Element;
 use super::run::Next;
-use crate::call::{self, Call, Gone, pair};
-use crate::form;
+use crate::call::{Call, Gone, pair};
 use crate::journal::Event;
-use crate::leg::{Cause, Command, End, Leg, LegEvent, crossed};
+use crate::leg::{Cause, Command, End, Leg, LegEvent};
 use crate::random;
 use crate::sip::inbound::EMERGENCY;
-use crate::sip::message::{host_of, uri_param, user_of};
-use crate::sip::outbound;
+use crate::sip::registered;
 use crate::webhook::ask::{Target, ask};
 use crate::webhook::url::resolve;
 
@@ -139,21 +137,6 @@ impl Call {
         if gone { Err(Gone) } else { Ok(()) }
     }
 
-    fn start_party(&self, number: &str, caller_id: &str) -> Option<Leg> {
-        let call_sid = random::sid("CA");
-        let (twilio, number, caller_id) = (self.twilio.clone(), number.to_owned(), caller_id.to_owned());
-        let own = twilio.store().number(&number).is_some();
-        let party = twilio.pstn().party(&number);
-        let (caller, callee) = crossed(&call_sid);
-        if own {
-            // A call to an own number comes back in like any other.
-            tokio::spawn(call::to_number(twilio, callee, caller_id, number));
-            return Some(caller);
-        }
-        tokio::spawn(crate::pstn::be_called(twilio, callee, number, caller_id, party?));
-        Some(caller)
-    }
-
     async fn start_number(&mut self, noun: &Element, verb: &Element, url: &str) -> Result<Vec<Child>, End> {
         let number = noun.text.replace([' ', '-', '(', ')'], "");
         let emergency = EMERGENCY.contains(&number.as_str());
@@ -181,7 +164,7 @@ impl Call {
     /// be To/From" (13214).
     fn caller_id(&self, verb: &Element) -> Option<String> {
         let caller_id = verb.attribute("callerId").unwrap_or(&self.from).to_owned();
-        let own = self.twilio.store().number(&caller_id).is_some();
+        let own = self.twilio.store().may_call_as(&caller_id);
         let of_request = !self.from_sip && (caller_id == self.from || caller_id == self.to);
         if own || of_request {
             return Some(caller_id);
@@ -191,74 +174,17 @@ impl Call {
     }
 
     async fn start_sip(&mut self, noun: &Element, verb: &Element, url: &str) -> Result<Vec<Child>, End> {
-        let (uri, headers) = noun.text.split_once('?').unwrap_or((&noun.text, ""));
-        let alert = |code: u32, text: String| self.twilio.journal.alert(code, text);
-        if !uri.starts_with("sip:") || uri.len() >= 255 || headers.len() >= 1024 {
-            alert(13243, format!("Dial->SIP: Invalid SIP URI {uri:?}"));
-            return Err(End::of(Cause::Failed));
-        }
-        let user = user_of(uri);
-        let host = host_of(uri);
-        let domain = self.twilio.store().domain_by_host(host);
-        let Some(domain) = domain else {
-            // Calls to foreign SIP servers are not built yet.
-            alert(13254, format!("Dial->Sip: {host} is not a domain of this account"));
-            return Err(End::of(Cause::Failed));
-        };
-        if domain.text("domain_name") != host {
-            // 4.4: "Use the global host: an edge host -> 32220".
-            alert(32220, format!("Specifying an edge is not allowed when dialing SIP registered endpoints: {host}"));
-            return Err(End::of(Cause::Failed));
-        }
-        if user.is_empty() {
-            alert(32223, format!("There is no username in the SIP URI {uri}"));
-            return Err(End::of(Cause::Failed));
-        }
         let caller_id = verb.attribute("callerId").unwrap_or(&self.from).to_owned();
-        // 6.1: "for Sip any alnum + +-_."
-        if caller_id.is_empty() || !caller_id.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.".contains(c)) {
-            alert(13214, format!("Dial: Invalid callerId value {caller_id:?}"));
-            return Err(End::of(Cause::Failed));
-        }
-        let secure = match uri_param(uri, "secure") {
-            Some("true") => true,
-            None | Some("false") => domain.flag("secure") && self.twilio.switches().srtp_to_registered,
-            Some(other) => {
-                // 6.2: "Bad secure value = false + 32114".
-                alert(32114, format!("SIP: Unsupported parameter value secure={other}"));
-                false
-            }
-        };
-        let headers = form::decode(headers);
-        if let Some((name, _)) = headers.iter().find(|(name, _)| name.to_ascii_lowercase().starts_with("x-twilio")) {
-            // 4.4: "names beginning X-Twilio are refused (32113)".
-            alert(32113, format!("SIP: Header name is not allowed: {name}"));
-            return Err(End::of(Cause::Failed));
-        }
-        let aor = format!("{user}@{host}");
-        let call = self.leg.call_sid.clone();
-        self.twilio.journal.write(Event::Dialled { call, target: aor.clone(), caller_id: caller_id.clone() });
-        let contacts = self.twilio.registrar().contacts(&aor);
-        if contacts.is_empty() {
-            alert(32009, format!("{aor} is not registered with the corresponding SIP Domain"));
-            let code = self.twilio.switches().unregistered_code;
-            return Err(End { cause: Cause::Failed, sip_code: (code > 0).then_some(code), counters: None });
-        }
-        let target = outbound::Target {
-            user: user.to_owned(),
-            domain: domain.text("domain_name").to_owned(),
-            caller_id,
-            secure,
-            headers,
-        };
-        let (call_sid, mut children) = (random::sid("CA"), Vec::new());
-        // 4.1: "incoming call forks to all contacts ... first 200 wins, others get CANCEL".
-        for contact in contacts {
-            if let Ok(leg) = outbound::call(&self.twilio, contact, target.clone(), &call_sid).await {
-                children.push(Child { leg, sip: true, status: status_callback(noun, url), headers: Vec::new() });
-            }
-        }
-        Ok(children)
+        let call = &self.leg.call_sid;
+        let legs = registered::call(&self.twilio, call, &noun.text, &caller_id, &random::sid("CA")).await?;
+        let status = status_callback(noun, url);
+        let child = |leg| Child { leg, sip: true, status: status.clone(), headers: Vec::new() };
+        Ok(legs.into_iter().map(child).collect())
+    }
+
+    /// The far end of a call to the telephone network; `None` when the number belongs to nobody.
+    fn start_party(&self, number: &str, caller_id: &str) -> Option<Leg> {
+        crate::pstn::reach(&self.twilio, number, caller_id, &random::sid("CA"))
     }
 
     /// Lets the children ring until one answers, and talk until one side hangs up. Says also whether the caller left.

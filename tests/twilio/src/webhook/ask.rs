@@ -144,7 +144,7 @@ async fn once(
             .cloned()
             .collect(),
     };
-    let signature = sign(&twilio.account.token, &full_url, &signed);
+    let signature = sign(&twilio.auth_token(), &full_url, &signed);
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .proxy(None)

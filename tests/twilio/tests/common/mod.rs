@@ -27,7 +27,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 /// A simulator with one own number.
 pub async fn start(switches: Switches) -> Arc<Twilio> {
     let ca_file = std::env::temp_dir().join(format!("twilio-simulator-{}.pem", random::uuid()));
-    let options = Options { numbers: vec![NUMBER.to_owned()], switches, echo: false, ca_file };
+    let options = Options { numbers: vec![NUMBER.to_owned()], switches, ca_file, ..Options::default() };
     let twilio = Twilio::start(options).await.expect("loopback has free ports");
     let _ = std::fs::remove_file(&twilio.ca_file);
     twilio

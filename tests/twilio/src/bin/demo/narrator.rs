@@ -34,6 +34,7 @@ fn line(entry: &Entry) -> Option<String> {
         Event::Unregistered { aor, .. } => format!("twilio  {aor} unregistered"),
         Event::Refused { what, code, error } => format!("twilio  refused {what}: {code}, {error}"),
         Event::CallStarted { from, to, .. } => format!("twilio  call from {from} to {to}"),
+        Event::CallStatus { status, .. } => format!("twilio  the API's call is {status}"),
         Event::CallEnded { cause, .. } => format!("twilio  leg ended: {cause}"),
         Event::Webhook { url, status, millis, .. } => format!("webhook POST {url} -> {status} in {millis} ms"),
         Event::WebhookFailed { url, error, text, .. } => format!("webhook {url} FAILED: {error} {text}"),

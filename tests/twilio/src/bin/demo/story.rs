@@ -61,8 +61,8 @@ impl Story {
         let options = Options {
             numbers: [NUMBER, CALLER_101, CALLER_102].map(str::to_owned).to_vec(),
             switches: own,
-            echo: false,
             ca_file: workplace.path.join("ca.pem"),
+            ..Options::default()
         };
         let twilio = Twilio::start(options).await.map_err(|e| format!("simulator: {e}"))?;
         let gateway = Gateway::configure(binary, &workplace.path, &twilio).map_err(|e| e.to_string())?;

@@ -1,0 +1,204 @@
+//! Where Twilio's products are: hosts, paths, links to further pages (twilio.md 1.1, 1.3, 1.4).
+
+use crate::twilio::api::{Collection, Product};
+
+/// The version of the core API.
+const CORE_VERSION: &str = "2010-04-01";
+
+/// The version of the other APIs that we use.
+const VERSION: &str = "v1";
+
+/// What the hosts of Twilio's products end with.
+const TWILIO: &str = ".twilio.com";
+
+/// Records of a page: the most that Twilio gives (twilio.md 1.4).
+const PAGE_SIZE: &str = "1000";
+
+/// The bases of all products.
+#[derive(Clone, Debug)]
+pub(super) struct Hosts {
+    /// Without a slash at its end.
+    base: String,
+    account_sid: String,
+}
+
+/// A page link leads to another host; the token must not go there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Foreign;
+
+impl Hosts {
+    pub fn new(base: &str, account_sid: &str) -> Hosts {
+        Hosts { base: base.trim_end_matches('/').to_owned(), account_sid: account_sid.to_owned() }
+    }
+
+    /// The base of a product. `api.twilio.com` and `api.EDGE.REGION.twilio.com` have the product in their first label;
+    /// anything else (a simulator, a proxy) stands in for all of them.
+    fn base(&self, product: Product) -> String {
+        let label = match product {
+            Product::Core => return self.base.clone(),
+            Product::Voice => "voice",
+            Product::Serverless => "serverless",
+            Product::Upload => "serverless-upload",
+        };
+        let (scheme, rest) = self.base.split_once("://").unwrap_or(("", &self.base));
+        let host_end = rest.find(['/', ':']).unwrap_or(rest.len());
+        match rest.strip_prefix("api.") {
+            Some(after) if rest[..host_end].ends_with(TWILIO) => format!("{scheme}://{label}.{after}"),
+            _ => self.base.clone(),
+        }
+    }
+
+    /// The account itself.
+    pub fn account(&self) -> String {
+        format!("{}.json", self.account_path())
+    }
+
+    fn account_path(&self) -> String {
+        format!("{}/{CORE_VERSION}/Accounts/{}", self.base, self.account_sid)
+    }
+
+    /// A collection with its query, or one of it.
+    pub fn resource(&self, collection: &Collection, sid: Option<&str>) -> String {
+        let path = match sid {
+            Some(sid) => format!("{}/{sid}", collection.path),
+            None => collection.path.clone(),
+        };
+        let url = match collection.product {
+            Product::Core => format!("{}/{path}.json", self.account_path()),
+            product => format!("{}/{VERSION}/{path}", self.base(product)),
+        };
+        url + &query(&collection.query)
+    }
+
+    /// The first page of a collection.
+    pub fn first_page(&self, collection: &Collection) -> String {
+        let mut collection = collection.clone();
+        collection.query.insert(0, ("PageSize", PAGE_SIZE.to_owned()));
+        self.resource(&collection, None)
+    }
+
+    /// Where a page link of `from` leads: 2010 style, a path; v1 style, a whole URL (twilio.md 1.4). Never another host.
+    pub fn follow(&self, from: &str, link: &str) -> Result<String, Foreign> {
+        let origin = origin(from);
+        match link {
+            path if path.starts_with('/') && !path.starts_with("//") => Ok(format!("{origin}{path}")),
+            url if url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/')) => Ok(url.to_owned()),
+            _ => Err(Foreign),
+        }
+    }
+
+    /// A URL as errors and traces show it: below the account, or without our own host, and without its query.
+    pub fn shown<'a>(&self, url: &'a str) -> &'a str {
+        let path = url.split('?').next().unwrap_or_default();
+        match path.strip_prefix(&self.account_path()).and_then(|path| path.strip_prefix('/')) {
+            Some(below) => below,
+            None => path.strip_prefix(origin(path)).unwrap_or(path),
+        }
+    }
+}
+
+/// Scheme and authority.
+fn origin(url: &str) -> &str {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..].find(['/', '?']).map_or(url.len(), |at| authority + at);
+    &url[..end]
+}
+
+/// `?a=b&c=d`, or nothing.
+fn query(fields: &[(&str, String)]) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        text.push(if text.is_empty() { '?' } else { '&' });
+        text.push_str(name);
+        text.push('=');
+        for byte in value.bytes() {
+            // RFC 3986 section 2.3: all but the unreserved characters.
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
+                _ => text.push_str(&format!("%{byte:02X}")),
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn urls(base: &str) -> [String; 4] {
+        let hosts = Hosts::new(base, "AC1");
+        [Product::Core, Product::Voice, Product::Serverless, Product::Upload]
+            .map(|product| hosts.resource(&Collection::new(product, "Things"), Some("TH1")))
+    }
+
+    #[test]
+    fn each_product_has_its_own_host_at_twilio() {
+        assert_eq!(
+            urls("https://api.twilio.com/"),
+            [
+                "https://api.twilio.com/2010-04-01/Accounts/AC1/Things/TH1.json",
+                "https://voice.twilio.com/v1/Things/TH1",
+                "https://serverless.twilio.com/v1/Things/TH1",
+                "https://serverless-upload.twilio.com/v1/Things/TH1",
+            ]
+        );
+    }
+
+    #[test]
+    fn each_product_has_its_own_host_in_a_region() {
+        assert_eq!(
+            urls("https://api.dublin.ie1.twilio.com"),
+            [
+                "https://api.dublin.ie1.twilio.com/2010-04-01/Accounts/AC1/Things/TH1.json",
+                "https://voice.dublin.ie1.twilio.com/v1/Things/TH1",
+                "https://serverless.dublin.ie1.twilio.com/v1/Things/TH1",
+                "https://serverless-upload.dublin.ie1.twilio.com/v1/Things/TH1",
+            ]
+        );
+    }
+
+    #[test]
+    fn whatever_stands_in_for_twilio_stands_in_for_all_products() {
+        for base in ["http://127.0.0.1:4010", "https://proxy.example.com/twilio", "https://api.example.com:8443"] {
+            let v1 = format!("{base}/v1/Things/TH1");
+            let core = format!("{base}/2010-04-01/Accounts/AC1/Things/TH1.json");
+            assert_eq!(urls(base), [core, v1.clone(), v1.clone(), v1]);
+        }
+    }
+
+    #[test]
+    fn filters_are_percent_encoded() {
+        let hosts = Hosts::new("https://api.twilio.com", "AC1");
+        let collection = Collection::new(Product::Core, "IncomingPhoneNumbers")
+            .filtered("PhoneNumber", "+1503*")
+            .filtered("FriendlyName", "a b&c=ü");
+        let path = "https://api.twilio.com/2010-04-01/Accounts/AC1/IncomingPhoneNumbers.json";
+        let filters = "PhoneNumber=%2B1503%2A&FriendlyName=a%20b%26c%3D%C3%BC";
+        assert_eq!(hosts.resource(&collection, None), format!("{path}?{filters}"));
+        assert_eq!(hosts.first_page(&collection), format!("{path}?PageSize=1000&{filters}"));
+    }
+
+    #[test]
+    fn a_page_link_stays_on_the_host_of_its_product() {
+        let hosts = Hosts::new("https://api.twilio.com", "AC1");
+        let from = "https://serverless.twilio.com/v1/Services?PageSize=1000";
+        let next = "https://serverless.twilio.com/v1/Services?PageSize=1000&Page=1";
+        assert_eq!(hosts.follow(from, next).as_deref(), Ok(next));
+        assert_eq!(
+            hosts.follow(from, "/v1/Services?Page=1").unwrap(),
+            "https://serverless.twilio.com/v1/Services?Page=1"
+        );
+        for link in [
+            "https://api.twilio.com/v1/Services",
+            "https://serverless.twilio.com.evil.example/v1",
+            "https://serverless.twilio.com@evil.example/v1",
+            "http://serverless.twilio.com/v1/Services",
+            "//evil.example/v1",
+            "v1/Services",
+            "",
+        ] {
+            assert_eq!(hosts.follow(from, link), Err(Foreign), "{link}");
+        }
+    }
+}

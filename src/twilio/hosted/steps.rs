@@ -1,0 +1,176 @@
+//! Contents to Twilio, a build of them, and the build in force: the flow of Twilio's own tool (twilio.md 3.7). Versions
+//! and builds that nothing uses any more are left at Twilio, as that tool does.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{File, HostedError, content_type, fingerprint};
+use crate::store;
+use crate::twilio::api::{ApiError, Collection, Form, Product, Upload};
+use crate::twilio::apply::{Applier, ApplyError};
+use crate::twilio::kind::{Id, Kind};
+use crate::twilio::model::{Build, Deployment};
+
+/// How long a build may take, as Twilio's own tool has it.
+pub(super) const BUILD_TIME: Duration = Duration::from_secs(300);
+
+/// How long a deployment may take to show.
+const DEPLOY_TIME: Duration = Duration::from_secs(30);
+
+/// Between looks at either.
+const STEP: Duration = Duration::from_secs(1);
+
+/// How often a build is asked for when no answer comes. A build too many is of no consequence.
+const BUILD_ATTEMPTS: usize = 3;
+
+/// Most builds that are remembered; what is forgotten is built again when it is wanted.
+const MAX_BUILDS: usize = 100;
+
+impl Applier<'_> {
+    /// Sends a file; its asset must have been made.
+    pub(in crate::twilio) fn upload(&mut self, file: &File) -> Result<(), ApplyError> {
+        let is_it = |record: &&store::Record| record.id.kind == Kind::Asset && record.id.own_key() == file.path;
+        let asset = self.owned.iter().find(is_it).map(|record| record.id.clone());
+        let (asset, service) = self.child(&asset.unwrap_or_else(|| Id::new(Kind::Asset, &file.path)))?;
+        let content = file.content()?;
+        let upload = Upload { path: &file.path, content_type: content_type(&file.path), content: &content };
+        let answer = self.api.upload(&service, &asset, &upload)?;
+        let version_sid = sid(&answer, "the upload")?;
+        let upload = store::Upload { sha256: file.sha256.clone(), version_sid };
+        self.owned.uploads.insert(file.path.clone(), upload);
+        Ok((self.save)(self.owned)?)
+    }
+
+    /// Makes a build of these files, all of which must have been uploaded, and waits until it is complete.
+    pub(in crate::twilio) fn build(&mut self, service: &Id, files: &[File]) -> Result<(), ApplyError> {
+        let unresolved = |id: Id| ApplyError::Unresolved { id };
+        let service_sid = self.owned.sid(service).ok_or_else(|| unresolved(service.clone()))?.to_owned();
+        let mut form = Form::default();
+        for file in files {
+            let uploaded = self.owned.uploads.get(&file.path).filter(|uploaded| uploaded.sha256 == file.sha256);
+            let uploaded = uploaded.ok_or_else(|| unresolved(Id::child(Kind::Asset, &service.key, &file.path)))?;
+            form.plain("AssetVersions", &uploaded.version_sid);
+        }
+        let builds = Collection::new(Product::Serverless, format!("Services/{service_sid}/Builds"));
+        let mut attempt = 1;
+        let answer = loop {
+            match self.api.create(&builds, &form) {
+                Err(error) if error.is_uncertain() && attempt < BUILD_ATTEMPTS => attempt += 1,
+                answer => break answer?,
+            }
+        };
+        let build = sid(&answer, "the build")?;
+        // From here on a run that is killed goes on with this build.
+        let builds = &mut self.owned.builds;
+        while builds.len() >= MAX_BUILDS {
+            builds.pop_first();
+        }
+        builds.insert(fingerprint(files), build.clone());
+        self.owned.uploads.retain(|path, _| files.iter().any(|file| file.path == *path));
+        (self.save)(self.owned)?;
+        self.await_build(&service_sid, &build)
+    }
+
+    /// Puts a build in force in a hosted environment, and looks whether it is.
+    pub(in crate::twilio) fn deploy(&mut self, deployment: &Deployment) -> Result<(), ApplyError> {
+        let Deployment { environment, build } = deployment;
+        let (environment_sid, service_sid) = self.child(environment)?;
+        let build = match build {
+            Build::Sid(build) => build.clone(),
+            Build::Files { fingerprint } => match self.owned.builds.get(fingerprint) {
+                Some(build) => build.clone(),
+                None => return Err(ApplyError::Unresolved { id: environment.clone() }),
+            },
+        };
+        // It may come from a run that was killed while it waited.
+        self.await_build(&service_sid, &build)?;
+        let former = self.in_force(&service_sid, &environment_sid)?;
+        if former.as_ref() == Some(&build) {
+            return Ok(());
+        }
+        self.owned.undo.push(store::Undo::Deployed {
+            id: environment.clone(),
+            sid: environment_sid.clone(),
+            parent_sid: service_sid.clone(),
+            build_sid: former,
+        });
+        (self.save)(self.owned)?;
+        let mut form = Form::default();
+        form.plain("BuildSid", &build);
+        let path = format!("Services/{service_sid}/Environments/{environment_sid}/Deployments");
+        let answer = self.api.create(&Collection::new(Product::Serverless, path), &form);
+        let uncertain = answer.as_ref().err().is_some_and(ApiError::is_uncertain);
+        if !uncertain {
+            answer.as_ref().map_err(ApiError::clone)?;
+        }
+        let mut waited = Duration::ZERO;
+        loop {
+            let found = self.in_force(&service_sid, &environment_sid)?;
+            if found.as_ref() == Some(&build) {
+                return Ok(());
+            }
+            if waited >= DEPLOY_TIME {
+                // The lost answer says more than what was found.
+                answer?;
+                let found = found.unwrap_or_else(|| "no build".to_owned());
+                return Err(
+                    HostedError::NotInForce { environment: environment.own_key().to_owned(), build, found }.into()
+                );
+            }
+            (self.pause)(STEP);
+            waited += STEP;
+        }
+    }
+
+    /// The SIDs of something that exists and of what it lives in.
+    fn child(&self, id: &Id) -> Result<(String, String), ApplyError> {
+        let record = self.owned.get(id);
+        let sids = record.and_then(|record| record.sid.clone().zip(record.parent_sid.clone()));
+        sids.ok_or_else(|| ApplyError::Unresolved { id: id.clone() })
+    }
+
+    /// The build that an environment runs.
+    fn in_force(&mut self, service: &str, environment: &str) -> Result<Option<String>, ApplyError> {
+        let environments = Collection::new(Product::Serverless, format!("Services/{service}/Environments"));
+        let found = self.api.get(&environments, environment)?;
+        Ok(found.get("build_sid").and_then(Value::as_str).filter(|sid| !sid.is_empty()).map(str::to_owned))
+    }
+
+    fn await_build(&mut self, service: &str, build: &str) -> Result<(), ApplyError> {
+        let page = Collection::new(Product::Serverless, format!("Services/{service}/Builds/{build}"));
+        let told = || build.to_owned();
+        let mut waited = Duration::ZERO;
+        loop {
+            let answer = match self.api.get(&page, "Status") {
+                Err(ApiError::Refused { status: 404, .. }) => {
+                    self.forget_build(build)?;
+                    return Err(HostedError::BuildGone { build: told() }.into());
+                }
+                answer => answer?,
+            };
+            match answer.get("status").and_then(Value::as_str) {
+                Some("completed") => return Ok(()),
+                Some("failed") => {
+                    self.forget_build(build)?;
+                    return Err(HostedError::BuildFailed { build: told() }.into());
+                }
+                _ if waited >= BUILD_TIME => return Err(HostedError::BuildSlow { build: told() }.into()),
+                _ => {}
+            }
+            (self.pause)(STEP);
+            waited += STEP;
+        }
+    }
+
+    /// The next run makes another one.
+    fn forget_build(&mut self, build: &str) -> Result<(), ApplyError> {
+        self.owned.builds.retain(|_, known| known != build);
+        Ok((self.save)(self.owned)?)
+    }
+}
+
+fn sid(answer: &Value, of: &str) -> Result<String, ApiError> {
+    let sid = answer.get("sid").and_then(Value::as_str).map(str::to_owned);
+    sid.ok_or_else(|| ApiError::Nonsense { request: format!("POST of {of}"), reason: "no sid".to_owned() })
+}

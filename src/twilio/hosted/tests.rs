@@ -1,0 +1,488 @@
+//! A folder on disk, and a Service in memory.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::store::{Owned, Record, Undo};
+use crate::twilio::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
+use crate::twilio::apply::{Applier, ApplyError};
+use crate::twilio::kind::{Id, Kind};
+use crate::twilio::model::{Build, Deployment};
+
+/// A folder of its own, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("gateway-hosted-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Folder(path)
+    }
+
+    fn with(files: &[(&str, &str)]) -> Folder {
+        let folder = Folder::new();
+        files.iter().for_each(|(path, content)| folder.write(path, content));
+        folder
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.0.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn refused(&self) -> String {
+        let error = scan(&self.0).unwrap_err().to_string();
+        let start = format!("hosted.assets: {}/", self.0.display());
+        error.strip_prefix(&start).unwrap_or_else(|| panic!("{error}")).to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_folder_is_its_files_and_those_of_its_subfolders_sorted_by_path() {
+    let folder = Folder::with(&[("b.txt", "abc"), ("a/z.mp3", ""), ("a/b/c-1_~.wav", "x"), ("a.txt", "y")]);
+    let files = scan(&folder.0).unwrap();
+    let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
+    assert_eq!(paths, ["/a.txt", "/a/b/c-1_~.wav", "/a/z.mp3", "/b.txt"]);
+    // FIPS 180-2 appendix B.1: the digest of "abc".
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
+    let source = folder.0.join("b.txt");
+    assert_eq!(files[3], File { path: "/b.txt".to_owned(), source, bytes: 3, sha256 });
+}
+
+#[test]
+fn hidden_files_and_folders_are_left_out() {
+    let folder = Folder::with(&[(".git/config", ""), ("a/.DS_Store", ""), ("a/b", "")]);
+    let files = scan(&folder.0).unwrap();
+    assert_eq!(files.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/a/b"]);
+}
+
+#[test]
+fn a_folder_that_is_not_there_names_itself() {
+    let error = scan(Path::new("/nowhere/sounds")).unwrap_err().to_string();
+    assert!(error.starts_with("hosted.assets: /nowhere/sounds: cannot be read: "), "{error}");
+}
+
+#[test]
+fn a_name_that_is_not_fine_in_a_url_is_refused_with_the_way_out() {
+    for (name, shown) in [("a b.txt", "' '"), ("ü", "'ü'"), ("a?b", "'?'"), ("a%20b", "'%'")] {
+        assert_eq!(
+            Folder::with(&[(name, "")]).refused(),
+            format!(
+                "{name}: {shown} in its name is not fine in a URL; rename it, with letters, digits, \"-\", \".\", \"_\" \
+                 and \"~\" only"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_path_has_a_bound() {
+    let at_most = format!("{}/{}", "a".repeat(200), "b".repeat(MAX_PATH - 202));
+    let folder = Folder::with(&[(&at_most, "")]);
+    assert_eq!(scan(&folder.0).unwrap()[0].path.len(), MAX_PATH);
+    let reason = format!("{at_most}b: its path has more than 255 characters; rename it");
+    assert_eq!(Folder::with(&[(&format!("{at_most}b"), "")]).refused(), reason);
+}
+
+#[test]
+fn a_file_has_a_bound() {
+    let folder = Folder::with(&[("a.wav", "")]);
+    let file = fs::File::options().write(true).open(folder.0.join("a.wav")).unwrap();
+    // Sparse: it takes no space.
+    file.set_len(MAX_FILE).unwrap();
+    assert_eq!(scan(&folder.0).unwrap()[0].bytes, MAX_FILE);
+    file.set_len(MAX_FILE + 1).unwrap();
+    assert_eq!(folder.refused(), "a.wav: it has more than 25 MB, the most that Twilio takes; make it smaller");
+}
+
+#[test]
+fn the_number_of_files_has_a_bound() {
+    let folder = Folder::new();
+    for number in 0..MAX_FILES {
+        fs::write(folder.0.join(number.to_string()), "").unwrap();
+    }
+    assert_eq!(scan(&folder.0).unwrap().len(), MAX_FILES);
+    folder.write("one-more", "");
+    assert!(folder.refused().ends_with(": there are more than 1000 files; remove some"));
+}
+
+#[test]
+fn a_link_leads_to_a_file_of_the_folder_or_nowhere() {
+    let folder = Folder::with(&[("a/b", "x")]);
+    symlink("a/b", folder.0.join("c")).unwrap();
+    assert_eq!(scan(&folder.0).unwrap().iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/a/b", "/c"]);
+    for target in ["/etc/passwd", "..", "a", "."] {
+        fs::remove_file(folder.0.join("c")).unwrap();
+        symlink(target, folder.0.join("c")).unwrap();
+        let reason = "c: is a link that does not lead to a file of this folder; put the file itself here";
+        assert_eq!(folder.refused(), reason, "{target}");
+    }
+    fs::remove_file(folder.0.join("c")).unwrap();
+    symlink("nowhere", folder.0.join("c")).unwrap();
+    assert!(folder.refused().starts_with("c: cannot be read: "));
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = Folder::new();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.0.join("s")).unwrap();
+    assert_eq!(folder.refused(), "s: is neither a file nor a folder; remove it");
+}
+
+#[test]
+fn a_fingerprint_is_of_paths_and_contents_and_not_of_the_order() {
+    let file = |path: &str, sha256: &str| File {
+        path: path.to_owned(),
+        source: PathBuf::new(),
+        bytes: 0,
+        sha256: sha256.to_owned(),
+    };
+    let (a, b) = (file("/a", "1"), file("/b", "2"));
+    let both = fingerprint(&[a.clone(), b.clone()]);
+    assert_eq!(both.len(), 64);
+    assert_eq!(fingerprint(&[b.clone(), a.clone()]), both);
+    for other in [vec![], vec![a.clone()], vec![a.clone(), file("/b", "3")], vec![a, file("/c", "2")]] {
+        assert_ne!(fingerprint(&other), both);
+    }
+}
+
+#[test]
+fn a_file_is_served_as_what_its_name_says() {
+    for (path, expected) in [
+        ("/sounds/busy.MP3", "audio/mpeg"),
+        ("/a.b/c.wav", "audio/wav"),
+        ("/a.wav/c", "application/octet-stream"),
+        ("/x.xml", "application/xml"),
+        ("/x", "application/octet-stream"),
+    ] {
+        assert_eq!(content_type(path), expected, "{path}");
+    }
+}
+
+/// A hosted Service in memory.
+#[derive(Default)]
+struct Service {
+    /// Status of each build, and how many looks it stays `building`.
+    builds: Vec<(String, &'static str, usize)>,
+    /// What the next build comes to.
+    next: Option<(&'static str, usize)>,
+    /// The build in force.
+    in_force: Option<String>,
+    /// Answers to POSTs that are lost, each after its effect.
+    lose: usize,
+    /// What was asked, without reads.
+    writes: Vec<String>,
+    reads: usize,
+}
+
+fn no(status: u16) -> ApiError {
+    let (request, message) = ("a request".to_owned(), "no".to_owned());
+    ApiError::Refused { request, status, code: None, message }
+}
+
+impl Service {
+    fn lost(&mut self, answer: Value) -> Result<Value, ApiError> {
+        if self.lose == 0 {
+            return Ok(answer);
+        }
+        self.lose -= 1;
+        Err(ApiError::NoAnswer { request: "a request".to_owned(), reason: "lost".to_owned() })
+    }
+}
+
+impl Api for Service {
+    fn get(&mut self, collection: &Collection, sid: &str) -> Result<Value, ApiError> {
+        assert_eq!(collection.product, Product::Serverless);
+        self.reads += 1;
+        if collection.path == "Services/ZS1/Environments" {
+            assert_eq!(sid, "ZE1");
+            return Ok(json!({"sid": sid, "build_sid": self.in_force}));
+        }
+        let build = collection.path.strip_prefix("Services/ZS1/Builds/").unwrap();
+        assert_eq!(sid, "Status");
+        let Some((_, status, left)) = self.builds.iter_mut().find(|(known, ..)| known == build) else {
+            return Err(no(404));
+        };
+        if *left > 0 {
+            *left -= 1;
+            return Ok(json!({"status": "building"}));
+        }
+        Ok(json!({"status": status}))
+    }
+
+    fn create(&mut self, collection: &Collection, form: &Form) -> Result<Value, ApiError> {
+        assert_eq!(collection.product, Product::Serverless);
+        let field = |(name, value): &(String, FormValue)| match value {
+            FormValue::Plain(text) => format!(" {name}={text}"),
+            FormValue::Secret(_) => panic!("no secrets here"),
+        };
+        self.writes.push(format!("{}{}", collection.path, form.0.iter().map(field).collect::<String>()));
+        match &*collection.path {
+            "Services/ZS1/Builds" => {
+                let sid = format!("ZB{}", self.builds.len() + 1);
+                let (status, looks) = self.next.unwrap_or(("completed", 0));
+                self.builds.push((sid.clone(), status, looks));
+                self.lost(json!({"sid": sid}))
+            }
+            "Services/ZS1/Environments/ZE1/Deployments" => {
+                let [(_, FormValue::Plain(build))] = &*form.0 else { panic!("{form:?}") };
+                self.in_force = Some(build.clone());
+                self.lost(json!({"sid": "ZD1"}))
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    fn upload(&mut self, service: &str, asset: &str, upload: &Upload<'_>) -> Result<Value, ApiError> {
+        let content = String::from_utf8_lossy(upload.content);
+        self.writes.push(format!("{service} {asset} {} {} {content}", upload.path, upload.content_type));
+        Ok(json!({"sid": format!("ZN{}", self.writes.len())}))
+    }
+
+    fn account(&mut self) -> Result<Value, ApiError> {
+        unreachable!()
+    }
+
+    fn list(&mut self, _: &Collection, _: &str) -> Result<Vec<Value>, ApiError> {
+        unreachable!()
+    }
+
+    fn update(&mut self, _: &Collection, _: &str, _: &Form) -> Result<Value, ApiError> {
+        unreachable!()
+    }
+
+    fn delete(&mut self, _: &Collection, _: &str) -> Result<(), ApiError> {
+        unreachable!()
+    }
+}
+
+/// A site with two files, whose resources have been made.
+struct Site {
+    folder: Folder,
+    api: Service,
+    owned: Owned,
+    /// What is on disk.
+    saved: Owned,
+    waited: Duration,
+}
+
+impl Site {
+    fn new() -> Site {
+        let mut owned = Owned::default();
+        let mut put = |id: Id, sid: &str, parent: Option<&str>| {
+            owned.put(Record {
+                id,
+                environment: "account".to_owned(),
+                sid: Some(sid.to_owned()),
+                parent_sid: parent.map(str::to_owned),
+                made: true,
+                changed: Default::default(),
+                fingerprint: None,
+            });
+        };
+        put(service(), "ZS1", None);
+        put(Id::child(Kind::Asset, "gateway-futel", "/a.txt"), "ZH1", Some("ZS1"));
+        put(Id::child(Kind::Asset, "gateway-futel", "/s/b.mp3"), "ZH2", Some("ZS1"));
+        put(environment(), "ZE1", Some("ZS1"));
+        Site {
+            folder: Folder::with(&[("a.txt", "A"), ("s/b.mp3", "B")]),
+            api: Service::default(),
+            saved: owned.clone(),
+            owned,
+            waited: Duration::ZERO,
+        }
+    }
+
+    fn files(&self) -> Vec<File> {
+        scan(&self.folder.0).unwrap()
+    }
+
+    fn run(&mut self, step: impl FnOnce(&mut Applier<'_>) -> Result<(), ApplyError>) -> Result<(), ApplyError> {
+        let Site { api, owned, saved, waited, .. } = self;
+        let done = step(&mut Applier {
+            api,
+            owned,
+            save: &mut |owned| {
+                *saved = owned.clone();
+                Ok(())
+            },
+            pause: &mut |pause| *waited += pause,
+        });
+        assert_eq!(self.owned, self.saved);
+        done
+    }
+
+    fn upload(&mut self) {
+        for file in self.files() {
+            self.run(|applier| applier.upload(&file)).unwrap();
+        }
+    }
+
+    fn build(&mut self) -> Result<(), ApplyError> {
+        let files = self.files();
+        self.run(|applier| applier.build(&service(), &files))
+    }
+
+    fn deploy(&mut self) -> Result<(), ApplyError> {
+        let build = Build::Files { fingerprint: fingerprint(&self.files()) };
+        self.run(|applier| applier.deploy(&Deployment { environment: environment(), build }))
+    }
+}
+
+fn service() -> Id {
+    Id::new(Kind::Service, "gateway-futel")
+}
+
+fn environment() -> Id {
+    Id::child(Kind::HostedEnvironment, "gateway-futel", "prod")
+}
+
+#[test]
+fn files_are_uploaded_built_and_put_in_force() {
+    let mut site = Site::new();
+    site.api.next = Some(("completed", 3));
+    site.upload();
+    assert_eq!(site.saved.uploads["/s/b.mp3"].version_sid, "ZN2");
+    site.build().unwrap();
+    assert_eq!(site.waited, Duration::from_secs(3));
+    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB1");
+    site.api.in_force = Some("ZB0".to_owned());
+    site.deploy().unwrap();
+    assert_eq!(
+        site.api.writes,
+        [
+            "ZS1 ZH1 /a.txt text/plain A",
+            "ZS1 ZH2 /s/b.mp3 audio/mpeg B",
+            "Services/ZS1/Builds AssetVersions=ZN1 AssetVersions=ZN2",
+            "Services/ZS1/Environments/ZE1/Deployments BuildSid=ZB1",
+        ]
+    );
+    assert_eq!(site.api.in_force.as_deref(), Some("ZB1"));
+    assert_eq!(
+        site.saved.undo,
+        [Undo::Deployed {
+            id: environment(),
+            sid: "ZE1".to_owned(),
+            parent_sid: "ZS1".to_owned(),
+            build_sid: Some("ZB0".to_owned()),
+        }]
+    );
+}
+
+#[test]
+fn a_build_that_is_in_force_is_not_put_in_force_again() {
+    let mut site = Site::new();
+    site.upload();
+    site.build().unwrap();
+    site.deploy().unwrap();
+    let before = (site.api.writes.clone(), site.saved.clone());
+    site.deploy().unwrap();
+    assert_eq!((site.api.writes.clone(), site.saved.clone()), before);
+}
+
+#[test]
+fn a_promoted_build_is_put_in_force_as_it_is() {
+    let mut site = Site::new();
+    site.api.builds.push(("ZB9".to_owned(), "completed", 0));
+    let deployment = Deployment { environment: environment(), build: Build::Sid("ZB9".to_owned()) };
+    site.run(|applier| applier.deploy(&deployment)).unwrap();
+    assert_eq!(site.api.in_force.as_deref(), Some("ZB9"));
+}
+
+#[test]
+fn a_file_that_changed_since_the_plan_is_not_uploaded() {
+    let mut site = Site::new();
+    let file = site.files().remove(0);
+    site.folder.write("a.txt", "a");
+    let error = site.run(|applier| applier.upload(&file)).unwrap_err().to_string();
+    assert!(error.ends_with("/a.txt: it was changed since the plan was made; run the command again"), "{error}");
+    assert!(site.api.writes.is_empty());
+}
+
+#[test]
+fn nothing_is_built_of_a_file_that_was_not_uploaded() {
+    let mut site = Site::new();
+    site.upload();
+    site.folder.write("a.txt", "a");
+    let error = site.build().unwrap_err().to_string();
+    let asset = "asset /a.txt in hosted Service gateway-futel";
+    assert_eq!(error, format!("{asset} is needed and its SID is not known; run the command again"));
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_waits_goes_on_with_its_build() {
+    let mut site = Site::new();
+    site.api.next = Some(("completed", usize::MAX));
+    site.upload();
+    let error = site.build().unwrap_err().to_string();
+    assert_eq!(error, "build ZB1 of the hosted Service is not complete after 5 minutes; run the command again");
+    assert_eq!(site.waited, Duration::from_secs(300));
+    site.api.builds[0].2 = 1;
+    site.deploy().unwrap();
+    assert_eq!(site.api.in_force.as_deref(), Some("ZB1"));
+    assert_eq!(site.api.builds.len(), 1);
+}
+
+#[test]
+fn a_build_that_failed_names_itself_and_is_forgotten() {
+    let mut site = Site::new();
+    site.api.next = Some(("failed", 0));
+    site.upload();
+    let error = site.build().unwrap_err().to_string();
+    assert!(error.starts_with("build ZB1 of the hosted Service failed at Twilio"), "{error}");
+    assert!(site.saved.builds.is_empty());
+}
+
+#[test]
+fn a_build_that_is_gone_at_twilio_is_forgotten() {
+    let mut site = Site::new();
+    site.upload();
+    site.build().unwrap();
+    site.api.builds.clear();
+    let error = site.deploy().unwrap_err().to_string();
+    assert!(error.starts_with("build ZB1 is no longer at Twilio"), "{error}");
+    assert!(site.saved.builds.is_empty());
+}
+
+#[test]
+fn lost_answers_to_a_build_and_a_deployment_lose_nothing() {
+    let mut site = Site::new();
+    site.upload();
+    site.api.lose = 2;
+    site.build().unwrap();
+    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB3");
+    site.api.lose = 1;
+    site.deploy().unwrap();
+    assert_eq!(site.api.in_force.as_deref(), Some("ZB3"));
+}
+
+#[test]
+fn what_is_remembered_of_uploads_and_builds_has_a_bound() {
+    let mut site = Site::new();
+    site.upload();
+    for number in 0..200 {
+        site.folder.write("a.txt", &number.to_string());
+        site.upload();
+        site.build().unwrap();
+    }
+    assert_eq!(site.saved.builds.len(), 100);
+    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB200");
+    fs::remove_file(site.folder.0.join("a.txt")).unwrap();
+    site.build().unwrap();
+    assert_eq!(site.saved.uploads.keys().collect::<Vec<_>>(), ["/s/b.mp3"]);
+}

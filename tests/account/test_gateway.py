@@ -1,0 +1,49 @@
+"""What the gateway itself asks of Twilio: `gateway setup` against the simulator, validated against Twilio's OpenAPI."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from simulator import HERE, LIMIT, TARGET, Simulator
+from validate import Report
+
+sys.path.append(os.path.join(os.path.dirname(HERE), "interop"))
+import gateway  # noqa: E402: it lies beside the tests that run a whole gateway
+
+DOMAIN = "account.sip.twilio.com"
+
+
+class Setup(unittest.TestCase):
+    def test_setup_asks_by_the_book_and_finds_nothing_to_do_when_it_is_done(self):
+        simulator = Simulator("gateway_setup", "--number", gateway.NUMBER)
+        self.addCleanup(simulator.stop)
+        folder = tempfile.TemporaryDirectory(prefix="setup-", dir=TARGET)
+        self.addCleanup(folder.cleanup)
+        at = simulator.addresses
+        config = gateway.write_config(
+            folder.name, "127.0.0.1",
+            {"domain": DOMAIN, "servers": [at["sip"]], "server_name": DOMAIN, "ca_file": at["ca_file"]}, ["101", "102"],
+            twilio={"account_sid": simulator.account, "api": at["rest"]},
+            webhook={"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"}, ring=["101"])
+
+        def setup():
+            done = subprocess.run([gateway.BINARY, "setup", "--yes", "--config", config], stdin=subprocess.DEVNULL,
+                                  env={**os.environ, "TWILIO_AUTH_TOKEN": simulator.token}, capture_output=True,
+                                  text=True, timeout=LIMIT)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            return simulator.control("GET", "requests")
+
+        first = setup()
+        second = setup()
+        self.assertGreater(first["writes"], 0)
+        self.assertEqual(second["writes"], first["writes"], "the second run writes nothing")
+        self.assertEqual(second["unknown_parameters"], [])
+        report = Report().read(simulator.recording)
+        self.assertGreater(report.answers.total(), 0)
+        self.assertEqual(report.violations, [], f"\n{report}")
+
+
+if __name__ == "__main__":
+    unittest.main()
