@@ -21,12 +21,12 @@ pub mod ssh;
 pub mod watch;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::store::Store;
 use crate::twilio::setting::masked;
 pub use settings::{Driver, Settings, UrlFrom};
 
@@ -157,7 +157,7 @@ pub struct Place {
     /// Where the webhook listener is, to which the tunnel leads.
     pub local: SocketAddr,
     /// Where our key and the pinned host keys are kept.
-    pub state_dir: PathBuf,
+    pub store: Store,
 }
 
 /// Starts the driver that the settings name, within a tokio runtime. With [`Driver::None`] nothing is started and the

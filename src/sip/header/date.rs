@@ -26,13 +26,12 @@ fn read(text: &str) -> Option<u64> {
     if clock.next().is_some() || words.next().is_some() || !zone.eq_ignore_ascii_case("GMT") {
         return None;
     }
-    let seconds = seconds_of(year, month + 1, day, hour, minute, second)?;
-    let days = seconds / 86_400 - u64::from(second == 60 && seconds.is_multiple_of(86_400));
+    let days = seconds_of(year, month + 1, day, 0, 0, 0)? / 86_400;
     // The index is below 7, the length of the table.
     if !DAYS[(days % 7) as usize].eq_ignore_ascii_case(day_name.trim()) {
         return None;
     }
-    Some(seconds)
+    seconds_of(year, month + 1, day, hour, minute, second)
 }
 
 /// Seconds since 1970 of a date and a time in UTC; months count from 1.
