@@ -207,7 +207,8 @@ mod tests {
     #[tokio::test]
     async fn a_driver_that_is_none_ends_at_once() {
         let (reports, mut received) = Reports::channel();
-        let place = Place { local: ([127, 0, 0, 1], 1).into(), state_dir: PathBuf::new() };
+        let store = Store::open(&std::env::temp_dir().join("gateway-tunnel-tests")).unwrap();
+        let place = Place { local: ([127, 0, 0, 1], 1).into(), store };
         let _running = start(&Settings::default(), place, reports);
         assert_eq!(received.recv().await, Some(Report::Connecting));
         assert_eq!(received.recv().await, None);

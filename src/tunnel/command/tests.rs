@@ -4,11 +4,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::store::Store;
 use crate::tunnel::{Driver, Running, start};
 
 fn place() -> Place {
-    let state = std::env::temp_dir();
-    Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), state_dir: state }
+    let store = Store::open(&std::env::temp_dir().join("gateway-command-tests")).unwrap();
+    Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store }
 }
 
 /// A shell script as the program, started.
