@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn what_is_no_server_is_refused() {
-        for text in ["", "host", "@host", "user@", "user@host:0", "user@host:x", "user@host:70000", "user@-oProxy", "u@[x]"]
+        for text in
+            ["", "host", "@host", "user@", "user@host:0", "user@host:x", "user@host:70000", "user@-oProxy", "u@[x]"]
         {
             assert!(Remote::parse(text).is_err(), "{text}");
         }

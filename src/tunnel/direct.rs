@@ -103,15 +103,10 @@ async fn serve(listener: TcpListener, config: &RwLock<Arc<ServerConfig>>, place:
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    config: Arc<ServerConfig>,
-    local: std::net::SocketAddr,
-) -> std::io::Result<()> {
+async fn connection(stream: TcpStream, config: Arc<ServerConfig>, local: std::net::SocketAddr) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    let stream =
-        tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)??;
     carry::both_ways(stream, carry::connect(local).await?).await;
     Ok(())
 }

@@ -159,7 +159,9 @@ impl Finder {
         }
         let is_meant = match &self.pattern {
             Some(pattern) => pattern.matches(&host),
-            None => KNOWN.iter().any(|known| host.len() > known.len() && host.ends_with(known)) && !OWN.contains(&&*host),
+            None => {
+                KNOWN.iter().any(|known| host.len() > known.len() && host.ends_with(known)) && !OWN.contains(&&*host)
+            }
         };
         if !is_meant {
             if !self.seen.contains(&host) && self.seen.len() < MAX_SEEN {
@@ -253,10 +255,7 @@ mod tests {
              0a1b2c3d4e5f.lhr.life tunneled with tls termination, https://0a1b2c3d4e5f.lhr.life\n",
             Some("https://0a1b2c3d4e5f.lhr.life"),
         );
-        finds(
-            "\x1b[32mForwarding HTTP traffic from https://abc.serveo.net\x1b[0m\r\n",
-            Some("https://abc.serveo.net"),
-        );
+        finds("\x1b[32mForwarding HTTP traffic from https://abc.serveo.net\x1b[0m\r\n", Some("https://abc.serveo.net"));
         finds(
             "http://rnabc-203-0-113-7.a.free.pinggy.link\nhttps://rnabc-203-0-113-7.a.free.pinggy.link\n",
             Some("https://rnabc-203-0-113-7.a.free.pinggy.link"),
@@ -266,8 +265,10 @@ mod tests {
     #[test]
     fn with_a_pattern_only_what_matches_it_counts_and_without_one_the_error_names_what_was_seen() {
         let mut finder = Finder::new(Some(HostPattern::parse("*.tunnel.example").unwrap()));
-        assert_eq!(finder.in_line("https://a.trycloudflare.com https://tunnel.example https://x.Tunnel.example:8443/a/"),
-            Some("https://x.tunnel.example:8443/a".to_owned()));
+        assert_eq!(
+            finder.in_line("https://a.trycloudflare.com https://tunnel.example https://x.Tunnel.example:8443/a/"),
+            Some("https://x.tunnel.example:8443/a".to_owned())
+        );
         let mut finder = Finder::new(None);
         assert_eq!(finder.in_line("listening at https://box.example.org/."), None);
         assert!(finder.advice().contains("url_pattern = \"box.example.org\""), "{}", finder.advice());
@@ -275,9 +276,18 @@ mod tests {
 
     #[test]
     fn what_is_no_url_is_not_found() {
-        for line in ["https://", "https://.", "https://a..trycloudflare.com", "https://x.ngrok.app:0", "https://.ts.net",
-            "http://a.trycloudflare.com", "https://evil.com/a.trycloudflare.com", "https://trycloudflare.com",
-            "https://a.trycloudflare.com.evil.com", "https://a.ts.net@evil.com:x"] {
+        for line in [
+            "https://",
+            "https://.",
+            "https://a..trycloudflare.com",
+            "https://x.ngrok.app:0",
+            "https://.ts.net",
+            "http://a.trycloudflare.com",
+            "https://evil.com/a.trycloudflare.com",
+            "https://trycloudflare.com",
+            "https://a.trycloudflare.com.evil.com",
+            "https://a.ts.net@evil.com:x",
+        ] {
             assert_eq!(Finder::new(None).in_line(line), None, "{line}");
         }
     }

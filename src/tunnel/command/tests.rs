@@ -17,11 +17,7 @@ fn script(text: &str, url_from: UrlFrom) -> (Running, mpsc::Receiver<Report>) {
     script_with(text, url_from, None)
 }
 
-fn script_with(
-    text: &str,
-    url_from: UrlFrom,
-    environment: Option<Vec<String>>,
-) -> (Running, mpsc::Receiver<Report>) {
+fn script_with(text: &str, url_from: UrlFrom, environment: Option<Vec<String>>) -> (Running, mpsc::Receiver<Report>) {
     let argv = ["sh", "-c", text, "cloudflared", "http://{address}", "{port}"].map(str::to_owned).to_vec();
     let driver = Driver::Command(Program { argv, environment });
     let (reports, received) = Reports::channel();
@@ -83,7 +79,8 @@ async fn placeholders_stand_for_the_listener_and_no_shell_sees_the_arguments() {
 
 #[tokio::test]
 async fn the_end_of_a_program_is_told_with_its_exit_code_and_its_last_line() {
-    let (_running, mut received) = script("echo working; echo 'no https://u:pw@x/ tunnel' >&2; exit 3", UrlFrom::Output);
+    let (_running, mut received) =
+        script("echo working; echo 'no https://u:pw@x/ tunnel' >&2; exit 3", UrlFrom::Output);
     let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
     assert_eq!(down.culprit, Culprit::Program);
     assert!(down.reason.starts_with("sh ended with exit code 3"), "{down}");
@@ -190,8 +187,5 @@ async fn a_url_that_is_asked_for_is_found_in_the_agents_answer() {
     });
     let (_running, mut received) =
         script("echo https://not-this.ts.net; exec sleep 1000", UrlFrom::Ask(format!("http://{address}/api/tunnels")));
-    assert_eq!(
-        next(&mut received).await,
-        Some(Report::Up { public_url: Some("https://x.ngrok-free.app".into()) })
-    );
+    assert_eq!(next(&mut received).await, Some(Report::Up { public_url: Some("https://x.ngrok-free.app".into()) }));
 }

@@ -55,9 +55,11 @@ pub(super) fn load(certificate: &Path, key: &Path) -> Result<Loaded, Down> {
         .with_no_client_auth()
         .with_single_cert(chain.clone(), private)
         .map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => {
-                wrong(key, format!("is not the key of {}", certificate.display()), "write the pair that belongs together")
-            }
+            rustls::Error::InconsistentKeys(_) => wrong(
+                key,
+                format!("is not the key of {}", certificate.display()),
+                "write the pair that belongs together",
+            ),
             error => wrong(certificate, format!("cannot be served: {error}"), "make a new certificate"),
         })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -21,7 +21,9 @@ const COMMENT: &str = "gateway";
 pub enum KeyError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{path} is not a private key: {error}; remove it, and a new one is made (its line goes to the server again)")]
+    #[error(
+        "{path} is not a private key: {error}; remove it, and a new one is made (its line goes to the server again)"
+    )]
     Unreadable { path: String, error: String },
     #[error("{path} is encrypted, and nobody is there to ask; put a key without passphrase there")]
     Encrypted { path: String },

@@ -5,9 +5,9 @@
 mod client;
 mod key;
 mod known_hosts;
-mod words;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

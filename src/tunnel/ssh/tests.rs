@@ -115,7 +115,8 @@ fn free_port() -> u16 {
 /// The next report that is not chatter.
 async fn next(received: &mut mpsc::Receiver<Report>) -> Option<Report> {
     loop {
-        let report = tokio::time::timeout(Duration::from_secs(60), received.recv()).await.expect("a report within 60 s");
+        let report =
+            tokio::time::timeout(Duration::from_secs(60), received.recv()).await.expect("a report within 60 s");
         if !matches!(report, Some(Report::Connecting | Report::Said(_) | Report::HostKeyPinned { .. })) {
             return report;
         }

@@ -306,8 +306,7 @@ fn what_a_driver_says_while_it_is_being_stopped_does_not_count() {
 
 /// What may happen, drawn from a seed.
 fn something(random: &mut Random, nonce: &Option<String>, url: &Option<String>) -> Option<Input> {
-    let culprits =
-        [Culprit::Network, Culprit::Program, Culprit::Refused, Culprit::HostKey, Culprit::Config];
+    let culprits = [Culprit::Network, Culprit::Program, Culprit::Refused, Culprit::HostKey, Culprit::Config];
     let result = |random: &mut Random| if random.below(3) == 0 { Ok(()) } else { Err("x".to_owned()) };
     Some(match random.below(12) {
         0 => Input::Report(Report::Up { public_url: None }),
