@@ -1,17 +1,21 @@
 //! Runs the [`Watch`] of the tunnel: gives it a clock, starts and stops the driver, makes its proofs.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::Instant as Deadline;
 
 use super::clock::Clock;
 use crate::event::Event;
 use crate::random::Random;
+use crate::store::Store;
 use crate::tunnel::watch::{Input, Output, State, TunnelStatus, Watch};
 use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, Settings, start};
+use crate::twilio::reach::fetch;
+use crate::twiml::NONCE_PATH;
+use crate::twiml::proof::proof;
 
 /// Most inputs that wait; signed requests beyond it are not counted as proofs.
 const MAX_INPUTS: usize = 64;
@@ -21,6 +25,17 @@ pub type Prove = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
 /// Has Twilio call the new URL (second argument) instead of the old one, and reads it back. Blocking.
 pub type WriteUrl = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// The usual [`Prove`]: fetches [`NONCE_PATH`] through DNS, the internet and the tunnel, and compares the answer with
+/// what the secrets say. They are read each time, for they may change.
+pub fn prover(store: Store, ca_file: Option<PathBuf>) -> Prove {
+    Arc::new(move |url, nonce| {
+        let secrets = store.secrets().map_err(|error| error.to_string())?.value;
+        let expected = proof(&secrets, nonce).ok_or("there are no secrets yet; run \"gateway setup\"")?;
+        let is_ours = |answer: &str| answer == expected;
+        fetch(url, &format!("{NONCE_PATH}{nonce}"), ca_file.as_deref(), is_ours).map_err(|error| error.to_string())
+    })
+}
 
 /// Takes the URLs that signatures may be made over from now on, the present one first. Must not block.
 pub type TakeUrls = Box<dyn FnMut(Vec<String>) + Send>;
@@ -208,8 +223,7 @@ impl Runner {
         let (prove, inputs) = (Arc::clone(&self.options.prove), self.inputs.clone());
         tokio::spawn(async move {
             let asked = nonce.clone();
-            let done = tokio::task::spawn_blocking(move || prove(&url, &asked)).await;
-            let result = done.unwrap_or_else(|error| Err(error.to_string()));
+            let result = apart(move || prove(&url, &asked)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::Proof { nonce, result }).await;
             }
@@ -226,12 +240,21 @@ impl Runner {
         let (write, inputs) = (Arc::clone(&self.options.write_url), self.inputs.clone());
         tokio::spawn(async move {
             let url = new.clone();
-            let done = tokio::task::spawn_blocking(move || write(&old, &new)).await;
-            let result = done.unwrap_or_else(|error| Err(error.to_string()));
+            let result = apart(move || write(&old, &new)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::UrlWritten { url, result }).await;
             }
         });
+    }
+}
+
+/// Runs what blocks on a thread of its own: those of the runtime would be waited for at the end of the service.
+async fn apart(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Result<(), String> {
+    let (answer, answered) = oneshot::channel();
+    let started = std::thread::Builder::new().name("tunnel".to_owned()).spawn(move || drop(answer.send(work())));
+    match started {
+        Ok(_) => answered.await.unwrap_or_else(|_| Err("it ended without a result".to_owned())),
+        Err(error) => Err(format!("no thread: {error}")),
     }
 }
 
@@ -249,9 +272,6 @@ async fn sleep_until(deadline: Option<Deadline>) {
         None => std::future::pending().await,
     }
 }
-
-/// Longest that a stop may take: the driver's own patience, and a moment.
-pub const MAX_STOP: Duration = Duration::from_secs(STOP_LIMIT.as_secs() + 1);
 
 #[cfg(test)]
 mod tests;

@@ -279,8 +279,10 @@ impl Asker {
         let task = tokio::spawn(async move {
             loop {
                 let (from, mut finder) = (from.clone(), finder.clone());
-                let answer = tokio::task::spawn_blocking(move || ask(&from, &mut finder)).await;
-                let wait = match answer {
+                let (answer, answered) = tokio::sync::oneshot::channel();
+                // Not one of the runtime's threads: those would be waited for at the end of the service.
+                let _ = std::thread::Builder::new().spawn(move || drop(answer.send(ask(&from, &mut finder))));
+                let wait = match answered.await {
                     Ok(Some(url)) => {
                         if sender.send(url).await.is_err() {
                             return;

@@ -165,10 +165,15 @@ async fn a_program_that_ends_leaves_nothing_of_what_it_started() {
 
 #[tokio::test]
 async fn only_the_listed_variables_are_passed_on_and_never_those_of_twilio() {
-    // Set for all tests of this process by cargo.
-    let show = "echo \"[${CARGO_MANIFEST_DIR:+manifest}][${HOME:+home}][${PATH:+path}]\"; exec sleep 1000";
-    let (_running, mut received) = script_with(show, UrlFrom::Config, Some(vec!["CARGO_MANIFEST_DIR".into()]));
-    assert_eq!(said(&mut received).await, "[manifest][][path]");
+    // Two that this process has, and that a shell does not make itself.
+    let own = ["PATH", "PWD", "OLDPWD", "SHLVL", "_"];
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let mut there =
+        std::env::vars().filter(|(name, value)| plain(name) && !own.contains(&&**name) && !value.is_empty());
+    let (listed, other) = (there.next().unwrap().0, there.next().unwrap().0);
+    let show = format!("echo \"[${{{listed}:+listed}}][${{{other}:+other}}][${{PATH:+path}}]\"; exec sleep 1000");
+    let (_running, mut received) = script_with(&show, UrlFrom::Config, Some(vec![listed]));
+    assert_eq!(said(&mut received).await, "[listed][][path]");
     assert!(OURS.iter().any(|ours| "TWILIO_AUTH_TOKEN".starts_with(ours)));
 }
 

@@ -54,13 +54,11 @@ fn the_end_of_a_certificate_is_read_in_both_forms_of_time() {
     let files = Files::new("expiry");
     // RFC 5280 section 4.1.2.5: UTCTime until 2049, GeneralizedTime after.
     for (year, seconds) in
-        [(2030, 1_893_542_400), (2049, 2_493_072_000), (2050, 2_524_694_400), (2099, 4_070_995_200_u64)]
+        [(2030, 1_893_542_400), (2049, 2_493_158_400), (2050, 2_524_694_400), (2099, 4_070_995_200_u64)]
     {
         files.write(year);
         assert_eq!(files.load().unwrap().not_after, Some(seconds), "{year}");
     }
-    let der = files.load().unwrap();
-    drop(der);
     for bytes in [&b""[..], b"0", b"0\x84", b"0\x82\xff\xff", b"0\x030\x01", b"0\x050\x03\xa0\x01"] {
         assert_eq!(expiry::not_after(bytes), None);
     }

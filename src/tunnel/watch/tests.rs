@@ -64,7 +64,32 @@ impl Scene {
 
     fn up(&mut self, url: &str) {
         self.report(Report::Up { public_url: Some(url.into()) });
-        self.pass(SETTLE.as_secs());
+        self.pass(0);
+    }
+
+    /// Lets time pass until a state is reached.
+    fn reach(&mut self, state: State) {
+        for _ in 0..1000 {
+            if self.watch.state() == state {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("{state:?} is not reached: {:?}", self.watch.status(self.now));
+    }
+
+    /// Lets time pass until the next proof is asked for.
+    fn reach_proof(&mut self) {
+        let proofs =
+            |scene: &Scene| scene.outputs.iter().filter(|output| matches!(output, Output::Prove { .. })).count();
+        let before = proofs(self);
+        for _ in 0..1000 {
+            if proofs(self) > before {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("no proof is asked for: {:?}", self.watch.status(self.now));
     }
 
     fn proved() -> Scene {
@@ -170,9 +195,7 @@ fn a_tunnel_that_never_worked_gets_more_time_after_each_restart() {
         }
         lives.push(scene.now.since(began));
         scene.input(Input::Stopped);
-        while scene.watch.state() != State::Connecting {
-            scene.pass(1);
-        }
+        scene.reach(State::Connecting);
     }
     assert!(lives.windows(2).all(|pair| pair[0] <= pair[1]), "{lives:?}");
     assert!(lives[3] >= PATIENCE * 4 && lives[7] <= MAX_PATIENCE + Duration::from_secs(30), "{lives:?}");
@@ -204,7 +227,7 @@ fn a_request_that_twilio_signed_ends_a_doubt_too() {
 fn slowness_is_told_once_counted_always_and_its_end_is_told() {
     let mut scene = Scene::proved();
     for after in [6, 7, 6, 0] {
-        scene.pass(60);
+        scene.reach_proof();
         scene.answer(after, Ok(()));
     }
     assert_eq!(scene.codes(), ["tunnel.slow", "tunnel.fast"]);
@@ -252,8 +275,7 @@ fn a_changed_host_key_keeps_the_tunnel_down_however_often_it_is_tried() {
         scene.input(Input::Stopped);
         let status = scene.watch.status(scene.now);
         assert!(status.retry_in.is_some_and(|wait| (14..=600).contains(&wait)), "{status:?}");
-        scene.pass(600);
-        assert_eq!(scene.watch.state(), State::Connecting);
+        scene.reach(State::Connecting);
     }
     assert!(!scene.codes().contains(&"tunnel.proved"));
     // And a person who mended it need not wait.
@@ -270,7 +292,7 @@ fn a_fault_that_repeats_is_a_warning_once() {
     for _ in 0..5 {
         scene.report(down(Culprit::Network));
         scene.input(Input::Stopped);
-        scene.pass(120);
+        scene.reach(State::Connecting);
     }
     let loud = |output: &&Output| matches!(output, Output::Event(event) if event.level <= Level::Warning);
     assert_eq!(scene.outputs.iter().filter(loud).count(), 1);
@@ -331,6 +353,11 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
         let (mut running, mut stopping) = (false, false);
         let (mut nonce, mut url, mut started) = (None, None, 0_u32);
         for step in 0..400 {
+            // Time goes on to the next timer, or stands still.
+            if let Some(at) = watch.poll_timeout().filter(|_| random.below(2) == 0) {
+                now = at.max(now);
+                watch.handle_timeout(now);
+            }
             while let Some(output) = watch.poll_output() {
                 match output {
                     Output::StartDriver => {
@@ -355,11 +382,6 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
             assert!(status.retry_in.is_none_or(|wait| wait <= 600), "seed {seed}: {status:?}");
             if status.state == State::Waiting {
                 assert!(status.retry_in.is_some() && status.reason.is_some(), "seed {seed}: {status:?}");
-            }
-            // Time goes on to the next timer, or a part of the way there.
-            if let Some(at) = next.filter(|_| random.below(2) == 0) {
-                now = at.max(now);
-                watch.handle_timeout(now);
             }
             let input = match () {
                 () if running && random.below(6) == 0 => Some(Input::Stopped),
