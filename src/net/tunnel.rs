@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinHandle};
+use tokio::task::AbortHandle;
 use tokio::time::Instant as Deadline;
 
 use super::clock::Clock;
@@ -60,7 +60,7 @@ pub struct Tunnel {
     watch: Arc<Mutex<Watch>>,
     clock: Clock,
     inputs: mpsc::Sender<Input>,
-    task: JoinHandle<()>,
+    task: AbortHandle,
 }
 
 impl Tunnel {
@@ -79,7 +79,7 @@ impl Tunnel {
             writing: false,
             to_write: None,
         };
-        Tunnel { watch, clock, inputs, task: tokio::spawn(runner.run(received)) }
+        Tunnel { watch, clock, inputs, task: tokio::spawn(runner.run(received)).abort_handle() }
     }
 
     /// For `gateway status`.
@@ -97,15 +97,21 @@ impl Tunnel {
         let _ = self.inputs.try_send(Input::Request);
     }
 
+    /// The configured URL is another one from now on.
+    pub fn configured(&self, url: &str) {
+        let _ = self.inputs.try_send(Input::Configured(url.to_owned()));
+    }
+
     /// Tries at once what waits: the line is back, or a person has mended something.
     pub fn retry(&self) {
         let _ = self.inputs.try_send(Input::Retry);
     }
 
     /// Stops the driver and waits until all that it had started is gone.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         let _ = self.inputs.send(Input::Stop).await;
-        let _ = (&mut self.task).await;
+        // The runner holds the only receiver, and ends with it.
+        self.inputs.closed().await;
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Input {
     Request,
     /// [`Output::UrlChanged`] has been carried out, or not.
     UrlWritten { url: String, result: Result<(), String> },
+    /// The configured URL is another one from now on; whoever changed it tells Twilio (`gateway apply`).
+    Configured(String),
     /// A person wants a try now (a host key was accepted, the line is back).
     Retry,
 }
@@ -106,6 +108,20 @@ pub enum State {
     Doubtful,
     /// No driver runs; the next try is set.
     Waiting,
+}
+
+impl State {
+    /// One word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Off => "off",
+            State::Connecting => "connecting",
+            State::Connected => "connected, not proved",
+            State::Proved => "proved",
+            State::Doubtful => "doubtful",
+            State::Waiting => "down",
+        }
+    }
 }
 
 /// For `gateway status`.
@@ -230,6 +246,17 @@ impl Watch {
             Input::Proof { nonce, result } => self.proof(now, &nonce, result),
             Input::Request => self.request(now),
             Input::UrlWritten { url, result } => self.written(now, &url, result),
+            Input::Configured(url) => {
+                if self.urls.change(now, &url) {
+                    self.urls.set_written(&url);
+                    self.watch_expiry();
+                    self.outputs.push_back(Output::Urls(self.urls.all()));
+                    if matches!(self.state, State::Connected | State::Proved | State::Doubtful) {
+                        self.state = State::Waiting;
+                        self.up(now, None);
+                    }
+                }
+            }
             Input::Retry if self.state == State::Waiting => {
                 self.backoff.reset();
                 self.timers.set(Timer::Retry, now);
