@@ -68,6 +68,13 @@ impl Opened {
         self.secrets.mint(extensions, &environments, &mut self.random);
     }
 
+    /// From here on requests are made with the auth token, where it is known.
+    pub fn prefer_token(&mut self) {
+        if let Some(token) = &self.secrets.auth_token {
+            self.client.authenticate(&self.config.twilio.account_sid, token);
+        }
+    }
+
     /// Puts secrets on disk.
     pub fn save_secrets(&self) -> Result<(), Vec<String>> {
         self.store.save_secrets(&self.secrets).map_err(failed)

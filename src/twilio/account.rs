@@ -46,8 +46,6 @@ pub type Listener<'a> = &'a mut dyn FnMut(Progress<'_>);
 pub enum AccountError {
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    #[error("account {sid} is {status}: Twilio takes no changes and no calls; see console.twilio.com")]
-    Inactive { sid: String, status: String },
     #[error("there is no environment {name:?} in the config; it has {}", .known.join(", "))]
     NoEnvironment { name: String, known: Vec<String> },
     #[error("{name} cannot be promoted to itself; name the environment to take from and the one to change")]
@@ -157,8 +155,12 @@ impl Account<'_> {
         }
         let (made, errors) = self.applier(listener, |applier| applier.run(plan))?;
         let key_is_gone = |change: &Change| matches!(change, Change::Remove(held) if held.id.kind == Kind::ApiKey);
-        if errors.is_empty() && plan.changes.iter().any(key_is_gone) && self.secrets.api_key.take().is_some() {
-            self.store.save_secrets(&self.secrets)?;
+        if errors.is_empty() && plan.changes.iter().any(key_is_gone) {
+            self.secrets.api_key = None;
+            // From disk: a token that was given for this command alone is not to be kept.
+            let mut secrets = self.store.secrets()?.value;
+            secrets.api_key = None;
+            self.store.save_secrets(&secrets)?;
         }
         match errors.is_empty() {
             true => Ok(made),
