@@ -365,6 +365,8 @@ impl Reloader {
             config.tunnel.clone_from(&running.tunnel);
             notes.push("[tunnel] needs a restart".to_string());
         }
+        // Whatever kept it down may have been mended.
+        self.tunnel.retry();
         if config.tunnel.url_from == UrlFrom::Config {
             self.tunnel.configured(&config.webhook.public_url);
         }

@@ -176,6 +176,7 @@ class Ssh(Tunnel):
                 told_after = time.monotonic() - began
             if remedy:
                 remedy()
+                self.gateway.command("reload")
             self.wait_state("proved", 150)
             wait_until(lambda: self.caller.results and self.caller.results[-1][2], f"a caller is answered: {name}", 30)
             gap = self.caller.gap(began)

@@ -18,11 +18,16 @@ pub(super) const fn bounds(culprit: Culprit) -> (Duration, Duration) {
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     failures: u32,
+    /// The first wait of the present kind of failure: another kind begins anew.
+    base: Duration,
 }
 
 impl Backoff {
     /// One more failure: how long to wait.
     pub fn next(&mut self, base: Duration, max: Duration, random: &mut Random) -> Duration {
+        if std::mem::replace(&mut self.base, base) != base {
+            self.failures = 0;
+        }
         let full = base.saturating_mul(1 << self.failures.min(20)).min(max);
         self.failures = self.failures.saturating_add(1);
         let half = u64::try_from((full / 2).as_micros()).unwrap_or(u64::MAX);

@@ -49,6 +49,8 @@ const MAX_PATIENCE: Duration = Duration::from_secs(480);
 const STEADY: Duration = Duration::from_secs(30);
 /// A driver that has been told to stop is looked for so often.
 const STOP_CHECK: Duration = Duration::from_secs(1);
+/// Whoever waits longer than this from the first failure on is told how not to.
+const MINOR: Duration = Duration::from_secs(10);
 /// Between two tries to have Twilio know the new URL: first and longest.
 const WRITE_BASE: Duration = Duration::from_secs(5);
 const WRITE_MAX: Duration = Duration::from_secs(300);
@@ -587,7 +589,9 @@ impl Watch {
             (false, Culprit::Network | Culprit::Program) => Level::Warning,
         };
         let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
-        self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s", wait.as_secs_f64()));
+        // Waits of minutes are shortened by whoever has mended it.
+        let sooner = if base > MINOR { ", or at once after \"gateway reload\"" } else { "" };
+        self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
         self.reason = Some(text);
         self.enter(now, State::Waiting);
         self.timers.set(Timer::Retry, now + wait);

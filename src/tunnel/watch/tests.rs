@@ -287,6 +287,33 @@ fn a_changed_host_key_keeps_the_tunnel_down_however_often_it_is_tried() {
 }
 
 #[test]
+fn many_failures_of_one_kind_do_not_make_the_first_of_another_wait_longer() {
+    let mut scene = Scene::new(&settings());
+    for _ in 0..10 {
+        scene.report(down(Culprit::Network));
+        scene.input(Input::Stopped);
+        scene.reach(State::Connecting);
+    }
+    scene.report(down(Culprit::Refused));
+    assert!(scene.watch.status(scene.now).retry_in.is_some_and(|wait| wait <= 30));
+}
+
+#[test]
+fn another_configured_url_is_proved_at_once_and_the_former_stays_good_for_a_while() {
+    let mut scene = Scene::proved();
+    let new = "https://new.example.com";
+    scene.input(Input::Configured(new.into()));
+    scene.pass(0);
+    let asked = |output: &Output| matches!(output, Output::Prove { url, .. } if url == new);
+    assert!(scene.outputs.iter().any(asked), "{:?}", scene.outputs);
+    assert_eq!(scene.watch.urls(), [new, URL]);
+    let told = |output: &Output| matches!(output, Output::UrlChanged { .. });
+    assert!(!scene.outputs.iter().any(told), "whoever changed it tells Twilio");
+    scene.answer(0, Ok(()));
+    assert_eq!(scene.watch.state(), State::Proved);
+}
+
+#[test]
 fn a_fault_that_repeats_is_a_warning_once() {
     let mut scene = Scene::new(&settings());
     for _ in 0..5 {
