@@ -242,11 +242,16 @@ fn capped(config: &Config, base: &Setting) -> Dial {
     Dial { time_limit: Some(config.limits.call_duration), ..dial(base) }
 }
 
+/// Where Twilio finds an extension that is registered at a domain. `secure=true` makes it offer SRTP, without which a
+/// secure domain's own extensions would be offered plain RTP (twilio.md section 4.5).
+pub fn extension_uri(config: &Config, extension: &str, domain: &str) -> String {
+    let secure = if config.trunk.secure { ";secure=true" } else { "" };
+    format!("sip:{extension}@{domain}{secure}")
+}
+
 /// One that rings extensions at a domain.
 fn ring(config: &Config, base: &Setting, extensions: &[String], domain: &str) -> Dial {
-    let secure = if config.trunk.secure { ";secure=true" } else { "" };
-    let nouns =
-        extensions.iter().take(MAX_NOUNS).map(|name| Noun::Sip(format!("sip:{name}@{domain}{secure}"))).collect();
+    let nouns = extensions.iter().take(MAX_NOUNS).map(|name| Noun::Sip(extension_uri(config, name, domain))).collect();
     let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
     Dial { timeout, nouns, ..capped(config, base) }
 }

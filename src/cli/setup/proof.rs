@@ -13,6 +13,7 @@ use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
 use crate::status::Status;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
+use crate::twiml::dialplan::extension_uri;
 
 /// How long the extensions may take to register: some tries of the trunk.
 const REGISTER_LIMIT: Duration = Duration::from_secs(45);
@@ -45,7 +46,10 @@ pub(super) fn prove(opened: &mut Opened, arguments: &SetupArguments, is_asking: 
             // Nothing to be proved is no failure, unless it was asked for.
             return Ok(arguments.ring.is_none());
         }
-        Some(Ok(text)) => print(&format!("the running service: {text}\n")),
+        Some(Ok(text)) => {
+            print(&format!("the running service: {text}\n"));
+            run_environment(&mut opened.config);
+        }
         Some(Err(error)) => {
             print(&format!("proof failed: the running service did not reload: {error}\n"));
             return Ok(false);
@@ -58,6 +62,15 @@ pub(super) fn prove(opened: &mut Opened, arguments: &SetupArguments, is_asking: 
         None => true,
     };
     Ok(registered && reached && rung)
+}
+
+/// What can be proved is what the service runs, which its command line may have chosen.
+fn run_environment(config: &mut Config) {
+    let status = crate::cli::ask::ask(config, "status").ok();
+    let status = status.and_then(|answer| serde_json::from_str::<Status>(&answer).ok());
+    if let Some(selected) = status.and_then(|status| config.clone().select(&status.environment)) {
+        *config = selected;
+    }
 }
 
 /// Waits until all extensions are registered at the SIP domain.
@@ -172,7 +185,7 @@ fn call(opened: &mut Opened, extension: &str) -> Result<bool, ApiError> {
     let shown = config.extension(extension).and_then(|extension| extension.caller_id.clone()).or_else(numbers);
     let calls = Collection::new(Product::Core, "Calls");
     let mut form = Form::default();
-    form.plain("To", format!("sip:{extension}@{}", config.trunk.domain));
+    form.plain("To", extension_uri(config, extension, &config.trunk.domain));
     // To a SIP address, any name may call (twilio.md 2.12).
     form.plain("From", shown.unwrap_or_else(|| config.site.name.clone()));
     form.plain("Twiml", SAID);

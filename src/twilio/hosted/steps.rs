@@ -35,24 +35,27 @@ impl Applier<'_> {
         let (asset, service) = self.child(&asset.unwrap_or_else(|| Id::new(Kind::Asset, &file.path)))?;
         let content = file.content()?;
         let upload = Upload { path: &file.path, content_type: content_type(&file.path), content: &content };
+        self.commit()?;
         let answer = self.api.upload(&service, &asset, &upload)?;
         let version_sid = sid(&answer, "the upload")?;
         let upload = store::Upload { sha256: file.sha256.clone(), version_sid };
         self.owned.uploads.insert(file.path.clone(), upload);
-        Ok((self.save)(self.owned)?)
+        self.unsaved = true;
+        Ok(())
     }
 
     /// Makes a build of these files, all of which must have been uploaded, and waits until it is complete.
     pub(in crate::twilio) fn build(&mut self, service: &Id, files: &[File]) -> Result<(), ApplyError> {
-        let unresolved = |id: Id| ApplyError::Unresolved { id };
-        let service_sid = self.owned.sid(service).ok_or_else(|| unresolved(service.clone()))?.to_owned();
+        let service_sid = self.sid(service)?;
         let mut form = Form::default();
         for file in files {
             let uploaded = self.owned.uploads.get(&file.path).filter(|uploaded| uploaded.sha256 == file.sha256);
-            let uploaded = uploaded.ok_or_else(|| unresolved(Id::child(Kind::Asset, &service.key, &file.path)))?;
+            let asset = || Id::child(Kind::Asset, &service.key, &file.path);
+            let uploaded = uploaded.ok_or_else(|| ApplyError::Unresolved { id: asset() })?;
             form.plain("AssetVersions", &uploaded.version_sid);
         }
         let builds = Collection::new(Product::Serverless, format!("Services/{service_sid}/Builds"));
+        self.commit()?;
         let mut attempt = 1;
         let answer = loop {
             match self.api.create(&builds, &form) {
@@ -61,14 +64,15 @@ impl Applier<'_> {
             }
         };
         let build = sid(&answer, "the build")?;
-        // From here on a run that is killed goes on with this build.
+        // On disk before the wait: a run that is killed there goes on with this build.
         let builds = &mut self.owned.builds;
         while builds.len() >= MAX_BUILDS {
             builds.pop_first();
         }
         builds.insert(fingerprint(files), build.clone());
         self.owned.uploads.retain(|path, _| files.iter().any(|file| file.path == *path));
-        (self.save)(self.owned)?;
+        self.unsaved = true;
+        self.commit()?;
         self.await_build(&service_sid, &build)
     }
 
@@ -89,13 +93,13 @@ impl Applier<'_> {
         };
         // It may come from a run that was killed while it waited.
         self.await_build(&service_sid, &build)?;
-        self.owned.undo.push(store::Undo::Deployed {
+        self.journal(store::Undo::Deployed {
             id: environment.clone(),
             sid: environment_sid.clone(),
             parent_sid: service_sid.clone(),
             build_sid: former.map(str::to_owned),
         });
-        (self.save)(self.owned)?;
+        self.commit()?;
         let mut form = Form::default();
         form.plain("BuildSid", &build);
         let path = format!("Services/{service_sid}/Environments/{environment_sid}/Deployments");
@@ -118,7 +122,7 @@ impl Applier<'_> {
                     HostedError::NotInForce { environment: environment.own_key().to_owned(), build, found }.into()
                 );
             }
-            (self.pause)(STEP);
+            self.wait_for(format!("build {build} is not in force in {environment} yet"), STEP);
             waited += STEP;
         }
     }
@@ -158,7 +162,7 @@ impl Applier<'_> {
                 _ if waited >= BUILD_TIME => return Err(HostedError::BuildSlow { build: told() }.into()),
                 _ => {}
             }
-            (self.pause)(STEP);
+            self.wait_for(format!("build {build} of the hosted Service is not complete yet"), STEP);
             waited += STEP;
         }
     }
@@ -166,7 +170,8 @@ impl Applier<'_> {
     /// The next run makes another one.
     fn forget_build(&mut self, build: &str) -> Result<(), ApplyError> {
         self.owned.builds.retain(|_, known| known != build);
-        Ok((self.save)(self.owned)?)
+        self.unsaved = true;
+        self.commit()
     }
 }
 

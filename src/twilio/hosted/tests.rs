@@ -314,7 +314,7 @@ impl Site {
 
     fn run(&mut self, step: impl FnOnce(&mut Applier<'_>) -> Result<(), ApplyError>) -> Result<(), ApplyError> {
         let Site { api, owned, saved, waited, .. } = self;
-        let done = step(&mut Applier {
+        let mut applier = Applier {
             api,
             owned,
             save: &mut |owned| {
@@ -324,7 +324,9 @@ impl Site {
             pause: &mut |pause| *waited += pause,
             tell: &mut |_| {},
             unsaved: false,
-        });
+        };
+        let done = step(&mut applier);
+        applier.commit().unwrap();
         assert_eq!(self.owned, self.saved);
         done
     }

@@ -149,6 +149,57 @@ ring = ["101", "102"]
         Ok(Self { binary, config, log, token: twilio.account.token.clone(), service: None })
     }
 
+    /// No configuration yet: a file of answers for the first set-up, with two environments.
+    pub fn answered(binary: PathBuf, directory: &Path, twilio: &Twilio, number: &str) -> std::io::Result<Self> {
+        let config = directory.join("gateway.toml");
+        let (lan, webhook) = (free_port()?, free_port()?);
+        let text = format!(
+            r#"account_sid = "{account}"
+site = "demo"
+numbers = ["{number}"]
+emergency = true
+environments = ["prod", "stage"]
+
+[environment.prod]
+domain = "gateway-demo.sip.twilio.com"
+public_url = "http://127.0.0.1:{webhook}"
+
+[environment.stage]
+domain = "gateway-demo-stage.sip.twilio.com"
+public_url = "http://localhost:{webhook}"
+
+[[extension]]
+name = "101"
+
+[address]
+customer = "Demo Inc."
+street = "1 Main St"
+city = "Portland"
+region = "OR"
+postal_code = "97201"
+country = "US"
+
+[set]
+"site.state_dir" = "{directory}/state"
+"site.run_dir" = "{directory}/run"
+"twilio.api" = "http://{rest}"
+"trunk.servers" = ["{sip}"]
+"trunk.server_name" = "gateway-demo.sip.twilio.com"
+"trunk.ca_file" = "{ca}"
+"lan.listen" = ["127.0.0.1:{lan}"]
+"webhook.listen" = "127.0.0.1:{webhook}"
+"#,
+            directory = directory.display(),
+            account = twilio.account.sid,
+            rest = twilio.rest_address,
+            sip = twilio.sip_address,
+            ca = twilio.ca_file.display(),
+        );
+        std::fs::write(directory.join("answers.toml"), text)?;
+        let log = directory.join("gateway.log");
+        Ok(Self { binary, config, log, token: twilio.account.token.clone(), service: None })
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).kill_on_drop(true);
@@ -182,11 +233,16 @@ ring = ["101", "102"]
         serde_json::from_str(&said.lines.join("\n")).map_err(|e| format!("gateway {name} printed no JSON: {e}"))
     }
 
-    /// Starts the service.
+    /// Starts the service, in the environment that the configuration names.
     pub fn start(&mut self) -> Result<(), String> {
+        self.start_with(&["run"])
+    }
+
+    /// Starts the service with arguments of its own.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<(), String> {
         let log = File::create(&self.log).map_err(|e| e.to_string())?;
         let errors = log.try_clone().map_err(|e| e.to_string())?;
-        let mut command = self.command(&["run"]);
+        let mut command = self.command(arguments);
         let child = command.stdout(log).stderr(errors).spawn();
         self.service = Some(child.map_err(|e| format!("{}: {e}", self.binary.display()))?);
         Ok(())

@@ -2,6 +2,7 @@
 //!
 //! `--once` ends with 0 or 1 after the table; without it everything stays up for a softphone until Ctrl-C.
 
+mod environments;
 mod gateway;
 mod narrator;
 mod story;
@@ -29,6 +30,9 @@ struct Arguments {
     /// Tell the story again with every switch of the simulator turned, group by group.
     #[arg(long)]
     contrary: bool,
+    /// Tell another story, once: the first set-up with two environments, from nothing to a ringing phone in each.
+    #[arg(long)]
+    environments: bool,
     /// Switch of the simulator, such as crlf_pong=false (may be repeated).
     #[arg(long = "switch", value_name = "NAME=VALUE")]
     switches: Vec<String>,
@@ -49,6 +53,10 @@ async fn main() -> ExitCode {
 
 async fn tell(arguments: &Arguments) -> Result<bool, String> {
     let binary = gateway::build().await?;
+    if arguments.environments {
+        let told = tokio::time::timeout(LIMIT, environments::tell(binary)).await;
+        return told.unwrap_or_else(|_| Err(format!("the story took more than {} s", LIMIT.as_secs())));
+    }
     let mut passed = one_story(&binary, &arguments.switches, arguments.once || arguments.contrary).await?;
     if arguments.contrary {
         for group in CONTRARY {
