@@ -358,6 +358,7 @@ impl Engine {
             calls: self.calls.status(now),
             // The drivers compare the account and fill it in.
             drift: DriftStatus::default(),
+            tunnel: None,
         }
     }
 

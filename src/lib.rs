@@ -19,6 +19,7 @@ pub mod store;
 pub mod time;
 pub mod timers;
 pub mod trunk;
+pub mod tunnel;
 pub mod twilio;
 pub mod twiml;
 

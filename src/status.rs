@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::tunnel::watch::TunnelStatus;
+
 /// The whole picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -18,6 +20,9 @@ pub struct Status {
     /// Of an older service: none.
     #[serde(default)]
     pub drift: DriftStatus,
+    /// Of an older service: none.
+    #[serde(default)]
+    pub tunnel: Option<TunnelStatus>,
 }
 
 /// Whether the account is what the config says, when it was last compared.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Done, failed};
 use crate::status::{DriftStatus, RegistrationStatus, Status};
+use crate::tunnel::watch::TunnelStatus;
 
 /// How long the comparison of the account may take: Twilio may be busy.
 const DRIFT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -47,6 +48,9 @@ fn table(status: &Status) -> String {
     if let Some(retry) = trunk.retry_in {
         let _ = write!(text, "; next try in {}", span(retry));
     }
+    if let Some(tunnel) = &status.tunnel {
+        let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
+    }
     let _ = write!(text, "\naccount {}", account(&status.drift));
     text.push_str("\n\n");
 
@@ -84,6 +88,24 @@ fn table(status: &Status) -> String {
         rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), call.state.clone(), span(call.since)]);
     }
     text.push_str(&columns(&rows));
+    text
+}
+
+/// Whether Twilio can reach us.
+fn tunnel(tunnel: &TunnelStatus) -> String {
+    let mut text = format!("({}) {} for {}", tunnel.driver, tunnel.state.name(), span(tunnel.since));
+    if let (Some(ago), Some(latency)) = (tunnel.last_proof, tunnel.latency) {
+        text.push_str(&format!(", last proof {} ago in {latency} ms", span(ago)));
+    }
+    if !tunnel.written {
+        text.push_str(&format!(", Twilio has not been told of {} yet", tunnel.public_url));
+    }
+    if let Some(reason) = &tunnel.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if let Some(retry) = tunnel.retry_in {
+        text.push_str(&format!("; next try in {}", span(retry)));
+    }
     text
 }
 
@@ -206,6 +228,7 @@ mod tests {
                 since: 61,
             }],
             drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
+            tunnel: None,
         }
     }
 

@@ -10,6 +10,7 @@ mod host;
 mod parse;
 mod reader;
 pub mod rules;
+mod tunnel;
 mod value;
 
 #[cfg(test)]
@@ -82,6 +83,8 @@ pub struct Config {
     pub lan: Lan,
     pub media: Media,
     pub webhook: Webhook,
+    /// `[tunnel]`
+    pub tunnel: crate::tunnel::Settings,
     pub emergency: Emergency,
     pub limits: Limits,
     pub access: Access,

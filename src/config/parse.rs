@@ -10,7 +10,7 @@ use super::host::is_private;
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
-use super::{account, environment};
+use super::{account, environment, tunnel};
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
@@ -61,6 +61,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         lan: lan(root.section("lan", false), host),
         media: media(root.section("media", false), &limits),
         webhook,
+        tunnel: tunnel::tunnel(root.section("tunnel", false), folder),
         emergency,
         limits,
         access: account::access(root.section("access", false)),

@@ -71,6 +71,8 @@ impl Default for Limits {
 #[derive(Debug)]
 pub struct Shared {
     current: RwLock<Arc<Current>>,
+    /// What Twilio calls, the present one first, where a tunnel tells; else what the configuration says.
+    urls: Mutex<Vec<String>>,
     limits: Limits,
     counts: Counters,
 }
@@ -97,11 +99,15 @@ enum Guard {
 }
 
 impl Current {
-    fn new(config: Arc<Config>, secrets: Arc<Secrets>) -> Arc<Self> {
+    fn new(mut config: Arc<Config>, secrets: Arc<Secrets>, urls: &[String]) -> Arc<Self> {
+        if let Some(present) = urls.first().filter(|present| **present != config.webhook.public_url) {
+            Arc::make_mut(&mut config).webhook.public_url.clone_from(present);
+        }
         let public_url = &config.webhook.public_url;
         let guard = match (config.webhook.protect, &secrets.auth_token, &secrets.webhook) {
             (Protection::Signature, Some(token), _) => {
-                Guard::Signature(Verifier::new(public_url, vec![Key::auth_token(token)]))
+                let verifier = Verifier::new(public_url, vec![Key::auth_token(token)]);
+                Guard::Signature(urls.iter().skip(1).fold(verifier, |verifier, former| verifier.also(former)))
             }
             (Protection::Credentials, _, Some(credentials)) => Guard::Credentials(BasicVerifier::new(credentials)),
             _ => Guard::Nothing,
@@ -136,13 +142,21 @@ impl Shared {
 
     /// With limits of one's own.
     pub fn with_limits(config: Arc<Config>, secrets: Arc<Secrets>, limits: Limits) -> Self {
-        Shared { current: RwLock::new(Current::new(config, secrets)), limits, counts: Counters::default() }
+        let current = RwLock::new(Current::new(config, secrets, &[]));
+        Shared { current, urls: Mutex::default(), limits, counts: Counters::default() }
     }
 
     /// From the next request on, this configuration and these secrets.
     pub fn replace(&self, config: Arc<Config>, secrets: Arc<Secrets>) {
-        let next = Current::new(config, secrets);
+        let next = Current::new(config, secrets, &self.urls.lock().unwrap_or_else(PoisonError::into_inner));
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+    }
+
+    /// From the next request on, Twilio calls the first of these URLs, and may still call the others.
+    pub fn set_public_urls(&self, urls: Vec<String>) {
+        *self.urls.lock().unwrap_or_else(PoisonError::into_inner) = urls;
+        let current = self.current();
+        self.replace(Arc::clone(&current.config), Arc::clone(&current.secrets));
     }
 
     /// What was counted since the start.

@@ -11,4 +11,5 @@ pub mod run;
 pub mod shell;
 pub mod stream;
 pub mod tls;
+pub mod tunnel;
 pub mod udp;

@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,12 +16,15 @@ use super::clock::Clock;
 use super::drift::Drift;
 use super::shell::{Shell, write_event};
 use super::tls::{Tls, TlsError};
+use super::tunnel::{self, Tunnel};
 use super::{control, drift, http, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::store::{Store, StoreError};
+use crate::tunnel::{Place, UrlFrom};
+use crate::twilio::moved;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -119,13 +122,32 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), Arc::clone(&secrets)));
-    tokio::spawn(http::serve(webhooks, Arc::clone(&shared), |event| write_event(&event.event())));
+    let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
+    let (came_in, mut requests) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(http::serve(webhooks, Arc::clone(&shared), move |event| {
+        if event.is_from_twilio() {
+            // One that waits says as much as two.
+            let _ = came_in.try_send(());
+        }
+        write_event(&event.event());
+    }));
     write_event(&Event::new(
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
         format!("TwiML for {}, environment {}", config.webhook.public_url, config.site.environment),
     ));
+
+    let place = Place { local: webhook_address, store: store.clone() };
+    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock, &shared)?);
+    {
+        let tunnel = Rc::clone(&tunnel);
+        tokio::task::spawn_local(async move {
+            while requests.recv().await.is_some() {
+                tunnel.request();
+            }
+        });
+    }
 
     let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
         what: "control socket",
@@ -140,12 +162,15 @@ async fn serve(options: Options) -> Result<(), RunError> {
         store: store.clone(),
         shell: Rc::clone(&shell),
         shared,
+        tunnel: Rc::clone(&tunnel),
         running: RefCell::new(Arc::clone(&config)),
     });
     {
         let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+        let tunnel = Rc::clone(&tunnel);
         tokio::task::spawn_local(control::serve(control, move |ask| {
             let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+            let tunnel = Rc::clone(&tunnel);
             async move {
                 match ask {
                     control::Ask::Status => {}
@@ -154,6 +179,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
                 }
                 let mut status = shell.look(|engine, now| engine.status(now));
                 status.drift = drift.status();
+                let way = tunnel.status();
+                status.public_url.clone_from(&way.public_url);
+                status.tunnel = Some(way);
                 serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
             }
         }));
@@ -195,12 +223,53 @@ async fn serve(options: Options) -> Result<(), RunError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
+    // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
+    tunnel.stop().await;
     if let Some(json) = shell.take_bindings() {
         store.save_bindings(&json)?;
     }
     let _ = std::fs::remove_file(socket_path);
     Ok(())
+}
+
+/// The tunnel to the webhook listener, and the proofs that Twilio can reach it.
+fn start_tunnel(
+    config: &Config,
+    config_path: &Path,
+    place: Place,
+    clock: Clock,
+    shared: &Arc<http::Shared>,
+) -> Result<Tunnel, RunError> {
+    let (store, settings) = (place.store.clone(), config.tunnel.clone());
+    let configured = config.webhook.public_url.clone();
+    // A URL that the tunnel itself tells is remembered: it is what Twilio calls now.
+    let told = (settings.url_from != UrlFrom::Config).then(|| moved::last_written(&store)).flatten();
+    if let Some(told) = &told {
+        shared.set_public_urls(vec![told.clone(), configured.clone()]);
+    }
+    let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
+    let random = Mutex::new(Random::new(seed()?));
+    let write_url = {
+        let store = store.clone();
+        move |_: &str, new: &str| {
+            let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
+            let tell = |reason: &str| write_event(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
+            moved::write(&path, &environment, &store, new, Random::new(seed), tell)
+        }
+    };
+    let shared = Arc::clone(shared);
+    Ok(Tunnel::start(tunnel::Options {
+        settings,
+        place,
+        known_url: told.unwrap_or(configured),
+        clock,
+        seed: seed()?,
+        prove: tunnel::prover(store, config.twilio.ca_file.clone()),
+        write_url: Arc::new(write_url),
+        take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
+        events: write_event,
+    }))
 }
 
 /// A seed from the system.
@@ -241,6 +310,7 @@ struct Reloader {
     store: Store,
     shell: Rc<Shell>,
     shared: Arc<http::Shared>,
+    tunnel: Rc<Tunnel>,
     running: RefCell<Arc<Config>>,
 }
 
@@ -290,6 +360,15 @@ impl Reloader {
             config.site.state_dir.clone_from(&running.site.state_dir);
             config.site.run_dir.clone_from(&running.site.run_dir);
             notes.push("site.state_dir and site.run_dir need a restart".to_string());
+        }
+        if config.tunnel != running.tunnel {
+            config.tunnel.clone_from(&running.tunnel);
+            notes.push("[tunnel] needs a restart".to_string());
+        }
+        // Whatever kept it down may have been mended.
+        self.tunnel.retry();
+        if config.tunnel.url_from == UrlFrom::Config {
+            self.tunnel.configured(&config.webhook.public_url);
         }
         let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         self.shell.set_tls(tls);

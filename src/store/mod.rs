@@ -178,6 +178,25 @@ impl Store {
         self.save_bytes(name, &content)
     }
 
+    /// A file that is no JSON of ours, as it is (the tunnel's key); `None` when there is none.
+    pub fn file(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.dir.join(name);
+        match atomic::read(&path).map_err(|source| failed(&path, "read", source))? {
+            atomic::Found::Absent => Ok(None),
+            atomic::Found::Content(content, _) => Ok(Some(content)),
+        }
+    }
+
+    /// Replaces such a file.
+    pub fn save_file(&self, name: &'static str, content: &[u8]) -> Result<(), StoreError> {
+        self.save_bytes(name, content)
+    }
+
+    /// Where such a file is, for people.
+    pub fn path(&self, name: &'static str) -> PathBuf {
+        self.dir.join(name)
+    }
+
     fn save_bytes(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
         let path = self.dir.join(name);
         // Flash wears out: what is there already is not written again.

@@ -16,6 +16,7 @@ pub mod key;
 pub mod kind;
 pub mod login;
 pub mod model;
+pub mod moved;
 pub mod numbers;
 pub mod plan;
 mod promote;

@@ -96,6 +96,26 @@ pub enum WebhookEvent {
 }
 
 impl WebhookEvent {
+    /// Whether it shows that a request of Twilio's came in.
+    pub fn is_from_twilio(&self) -> bool {
+        match self {
+            WebhookEvent::Outgoing { .. }
+            | WebhookEvent::Incoming { .. }
+            | WebhookEvent::Rejected { .. }
+            | WebhookEvent::Dialed { .. }
+            | WebhookEvent::Status { .. }
+            | WebhookEvent::Spend { .. }
+            | WebhookEvent::SignedWithoutCallToken { .. } => true,
+            WebhookEvent::Unsigned { .. }
+            | WebhookEvent::Unauthorized { .. }
+            | WebhookEvent::NoAuthToken { .. }
+            | WebhookEvent::NoCredentials { .. }
+            | WebhookEvent::BadForm { .. }
+            | WebhookEvent::TooManyConnections { .. }
+            | WebhookEvent::AcceptFailed { .. } => false,
+        }
+    }
+
     /// The line for the log.
     pub fn event(&self) -> Event {
         match self {

@@ -134,14 +134,20 @@ pub struct SignedRequest<'a> {
 pub struct Verifier {
     keys: Vec<Key>,
     /// The public URL in the spellings that Twilio may sign, likeliest first.
-    bases: [String; 2],
+    bases: Vec<String>,
 }
 
 impl Verifier {
     /// `public_url` is what stands before the path in the URLs set at Twilio. More than one key is for the time
     /// between creating a new token and promoting it.
     pub fn new(public_url: &str, keys: Vec<Key>) -> Self {
-        Verifier { keys, bases: bases(public_url) }
+        Verifier { keys, bases: bases(public_url).into() }
+    }
+
+    /// Takes signatures over another URL, too: one that Twilio may still call after the tunnel's has changed.
+    pub fn also(mut self, public_url: &str) -> Self {
+        self.bases.extend(bases(public_url));
+        self
     }
 
     /// Whether Twilio signed the request, and over which fields.

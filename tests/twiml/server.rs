@@ -451,6 +451,26 @@ async fn a_box_that_serves_a_promoted_environment_takes_the_signatures_of_its_ow
 }
 
 #[tokio::test]
+async fn after_the_tunnel_has_another_url_signatures_over_it_and_for_a_while_over_the_former_are_good() {
+    let server = Server::usual().await;
+    let over = |url: &str| {
+        let signature = signature_over(&format!("{url}/twilio/incoming"), INCOMING);
+        post("/twilio/incoming", &format!("X-Twilio-Signature: {signature}\r\n{CLOSE}"), INCOMING)
+    };
+    let (old, new) = ("https://gw.example.net", "https://new.ts.net");
+    assert_status(&server.send(over(new).as_bytes()).await, 403);
+    server.shared.set_public_urls(vec![new.into(), old.into()]);
+    for url in [new, old] {
+        assert_status(&server.send(over(url).as_bytes()).await, 200);
+    }
+    // A reload keeps what the tunnel has told.
+    server.shared.replace(Arc::new(office::config()), Arc::new(office::secrets()));
+    assert_status(&server.send(over(new).as_bytes()).await, 200);
+    server.shared.set_public_urls(vec![new.into()]);
+    assert_status(&server.send(over(old).as_bytes()).await, 403);
+}
+
+#[tokio::test]
 async fn a_usage_trigger_is_told_once_however_often_it_is_repeated() {
     let server = Server::usual().await;
     let body = |value: &str| {

@@ -26,15 +26,22 @@ fn read(text: &str) -> Option<u64> {
     if clock.next().is_some() || words.next().is_some() || !zone.eq_ignore_ascii_case("GMT") {
         return None;
     }
+    let days = seconds_of(year, month + 1, day, 0, 0, 0)? / 86_400;
+    // The index is below 7, the length of the table.
+    if !DAYS[(days % 7) as usize].eq_ignore_ascii_case(day_name.trim()) {
+        return None;
+    }
+    seconds_of(year, month + 1, day, hour, minute, second)
+}
+
+/// Seconds since 1970 of a date and a time in UTC; months count from 1.
+pub fn seconds_of(year: u64, month: u64, day: u64, hour: u64, minute: u64, second: u64) -> Option<u64> {
+    let month = month.checked_sub(1).filter(|month| *month < 12)?;
     if year < 1970 || day == 0 || day > days_in(month, year) || hour > 23 || minute > 59 || second > 60 {
         return None;
     }
     let days =
         (1970..year).map(days_of_year).sum::<u64>() + (0..month).map(|m| days_in(m, year)).sum::<u64>() + day - 1;
-    // The index is below 7, the length of the table.
-    if !DAYS[(days % 7) as usize].eq_ignore_ascii_case(day_name.trim()) {
-        return None;
-    }
     Some(((days * 24 + hour) * 60 + minute) * 60 + second)
 }
 

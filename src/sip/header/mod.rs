@@ -4,7 +4,7 @@
 //! as text and never panic.
 
 mod address;
-mod date;
+pub mod date;
 mod name;
 mod number;
 mod params;

@@ -1,0 +1,196 @@
+use std::net::SocketAddr;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::store::Store;
+use crate::tunnel::{Driver, Running, start};
+
+fn place() -> Place {
+    let store = Store::open(&std::env::temp_dir().join("gateway-command-tests")).unwrap();
+    Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store }
+}
+
+/// A shell script as the program, started.
+fn script(text: &str, url_from: UrlFrom) -> (Running, mpsc::Receiver<Report>) {
+    script_with(text, url_from, None)
+}
+
+fn script_with(text: &str, url_from: UrlFrom, environment: Option<Vec<String>>) -> (Running, mpsc::Receiver<Report>) {
+    let argv = ["sh", "-c", text, "cloudflared", "http://{address}", "{port}"].map(str::to_owned).to_vec();
+    let driver = Driver::Command(Program { argv, environment });
+    let (reports, received) = Reports::channel();
+    (start(&Settings { driver, url_from, ..Settings::default() }, place(), reports), received)
+}
+
+async fn next(received: &mut mpsc::Receiver<Report>) -> Option<Report> {
+    loop {
+        match received.recv().await {
+            Some(Report::Said(_) | Report::Connecting) => {}
+            other => return other,
+        }
+    }
+}
+
+async fn said(received: &mut mpsc::Receiver<Report>) -> String {
+    loop {
+        match received.recv().await {
+            Some(Report::Said(line)) => return line,
+            Some(_) => {}
+            None => panic!("nothing more is said"),
+        }
+    }
+}
+
+fn is_running(pid: &str) -> bool {
+    // A zombie has ended; whoever adopted it has not looked yet.
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+async fn until_gone(pid: &str) {
+    while is_running(pid) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_url_that_a_program_prints_is_reported_and_a_new_one_again_and_the_same_is_not() {
+    let text = "echo 'INF | https://a.trycloudflare.com |' >&2; echo https://a.trycloudflare.com; \
+                echo https://b.trycloudflare.com; exec sleep 1000";
+    let (_running, mut received) = script(text, UrlFrom::Output);
+    let mut urls = vec![next(&mut received).await, next(&mut received).await];
+    if urls[0] == Some(Report::Up { public_url: Some("https://b.trycloudflare.com".into()) }) {
+        // Two pipes have no order between them.
+        urls.push(next(&mut received).await);
+        urls.remove(0);
+        urls.swap(0, 1);
+    }
+    let up = |url: &str| Some(Report::Up { public_url: Some(url.into()) });
+    assert!(urls.contains(&up("https://a.trycloudflare.com")), "{urls:?}");
+    assert!(urls.contains(&up("https://b.trycloudflare.com")), "{urls:?}");
+}
+
+#[tokio::test]
+async fn placeholders_stand_for_the_listener_and_no_shell_sees_the_arguments() {
+    let (_running, mut received) = script("echo $1 $2; exec sleep 1000", UrlFrom::Config);
+    assert_eq!(said(&mut received).await, "http://127.0.0.1:8080 8080");
+}
+
+#[tokio::test]
+async fn the_end_of_a_program_is_told_with_its_exit_code_and_its_last_line() {
+    let (_running, mut received) =
+        script("echo working; echo 'no https://u:pw@x/ tunnel' >&2; exit 3", UrlFrom::Output);
+    let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
+    assert_eq!(down.culprit, Culprit::Program);
+    assert!(down.reason.starts_with("sh ended with exit code 3"), "{down}");
+    assert!(!down.reason.contains("pw"), "{down}");
+    assert_eq!(next(&mut received).await, None);
+    let (_running, mut received) = script("kill -9 $$", UrlFrom::Output);
+    let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
+    assert_eq!(down.reason, "sh was killed by signal 9");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_told_with_the_way_out() {
+    let argv = vec!["/nonexistent/cloudflared".to_owned()];
+    let driver = Driver::Command(Program { argv, environment: None });
+    let (reports, mut received) = Reports::channel();
+    let _running = start(&Settings { driver, ..Settings::default() }, place(), reports);
+    let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
+    assert_eq!(down.culprit, Culprit::Config);
+    assert!(down.to_string().contains("install it"), "{down}");
+}
+
+#[tokio::test]
+async fn stopping_ends_the_program_and_all_that_it_has_started() {
+    let text = "sleep 1000 & echo $$ $!; wait";
+    let (running, mut received) = script(text, UrlFrom::Config);
+    let pids = said(&mut received).await;
+    let pids: Vec<&str> = pids.split(' ').collect();
+    assert!(pids.iter().all(|pid| is_running(pid)), "{pids:?}");
+    drop(running);
+    while received.recv().await.is_some() {}
+    for pid in pids {
+        until_gone(pid).await;
+    }
+}
+
+/// As [`start`] does, with bounds that a test can wait for.
+fn run_soon(
+    text: &str,
+    url_from: UrlFrom,
+    limits: Limits,
+) -> (tokio::sync::oneshot::Sender<()>, mpsc::Receiver<Report>) {
+    let program = Program { argv: ["sh", "-c", text].map(str::to_owned).to_vec(), environment: None };
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let (reports, received) = Reports::channel();
+    tokio::spawn(async move {
+        let settings = Settings { url_from, ..Settings::default() };
+        if let Err(down) = run_within(limits, &program, &settings, &place(), &reports, Stop(stopped)).await {
+            reports.tell(Report::Down(down)).await;
+        }
+    });
+    (stop, received)
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_listen_to_sigterm_is_killed() {
+    let limits = Limits { term: Duration::from_millis(20), ..Limits::default() };
+    let text = "trap '' TERM; echo $$; while :; do sleep 1000; done";
+    let (stop, mut received) = run_soon(text, UrlFrom::Config, limits);
+    let pid = said(&mut received).await;
+    drop(stop);
+    while received.recv().await.is_some() {}
+    until_gone(&pid).await;
+}
+
+#[tokio::test]
+async fn a_program_that_prints_no_url_is_ended_and_that_is_told() {
+    let limits = Limits { url: Duration::ZERO, ..Limits::default() };
+    let (_stop, mut received) = run_soon("exec sleep 1000", UrlFrom::Output, limits);
+    let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
+    assert!(down.reason.contains("printed no public URL"), "{down}");
+    assert_eq!(next(&mut received).await, None);
+}
+
+#[tokio::test]
+async fn a_program_that_ends_leaves_nothing_of_what_it_started() {
+    let (_running, mut received) = script("sleep 1000 >/dev/null 2>&1 & echo $!", UrlFrom::Config);
+    let pid = said(&mut received).await;
+    assert!(matches!(next(&mut received).await, Some(Report::Up { .. } | Report::Down(_))));
+    while received.recv().await.is_some() {}
+    until_gone(&pid).await;
+}
+
+#[tokio::test]
+async fn only_the_listed_variables_are_passed_on_and_never_those_of_twilio() {
+    // Two that this process has, and that a shell does not make itself.
+    let own = ["PATH", "PWD", "OLDPWD", "SHLVL", "_"];
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let mut there =
+        std::env::vars().filter(|(name, value)| plain(name) && !own.contains(&&**name) && !value.is_empty());
+    let (listed, other) = (there.next().unwrap().0, there.next().unwrap().0);
+    let show = format!("echo \"[${{{listed}:+listed}}][${{{other}:+other}}][${{PATH:+path}}]\"; exec sleep 1000");
+    let (_running, mut received) = script_with(&show, UrlFrom::Config, Some(vec![listed]));
+    assert_eq!(said(&mut received).await, "[listed][][path]");
+    assert!(OURS.iter().any(|ours| "TWILIO_AUTH_TOKEN".starts_with(ours)));
+}
+
+#[tokio::test]
+async fn a_url_that_is_asked_for_is_found_in_the_agents_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let body = r#"{"tunnels":[{"public_url":"https://x.ngrok-free.app","proto":"https"}]}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let (_running, mut received) =
+        script("echo https://not-this.ts.net; exec sleep 1000", UrlFrom::Ask(format!("http://{address}/api/tunnels")));
+    assert_eq!(next(&mut received).await, Some(Report::Up { public_url: Some("https://x.ngrok-free.app".into()) }));
+}

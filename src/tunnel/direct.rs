@@ -1,0 +1,115 @@
+//! TLS on a public address of this box, with certificate files of one's own.
+
+mod expiry;
+mod files;
+
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustls::ServerConfig;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::settings::Direct;
+use super::{Culprit, Down, Place, Report, Reports, Stop, carry};
+use files::Loaded;
+
+/// Most connections at a time; further ones are closed at once. The webhook listener has its own limit.
+const MAX_CONNECTIONS: usize = 256;
+/// For the TLS handshake.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// Pause after a failed accept: the cause (no descriptors left) does not go away by asking again at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The files are looked at so often beside SIGHUP: programs that renew certificates do not know us.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// A certificate that ends sooner is warned of, once a day.
+const WARN_BEFORE: u64 = 14 * DAY;
+const DAY: u64 = 86_400;
+
+/// Serves until it is stopped.
+pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut stop: Stop) -> Result<(), Down> {
+    let mut loaded = files::load(&direct.certificate, &direct.key)?;
+    let listener = TcpListener::bind(direct.listen).await.map_err(|error| {
+        let next = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there: ss -ltnp shows which",
+            std::io::ErrorKind::PermissionDenied => "ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE",
+            _ => "write an address of this host in [tunnel] listen",
+        };
+        Down::new(Culprit::Config, format!("{} cannot be listened on: {error}", direct.listen), next)
+    })?;
+    let config = RwLock::new(Arc::clone(&loaded.config));
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| Down::new(Culprit::Config, error.to_string(), "is the system out of descriptors?"))?;
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    let mut warned = None;
+    reports.tell(Report::Up { public_url: None }).await;
+    let serving = serve(listener, &config, place);
+    tokio::pin!(serving);
+    loop {
+        tokio::select! {
+            () = &mut serving => {}
+            _ = hangup.recv() => {}
+            _ = look.tick() => {}
+            () = stop.wait() => return Ok(()),
+        }
+        match files::load(&direct.certificate, &direct.key) {
+            Ok(new) if new.is_other_than(&loaded) => {
+                loaded = new;
+                *config.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&loaded.config);
+                warned = None;
+            }
+            Ok(_) => {}
+            // What is served goes on; while files are being replaced they may not fit each other.
+            Err(down) => reports.said(&format!("the certificate in use stays: {down}")),
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        if let Some(warning) = warning(&loaded, direct, now)
+            && warned != Some(now / DAY)
+        {
+            warned = Some(now / DAY);
+            reports.tell(Report::Warning(warning)).await;
+        }
+    }
+}
+
+/// What to tell about the end of a certificate.
+fn warning(loaded: &Loaded, direct: &Direct, now: u64) -> Option<String> {
+    let (until, path) = (loaded.not_after?, direct.certificate.display());
+    let way = "renew it; the files are read again within a minute, or at gateway reload";
+    match until.saturating_sub(now) {
+        0 => Some(format!("{path} has expired: Twilio does not accept it; {way}")),
+        left if left < WARN_BEFORE => Some(format!("{path} expires in {} days; {way}", left / DAY)),
+        _ => None,
+    }
+}
+
+/// Takes connections, for ever.
+async fn serve(listener: TcpListener, config: &RwLock<Arc<ServerConfig>>, place: &Place) {
+    let mut connections = JoinSet::new();
+    let local = place.local;
+    loop {
+        let accepted = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        match accepted {
+            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
+                let config = config.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                connections.spawn(async move { drop(connection(stream, config, local).await) });
+            }
+            Ok(_) => {}
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, config: Arc<ServerConfig>, local: std::net::SocketAddr) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let handshake = TlsAcceptor::from(config).accept(stream);
+    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)??;
+    carry::both_ways(stream, carry::connect(local).await?).await;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The keys of servers that we have met, in OpenSSH's `known_hosts` form: one line each, `name algorithm key`.
+
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+
+use crate::store::{Store, StoreError};
+
+/// In the state folder.
+pub(super) const FILE: &str = "tunnel_known_hosts";
+
+/// Most servers that are kept; the oldest goes first.
+const MAX: usize = 100;
+
+/// What is known of a server's key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is the one that it must be.
+    Good,
+    /// The first meeting; it has been written down.
+    Pinned { fingerprint: String },
+    /// Another than the one that it must be.
+    Changed { expected: String, offered: String },
+}
+
+/// The SHA-256 fingerprint, as OpenSSH shows it.
+pub(super) fn fingerprint(key: &PublicKey) -> String {
+    key.fingerprint(HashAlg::Sha256).to_string()
+}
+
+/// What is written down of a server: its key, or what cannot be read as one.
+fn pinned(store: &Store, name: &str) -> Result<Option<Result<PublicKey, ()>>, StoreError> {
+    let content = store.file(FILE)?.unwrap_or_default();
+    let content = String::from_utf8_lossy(&content);
+    let mut lines = content.lines().filter_map(|line| line.split_once(' '));
+    let found = lines.find(|(host, _)| *host == name);
+    Ok(found.map(|(_, key)| PublicKey::from_openssh(key).map_err(drop)))
+}
+
+/// Checks the key of a server, and writes it down at the first meeting. `configured` is `SHA256:…` of the config, which
+/// is stronger than what was met.
+pub(super) fn check(
+    store: &Store,
+    name: &str,
+    configured: Option<&str>,
+    key: &PublicKey,
+) -> Result<Verdict, StoreError> {
+    let offered = fingerprint(key);
+    if let Some(expected) = configured {
+        return Ok(match offered == expected {
+            true => Verdict::Good,
+            false => Verdict::Changed { expected: expected.to_owned(), offered },
+        });
+    }
+    let changed = |expected: &str| Verdict::Changed { expected: expected.to_owned(), offered: offered.clone() };
+    Ok(match (pinned(store, name)?, key.to_openssh()) {
+        (Some(Ok(known)), _) if known.key_data() == key.key_data() => Verdict::Good,
+        (Some(Ok(known)), _) => changed(&fingerprint(&known)),
+        (Some(Err(())), _) => changed("a key that cannot be read any more"),
+        // What is not written down would be taken silently each time.
+        (None, Err(_)) => changed("a key that can be written down"),
+        (None, Ok(text)) => {
+            pin(store, name, &text)?;
+            Verdict::Pinned { fingerprint: offered }
+        }
+    })
+}
+
+fn pin(store: &Store, name: &str, key: &str) -> Result<(), StoreError> {
+    let content = store.file(FILE)?.unwrap_or_default();
+    let content = String::from_utf8_lossy(&content);
+    let kept: Vec<&str> = content.lines().filter(|line| !line.is_empty()).collect();
+    let mut lines: Vec<String> = kept[kept.len().saturating_sub(MAX - 1)..].iter().map(|&line| line.into()).collect();
+    lines.push(format!("{name} {key}\n"));
+    store.save_file(FILE, lines.join("\n").as_bytes())
+}
+
+/// The algorithms that we ask a server's key for. Without RSA: every OpenSSH since 2014 has ed25519. That of the pinned
+/// key comes first, or a server with several keys would show another.
+pub(super) fn algorithms(store: &Store, name: &str) -> Result<Vec<Algorithm>, StoreError> {
+    use russh::keys::EcdsaCurve::{NistP256, NistP384, NistP521};
+    let ecdsa = [NistP256, NistP384, NistP521].map(|curve| Algorithm::Ecdsa { curve });
+    let mut all = vec![Algorithm::Ed25519];
+    all.extend(ecdsa);
+    if let Some(Ok(pinned)) = pinned(store, name)? {
+        all.sort_by_key(|algorithm| *algorithm != pinned.algorithm());
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8eHRwbGhkYFxYVFBMSERAPDg0MCwoJCAcGBQQDAgEA";
+
+    #[test]
+    fn a_key_is_taken_at_the_first_meeting_and_another_one_never() {
+        let dir = std::env::temp_dir().join(format!("gateway-known-hosts-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let store = Store::open(&dir).unwrap();
+        let (one, other) = (PublicKey::from_openssh(ONE).unwrap(), PublicKey::from_openssh(OTHER).unwrap());
+        let check = |name: &str, configured: Option<&str>, key| check(&store, name, configured, key).unwrap();
+        assert_eq!(check("a", None, &one), Verdict::Pinned { fingerprint: fingerprint(&one) });
+        assert_eq!(check("[a]:2222", None, &other), Verdict::Pinned { fingerprint: fingerprint(&other) });
+        for _ in 0..2 {
+            assert_eq!(check("a", None, &one), Verdict::Good);
+            let changed = Verdict::Changed { expected: fingerprint(&one), offered: fingerprint(&other) };
+            assert_eq!(check("a", None, &other), changed);
+        }
+        // What the config says is stronger, and pins nothing.
+        assert_eq!(check("a", Some(&fingerprint(&other)), &other), Verdict::Good);
+        assert!(matches!(check("b", Some(&fingerprint(&other)), &one), Verdict::Changed { .. }));
+        assert!(pinned(&store, "b").unwrap().is_none());
+        let content = String::from_utf8(store.file(FILE).unwrap().unwrap()).unwrap();
+        assert_eq!(content, format!("a {ONE}\n[a]:2222 {OTHER}\n"));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn the_algorithm_of_the_pinned_key_is_asked_for_first_and_a_spoilt_line_is_no_first_meeting() {
+        let dir = std::env::temp_dir().join(format!("gateway-known-hosts-2-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let store = Store::open(&dir).unwrap();
+        assert_eq!(algorithms(&store, "a").unwrap()[0], Algorithm::Ed25519);
+        let key = PublicKey::from_openssh(
+            "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBCvLjh4uGg3jdaYsu2xgSoBbhPUZeG\
+             zob/BcC3+0W6Mlf3QIdsRduY4z17WpelvnKWu1avq5Oa+bbtV/nLG2p80=",
+        )
+        .unwrap();
+        check(&store, "a", None, &key).unwrap();
+        assert_eq!(algorithms(&store, "a").unwrap()[0], key.algorithm());
+        assert_eq!(algorithms(&store, "a").unwrap().len(), 4);
+        store.save_file(FILE, b"a ssh-ed25519 AAAA\n").unwrap();
+        assert!(matches!(check(&store, "a", None, &key).unwrap(), Verdict::Changed { .. }));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}

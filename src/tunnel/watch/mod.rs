@@ -1,0 +1,609 @@
+//! Whether Twilio can reach us: the state of the tunnel in virtual time, without I/O.
+//!
+//! ```text
+//! Off ──▶ Connecting ──▶ Connected ──▶ Proved ◀──▶ Doubtful
+//!              ▲  │ Down     │ Down        │ Down       │ Down, or failed proofs in a row: connected but dead
+//!              │  ▼          ▼             ▼            ▼
+//!              └───────────────── Waiting (back-off) ◀──┘
+//! ```
+//!
+//! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel.
+
+mod backoff;
+mod said;
+#[cfg(test)]
+mod tests;
+mod urls;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Culprit, Down, Report, Settings};
+use crate::event::{Event, Level};
+use crate::random::Random;
+use crate::time::Instant;
+use crate::timers::Timers;
+use backoff::Backoff;
+use said::Said;
+use urls::Urls;
+
+/// From the start of a driver to its word that it is up.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// A proof without any result counts as failed: whoever makes it gives up after 15 s, as Twilio does (twilio.md 5.1).
+const PROOF_LIMIT: Duration = Duration::from_secs(17);
+/// A proof that took longer is told as slow: callers hear nothing for that long.
+pub const SLOW: Duration = Duration::from_secs(5);
+/// Between proofs after a failed one, as often as there were failures, and never rarer than usual.
+const DOUBTFUL_EVERY: Duration = Duration::from_secs(5);
+/// A URL that was just given out may not be in DNS yet, and resolvers remember that they did not find it.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Failed proofs in a row that make a connected driver a dead one.
+const DEAD_AFTER: u32 = 4;
+/// A tunnel that never was proved gets so long, twice as long after each restart for it, up to the bound: services
+/// need time, and a restart that changes the URL begins it anew.
+const PATIENCE: Duration = Duration::from_secs(30);
+const MAX_PATIENCE: Duration = Duration::from_secs(480);
+/// Proved for so long, earlier failures are forgotten.
+const STEADY: Duration = Duration::from_secs(30);
+/// A driver that has been told to stop is looked for so often.
+const STOP_CHECK: Duration = Duration::from_secs(1);
+/// Whoever waits longer than this from the first failure on is told how not to.
+const MINOR: Duration = Duration::from_secs(10);
+/// Between two tries to have Twilio know the new URL: first and longest.
+const WRITE_BASE: Duration = Duration::from_secs(5);
+const WRITE_MAX: Duration = Duration::from_secs(300);
+
+/// What the watch is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Begin.
+    Start,
+    /// End; the service stops or the config has another tunnel.
+    Stop,
+    /// The running driver tells.
+    Report(Report),
+    /// The driver and all that it had started are gone.
+    Stopped,
+    /// The proof with this nonce has ended.
+    Proof { nonce: String, result: Result<(), String> },
+    /// A request that Twilio signed came in: better than any proof of ours.
+    Request,
+    /// [`Output::UrlChanged`] has been carried out, or not.
+    UrlWritten { url: String, result: Result<(), String> },
+    /// The configured URL is another one from now on; whoever changed it tells Twilio (`gateway apply`).
+    Configured(String),
+    /// A person wants a try now (a host key was accepted, the line is back).
+    Retry,
+}
+
+/// What the watch wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Start the driver; never before the last one is gone.
+    StartDriver,
+    /// Stop it, and say [`Input::Stopped`] when it is gone.
+    StopDriver,
+    /// Fetch the proof with this nonce from the public URL.
+    Prove { url: String, nonce: String },
+    /// Write the new URL to Twilio and read it back.
+    UrlChanged { old: String, new: String },
+    /// The public URLs that a signature may be made over from now on, the present one first.
+    Urls(Vec<String>),
+    /// Tell people.
+    Event(Event),
+}
+
+/// Where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    Off,
+    /// A driver was started.
+    Connecting,
+    /// It says that it is up; nothing has come through yet.
+    Connected,
+    /// Our public URL answered.
+    Proved,
+    /// It did, and does not any more.
+    Doubtful,
+    /// No driver runs; the next try is set.
+    Waiting,
+}
+
+impl State {
+    /// One word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Off => "off",
+            State::Connecting => "connecting",
+            State::Connected => "connected, not proved",
+            State::Proved => "proved",
+            State::Doubtful => "doubtful",
+            State::Waiting => "down",
+        }
+    }
+}
+
+/// For `gateway status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelStatus {
+    pub state: State,
+    /// `ssh`, `command`, `direct`, `none`.
+    pub driver: String,
+    /// What Twilio shall call.
+    pub public_url: String,
+    /// Whether Twilio has been told so.
+    pub written: bool,
+    /// Seconds in this state.
+    pub since: u64,
+    /// Seconds since something came through.
+    pub last_proof: Option<u64>,
+    /// Milliseconds that the last proof took.
+    pub latency: Option<u64>,
+    /// Since the start: proofs that failed, proofs that took longer than 5 s, drivers started after the first.
+    pub failures: u64,
+    pub slow: u64,
+    pub restarts: u64,
+    /// Why it is not proved, with the next step.
+    pub reason: Option<String>,
+    /// Seconds until the next try, while waiting.
+    pub retry_in: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Connect,
+    Prove,
+    ProofLimit,
+    Retry,
+    Write,
+    Former,
+}
+
+/// The driver as far as we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Absent,
+    Running,
+    Stopping,
+}
+
+/// The watch.
+#[derive(Debug)]
+pub struct Watch {
+    driver: &'static str,
+    is_driven: bool,
+    is_restartable: bool,
+    prove_every: Duration,
+    state: State,
+    since: Instant,
+    presence: Presence,
+    urls: Urls,
+    timers: Timers<Timer>,
+    /// The proof under way: its nonce, and when it was sent.
+    outstanding: Option<(String, Instant)>,
+    /// Since when the driver has been up, and whether anything came through since.
+    up_at: Instant,
+    came_through: bool,
+    failed_in_a_row: u32,
+    /// Restarts in a row of drivers through which nothing ever came.
+    never_proved: u32,
+    is_slow: bool,
+    last_proof: Option<Instant>,
+    latency: Option<Duration>,
+    failures: u64,
+    slow: u64,
+    starts: u64,
+    reason: Option<String>,
+    backoff: Backoff,
+    writing: Backoff,
+    said: Said,
+    random: Random,
+    outputs: VecDeque<Output>,
+}
+
+impl Watch {
+    /// Off. `known_url` is what Twilio has been told: the last URL written, or `webhook.public_url`.
+    pub fn new(now: Instant, settings: &Settings, known_url: &str, random: Random) -> Self {
+        Watch {
+            driver: settings.driver.name(),
+            is_driven: settings.driver != super::Driver::None,
+            is_restartable: settings.driver.is_restartable(),
+            prove_every: settings.prove_every,
+            state: State::Off,
+            since: now,
+            presence: Presence::Absent,
+            urls: Urls::new(known_url),
+            timers: Timers::new(),
+            outstanding: None,
+            up_at: now,
+            came_through: false,
+            failed_in_a_row: 0,
+            never_proved: 0,
+            is_slow: false,
+            last_proof: None,
+            latency: None,
+            failures: 0,
+            slow: 0,
+            starts: 0,
+            reason: None,
+            backoff: Backoff::default(),
+            writing: Backoff::default(),
+            said: Said::default(),
+            random,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes an input.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Start if self.state == State::Off => self.begin(now),
+            Input::Start => {}
+            Input::Stop => self.stop(now),
+            Input::Report(report) => self.report(now, report),
+            Input::Stopped => self.stopped(now),
+            Input::Proof { nonce, result } => self.proof(now, &nonce, result),
+            Input::Request => self.request(now),
+            Input::UrlWritten { url, result } => self.written(now, &url, result),
+            Input::Configured(url) => {
+                if self.urls.change(now, &url) {
+                    self.urls.set_written(&url);
+                    self.watch_expiry();
+                    self.outputs.push_back(Output::Urls(self.urls.all()));
+                    if matches!(self.state, State::Connected | State::Proved | State::Doubtful) {
+                        self.state = State::Waiting;
+                        self.up(now, None);
+                    }
+                }
+            }
+            Input::Retry if self.state == State::Waiting => {
+                self.backoff.reset();
+                self.timers.set(Timer::Retry, now);
+            }
+            Input::Retry => {}
+        }
+    }
+
+    /// Call when [`Watch::poll_timeout`] is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.pop_due(now) {
+            match timer {
+                Timer::Connect => {
+                    let seconds = CONNECT_LIMIT.as_secs();
+                    let reason = format!("the {} driver was not up within {seconds} s", self.driver);
+                    let next = "look at what it printed, and at the line";
+                    self.fail(now, Down::new(Culprit::Network, reason, next));
+                }
+                Timer::Prove => self.prove(now),
+                Timer::ProofLimit => {
+                    if let Some((nonce, _)) = self.outstanding.clone() {
+                        self.proof(now, &nonce, Err(format!("no answer within {} s", PROOF_LIMIT.as_secs())));
+                    }
+                }
+                Timer::Retry => self.begin(now),
+                Timer::Write => self.outputs.extend(self.urls.to_write()),
+                Timer::Former => {
+                    let gone = self.urls.expire(now);
+                    self.watch_expiry();
+                    if gone {
+                        self.outputs.push_back(Output::Urls(self.urls.all()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What shall be done next.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Watch::handle_timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The public URLs that a signature may be made over, the present one first.
+    pub fn urls(&self) -> Vec<String> {
+        self.urls.all()
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// A snapshot for people.
+    pub fn status(&self, now: Instant) -> TunnelStatus {
+        TunnelStatus {
+            state: self.state,
+            driver: self.driver.to_owned(),
+            public_url: self.urls.present().to_owned(),
+            written: self.urls.to_write().is_none(),
+            since: now.since(self.since).as_secs(),
+            last_proof: self.last_proof.map(|at| now.since(at).as_secs()),
+            latency: self.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            failures: self.failures,
+            slow: self.slow,
+            restarts: self.starts.saturating_sub(1),
+            reason: self.reason.clone(),
+            retry_in: self.timers.get(Timer::Retry).map(|at| at.since(now).as_secs()),
+        }
+    }
+
+    /// Starts the driver, or, where there is none of ours, the proofs.
+    fn begin(&mut self, now: Instant) {
+        match (self.is_driven, self.presence) {
+            (true, Presence::Absent) => {
+                self.presence = Presence::Running;
+                self.starts += 1;
+                self.enter(now, State::Connecting);
+                self.timers.set(Timer::Connect, now + CONNECT_LIMIT);
+                self.outputs.push_back(Output::StartDriver);
+            }
+            (true, _) => {
+                self.enter(now, State::Waiting);
+                self.timers.set(Timer::Retry, now + STOP_CHECK);
+            }
+            (false, _) => self.up(now, None),
+        }
+    }
+
+    fn stop(&mut self, now: Instant) {
+        self.stop_driver();
+        self.forget_proof();
+        for timer in [Timer::Connect, Timer::Retry, Timer::Write] {
+            self.timers.cancel(timer);
+        }
+        self.reason = None;
+        self.enter(now, State::Off);
+    }
+
+    fn stop_driver(&mut self) {
+        if self.presence == Presence::Running {
+            self.presence = Presence::Stopping;
+            self.outputs.push_back(Output::StopDriver);
+        }
+    }
+
+    fn report(&mut self, now: Instant, report: Report) {
+        if let Report::Said(line) = report {
+            return self.outputs.extend(self.said.line(now, self.driver, line).into_iter().map(Output::Event));
+        }
+        // What a driver says that is being stopped does not count.
+        if self.presence != Presence::Running {
+            return;
+        }
+        match report {
+            Report::Connecting | Report::Said(_) => {}
+            Report::Up { public_url } => self.up(now, public_url),
+            Report::Down(down) => self.fail(now, down),
+            Report::HostKeyPinned { server, fingerprint } => {
+                let text = format!(
+                    "met for the first time, and its key {fingerprint} is taken; compare it with the server's own \
+                     (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), any other is refused from now on"
+                );
+                self.event(Level::Notice, "tunnel.host-key", &server, text);
+            }
+            Report::Warning(text) => self.event(Level::Warning, "tunnel.warning", self.driver, text),
+        }
+    }
+
+    fn stopped(&mut self, now: Instant) {
+        let was = std::mem::replace(&mut self.presence, Presence::Absent);
+        match (was, self.state) {
+            (Presence::Running, _) => {
+                let next = "look at what it printed";
+                self.fail(now, Down::new(Culprit::Program, format!("the {} driver ended", self.driver), next));
+            }
+            (_, State::Waiting) if self.timers.get(Timer::Retry).is_none() => self.timers.set(Timer::Retry, now),
+            _ => {}
+        }
+    }
+
+    /// The driver says that it is up, with what URL.
+    fn up(&mut self, now: Instant, url: Option<String>) {
+        let is_new = url.is_some_and(|url| self.change_url(now, url));
+        self.timers.cancel(Timer::Connect);
+        if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
+            return;
+        }
+        self.forget_proof();
+        (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
+        self.enter(now, State::Connected);
+        if self.is_driven {
+            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.present());
+            self.event(Level::Info, "tunnel.connected", self.driver, text);
+        }
+        self.timers.set(Timer::Prove, now + if is_new { SETTLE } else { Duration::ZERO });
+    }
+
+    /// Whether it is another one.
+    fn change_url(&mut self, now: Instant, url: String) -> bool {
+        let old = self.urls.present().to_owned();
+        if !self.urls.change(now, &url) {
+            return false;
+        }
+        self.writing.reset();
+        self.timers.cancel(Timer::Write);
+        self.watch_expiry();
+        self.outputs.push_back(Output::Urls(self.urls.all()));
+        self.outputs.extend(self.urls.to_write());
+        self.event(Level::Notice, "tunnel.url", self.driver, format!("the public URL is {url} now; it was {old}"));
+        true
+    }
+
+    fn watch_expiry(&mut self) {
+        match self.urls.next_expiry() {
+            Some(at) => self.timers.set(Timer::Former, at),
+            None => self.timers.cancel(Timer::Former),
+        }
+    }
+
+    fn written(&mut self, now: Instant, url: &str, result: Result<(), String>) {
+        match result {
+            Ok(()) if self.urls.set_written(url) => {
+                self.writing.reset();
+                self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
+            }
+            Err(reason) if url == self.urls.present() && self.state != State::Off => {
+                let wait = self.writing.next(WRITE_BASE, WRITE_MAX, &mut self.random);
+                self.timers.set(Timer::Write, now + wait);
+                let text = format!(
+                    "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
+                    wait.as_secs()
+                );
+                self.event(Level::Error, "tunnel.url-not-written", url, text);
+            }
+            _ => {}
+        }
+    }
+
+    fn prove(&mut self, now: Instant) {
+        let nonce = self.random.hex(16);
+        self.outputs.push_back(Output::Prove { url: self.urls.present().to_owned(), nonce: nonce.clone() });
+        self.outstanding = Some((nonce, now));
+        self.timers.set(Timer::ProofLimit, now + PROOF_LIMIT);
+    }
+
+    fn forget_proof(&mut self) {
+        self.outstanding = None;
+        self.timers.cancel(Timer::Prove);
+        self.timers.cancel(Timer::ProofLimit);
+    }
+
+    fn proof(&mut self, now: Instant, nonce: &str, result: Result<(), String>) {
+        let Some((_, sent)) = self.outstanding.take_if(|(asked, _)| asked == nonce) else { return };
+        self.forget_proof();
+        match result {
+            Ok(()) => {
+                let latency = now.since(sent);
+                self.latency = Some(latency);
+                self.tell_slowness(latency);
+                self.proved(now);
+            }
+            Err(reason) => self.unproved(now, &reason),
+        }
+    }
+
+    fn tell_slowness(&mut self, latency: Duration) {
+        let is_slow = latency > SLOW;
+        self.slow += u64::from(is_slow);
+        if is_slow == std::mem::replace(&mut self.is_slow, is_slow) {
+            return;
+        }
+        let millis = latency.as_millis();
+        match is_slow {
+            true => {
+                let text = format!(
+                    "a request took {millis} ms through the tunnel: callers wait that long; look at the line's load"
+                );
+                self.event(Level::Warning, "tunnel.slow", self.driver, text);
+            }
+            false => self.event(Level::Notice, "tunnel.fast", self.driver, format!("a request took {millis} ms again")),
+        }
+    }
+
+    fn request(&mut self, now: Instant) {
+        match self.state {
+            State::Connected | State::Doubtful => {
+                self.forget_proof();
+                self.proved(now);
+            }
+            // Our own proofs go on: they alone tell how long a request takes.
+            State::Proved => self.last_proof = Some(now),
+            State::Off | State::Connecting | State::Waiting => {}
+        }
+    }
+
+    fn proved(&mut self, now: Instant) {
+        self.last_proof = Some(now);
+        self.failed_in_a_row = 0;
+        self.never_proved = 0;
+        self.came_through = true;
+        if self.state != State::Proved {
+            let gone = now.since(self.since).as_secs();
+            let was = if self.state == State::Doubtful { format!("again, after {gone} s") } else { String::new() };
+            let latency = self.latency.map_or(0, |latency| latency.as_millis());
+            let text = format!("Twilio can reach us {was} (a request takes {latency} ms)").replace("  ", " ");
+            let url = self.urls.present().to_owned();
+            self.event(Level::Notice, "tunnel.proved", &url, text);
+            self.reason = None;
+            self.enter(now, State::Proved);
+        } else if now.since(self.since) >= STEADY {
+            self.backoff.reset();
+        }
+        // A first look soon tells a tunnel that lasts from one that flaps.
+        let fresh = now.since(self.since) < STEADY;
+        let wait = if fresh { self.prove_every.min(STEADY) } else { self.prove_every };
+        self.timers.set(Timer::Prove, now + wait);
+    }
+
+    fn unproved(&mut self, now: Instant, reason: &str) {
+        self.failures += 1;
+        self.failed_in_a_row += 1;
+        let url = self.urls.present().to_owned();
+        self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
+        if self.state == State::Proved {
+            let text = format!("no answer through the tunnel: {reason}; asked again every few seconds");
+            self.event(Level::Warning, "tunnel.doubtful", &url, text);
+            self.enter(now, State::Doubtful);
+        }
+        if self.is_restartable && self.failed_in_a_row >= DEAD_AFTER && now.since(self.up_at) >= self.patience() {
+            self.never_proved = if self.came_through { 0 } else { self.never_proved.saturating_add(1) };
+            let what = format!("connected but dead: {} proofs failed in a row, the last with: {reason}", DEAD_AFTER);
+            let next = "it is started anew; if that does not help, look at the far end of the tunnel";
+            return self.fail(now, Down::new(Culprit::Program, what, next));
+        }
+        if !self.is_restartable && self.failed_in_a_row == DEAD_AFTER {
+            let text = format!("still no answer: {reason}; look at what brings {url} to this box");
+            self.event(Level::Error, "tunnel.dead", &url, text);
+        }
+        let wait = DOUBTFUL_EVERY.saturating_mul(self.failed_in_a_row.min(100)).min(self.prove_every);
+        let wait = if self.is_restartable { wait.min(DOUBTFUL_EVERY) } else { wait };
+        self.timers.set(Timer::Prove, now + wait);
+    }
+
+    fn patience(&self) -> Duration {
+        match self.came_through {
+            true => Duration::ZERO,
+            false => PATIENCE.saturating_mul(1 << self.never_proved.min(10)).min(MAX_PATIENCE),
+        }
+    }
+
+    /// There is no tunnel: stops what is left of the driver, and waits.
+    fn fail(&mut self, now: Instant, down: Down) {
+        self.forget_proof();
+        self.timers.cancel(Timer::Connect);
+        self.stop_driver();
+        let (base, max) = backoff::bounds(down.culprit);
+        let wait = self.backoff.next(base, max, &mut self.random);
+        let text = down.to_string();
+        // The same again and again is told once.
+        let level = match (self.reason.as_deref() == Some(&text), down.culprit) {
+            (true, _) => Level::Info,
+            (false, Culprit::HostKey | Culprit::Refused | Culprit::Config) => Level::Error,
+            (false, Culprit::Network | Culprit::Program) => Level::Warning,
+        };
+        let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
+        // Waits of minutes are shortened by whoever has mended it.
+        let sooner = if base > MINOR { ", or at once after \"gateway reload\"" } else { "" };
+        self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
+        self.reason = Some(text);
+        self.enter(now, State::Waiting);
+        self.timers.set(Timer::Retry, now + wait);
+    }
+
+    fn enter(&mut self, now: Instant, state: State) {
+        if self.state != state {
+            (self.state, self.since) = (state, now);
+        }
+    }
+
+    fn event(&mut self, level: Level, code: &'static str, subject: &str, text: impl Into<String>) {
+        self.outputs.push_back(Output::Event(Event::new(level, code, subject, text)));
+    }
+}

@@ -1,0 +1,459 @@
+use super::*;
+use crate::tunnel::settings::{Driver, Program, UrlFrom};
+
+const URL: &str = "https://gateway.example.com";
+const SEEDS: u64 = 300;
+
+fn settings() -> Settings {
+    let program = Program { argv: vec!["tunnel".into()], environment: None };
+    Settings { driver: Driver::Command(program), url_from: UrlFrom::Output, ..Settings::default() }
+}
+
+/// A watch, its clock, and what it put out.
+struct Scene {
+    watch: Watch,
+    now: Instant,
+    outputs: Vec<Output>,
+}
+
+impl Scene {
+    fn new(settings: &Settings) -> Scene {
+        let now = Instant::from_secs(1000);
+        let watch = Watch::new(now, settings, URL, Random::from_number(7));
+        let mut scene = Scene { watch, now, outputs: Vec::new() };
+        scene.input(Input::Start);
+        scene
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.watch.poll_output() {
+            self.outputs.push(output);
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        self.watch.handle(self.now, input);
+        self.drain();
+    }
+
+    fn report(&mut self, report: Report) {
+        self.input(Input::Report(report));
+    }
+
+    /// Lets time pass, with all timers on the way.
+    fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.watch.poll_timeout().filter(|at| *at <= end) {
+            self.now = at;
+            self.watch.handle_timeout(at);
+            self.drain();
+        }
+        self.now = end;
+    }
+
+    /// The proof asked for last, answered after a while.
+    fn answer(&mut self, after: u64, result: Result<(), String>) {
+        self.pass(after);
+        let nonce = self.outputs.iter().rev().find_map(|output| match output {
+            Output::Prove { nonce, .. } => Some(nonce.clone()),
+            _ => None,
+        });
+        let nonce = nonce.expect("a proof was asked for");
+        self.input(Input::Proof { nonce, result });
+    }
+
+    fn up(&mut self, url: &str) {
+        self.report(Report::Up { public_url: Some(url.into()) });
+        self.pass(0);
+    }
+
+    /// Lets time pass until a state is reached.
+    fn reach(&mut self, state: State) {
+        for _ in 0..1000 {
+            if self.watch.state() == state {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("{state:?} is not reached: {:?}", self.watch.status(self.now));
+    }
+
+    /// Lets time pass until the next proof is asked for.
+    fn reach_proof(&mut self) {
+        let proofs =
+            |scene: &Scene| scene.outputs.iter().filter(|output| matches!(output, Output::Prove { .. })).count();
+        let before = proofs(self);
+        for _ in 0..1000 {
+            if proofs(self) > before {
+                return;
+            }
+            self.pass(1);
+        }
+        panic!("no proof is asked for: {:?}", self.watch.status(self.now));
+    }
+
+    fn proved() -> Scene {
+        let mut scene = Scene::new(&settings());
+        scene.up(URL);
+        scene.answer(0, Ok(()));
+        assert_eq!(scene.watch.state(), State::Proved);
+        scene.outputs.clear();
+        scene
+    }
+
+    fn codes(&self) -> Vec<&str> {
+        let event = |output: &Output| match output {
+            Output::Event(event) => Some(event.code),
+            _ => None,
+        };
+        self.outputs.iter().filter_map(event).collect()
+    }
+
+    fn count(&self, wanted: &Output) -> usize {
+        self.outputs.iter().filter(|output| *output == wanted).count()
+    }
+}
+
+fn no() -> Result<(), String> {
+    Err("refused".into())
+}
+
+fn down(culprit: Culprit) -> Report {
+    Report::Down(Down::new(culprit, "it broke", "mend it"))
+}
+
+#[test]
+fn up_is_not_proved_until_our_own_url_answered_through_the_tunnel() {
+    let mut scene = Scene::new(&settings());
+    assert_eq!(scene.outputs, [Output::StartDriver]);
+    assert_eq!(scene.watch.state(), State::Connecting);
+    scene.up(URL);
+    assert_eq!(scene.watch.state(), State::Connected);
+    scene.answer(1, Ok(()));
+    assert_eq!(scene.watch.state(), State::Proved);
+    let status = scene.watch.status(scene.now);
+    assert_eq!((status.latency, status.last_proof, status.failures), (Some(1000), Some(0), 0));
+    assert!(scene.codes().contains(&"tunnel.proved"));
+}
+
+#[test]
+fn a_proof_with_another_nonce_proves_nothing() {
+    let mut scene = Scene::new(&settings());
+    scene.up(URL);
+    scene.input(Input::Proof { nonce: "00".into(), result: Ok(()) });
+    assert_eq!(scene.watch.state(), State::Connected);
+}
+
+#[test]
+fn a_driver_that_dies_is_started_again_within_a_second_or_so() {
+    let mut scene = Scene::proved();
+    scene.report(down(Culprit::Program));
+    scene.input(Input::Stopped);
+    assert_eq!(scene.watch.state(), State::Waiting);
+    assert_eq!(scene.watch.status(scene.now).reason.as_deref(), Some("it broke; mend it"));
+    scene.pass(1);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
+}
+
+#[test]
+fn a_driver_that_vanishes_without_a_word_is_started_again() {
+    let mut scene = Scene::proved();
+    scene.input(Input::Stopped);
+    scene.pass(1);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
+}
+
+#[test]
+fn a_connected_tunnel_that_answers_nothing_is_doubted_then_restarted_and_the_time_until_then_is_bounded() {
+    let mut scene = Scene::proved();
+    let began = scene.now;
+    while scene.count(&Output::StopDriver) == 0 {
+        scene.pass(1);
+        assert!(scene.now.since(began) < Duration::from_secs(150), "{:?}", scene.outputs);
+    }
+    assert_eq!(scene.codes(), ["tunnel.doubtful", "tunnel.down"]);
+    let status = scene.watch.status(scene.now);
+    assert!(status.reason.is_some_and(|reason| reason.contains("connected but dead")));
+    // Nothing is started before the old one is gone.
+    scene.pass(60);
+    assert_eq!(scene.count(&Output::StartDriver), 0);
+    scene.input(Input::Stopped);
+    scene.pass(2);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
+}
+
+#[test]
+fn a_tunnel_that_never_worked_gets_more_time_after_each_restart() {
+    let mut scene = Scene::new(&settings());
+    let mut lives = Vec::new();
+    for _ in 0..8 {
+        scene.outputs.clear();
+        scene.report(Report::Up { public_url: Some(URL.into()) });
+        let began = scene.now;
+        while scene.count(&Output::StopDriver) == 0 {
+            scene.pass(1);
+        }
+        lives.push(scene.now.since(began));
+        scene.input(Input::Stopped);
+        scene.reach(State::Connecting);
+    }
+    assert!(lives.windows(2).all(|pair| pair[0] <= pair[1]), "{lives:?}");
+    assert!(lives[3] >= PATIENCE * 4 && lives[7] <= MAX_PATIENCE + Duration::from_secs(30), "{lives:?}");
+}
+
+#[test]
+fn one_lost_proof_is_a_doubt_and_the_next_good_one_ends_it() {
+    let mut scene = Scene::proved();
+    scene.pass(30);
+    scene.answer(0, no());
+    assert_eq!(scene.watch.state(), State::Doubtful);
+    scene.pass(5);
+    scene.answer(0, Ok(()));
+    assert_eq!(scene.watch.state(), State::Proved);
+    assert_eq!(scene.codes(), ["tunnel.doubtful", "tunnel.proved"]);
+    assert_eq!(scene.watch.status(scene.now).failures, 1);
+}
+
+#[test]
+fn a_request_that_twilio_signed_ends_a_doubt_too() {
+    let mut scene = Scene::proved();
+    scene.pass(30);
+    scene.answer(0, no());
+    scene.input(Input::Request);
+    assert_eq!(scene.watch.state(), State::Proved);
+}
+
+#[test]
+fn slowness_is_told_once_counted_always_and_its_end_is_told() {
+    let mut scene = Scene::proved();
+    for after in [6, 7, 6, 0] {
+        scene.reach_proof();
+        scene.answer(after, Ok(()));
+    }
+    assert_eq!(scene.codes(), ["tunnel.slow", "tunnel.fast"]);
+    let status = scene.watch.status(scene.now);
+    assert_eq!((status.slow, status.state), (3, State::Proved));
+}
+
+#[test]
+fn a_changed_url_is_written_at_once_and_again_until_twilio_has_it_and_the_former_stays_valid_for_an_hour() {
+    let mut scene = Scene::proved();
+    let new = "https://new.trycloudflare.com";
+    scene.report(Report::Up { public_url: Some(new.into()) });
+    let change = Output::UrlChanged { old: URL.into(), new: new.into() };
+    assert_eq!(scene.count(&change), 1);
+    assert_eq!(scene.watch.urls(), [new, URL]);
+    assert!(!scene.watch.status(scene.now).written);
+    scene.input(Input::UrlWritten { url: new.into(), result: Err("HTTP 500".into()) });
+    scene.pass(5);
+    assert_eq!(scene.count(&change), 2);
+    scene.input(Input::UrlWritten { url: new.into(), result: Ok(()) });
+    assert!(scene.watch.status(scene.now).written);
+    scene.pass(3590);
+    assert_eq!(scene.watch.urls(), [new, URL]);
+    scene.pass(10);
+    assert_eq!(scene.watch.urls(), [new]);
+    assert_eq!(scene.count(&Output::Urls(vec![new.into()])), 1);
+}
+
+#[test]
+fn a_former_url_that_twilio_still_calls_stays_valid() {
+    let mut scene = Scene::proved();
+    scene.report(Report::Up { public_url: Some("https://new.ts.net".into()) });
+    for number in 0..20 {
+        scene.report(Report::Up { public_url: Some(format!("https://n{number}.ts.net")) });
+    }
+    scene.pass(3 * 3600);
+    assert_eq!(scene.watch.urls(), ["https://n19.ts.net", URL]);
+}
+
+#[test]
+fn a_changed_host_key_keeps_the_tunnel_down_however_often_it_is_tried() {
+    let mut scene = Scene::new(&settings());
+    for _ in 0..20 {
+        scene.report(down(Culprit::HostKey));
+        scene.input(Input::Stopped);
+        let status = scene.watch.status(scene.now);
+        assert!(status.retry_in.is_some_and(|wait| (14..=600).contains(&wait)), "{status:?}");
+        scene.reach(State::Connecting);
+    }
+    assert!(!scene.codes().contains(&"tunnel.proved"));
+    // And a person who mended it need not wait.
+    scene.report(down(Culprit::HostKey));
+    scene.input(Input::Stopped);
+    scene.input(Input::Retry);
+    scene.pass(0);
+    assert_eq!(scene.watch.state(), State::Connecting);
+}
+
+#[test]
+fn many_failures_of_one_kind_do_not_make_the_first_of_another_wait_longer() {
+    let mut scene = Scene::new(&settings());
+    for _ in 0..10 {
+        scene.report(down(Culprit::Network));
+        scene.input(Input::Stopped);
+        scene.reach(State::Connecting);
+    }
+    scene.report(down(Culprit::Refused));
+    assert!(scene.watch.status(scene.now).retry_in.is_some_and(|wait| wait <= 30));
+}
+
+#[test]
+fn another_configured_url_is_proved_at_once_and_the_former_stays_good_for_a_while() {
+    let mut scene = Scene::proved();
+    let new = "https://new.example.com";
+    scene.input(Input::Configured(new.into()));
+    scene.pass(0);
+    let asked = |output: &Output| matches!(output, Output::Prove { url, .. } if url == new);
+    assert!(scene.outputs.iter().any(asked), "{:?}", scene.outputs);
+    assert_eq!(scene.watch.urls(), [new, URL]);
+    let told = |output: &Output| matches!(output, Output::UrlChanged { .. });
+    assert!(!scene.outputs.iter().any(told), "whoever changed it tells Twilio");
+    scene.answer(0, Ok(()));
+    assert_eq!(scene.watch.state(), State::Proved);
+}
+
+#[test]
+fn a_fault_that_repeats_is_a_warning_once() {
+    let mut scene = Scene::new(&settings());
+    for _ in 0..5 {
+        scene.report(down(Culprit::Network));
+        scene.input(Input::Stopped);
+        scene.reach(State::Connecting);
+    }
+    let loud = |output: &&Output| matches!(output, Output::Event(event) if event.level <= Level::Warning);
+    assert_eq!(scene.outputs.iter().filter(loud).count(), 1);
+}
+
+#[test]
+fn without_a_driver_of_ours_the_url_is_proved_all_the_same_and_nothing_is_started() {
+    let mut scene = Scene::new(&Settings::default());
+    scene.pass(0);
+    scene.answer(0, Ok(()));
+    assert_eq!(scene.watch.state(), State::Proved);
+    for _ in 0..20 {
+        scene.pass(60);
+        scene.answer(0, no());
+    }
+    assert_eq!(scene.watch.state(), State::Doubtful);
+    assert_eq!(scene.codes().iter().filter(|code| **code == "tunnel.dead").count(), 1);
+    assert_eq!(scene.count(&Output::StartDriver) + scene.count(&Output::StopDriver), 0);
+}
+
+#[test]
+fn what_a_driver_says_while_it_is_being_stopped_does_not_count() {
+    let mut scene = Scene::proved();
+    scene.input(Input::Stop);
+    assert_eq!(scene.count(&Output::StopDriver), 1);
+    scene.report(Report::Up { public_url: Some("https://late.ts.net".into()) });
+    scene.input(Input::Stopped);
+    scene.pass(10_000);
+    assert_eq!(scene.watch.state(), State::Off);
+    assert_eq!(scene.watch.urls(), [URL]);
+    assert_eq!(scene.count(&Output::StartDriver), 0);
+}
+
+/// What may happen, drawn from a seed.
+fn something(random: &mut Random, nonce: &Option<String>, url: &Option<String>) -> Option<Input> {
+    let culprits = [Culprit::Network, Culprit::Program, Culprit::Refused, Culprit::HostKey, Culprit::Config];
+    let result = |random: &mut Random| if random.below(3) == 0 { Ok(()) } else { Err("x".to_owned()) };
+    Some(match random.below(12) {
+        0 => Input::Report(Report::Up { public_url: None }),
+        1 | 2 => Input::Report(Report::Up { public_url: Some(format!("https://n{}.ts.net", random.below(12))) }),
+        3 => Input::Report(down(culprits[random.below(5) as usize])),
+        4 => Input::Report(Report::Said("line".into())),
+        5..=7 => Input::Proof { nonce: nonce.clone()?, result: result(random) },
+        8 => Input::Request,
+        9 => Input::UrlWritten { url: url.clone()?, result: result(random) },
+        10 => Input::Retry,
+        _ => Input::Report(Report::Connecting),
+    })
+}
+
+#[test]
+fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothing_leads_out_of() {
+    for seed in 0..SEEDS {
+        let mut random = Random::from_number(seed);
+        let mut now = Instant::from_secs(1);
+        let mut watch = Watch::new(now, &settings(), URL, Random::from_number(seed));
+        watch.handle(now, Input::Start);
+        let (mut running, mut stopping) = (false, false);
+        let (mut nonce, mut url, mut started) = (None, None, 0_u32);
+        for step in 0..400 {
+            // Time goes on to the next timer, or stands still.
+            if let Some(at) = watch.poll_timeout().filter(|_| random.below(2) == 0) {
+                now = at.max(now);
+                watch.handle_timeout(now);
+            }
+            while let Some(output) = watch.poll_output() {
+                match output {
+                    Output::StartDriver => {
+                        assert!(!running, "seed {seed}, step {step}: a second driver");
+                        (running, stopping) = (true, false);
+                        started += 1;
+                    }
+                    Output::StopDriver => {
+                        assert!(running && !stopping, "seed {seed}, step {step}: nothing to stop");
+                        stopping = true;
+                    }
+                    Output::Prove { nonce: asked, .. } => nonce = Some(asked),
+                    Output::UrlChanged { new, .. } => url = Some(new),
+                    Output::Urls(urls) => assert!(urls.len() <= 9, "seed {seed}: {urls:?}"),
+                    Output::Event(_) => {}
+                }
+            }
+            let status = watch.status(now);
+            assert_ne!(status.state, State::Off);
+            let next = watch.poll_timeout();
+            assert!(next.is_some(), "seed {seed}, step {step}: {:?} without a timer", status.state);
+            assert!(status.retry_in.is_none_or(|wait| wait <= 600), "seed {seed}: {status:?}");
+            if status.state == State::Waiting {
+                assert!(status.retry_in.is_some() && status.reason.is_some(), "seed {seed}: {status:?}");
+            }
+            let input = match () {
+                () if running && random.below(6) == 0 => Some(Input::Stopped),
+                () => something(&mut random, &nonce, &url),
+            };
+            // A driver that is gone says nothing.
+            let input = input.filter(|input| running || !matches!(input, Input::Report(_)));
+            if let Some(input) = input {
+                if input == Input::Stopped {
+                    (running, stopping) = (false, false);
+                }
+                watch.handle(now, input);
+            }
+        }
+        assert!(started > 3, "seed {seed}: {started}");
+        // Quiescence: stopped, and then nothing more but what was written down to expire.
+        watch.handle(now, Input::Stop);
+        watch.handle(now, Input::Stopped);
+        while let Some(at) = watch.poll_timeout() {
+            watch.handle_timeout(at);
+            assert!(!watch.urls().is_empty());
+            if at > now + Duration::from_secs(100 * 3600) {
+                break;
+            }
+        }
+        while let Some(output) = watch.poll_output() {
+            assert!(!matches!(output, Output::StartDriver | Output::Prove { .. }), "seed {seed}: {output:?}");
+        }
+        assert_eq!(watch.state(), State::Off);
+    }
+}
+
+#[test]
+fn the_same_seed_and_inputs_give_the_same_outputs() {
+    let run = || {
+        let mut scene = Scene::new(&settings());
+        scene.up(URL);
+        for _ in 0..50 {
+            scene.pass(7);
+            scene.report(down(Culprit::Network));
+            scene.input(Input::Stopped);
+            scene.pass(40);
+            scene.report(Report::Up { public_url: None });
+        }
+        scene.outputs
+    };
+    assert_eq!(run(), run());
+}

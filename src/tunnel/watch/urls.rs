@@ -1,0 +1,82 @@
+//! The public URL, the one that Twilio has been told, and those that were.
+
+use std::time::Duration;
+
+use super::Output;
+use crate::time::Instant;
+
+/// How long a former URL is still good for signatures: Twilio asks the URLs of a call's documents until it ends, and
+/// calls are an hour long at most by default.
+const FORMER_FOR: Duration = Duration::from_secs(3600);
+
+/// Most former URLs; the oldest goes first.
+const MAX_FORMER: usize = 8;
+
+/// The URLs.
+#[derive(Debug)]
+pub(super) struct Urls {
+    present: String,
+    /// What Twilio has.
+    written: String,
+    former: Vec<(String, Instant)>,
+}
+
+impl Urls {
+    pub fn new(url: &str) -> Self {
+        Urls { present: url.to_owned(), written: url.to_owned(), former: Vec::new() }
+    }
+
+    pub fn present(&self) -> &str {
+        &self.present
+    }
+
+    /// The present one first.
+    pub fn all(&self) -> Vec<String> {
+        std::iter::once(&self.present).chain(self.former.iter().map(|(url, _)| url)).cloned().collect()
+    }
+
+    /// Whether it is another one.
+    pub fn change(&mut self, now: Instant, url: &str) -> bool {
+        if url == self.present {
+            return false;
+        }
+        let old = std::mem::replace(&mut self.present, url.to_owned());
+        self.former.retain(|(former, _)| former != url && *former != old);
+        if self.former.len() == MAX_FORMER
+            && let Some(oldest) = self.former.iter().position(|(former, _)| *former != self.written)
+        {
+            self.former.remove(oldest);
+        }
+        self.former.push((old, now + FORMER_FOR));
+        true
+    }
+
+    /// What Twilio has to be told, if anything.
+    pub fn to_write(&self) -> Option<Output> {
+        (self.written != self.present)
+            .then(|| Output::UrlChanged { old: self.written.clone(), new: self.present.clone() })
+    }
+
+    /// Twilio has been told. Whether that is the present one and news.
+    pub fn set_written(&mut self, url: &str) -> bool {
+        let is_news = self.written != url;
+        self.written = url.to_owned();
+        is_news && url == self.present
+    }
+
+    pub fn next_expiry(&self) -> Option<Instant> {
+        self.former.iter().map(|(_, until)| *until).min()
+    }
+
+    /// Whether one went. What Twilio still calls never goes.
+    pub fn expire(&mut self, now: Instant) -> bool {
+        let before = self.former.len();
+        self.former.retain_mut(|(url, until)| {
+            if *until <= now && *url == self.written {
+                *until = now + FORMER_FOR;
+            }
+            *until > now
+        });
+        self.former.len() != before
+    }
+}

@@ -1,0 +1,213 @@
+"""A server outside as a user of ours would have it: OpenSSH's sshd, nginx as TLS front, and a name."""
+
+import asyncio
+import os
+import subprocess
+import threading
+
+from kamailio import make_ca
+from program import Program, wait_until
+
+NAME = "hooks.example"
+SSHD_CONFIG = """
+ListenAddress {address}:{port}
+HostKey {folder}/host_key
+PidFile none
+AuthorizedKeysFile {folder}/authorized_keys
+StrictModes no
+UsePAM no
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+ClientAliveInterval 5
+ClientAliveCountMax 2
+LogLevel VERBOSE
+"""
+NGINX_CONFIG = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+worker_processes 1;
+user root;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    server {{
+        listen {address}:443 ssl;
+        ssl_certificate {folder}/server.pem;
+        ssl_certificate_key {folder}/server.key;
+        location / {{
+            proxy_pass http://127.0.0.1:8080;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_connect_timeout 3s;
+            proxy_read_timeout 15s;
+        }}
+    }}
+}}
+"""
+
+
+class Sshd:
+    """sshd on a host; its configuration, its host key and who may come in can be changed between two starts."""
+
+    def __init__(self, host, folder, port=22):
+        self.host, self.port = host, port
+        self.folder = os.path.join(folder, "sshd")
+        os.makedirs(self.folder)
+        os.makedirs("/run/sshd", exist_ok=True)
+        self.make_host_key()
+        self.let_in("")
+        self.start()
+
+    def make_host_key(self):
+        path = f"{self.folder}/host_key"
+        for old in (path, f"{path}.pub"):
+            if os.path.exists(old):
+                os.remove(old)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+
+    def let_in(self, line):
+        with open(f"{self.folder}/authorized_keys", "w") as keys:
+            keys.write(line + "\n")
+
+    def start(self, first=""):
+        """With a line that goes before the others: sshd takes the first of a keyword."""
+        path = f"{self.folder}/sshd_config"
+        with open(path, "w") as config:
+            config.write(first + SSHD_CONFIG.format(address=self.host.wan, port=self.port, folder=self.folder))
+        self.program = Program(self.host, self.folder, "sshd", "/usr/sbin/sshd", "-D", "-e", "-f", path)
+        self.program.wait_for_log("Server listening")
+
+    def sessions(self):
+        """The processes of sessions, those of the user below those of root."""
+        found, waiting = [], [self.program.pid]
+        while waiting:
+            below = subprocess.run(["pgrep", "-P", str(waiting.pop())], capture_output=True, text=True).stdout.split()
+            waiting += below
+            found += [int(pid) for pid in below]
+        return found
+
+    def signal_sessions(self, number):
+        """The signal's number to each of them; how many there were."""
+        sessions = self.sessions()
+        for pid in sessions:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+        return len(sessions)
+
+    def stop(self):
+        sessions = self.sessions()
+        self.program.stop()
+        for pid in sessions:
+            try:
+                os.kill(pid, 9)
+            except ProcessLookupError:
+                pass
+
+
+class Nginx:
+    """TLS on port 443 for NAME, towards the tunnel's end on 127.0.0.1:8080."""
+
+    def __init__(self, host, folder):
+        self.folder = os.path.join(folder, "nginx")
+        os.makedirs(self.folder)
+        self.ca_file = make_ca(self.folder, "front", NAME)
+        path = f"{self.folder}/nginx.conf"
+        with open(path, "w") as config:
+            config.write(NGINX_CONFIG.format(address=host.wan, folder=self.folder))
+        self.program = Program(host, self.folder, "nginx", "nginx", "-p", self.folder, "-c", path)
+        wait_until(lambda: os.path.exists(f"{self.folder}/nginx.pid") or not self.program.running(), "nginx starts")
+        if not self.program.running():
+            raise AssertionError(self.program.log())
+
+    def stop(self):
+        self.program.stop()
+
+
+class Relay:
+    """A TCP relay on a host that holds back what comes from behind it: a slow line, or one that swallows everything."""
+
+    def __init__(self, host, port, target_port):
+        self.target = (host.wan, target_port)
+        self.host = host
+        self.delay = 0
+        self.swallows = False
+        self.listener = host.socket()
+        self.listener.setsockopt(1, 2, 1)  # SOL_SOCKET, SO_REUSEADDR
+        self.listener.bind((host.wan, port))
+        self.listener.listen(16)
+        self.listener.setblocking(False)
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self):
+        self.loop.create_task(self._accept())
+        self.loop.run_forever()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.close()
+
+    async def _accept(self):
+        while True:
+            inside, _ = await self.loop.sock_accept(self.listener)
+            inside.setblocking(False)
+            self.loop.create_task(self._serve(inside))
+
+    async def _serve(self, inside):
+        with inside, self.host.socket() as outside:
+            outside.setblocking(False)
+            try:
+                await self.loop.sock_connect(outside, self.target)
+            except OSError:
+                return
+            copies = [self.loop.create_task(self._copy(inside, outside, False)),
+                      self.loop.create_task(self._copy(outside, inside, True))]
+            # Nobody may wait on a socket that is closed: its number is the next connection's.
+            try:
+                await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for copy in copies:
+                    copy.cancel()
+                await asyncio.gather(*copies, return_exceptions=True)
+
+    async def _copy(self, source, sink, is_held_back):
+        """Until the end of `source`, which is passed on as late as everything else."""
+        queue = asyncio.Queue()
+
+        async def read():
+            data = b"begin"
+            while data:
+                try:
+                    data = await self.loop.sock_recv(source, 65536)
+                except OSError:
+                    data = b""
+                queue.put_nowait((self.loop.time() + (self.delay if is_held_back else 0), data))
+
+        reader = self.loop.create_task(read())
+        try:
+            while True:
+                due, data = await queue.get()
+                await asyncio.sleep(max(0, due - self.loop.time()))
+                while self.swallows:
+                    await asyncio.sleep(0.05)
+                if not data:
+                    return
+                await self.loop.sock_sendall(sink, data)
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    def stop(self):
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(5)
+        self.listener.close()
