@@ -65,7 +65,7 @@ def write_secrets(folder, extensions):
     path = os.path.join(state, "secrets.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump({"auth_token": "0" * 32,
-                   "extensions": {e: {"lan_password": lan_password(e), "trunk_password": trunk_password(e)}
+                   "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
                                   for e in extensions}}, file)
 
 
