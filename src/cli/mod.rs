@@ -66,7 +66,9 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Log::Auto)]
         log: Log,
     },
-    /// Make the Twilio account what the config says; safe to run again at any time
+    /// Ask for what the config must say and write it, unless it is there; make the Twilio account what it says; prove it
+    ///
+    /// Safe to run again at any time.
     Setup(Box<setup::SetupArguments>),
     /// Show what would change at Twilio, and change nothing; exit code 0: nothing, 2: something, 1: failed
     Plan {

@@ -2,7 +2,7 @@
 
 use super::answers::{Answers, DOMAIN_SUFFIX, OfExtension, Part, Protect};
 use super::facts::Facts;
-use crate::config::{MAX_EXTENSIONS, rules};
+use crate::config::{MAX_EXTENSIONS, WEBHOOK_PORT, rules};
 
 /// Most extensions that are numbered by a count ("5").
 const MAX_COUNTED: usize = 99;
@@ -187,7 +187,9 @@ impl Question {
             Question::Site => with("Name of this site (a-z 0-9 -)", site_of(&context.host_name)),
             Question::Numbers => numbers_prompt(context),
             Question::Offer => offer_prompt(context),
-            Question::Domain(name) => with("SIP domain", self.proposal(name, answers, context)),
+            Question::Domain(name) => {
+                with(&format!("SIP domain{}", of_several(answers, name)), self.proposal(name, answers, context))
+            }
             Question::AdoptDomain(name) => {
                 let domain = answers.of_environment.get(name).and_then(|known| known.domain.clone());
                 let domain = domain.unwrap_or_default();
@@ -205,14 +207,14 @@ impl Question {
                 with("Do you want a second environment to try things (stage)? (y/n)", "n".to_owned())
             }
             Question::PublicUrl(name) => {
-                let of = if answers.environment_names().len() > 1 { format!(" of {name}") } else { String::new() };
+                let listen = answers.set.get("webhook.listen").and_then(toml::Value::as_str);
                 Prompt {
-                    lines: vec![
+                    lines: vec![format!(
                         "Twilio asks this box what to do with a call, by a URL of yours: a tunnel (cloudflared, ngrok, \
-                         your own proxy) that ends here at 127.0.0.1:8080"
-                            .to_owned(),
-                    ],
-                    ..plain(&format!("Public URL{of} (https://...)"))
+                         your own proxy) that ends here at {}",
+                        listen.map_or_else(|| format!("127.0.0.1:{WEBHOOK_PORT}"), str::to_owned)
+                    )],
+                    ..plain(&format!("Public URL{} (https://...)", of_several(answers, name)))
                 }
             }
             Question::Extensions => Prompt {
@@ -476,6 +478,11 @@ pub(super) fn buy(number: String, answers: &mut Answers) {
         answers.buy.push(number);
     }
     answers.buy_area_code = None;
+}
+
+/// ` of NAME` where there are several environments.
+fn of_several(answers: &Answers, name: &str) -> String {
+    if answers.environment_names().len() > 1 { format!(" of {name}") } else { String::new() }
 }
 
 /// A SIP domain; the part before the first dot is enough.
