@@ -33,6 +33,8 @@ pub(super) struct Opened {
     pub owned: Owned,
     pub client: Client,
     pub random: Random,
+    /// The auth token that is on disk. One that a command finds in the environment is for that command alone.
+    kept_token: Option<Secret<String>>,
     pause: fn(Duration),
     _lock: Option<Lock>,
 }
@@ -47,6 +49,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     };
     let mut secrets = super::told(store.secrets().map_err(failed)?);
     let owned = super::told(store.owned().map_err(failed)?);
+    let kept_token = secrets.auth_token.clone();
     if let Some(token) = token_from_environment()? {
         secrets.auth_token = Some(token);
     }
@@ -56,7 +59,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     };
     let client = client(&config.twilio, &store, &login, trace)?;
     let random = super::random()?;
-    Ok(Opened { config, store, secrets, owned, client, random, pause: std::thread::sleep, _lock: lock })
+    Ok(Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock })
 }
 
 impl Opened {
@@ -75,9 +78,16 @@ impl Opened {
         }
     }
 
-    /// Puts secrets on disk.
+    /// Puts secrets on disk, with the auth token that was there.
     pub fn save_secrets(&self) -> Result<(), Vec<String>> {
-        self.store.save_secrets(&self.secrets).map_err(failed)
+        let secrets = Secrets { auth_token: self.kept_token.clone(), ..self.secrets.clone() };
+        self.store.save_secrets(&secrets).map_err(failed)
+    }
+
+    /// As [`Opened::save_secrets`], with the auth token that is used, or with none where none is.
+    pub fn save_token(&mut self) -> Result<(), Vec<String>> {
+        self.kept_token.clone_from(&self.secrets.auth_token);
+        self.save_secrets()
     }
 
     /// The operations of [`crate::twilio::account`]. What they change of secrets and records is on disk, and in what
@@ -91,15 +101,6 @@ impl Opened {
             api: &mut self.client,
             pause: &mut self.pause,
         }
-    }
-
-    /// `12 reads, 3 writes`.
-    pub fn count(&self) -> String {
-        let some = |count: u32, noun: &str| match count {
-            1 => format!("1 {noun}"),
-            count => format!("{count} {noun}s"),
-        };
-        format!("{}, {}", some(self.client.count.reads, "read"), some(self.client.count.writes, "write"))
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, environment: Option<&str>, buy: &[String], yes: b
 pub(super) fn show_and_make(opened: &mut Opened, plan: &Plan, yes: bool, again: &str) -> Result<Outcome, Vec<String>> {
     super::print(&show::text(plan, Colours::of_stdout()));
     if plan.changes.is_empty() {
-        super::print(&format!("{}\n", opened.count()));
+        super::print(&format!("{}\n", opened.client.count));
         return Ok(Outcome::Unchanged);
     }
     if !yes && !agreed("apply this?", again)? {
@@ -84,7 +84,7 @@ pub(super) fn make_quietly(opened: &mut Opened, plan: &Plan) -> Done {
         tell(&progress);
     };
     let made = opened.account().apply(plan, &mut listener);
-    super::print(&format!("{}\n", opened.count()));
+    super::print(&format!("{}\n", opened.client.count));
     match made {
         Ok(1) => super::print("applied 1 change\n"),
         Ok(changes) => super::print(&format!("applied {changes} changes\n")),

@@ -17,7 +17,7 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
         return Ok(());
     }
     let undone = opened.account().undo(&mut |step| super::print(&format!("{step}\n")));
-    super::print(&format!("{}\n", opened.count()));
+    super::print(&format!("{}\n", opened.client.count));
     match undone {
         Ok(1) => super::print("undone: 1 step; \"gateway apply\" makes it again\n"),
         Ok(steps) => super::print(&format!("undone: {steps} steps; \"gateway apply\" makes them again\n")),

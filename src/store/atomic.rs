@@ -111,10 +111,15 @@ fn give_to_owner_of_dir(file: &File, path: &Path) -> io::Result<()> {
 
 /// Puts a file that cannot be understood out of the way, readable for whoever mends it. Gives its new name.
 pub(super) fn keep_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = suffixed(path, ".bad");
+    let aside = aside(path);
     fs::rename(path, &aside)?;
     sync_dir(path)?;
     Ok(aside)
+}
+
+/// Where [`keep_aside`] puts a file.
+pub(super) fn aside(path: &Path) -> PathBuf {
+    suffixed(path, ".bad")
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

@@ -109,6 +109,16 @@ impl Store {
         self.save(SECRETS, secrets)
     }
 
+    /// Removes the `secrets.json` that was kept aside because it could not be understood, and gives its path.
+    pub fn remove_bad_secrets(&self) -> Result<Option<PathBuf>, StoreError> {
+        let path = atomic::aside(&self.dir.join(SECRETS));
+        match std::fs::remove_file(&path) {
+            Ok(()) => Ok(Some(path)),
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed(&path, "removed", source)),
+        }
+    }
+
     /// `twilio.json`.
     pub fn owned(&self) -> Result<Loaded<Owned>, StoreError> {
         self.load(OWNED)

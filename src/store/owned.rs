@@ -112,6 +112,8 @@ pub enum Undo {
     Removed { before: Record, parent: Option<Id>, fields: BTreeMap<String, Setting> },
     /// Another build was put in force in a hosted environment.
     Deployed { id: Id, sid: String, parent_sid: String, build_sid: Option<String> },
+    /// The promotions of a destroyed environment were dropped.
+    Promoted { environment: String, promotions: Vec<Promotion> },
     /// What cannot be undone, as a sentence for people.
     Final { told: String },
 }
@@ -190,7 +192,7 @@ impl Owned {
         self.records.iter_mut().for_each(record);
         for step in &mut self.undo {
             match step {
-                Undo::Made { .. } | Undo::Final { .. } => {}
+                Undo::Made { .. } | Undo::Promoted { .. } | Undo::Final { .. } => {}
                 Undo::Changed { sid, parent_sid, fields, before, .. } => {
                     text(sid);
                     parent_sid.iter_mut().for_each(text);

@@ -203,3 +203,16 @@ fn the_last_change_is_that_of_the_youngest_state_file() {
     set(BINDINGS, 2000);
     assert_eq!(store.last_change(), Some(WallClock(2000)));
 }
+
+#[test]
+fn secrets_that_were_kept_aside_can_be_removed_with_the_token_in_them() {
+    let folder = Folder::new();
+    let store = folder.store();
+    assert_eq!(store.remove_bad_secrets().unwrap(), None);
+    fs::write(folder.0.join(SECRETS), r#"{"auth_token": "sesame", broken"#).unwrap();
+    assert!(store.secrets().unwrap().warning.is_some());
+    let bad = folder.0.join("secrets.json.bad");
+    assert_eq!(folder.mode("secrets.json.bad"), 0o600);
+    assert_eq!(store.remove_bad_secrets().unwrap().as_ref(), Some(&bad));
+    assert!(!bad.exists());
+}

@@ -27,6 +27,7 @@ pub fn sentence(step: &Undo) -> Option<String> {
         Undo::Removed { before, .. } => Some(format!("make {} again", before.id)),
         Undo::Deployed { id, build_sid: Some(build), .. } => Some(format!("put build {build} in force in {id} again")),
         Undo::Deployed { id, build_sid: None, .. } => Some(format!("{id} keeps its build: it had none before")),
+        Undo::Promoted { .. } => None,
         Undo::Final { told } => Some(format!("not undone: {told}")),
     }
 }
@@ -43,9 +44,24 @@ impl Applier<'_> {
             if let Some(sentence) = sentence(&step) {
                 listener(&sentence);
             }
-            if let Some(told) = self.undo(&step, secrets)? {
+            let told = match self.undo(&step, secrets) {
+                Ok(told) => told,
+                // Somebody else was here since. What can never be undone does not keep the rest back.
+                Err(ApplyError::Api(error @ ApiError::Refused { status: 400 | 404 | 409, .. })) => {
+                    Some(format!("not undone: {error}; see console.twilio.com"))
+                }
+                Err(
+                    error @ (ApplyError::Unresolved { .. }
+                    | ApplyError::DomainTaken { .. }
+                    | ApplyError::AddressRefused { .. }),
+                ) => Some(format!("not undone: {error}")),
+                Err(error) => return Err(error),
+            };
+            if let Some(told) = told {
                 listener(&told);
             }
+            self.owned.undo.pop();
+            self.unsaved = true;
             steps += 1;
         }
         self.owned.unfinished = false;
@@ -65,14 +81,19 @@ impl Applier<'_> {
         postpone
     }
 
-    /// Undoes the last step of the journal, and strikes it off. Gives what could not be brought back.
-    pub fn undo(&mut self, step: &Undo, secrets: &Secrets) -> Result<Option<String>, ApplyError> {
+    /// Undoes the last step of the journal, which may be repeated. Gives what could not be brought back.
+    fn undo(&mut self, step: &Undo, secrets: &Secrets) -> Result<Option<String>, ApplyError> {
         let told = match step {
             Undo::Made { id } => self.unmake(id).map(|()| None)?,
             Undo::Changed { id, sid, parent_sid, fields, before } => {
                 self.change_back(id, sid, parent_sid.as_deref(), fields)?;
                 match before {
-                    Some(before) => self.record(before),
+                    // Twilio keeps the password that it has: there is no way back over that.
+                    Some(before) => {
+                        let now = self.owned.get(id).filter(|now| now.sid == before.sid);
+                        let fingerprint = now.map_or(&before.fingerprint, |now| &now.fingerprint).clone();
+                        self.record(&Record { fingerprint, ..before.clone() });
+                    }
                     None => self.forget(id),
                 }
                 None
@@ -81,10 +102,12 @@ impl Applier<'_> {
             Undo::Deployed { sid, parent_sid, build_sid, .. } => {
                 self.deploy_back(sid, parent_sid, build_sid.as_deref())?
             }
+            Undo::Promoted { environment, promotions } => {
+                self.owned.promotions.insert(environment.clone(), promotions.clone());
+                None
+            }
             Undo::Final { .. } => None,
         };
-        self.owned.undo.pop();
-        self.unsaved = true;
         Ok(told)
     }
 
@@ -106,15 +129,7 @@ impl Applier<'_> {
             self.commit()?;
             self.api.delete(&id.kind.collection(parent_sid), &sid)?;
         }
-        self.forget(id);
-        match id.kind {
-            Kind::Asset => drop(self.owned.uploads.remove(id.own_key())),
-            Kind::Service => {
-                self.owned.uploads.clear();
-                self.owned.builds.clear();
-            }
-            _ => {}
-        }
+        self.forget_deleted(id);
         Ok(())
     }
 

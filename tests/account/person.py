@@ -62,13 +62,17 @@ class Person:
 
     def answer_hidden(self, prompt, line):
         """Waits until the terminal shows nothing of what is typed; then it is typed."""
+        return self.hidden(prompt).type(line)
+
+    def hidden(self, prompt):
+        """Waits for a question until the terminal shows nothing of what is typed."""
         self.expect(prompt)
         end = time.monotonic() + LIMIT
         while termios.tcgetattr(self.terminal)[3] & termios.ECHO:
             if time.monotonic() > end:
                 raise AssertionError(f"{prompt!r} would show what is typed")
             self._read(0.01)
-        return self.type(line)
+        return self
 
     def interrupt(self):
         """Ctrl-C, and the end."""
@@ -81,6 +85,7 @@ class Person:
         while self._read(0.1):
             if time.monotonic() > end:
                 raise AssertionError(f"it does not end:\n{self.seen}")
+        self.echoes = bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
         self.code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.selector.close()
         os.close(self.terminal)

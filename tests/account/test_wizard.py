@@ -196,6 +196,28 @@ class Wizard(unittest.TestCase):
         for secret in (WRONG_TOKEN, "sesame", self.simulator.token):
             self.assertNotIn(secret, person.seen)
 
+    def test_ctrl_c_at_the_hidden_question_gives_the_terminal_back(self):
+        person = self.person("--no-prove").answer("Account SID", self.simulator.account)
+        person.hidden("Auth token")
+        self.assertEqual(person.interrupt(), -signal.SIGINT)
+        self.assertTrue(person.echoes, "the shell would show nothing of what is typed")
+
+    def test_what_was_answered_before_can_be_forgotten(self):
+        person = self.person("--no-prove").answer("Account SID", "AC" + "1" * 32).expect("Auth token")
+        person.interrupt()
+        person = self.person("--no-prove").expect("--anew").expect("Auth token")
+        person.interrupt()
+        self.assertNotIn("Account SID (", person.seen)
+        person = self.person("--no-prove", "--anew").expect("Account SID (")
+        person.interrupt()
+
+    def test_another_account_can_be_named_where_the_first_is_suspended(self):
+        self.simulator.control("POST", "rest/account", {"status": "suspended"})
+        person = self.person("--no-prove").answer("Account SID", self.simulator.account)
+        person.answer_hidden("Auth token", self.simulator.token).expect("is suspended: Twilio takes no changes")
+        self.assertEqual(person.end(), 1, person.seen)
+        self.person("--no-prove").expect("Account SID (").interrupt()
+
     def answers_file(self, mode=0o600, **changes):
         """An answers file with everything in it."""
         values = {"account_sid": self.simulator.account, "auth_token": self.simulator.token, "site": "shop",

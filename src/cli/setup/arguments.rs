@@ -22,6 +22,9 @@ pub(in crate::cli) struct SetupArguments {
     /// Ask nothing; the auth token comes from TWILIO_AUTH_TOKEN, the answers file or the last set-up
     #[arg(long, visible_alias = "unattended")]
     pub yes: bool,
+    /// Forget what a run that was stopped had been told, and ask for it again
+    #[arg(long)]
+    pub anew: bool,
     /// Ask for everything also when there is a config file, and write it anew
     #[arg(long)]
     pub wizard: bool,

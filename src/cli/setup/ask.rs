@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 
+use super::hidden;
 use super::question::Prompt;
 use super::wizard::{interrupted, println_error};
 use crate::cli::account;
@@ -36,7 +37,8 @@ pub(super) fn yes(prompt: &Prompt) -> Result<bool, dialoguer::Error> {
 /// The auth token, hidden, until it looks like one.
 pub(super) fn token(prompt: &Prompt) -> Result<Secret<String>, Vec<String>> {
     loop {
-        let given = dialoguer::Password::new().with_prompt(&prompt.text).interact().map_err(interrupted)?;
+        let password = dialoguer::Password::new().with_prompt(&prompt.text);
+        let given = hidden::ask(|| password.interact()).map_err(interrupted)?;
         match account::checked_token(&given) {
             Ok(token) => return Ok(token),
             Err(wrong) => wrong.iter().for_each(|line| println_error(&format!("  {line}"))),

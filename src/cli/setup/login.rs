@@ -75,7 +75,7 @@ pub(super) fn verify(opened: &mut Opened, is_asking: bool, is_greeting: bool) ->
         if is_greeting {
             facts::greeting(&standing).iter().for_each(|line| crate::cli::print(&format!("{line}\n")));
         }
-        opened.save_secrets()?;
+        opened.save_token()?;
     }
     use_key(opened)
 }

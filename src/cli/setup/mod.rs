@@ -5,6 +5,7 @@ mod arguments;
 mod ask;
 mod facts;
 mod file;
+mod hidden;
 mod login;
 mod mistakes;
 mod proof;
@@ -114,9 +115,7 @@ impl Setup<'_> {
     }
 
     fn count(&self, opened: &Opened) -> String {
-        let (reads, writes) =
-            (self.asked.reads + opened.client.count.reads, self.asked.writes + opened.client.count.writes);
-        format!("setup: {reads} reads, {writes} writes\n")
+        format!("setup: {}\n", self.asked + opened.client.count)
     }
 
     /// Login, plan, question, changes. Gives the problems that no change can mend, too.
@@ -253,7 +252,10 @@ fn forget_token(opened: &mut Opened) -> Result<(), Vec<String>> {
         return Ok(());
     }
     opened.secrets.auth_token = None;
-    opened.save_secrets()?;
+    opened.save_token()?;
+    if let Some(path) = opened.store.remove_bad_secrets().map_err(failed)? {
+        super::print(&format!("{} is removed: the auth token may be in it\n", path.display()));
+    }
     super::print(
         "the auth token is forgotten: the API key does the rest, and webhooks have credentials in their URLs\n",
     );

@@ -48,9 +48,12 @@ pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Coun
     let store = crate::cli::open_store(&skeleton(&given, path)?)?;
     let _lock = store.lock(&mut account::tell).map_err(failed)?;
     let secrets = told(store.secrets().map_err(failed)?);
-    let kept = kept(&store)?;
+    let kept = match arguments.anew {
+        true => Answers::default(),
+        false => kept(&store)?,
+    };
     if kept != Answers::default() {
-        account::tell("going on with what was answered before");
+        account::tell("going on with what was answered before (\"gateway setup --anew\" asks all of it again)");
     }
     let mut random = random()?;
     let suffix = suffix(&mut random);
@@ -238,6 +241,9 @@ impl Wizard<'_> {
 
     fn welcome(&mut self, facts: Facts, client: Client) -> Result<(), Vec<String>> {
         if !facts.standing.is_active() {
+            // The next run may be told another account.
+            self.answers.account_sid = None;
+            self.keep()?;
             let (name, status) = (&facts.standing.friendly_name, &facts.standing.status);
             let way = "Twilio takes no changes and no calls; see console.twilio.com";
             return Err(failed(format!("account {name:?} is {status}: {way}")));

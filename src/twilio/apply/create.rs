@@ -93,7 +93,7 @@ impl Applier<'_> {
             let duplicate = error.code().is_some_and(|code| id.kind.schema().duplicate.contains(&code));
             uncertain |= error.is_uncertain();
             if !duplicate && !error.is_uncertain() {
-                return Err(error.into());
+                return Err(not_made(id, error));
             }
             // List again, by the natural key (twilio.md 1.7).
             let maps =
@@ -164,9 +164,15 @@ impl Applier<'_> {
         }
         self.record(&Record { sid: None, made: true, ..record.clone() });
         self.commit()?;
-        match self.post(id, parent_sid.as_deref(), form)? {
-            Posted::Made(sid) => Ok(sid),
-            Posted::Found(found, _) => Ok(found.sid),
+        match self.post(id, parent_sid.as_deref(), form) {
+            Ok(Posted::Made(sid)) => Ok(sid),
+            Ok(Posted::Found(found, _)) => Ok(found.sid),
+            Err(error) => {
+                if !is_uncertain(&error) {
+                    self.forget(id);
+                }
+                Err(error)
+            }
         }
     }
 }
@@ -182,6 +188,9 @@ fn not_made(id: &Id, error: ApiError) -> ApplyError {
     match error {
         ApiError::Refused { code: Some(21232), message, .. } if id.kind == Kind::Domain => {
             ApplyError::DomainTaken { name: id.key.clone(), message, proposals: proposals(&id.key) }
+        }
+        ApiError::Refused { status: 400, code, message, .. } if id.kind == Kind::Address => {
+            ApplyError::AddressRefused { address: id.clone(), code, message }
         }
         error => error.into(),
     }

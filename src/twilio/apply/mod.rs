@@ -39,6 +39,9 @@ pub enum ApplyError {
          domain into the config, for example {}", .proposals.join(" or ")
     )]
     DomainTaken { name: String, message: String, proposals: Vec<String> },
+    /// Twilio knows no such place (21628, twilio.md 8), or misses something in it.
+    #[error("{address} was refused{}: {message}; correct its [[address]] in the config and apply again", .code.map(|code| format!(" ({code})")).unwrap_or_default())]
+    AddressRefused { address: Id, code: Option<u32>, message: String },
     /// The plan refers to something that is not there: it was made for another account or state.
     #[error("{id} is needed and its SID is not known; run the command again")]
     Unresolved { id: Id },
@@ -192,13 +195,14 @@ impl Applier<'_> {
             }
         }
         let mut form = form(&fields);
-        if update.password.is_some() && *standing != Standing::Claim {
-            self.journal(Undo::Final {
-                told: format!("the former password of {id} is not known; it keeps the new one"),
-            });
+        if !update.is_rotation() {
+            if update.password.is_some() && *standing != Standing::Claim {
+                let told = format!("the former password of {id} is not known; it keeps the new one");
+                self.journal(Undo::Final { told });
+            }
+            let (id, sid, parent_sid) = (id.clone(), sid.clone(), parent_sid.clone());
+            self.journal(Undo::Changed { id, sid, parent_sid, fields, before });
         }
-        let (id, sid, parent_sid) = (id.clone(), sid.clone(), parent_sid.clone());
-        self.journal(Undo::Changed { id, sid, parent_sid, fields, before });
         // The former values are on disk before they are overwritten.
         self.record(&record);
         if let Some(password) = &update.password {
@@ -245,6 +249,12 @@ impl Applier<'_> {
             }
             Err(error) => return Err(error.into()),
         }
+        self.forget_deleted(id);
+        Ok(())
+    }
+
+    /// Removes all that is recorded of something that is at Twilio no more.
+    pub fn forget_deleted(&mut self, id: &Id) {
         self.forget(id);
         match id.kind {
             Kind::Asset => drop(self.owned.uploads.remove(id.own_key())),
@@ -254,7 +264,6 @@ impl Applier<'_> {
             }
             _ => {}
         }
-        Ok(())
     }
 
     fn restore(&mut self, held: &Held, fields: &[FieldChange]) -> Result<(), ApplyError> {

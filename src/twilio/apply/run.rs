@@ -6,13 +6,17 @@ use super::super::account::Progress;
 use super::super::model::{Id, Kind, Value};
 use super::super::plan::{Change, Plan, Registration, Update};
 use super::{Applier, ApplyError};
+use crate::store::Undo;
 
 impl Applier<'_> {
     /// Makes all changes. What waits for Twilio, and what Twilio refuses to delete, keeps nothing back that does not
     /// depend on it. Gives the number of changes at Twilio, and what has to wait for the next run.
     pub fn run(&mut self, plan: &Plan) -> Result<(usize, Vec<ApplyError>), ApplyError> {
-        // The way back over a run that was stopped leads to where that one began.
-        if !self.owned.unfinished {
+        // The way back over a run that was stopped leads to where that one began; there is none over a rotation, which
+        // leaves the way back over the run before it.
+        let is_rotation = |change: &Change| matches!(change, Change::Update(update) if update.is_rotation());
+        let has_way_back = !plan.changes.iter().all(is_rotation);
+        if has_way_back && !self.owned.unfinished {
             self.owned.undo.clear();
             self.owned.unfinished = true;
             self.unsaved = true;
@@ -38,10 +42,23 @@ impl Applier<'_> {
                 }
             }
         }
-        self.owned.unfinished = !left.errors.is_empty();
-        self.unsaved = true;
+        if has_way_back && left.errors.is_empty() {
+            self.end_promotions(plan);
+            self.owned.unfinished = false;
+            self.unsaved = true;
+        }
         self.commit()?;
         Ok((made, left.errors))
+    }
+
+    /// An environment that was destroyed was promoted to nothing: it would begin with URLs of long ago if it came again.
+    fn end_promotions(&mut self, plan: &Plan) {
+        let names: BTreeSet<&str> = plan.changes.iter().map(Change::environment).collect();
+        for name in names.into_iter().filter(|name| !self.owned.has_environment(name)).collect::<Vec<_>>() {
+            if let Some(promotions) = self.owned.promotions.remove(name) {
+                self.journal(Undo::Promoted { environment: name.to_owned(), promotions });
+            }
+        }
     }
 }
 

@@ -91,6 +91,22 @@ pub struct Count {
     pub writes: u32,
 }
 
+impl std::ops::Add for Count {
+    type Output = Count;
+
+    fn add(self, other: Count) -> Count {
+        Count { reads: self.reads + other.reads, writes: self.writes + other.writes }
+    }
+}
+
+/// `12 reads, 1 write`.
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = |count: u32| if count == 1 { "" } else { "s" };
+        write!(f, "{} read{}, {} write{}", self.reads, s(self.reads), self.writes, s(self.writes))
+    }
+}
+
 /// The client.
 pub struct Client {
     agent: ureq::Agent,

@@ -94,6 +94,14 @@ pub struct Update {
     pub password: Option<Secret<String>>,
 }
 
+impl Update {
+    /// Whether it does nothing but set the password of what is ours. There is no way back over that.
+    pub fn is_rotation(&self) -> bool {
+        let Update { standing, former, fields, password, .. } = self;
+        *standing == Standing::Ours && former.is_none() && fields.is_empty() && password.is_some()
+    }
+}
+
 /// What a resource that exists is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {

@@ -30,6 +30,34 @@ fn litter(fake: &mut Fake, random: &mut Random) {
     }
 }
 
+/// Things that have our names and were there before us: the config names them, so they are adopted.
+fn namesakes(fake: &mut Fake, random: &mut Random) {
+    for _ in 0..random.below(3) {
+        let app =
+            json!({"friendly_name": "gateway-office-prod", "voice_url": "https://former", "sms_url": "https://sms"});
+        fake.insert("Applications", app);
+    }
+    if random.below(4) == 0 {
+        let list = fake.insert("SIP/CredentialLists", json!({"friendly_name": "gateway-office-prod"}));
+        fake.insert(&format!("SIP/CredentialLists/{list}/Credentials"), json!({"username": "102"}));
+        fake.insert(&format!("SIP/CredentialLists/{list}/Credentials"), json!({"username": "theirs"}));
+    }
+    if random.below(4) == 0 {
+        let domain = json!({
+            "domain_name": "office.sip.twilio.com", "friendly_name": "former", "voice_url": "https://former",
+            "voice_method": "GET", "sip_registration": false, "emergency_calling_enabled": false, "secure": false,
+        });
+        fake.insert("SIP/Domains", domain);
+    }
+    if random.below(4) == 0 {
+        let former = ["AP1", "AP2"][random.below(2) as usize];
+        let number = fake.named(Kind::PhoneNumber, NUMBERS[random.below(3) as usize]);
+        // Twilio knows one or the other (twilio.md 2.9).
+        number.remove("trunk_sid");
+        number.insert("voice_application_sid".to_owned(), json!(former));
+    }
+}
+
 fn pick<'a>(names: &[&'a str], random: &mut Random) -> Vec<&'a str> {
     names.iter().copied().filter(|_| random.below(2) == 0).collect()
 }
@@ -81,6 +109,7 @@ fn history(seed: u64) -> (Fake, Box, Fake, Random) {
     let mut fake = fresh();
     fake.slowness = random.below(3) as usize;
     litter(&mut fake, &mut random);
+    namesakes(&mut fake, &mut random);
     let before = fake.clone();
     let mut the_box = Box::new(config(&mut random));
     for _ in 0..random.below(3) {

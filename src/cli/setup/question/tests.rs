@@ -1,6 +1,7 @@
 use super::super::answers::{Answers, EXAMPLE};
 use super::super::facts::{AccountDomain, AccountNumber, Facts};
 use super::super::mistakes::mistakes;
+use super::prompt::site_of;
 use super::*;
 use crate::twilio::standing::{AccountKind, Standing};
 
