@@ -36,7 +36,11 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
-    let _ = writeln!(text, "{}: {}, webhooks at {}", status.environment, status.domain, status.public_url);
+    let public_url = match status.public_url.as_str() {
+        "" => "a URL that the tunnel has not told yet",
+        url => url,
+    };
+    let _ = writeln!(text, "{}: {}, webhooks at {public_url}", status.environment, status.domain);
     let trunk = &status.trunk;
     let _ = write!(text, "trunk {}", trunk.state);
     if let Some(flow) = &trunk.flow {
