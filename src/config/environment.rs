@@ -28,7 +28,11 @@ struct Found {
 }
 
 /// Reads all four. A public URL that the tunnel tells (`is_url_told`) need not be given.
-pub(super) fn read(root: &mut Section<'_>, folder: &Path, is_url_told: bool) -> (Site, Trunk, Webhook, Vec<Environment>) {
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    is_url_told: bool,
+) -> (Site, Trunk, Webhook, Vec<Environment>) {
     let mut site_section = root.section("site", true);
     let name = site_section.required("name", "\"office\"", value::site_name);
     let tables = root.tables("environment", MAX_ENVIRONMENTS);
@@ -42,7 +46,14 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path, is_url_told: bool) -> 
     let hops = Hops::read(&mut trunk_section);
     let mut found = Vec::new();
     if prod {
-        found.push(environment(DEFAULT_ENVIRONMENT, &mut trunk_section, Some(&mut webhook_section), &hops, &hops, is_url_told));
+        found.push(environment(
+            DEFAULT_ENVIRONMENT,
+            &mut trunk_section,
+            Some(&mut webhook_section),
+            &hops,
+            &hops,
+            is_url_told,
+        ));
     } else {
         for (table, key) in PROD_KEYS {
             let section = if table == "trunk" { &mut trunk_section } else { &mut webhook_section };

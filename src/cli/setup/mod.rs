@@ -24,8 +24,8 @@ use crate::config::{Config, Protection};
 use crate::twilio::account::{AccountError, Progress, Scope};
 use crate::twilio::apply::ApplyError;
 use crate::twilio::client::Count;
-use crate::twilio::{key, moved};
 use crate::twilio::plan::{Change, Plan};
+use crate::twilio::{key, moved};
 use answers::{Answers, DOMAIN_SUFFIX};
 use question::Prompt;
 
