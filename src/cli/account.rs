@@ -12,6 +12,7 @@ use crate::store::{Lock, Owned, Secrets, Store};
 use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
+use crate::twilio::moved;
 
 /// Where an unattended command finds the auth token.
 pub(super) const TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -47,6 +48,8 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         Purpose::Change => Some(store.lock(&mut tell).map_err(failed)?),
         Purpose::Look => None,
     };
+    // Behind the lock: the running service may just have written another URL.
+    let config = moved::in_force(config, &store);
     let mut secrets = super::told(store.secrets().map_err(failed)?);
     let owned = super::told(store.owned().map_err(failed)?);
     let kept_token = secrets.auth_token.clone();

@@ -64,6 +64,9 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
 
 /// Whether the public URL leads to this box; `None` before set-up has minted what the answer is made of.
 pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Result<(), String>> {
+    if environment.public_url.is_empty() {
+        return Some(Err("the tunnel has not told it yet; see \"gateway tunnel status\"".to_owned()));
+    }
     let nonce = opened.random.hex(NONCE_BYTES);
     let expected = proof(&opened.secrets, &nonce)?;
     let path = format!("{NONCE_PATH}{nonce}");

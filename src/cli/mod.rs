@@ -16,6 +16,7 @@ mod run;
 mod setup;
 mod show;
 mod status;
+mod tunnel;
 mod undo;
 
 use std::io::Write;
@@ -158,6 +159,11 @@ enum Command {
         #[arg(long)]
         drift: bool,
     },
+    /// Show the tunnel that Twilio's requests come through, and what its SSH server has to know
+    Tunnel {
+        #[command(subcommand)]
+        what: Tunnel,
+    },
     /// Read the config file again in the running service; with mistakes in it, the old one stays
     Reload,
     /// Show what becomes of a call, without making it
@@ -196,6 +202,24 @@ enum Extension {
         name: String,
         #[command(flatten)]
         trace: Trace,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Tunnel {
+    /// Show whether Twilio can reach this box, since when, and what to do if not; exit code 1 when it cannot
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the line for ~/.ssh/authorized_keys on the SSH server; the key is made when there is none
+    Key,
+    /// Take another host key of the SSH server than the one that is known, after a question
+    AcceptHostKey {
+        /// Ask nothing; repeats the new fingerprint, SHA256:…
+        #[arg(long, value_name = "FINGERPRINT")]
+        yes: Option<String>,
     },
 }
 
@@ -337,6 +361,9 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
             check::account(&file.unwrap_or(path), environment, json, trace.trace)
         }
         Command::Status { json, drift } => status::run(&path, json, drift),
+        Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
+        Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
+        Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),
         Command::Reload => reload::run(&path),
         Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
         Command::Handset { extension, json, show_password } => {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
+use crate::config::Config;
 use crate::status::{DriftStatus, RegistrationStatus, Status};
 use crate::tunnel::watch::TunnelStatus;
 
@@ -16,14 +17,12 @@ pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
     if drift {
         super::ask::ask_for(&config, "drift", DRIFT_TIMEOUT).map_err(failed)?;
     }
-    let answer = super::ask::ask(&config, "status").map_err(failed)?;
+    let (answer, status) = asked(&config)?;
     if json {
         super::print(answer.trim_end());
         super::print("\n");
         return Ok(());
     }
-    let status: Status = serde_json::from_str(&answer)
-        .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
     // Also what Twilio's side said is not for the terminal to obey.
     let mut text = table(&status);
     text.retain(|c| c == '\n' || !c.is_control());
@@ -31,12 +30,24 @@ pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
     Ok(())
 }
 
+/// What the running service says of itself: as it says it, and read.
+pub(super) fn asked(config: &Config) -> Result<(String, Status), Vec<String>> {
+    let answer = super::ask::ask(config, "status").map_err(failed)?;
+    let status = serde_json::from_str(&answer)
+        .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
+    Ok((answer, status))
+}
+
 /// The picture for people.
 fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
-    let _ = writeln!(text, "{}: {}, webhooks at {}", status.environment, status.domain, status.public_url);
+    let public_url = match status.public_url.as_str() {
+        "" => "a URL that the tunnel has not told yet",
+        url => url,
+    };
+    let _ = writeln!(text, "{}: {}, webhooks at {public_url}", status.environment, status.domain);
     let trunk = &status.trunk;
     let _ = write!(text, "trunk {}", trunk.state);
     if let Some(flow) = &trunk.flow {
@@ -162,7 +173,7 @@ pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
 }
 
 /// Seconds for people: `45 s`, `12 min`, `3 h 5 min`, `2 d 1 h`.
-fn span(seconds: u64) -> String {
+pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7200 => format!("{} min", seconds / 60),

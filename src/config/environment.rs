@@ -27,8 +27,12 @@ struct Found {
     line: usize,
 }
 
-/// Reads all four.
-pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> (Site, Trunk, Webhook, Vec<Environment>) {
+/// Reads all four. A public URL that the tunnel tells (`is_url_told`) need not be given.
+pub(super) fn read(
+    root: &mut Section<'_>,
+    folder: &Path,
+    is_url_told: bool,
+) -> (Site, Trunk, Webhook, Vec<Environment>) {
     let mut site_section = root.section("site", true);
     let name = site_section.required("name", "\"office\"", value::site_name);
     let tables = root.tables("environment", MAX_ENVIRONMENTS);
@@ -38,11 +42,18 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> (Site, Trunk, Webho
     let prod = own_prod.is_none() && (described || tables.is_empty());
 
     let mut trunk_section = root.section("trunk", prod);
-    let mut webhook_section = root.section("webhook", prod);
+    let mut webhook_section = root.section("webhook", prod && !is_url_told);
     let hops = Hops::read(&mut trunk_section);
     let mut found = Vec::new();
     if prod {
-        found.push(environment(DEFAULT_ENVIRONMENT, &mut trunk_section, Some(&mut webhook_section), &hops, &hops));
+        found.push(environment(
+            DEFAULT_ENVIRONMENT,
+            &mut trunk_section,
+            Some(&mut webhook_section),
+            &hops,
+            &hops,
+            is_url_told,
+        ));
     } else {
         for (table, key) in PROD_KEYS {
             let section = if table == "trunk" { &mut trunk_section } else { &mut webhook_section };
@@ -60,7 +71,7 @@ pub(super) fn read(root: &mut Section<'_>, folder: &Path) -> (Site, Trunk, Webho
             section.error(section.line, format!("the name {wrong}"));
         }
         let own = Hops::read(&mut section);
-        found.push(environment(name, &mut section, None, &own, &hops));
+        found.push(environment(name, &mut section, None, &own, &hops, is_url_told));
         section.finish();
     }
     for (at, second) in found.iter().enumerate() {
@@ -92,16 +103,21 @@ fn environment<'a>(
     webhook: Option<&mut Section<'a>>,
     own: &Hops,
     shared: &Hops,
+    is_url_told: bool,
 ) -> Found {
     let domain = section.required("domain", "\"NAME.sip.twilio.com\"", value::host).to_ascii_lowercase();
     let line = section.line_of("domain");
     let servers = own.or(shared).of(&domain, section);
     let section = webhook.unwrap_or(section);
+    let public_url = match is_url_told {
+        true => section.optional("public_url", value::base_url).unwrap_or_default(),
+        false => section.required("public_url", "\"https://…\"", value::base_url),
+    };
     let environment = Environment {
         name: name.to_owned(),
         domain,
         servers,
-        public_url: section.required("public_url", "\"https://…\"", value::base_url),
+        public_url,
         fallback_url: section.optional("fallback_url", value::url),
     };
     Found { environment, line }

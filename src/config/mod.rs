@@ -180,7 +180,8 @@ pub struct Media {
 /// `[webhook]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
-    /// What Twilio calls: the base that signatures are made over. No trailing slash.
+    /// What Twilio calls: the base that signatures are made over. No trailing slash. Empty while only the tunnel knows
+    /// it and has not told yet.
     pub public_url: String,
     /// Where the tunnel delivers it. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
@@ -362,6 +363,16 @@ impl Config {
         self.webhook.fallback_url = environment.fallback_url;
         self.site.environment = environment.name;
         Some(self)
+    }
+
+    /// From now on the environment's webhooks are there.
+    pub fn set_public_url(&mut self, environment: &str, url: &str) {
+        if let Some(of) = self.environments.iter_mut().find(|of| of.name == environment) {
+            url.clone_into(&mut of.public_url);
+        }
+        if environment == self.site.environment {
+            url.clone_into(&mut self.webhook.public_url);
+        }
     }
 
     /// The same, with an error that names the environments that there are.

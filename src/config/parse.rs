@@ -11,6 +11,7 @@ use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
 use super::{account, environment, tunnel};
+use crate::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
@@ -51,7 +52,9 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let emergency_section = root.section("emergency", false);
     let emergency = emergency(emergency_section);
     let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
-    let (site, trunk, webhook, environments) = environment::read(&mut root, folder);
+    let tunnel = tunnel::tunnel(root.section("tunnel", false), folder);
+    let is_url_told = tunnel.url_from != UrlFrom::Config;
+    let (site, trunk, webhook, environments) = environment::read(&mut root, folder, is_url_told);
     let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
     let config = Config {
@@ -61,7 +64,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         lan: lan(root.section("lan", false), host),
         media: media(root.section("media", false), &limits),
         webhook,
-        tunnel: tunnel::tunnel(root.section("tunnel", false), folder),
+        tunnel,
         emergency,
         limits,
         access: account::access(root.section("access", false)),

@@ -842,6 +842,15 @@ fn what_the_file_that_we_ship_shows_as_examples_can_be_had() {
 }
 
 #[test]
+fn a_public_url_that_the_tunnel_tells_need_not_be_given() {
+    let without = MINIMAL.replace("[webhook]\npublic_url = \"https://gateway.example.com\"\n", "");
+    let driver = "driver = \"command\"\ncommand = [\"cloudflared\"]\n";
+    let config = read(&format!("{without}[tunnel]\n{driver}"));
+    assert_eq!((config.webhook.public_url.as_str(), config.environments[0].public_url.as_str()), ("", ""));
+    assert!(errors(&format!("{without}[tunnel]\n{driver}url_from = \"config\"\n")).len() == 1);
+}
+
+#[test]
 fn each_driver_of_the_tunnel_is_read_with_its_defaults() {
     use crate::tunnel::settings::{Direct, Driver, PROVE_EVERY, Program, UrlFrom};
     let tunnel = |lines: &str| read(&format!("{MINIMAL}[tunnel]\n{lines}\n")).tunnel;

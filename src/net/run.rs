@@ -135,7 +135,10 @@ async fn serve(options: Options) -> Result<(), RunError> {
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
-        format!("TwiML for {}, environment {}", config.webhook.public_url, config.site.environment),
+        match config.webhook.public_url.as_str() {
+            "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
+            url => format!("TwiML for {url}, environment {}", config.site.environment),
+        },
     ));
 
     let place = Place { local: webhook_address, store: store.clone() };
@@ -244,9 +247,11 @@ fn start_tunnel(
     let (store, settings) = (place.store.clone(), config.tunnel.clone());
     let configured = config.webhook.public_url.clone();
     // A URL that the tunnel itself tells is remembered: it is what Twilio calls now.
-    let told = (settings.url_from != UrlFrom::Config).then(|| moved::last_written(&store)).flatten();
+    let is_told = settings.url_from != UrlFrom::Config;
+    let told = is_told.then(|| moved::last_written(&store, &config.site.environment)).flatten();
     if let Some(told) = &told {
-        shared.set_public_urls(vec![told.clone(), configured.clone()]);
+        let urls = [told, &configured].into_iter().filter(|url| !url.is_empty());
+        shared.set_public_urls(urls.cloned().collect());
     }
     let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
     let random = Mutex::new(Random::new(seed()?));
@@ -255,7 +260,7 @@ fn start_tunnel(
         move |_: &str, new: &str| {
             let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
             let tell = |reason: &str| write_event(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
-            moved::write(&path, &environment, &store, new, Random::new(seed), tell)
+            moved::write(&path, &environment, &store, new, Random::new(seed), tell).map_err(|error| error.to_string())
         }
     };
     let shared = Arc::clone(shared);

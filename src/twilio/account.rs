@@ -10,7 +10,7 @@ use super::apply::{Applier, ApplyError};
 use super::model::{Desired, Kind, Wish};
 use super::plan::{self, Change, Held, Plan};
 use super::{ACCOUNT, actual, hosted, undo};
-use crate::config::Config;
+use crate::config::{Config, Environment};
 use crate::store::{Owned, Record, Secrets, Store, StoreError};
 
 /// An account with our records of it. Secrets and records were loaded, and the store locked, by the caller (a plan alone
@@ -99,6 +99,7 @@ impl Account<'_> {
         let desired = wish.desired(&environments);
         let actual = actual::read(self.api, &desired, &self.owned)?;
         let mut plan = plan::diff(&desired, &actual, &self.owned, buy);
+        plan.notes.extend(self.without_url(scope));
         plan.notes.extend(self.forgotten().into_iter().map(|name| {
             format!(
                 "environment {name} is not in the config any more and is left as it is; \"gateway destroy --environment \
@@ -204,6 +205,30 @@ impl Account<'_> {
         let result = work(&mut applier);
         let saved = applier.commit();
         result.and_then(|done| saved.map(|()| done))
+    }
+
+    /// What is said of environments whose public URL the tunnel has not told yet.
+    fn without_url(&self, scope: &Scope) -> Vec<String> {
+        let is_meant = |environment: &&Environment| match scope {
+            Scope::All => true,
+            Scope::Environment(name) => environment.name == *name,
+        };
+        let has_none = |environment: &&Environment| {
+            environment.public_url.is_empty() && self.owned.promotion(&environment.name).is_none()
+        };
+        let trigger = match self.config.spend.daily.or(self.config.spend.monthly) {
+            Some(_) => "; [spend] waits for the \"gateway apply\" after that",
+            None => "",
+        };
+        let environments = self.config.environments.iter().filter(is_meant).filter(has_none);
+        let told = |environment: &Environment| {
+            format!(
+                "the public URL of {} is not known yet: the running service writes it to Twilio when the tunnel tells \
+                 it{trigger}",
+                environment.name
+            )
+        };
+        environments.map(told).collect()
     }
 
     /// Environments that the config knew once.

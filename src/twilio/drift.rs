@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::account::{Account, AccountError, Scope};
 use super::client::{CaError, Clock, telling};
 use super::login::Login;
+use super::moved;
 use crate::config;
 use crate::event::{Event, Level};
 use crate::random::Random;
@@ -119,6 +120,7 @@ pub fn compare(
     // As the file is: what all environments share does not depend on the one that this box runs.
     let config = config::load(config)
         .map_err(|errors| DriftError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let config = moved::in_force(config, store);
     let mut secrets = whole(store.secrets()?)?;
     let owned = whole(store.owned()?)?;
     let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(DriftError::NoLogin)?;

@@ -120,6 +120,11 @@ impl Wish<'_> {
         }
         for (period, cents) in [("daily", spend.daily), ("monthly", spend.monthly)] {
             let Some(cents) = cents else { continue };
+            let id = Id::new(Kind::UsageTrigger, format!("{name}-{period}"));
+            // Twilio makes none without a URL.
+            if webhook.public_url.is_empty() && self.owned.sid(&id).is_none() {
+                continue;
+            }
             let fields = vec![
                 field("CallbackUrl", self.url(&webhook.public_url, USAGE_PATH)),
                 field("CallbackMethod", text("POST")),
@@ -128,7 +133,7 @@ impl Wish<'_> {
                 field("TriggerValue", Value::Decimal(format!("{}.{:02}", cents / 100, cents % 100))),
                 field("Recurring", text(period)),
             ];
-            add(Id::new(Kind::UsageTrigger, format!("{name}-{period}")), fields);
+            add(id, fields.into_iter().filter(known(&webhook.public_url)).collect());
         }
         if hosted.assets.is_some() {
             add(Id::new(Kind::Service, &name), vec![field("FriendlyName", text(&name))]);
@@ -174,7 +179,10 @@ impl Wish<'_> {
                 field("SipRegistration", Value::Bool(true)),
                 field("EmergencyCallingEnabled", Value::Bool(true)),
                 field("Secure", Value::Bool(config.trunk.secure)),
-            ],
+            ]
+            .into_iter()
+            .filter(known(public_url))
+            .collect(),
         ));
         let mapping = |kind, of: &Id| Resource {
             parent: Some(domain.clone()),
@@ -207,7 +215,10 @@ impl Wish<'_> {
                 field("VoiceFallbackUrl", fallback_url()),
                 field("StatusCallback", self.url(public_url, STATUS_PATH)),
                 field("StatusCallbackMethod", text("POST")),
-            ],
+            ]
+            .into_iter()
+            .filter(known(public_url))
+            .collect(),
         ));
         let numbers = || config.numbers.iter().filter(|number| number.environment == environment.name);
         let mut addresses = BTreeSet::new();
@@ -254,6 +265,17 @@ impl Wish<'_> {
     fn url(&self, base: &str, path: &str) -> Value {
         Value::Text(credentials::told(self.config, self.secrets, &format!("{base}{path}")))
     }
+}
+
+/// Whether a field holds a URL of ours that Twilio calls.
+pub fn is_webhook(param: &str) -> bool {
+    matches!(param, "VoiceUrl" | "VoiceStatusCallbackUrl" | "StatusCallback" | "CallbackUrl")
+}
+
+/// Fields that can be said with this public URL: what Twilio calls is left as it is while the tunnel has not told one.
+fn known(public_url: &str) -> impl Fn(&(String, Value)) -> bool {
+    let is_known = !public_url.is_empty();
+    move |(param, _)| is_known || !is_webhook(param)
 }
 
 fn text(text: &str) -> Value {

@@ -1,27 +1,62 @@
-//! The public URL has changed (a quick tunnel's does): Twilio is told at once, by the same plan and apply.
+//! The public URL of a tunnel whose URL changes (a quick tunnel's does): Twilio is told at once, by the same plan and
+//! apply, and everything else knows it from here.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::account::{Account, Scope};
-use super::client::{Clock, telling};
+use super::account::{Account, AccountError, Scope};
+use super::client::{CaError, Clock, telling};
 use super::login::Login;
+use super::model::is_webhook;
 use super::plan::{Change, Plan};
-use crate::config;
+use crate::config::{self, Config};
 use crate::random::Random;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+use crate::tunnel::UrlFrom;
 
-/// Where the URL is kept that Twilio was told last, in the state folder.
+/// Where the environment and the URL are kept that Twilio was told last, in the state folder: `prod https://…`.
 const FILE: &str = "tunnel_url";
 
-/// The URL that was written last, if one was.
-pub fn last_written(store: &Store) -> Option<String> {
+/// Why Twilio was not told.
+#[derive(Debug, thiserror::Error)]
+pub enum MovedError {
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("there is neither auth token nor API key; run \"gateway setup\"")]
+    NoLogin,
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    #[error("Twilio took the new URL and still shows another one")]
+    NotTaken,
+}
+
+/// The URL that was written last for this environment, if one was.
+pub fn last_written(store: &Store, environment: &str) -> Option<String> {
     let content = String::from_utf8(store.file(FILE).ok()??).ok()?;
-    Some(content.trim().to_owned()).filter(|url| url.starts_with("https://"))
+    let (of, url) = content.trim().split_once(' ')?;
+    (of == environment && url.starts_with("https://")).then(|| url.to_owned())
+}
+
+/// The config with the public URLs that are in force: where this box's tunnel tells its URL, it is the one that Twilio
+/// was told last, not the file's.
+pub fn in_force(mut config: Config, store: &Store) -> Config {
+    if config.tunnel.url_from != UrlFrom::Config {
+        let names: Vec<String> = config.environments.iter().map(|environment| environment.name.clone()).collect();
+        for name in names {
+            if let Some(url) = last_written(store, &name) {
+                config.set_public_url(&name, &url);
+            }
+        }
+    }
+    config
 }
 
 /// Writes a new public URL to what the environment has at Twilio, reads it back, and keeps it. Blocks for as long as
-/// Twilio takes; everything else that a plan would change is left as it is. The error is for people.
+/// Twilio takes; everything else that a plan would change is left as it is.
 pub fn write(
     config: &Path,
     environment: &str,
@@ -29,44 +64,49 @@ pub fn write(
     url: &str,
     mut random: Random,
     mut tell: impl FnMut(&str) + 'static,
-) -> Result<(), String> {
-    let _lock = store.lock(&mut tell).map_err(|error| error.to_string())?;
-    let mut config =
-        config::load(config).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-    let wanted = config.environments.iter_mut().find(|one| one.name == environment);
-    wanted.ok_or_else(|| format!("there is no environment {environment:?} in the config any more"))?.public_url =
-        url.to_owned();
-    if environment == config.site.environment {
-        config.webhook.public_url = url.to_owned();
-    }
-    let secrets = store.secrets().map_err(|error| error.to_string())?.value;
-    let owned = store.owned().map_err(|error| error.to_string())?.value;
-    let login = Login::of(&secrets, &config.twilio.account_sid)
-        .ok_or("there is neither auth token nor API key; run \"gateway setup\"")?;
+) -> Result<(), MovedError> {
+    let _lock = store.lock(&mut tell)?;
+    let mut config = config::load(config)
+        .map_err(|errors| MovedError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    config.set_public_url(environment, url);
+    let secrets = store.secrets()?.value;
+    let owned = store.owned()?.value;
+    let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(MovedError::NoLogin)?;
     let clock = Clock::system(store.last_change());
-    let mut client = login
-        .client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)
-        .map_err(|error| error.to_string())?;
+    let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
     let mut pause = std::thread::sleep;
     let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };
+    tell_twilio(&mut account, environment)?;
+    Ok(store.save_file(FILE, format!("{environment} {url}\n").as_bytes())?)
+}
+
+/// Makes the part of the environment's plan that is about webhooks, and looks whether nothing of it is left.
+pub(super) fn tell_twilio(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
     let scope = Scope::Environment(environment.to_owned());
-    let urls = |account: &mut Account<'_>| -> Result<Vec<Change>, String> {
-        let plan = account.plan(&scope, &BTreeSet::new()).map_err(|error| error.to_string())?;
-        Ok(plan.changes.into_iter().filter_map(of_urls).collect())
+    let webhooks = |account: &mut Account<'_>| -> Result<Vec<Change>, AccountError> {
+        let plan = account.plan(&scope, &BTreeSet::new())?;
+        Ok(plan.changes.into_iter().filter_map(of_webhooks).collect())
     };
-    let plan = Plan { changes: urls(&mut account)?, problems: Vec::new(), notes: Vec::new() };
-    account.apply(&plan, &mut |_| {}).map_err(|error| error.to_string())?;
-    match urls(&mut account)?.is_empty() {
-        true => store.save_file(FILE, format!("{url}\n").as_bytes()).map_err(|error| error.to_string()),
-        false => Err("Twilio took the new URL and still shows the old one".to_owned()),
+    let changes = webhooks(account)?;
+    // "gateway undo" goes back over what a person applied, not over this.
+    let (undo, unfinished) = (account.owned.undo.clone(), account.owned.unfinished);
+    let applied = account.apply(&Plan { changes, ..Plan::default() }, &mut |_| {});
+    if account.owned.undo != undo || account.owned.unfinished != unfinished {
+        (account.owned.undo, account.owned.unfinished) = (undo, unfinished);
+        account.store.save_owned(&account.owned).map_err(AccountError::from)?;
+    }
+    applied?;
+    match webhooks(account)?.is_empty() {
+        true => Ok(()),
+        false => Err(MovedError::NotTaken),
     }
 }
 
-/// The part of a change that is about the URLs of something that is there.
-fn of_urls(change: Change) -> Option<Change> {
+/// The part of a change that is about the webhooks of something that is there.
+fn of_webhooks(change: Change) -> Option<Change> {
     match change {
         Change::Update(mut update) => {
-            update.fields.retain(|field| field.param.ends_with("Url"));
+            update.fields.retain(|field| is_webhook(&field.param));
             update.password = None;
             (!update.fields.is_empty()).then_some(Change::Update(update))
         }

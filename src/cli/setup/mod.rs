@@ -25,8 +25,8 @@ use crate::config::{Config, Protection};
 use crate::twilio::account::{AccountError, Progress, Scope};
 use crate::twilio::apply::ApplyError;
 use crate::twilio::client::Count;
-use crate::twilio::key;
 use crate::twilio::plan::{Change, Plan};
+use crate::twilio::{key, moved};
 use answers::{Answers, DOMAIN_SUFFIX};
 use question::Prompt;
 
@@ -231,7 +231,7 @@ impl Setup<'_> {
         let text = render::with_domain(&text, taken, &new).ok_or_else(by_hand)?;
         file::write(self.path, &text, true).map_err(failed)?;
         wizard::println_error(&format!("wrote {shown}"));
-        opened.config = super::load(self.path)?;
+        opened.config = moved::in_force(super::load(self.path)?, &opened.store);
         Ok(())
     }
 }

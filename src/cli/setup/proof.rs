@@ -68,8 +68,11 @@ pub(super) fn prove(opened: &mut Opened, arguments: &SetupArguments, is_asking: 
 fn run_environment(config: &mut Config) {
     let status = crate::cli::ask::ask(config, "status").ok();
     let status = status.and_then(|answer| serde_json::from_str::<Status>(&answer).ok());
-    if let Some(selected) = status.and_then(|status| config.clone().select(&status.environment)) {
+    let Some(status) = status else { return };
+    if let Some(selected) = config.clone().select(&status.environment) {
         *config = selected;
+        // The tunnel may have told another URL since the config was read.
+        config.set_public_url(&status.environment, &status.public_url);
     }
 }
 
@@ -125,7 +128,10 @@ fn unregistered(config: &Config, status: &Status) -> Vec<String> {
 /// Fetches our own public URL as Twilio would.
 fn reached(opened: &mut Opened) -> bool {
     let Some(environment) = opened.config.environment(&opened.config.site.environment).cloned() else { return true };
-    let url = &environment.public_url;
+    let url = match environment.public_url.as_str() {
+        "" => "the public URL",
+        url => url,
+    };
     match check::reach(opened, &environment) {
         None => true,
         Some(Ok(())) => {

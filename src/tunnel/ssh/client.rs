@@ -71,7 +71,7 @@ impl Handler for Client {
                 Ok(true)
             }
             Ok(Verdict::Changed { expected, offered }) => {
-                self.fault.set(words::host_key(&self.ssh, &self.place.store, &expected, &offered));
+                self.fault.set(words::host_key(&self.ssh, &expected, &offered));
                 Ok(false)
             }
             Err(error) => {

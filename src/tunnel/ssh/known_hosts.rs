@@ -5,7 +5,10 @@ use russh::keys::{Algorithm, HashAlg, PublicKey};
 use crate::store::{Store, StoreError};
 
 /// In the state folder.
-pub(super) const FILE: &str = "tunnel_known_hosts";
+const FILE: &str = "tunnel_known_hosts";
+
+/// The key that a server showed last in the place of the one that we know, in the same form.
+const REFUSED: &str = "tunnel_refused_host_key";
 
 /// Most servers that are kept; the oldest goes first.
 const MAX: usize = 100;
@@ -19,6 +22,46 @@ pub(super) enum Verdict {
     Pinned { fingerprint: String },
     /// Another than the one that it must be.
     Changed { expected: String, offered: String },
+}
+
+/// A key that a server showed in the place of the one that we know; it waits for a person's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Fingerprint of the key that we know; `None` when what was written down cannot be read.
+    pub known: Option<String>,
+    /// Fingerprint of the key that was refused.
+    pub offered: String,
+    line: String,
+}
+
+/// What of this server was refused, if anything.
+pub fn refused(store: &Store, server: &str) -> Result<Option<Refused>, StoreError> {
+    let content = store.file(REFUSED)?.unwrap_or_default();
+    let content = String::from_utf8_lossy(&content);
+    let Some((_, line)) = content.trim_end().split_once(' ').filter(|(name, _)| *name == server) else {
+        return Ok(None);
+    };
+    let Ok(key) = PublicKey::from_openssh(line) else { return Ok(None) };
+    let known = pinned(store, server)?.and_then(Result::ok).map(|known| fingerprint(&known));
+    Ok(Some(Refused { known, offered: fingerprint(&key), line: line.to_owned() }))
+}
+
+/// A person says that this key is the server's: it takes the place of the one that we know.
+pub fn accept(store: &Store, server: &str, refused: &Refused) -> Result<(), StoreError> {
+    let content = store.file(FILE)?.unwrap_or_default();
+    let content = String::from_utf8_lossy(&content);
+    let is_other = |line: &&str| line.split_once(' ').is_none_or(|(name, _)| name != server);
+    let mut lines: Vec<String> = content.lines().filter(is_other).map(str::to_owned).collect();
+    lines.push(format!("{server} {}\n", refused.line));
+    store.save_file(FILE, lines.join("\n").as_bytes())?;
+    forget_refused(store, server)
+}
+
+fn forget_refused(store: &Store, server: &str) -> Result<(), StoreError> {
+    match refused(store, server)? {
+        Some(_) => store.save_file(REFUSED, b""),
+        None => Ok(()),
+    }
 }
 
 /// The SHA-256 fingerprint, as OpenSSH shows it.
@@ -50,13 +93,22 @@ pub(super) fn check(
             false => Verdict::Changed { expected: expected.to_owned(), offered },
         });
     }
-    let changed = |expected: &str| Verdict::Changed { expected: expected.to_owned(), offered: offered.clone() };
+    let changed = |expected: &str| -> Result<Verdict, StoreError> {
+        if let Ok(text) = key.to_openssh() {
+            // For "gateway tunnel accept-host-key".
+            store.save_file(REFUSED, format!("{name} {text}\n").as_bytes())?;
+        }
+        Ok(Verdict::Changed { expected: expected.to_owned(), offered: offered.clone() })
+    };
     Ok(match (pinned(store, name)?, key.to_openssh()) {
-        (Some(Ok(known)), _) if known.key_data() == key.key_data() => Verdict::Good,
-        (Some(Ok(known)), _) => changed(&fingerprint(&known)),
-        (Some(Err(())), _) => changed("a key that cannot be read any more"),
+        (Some(Ok(known)), _) if known.key_data() == key.key_data() => {
+            forget_refused(store, name)?;
+            Verdict::Good
+        }
+        (Some(Ok(known)), _) => changed(&fingerprint(&known))?,
+        (Some(Err(())), _) => changed("a key that cannot be read any more")?,
         // What is not written down would be taken silently each time.
-        (None, Err(_)) => changed("a key that can be written down"),
+        (None, Err(_)) => changed("a key that can be written down")?,
         (None, Ok(text)) => {
             pin(store, name, &text)?;
             Verdict::Pinned { fingerprint: offered }
@@ -113,6 +165,37 @@ mod tests {
         assert!(pinned(&store, "b").unwrap().is_none());
         let content = String::from_utf8(store.file(FILE).unwrap().unwrap()).unwrap();
         assert_eq!(content, format!("a {ONE}\n[a]:2222 {OTHER}\n"));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn a_refused_key_is_taken_on_a_persons_word_and_forgotten_when_the_known_one_is_back() {
+        let dir = std::env::temp_dir().join(format!("gateway-known-hosts-3-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        let store = Store::open(&dir).unwrap();
+        let (one, other) = (PublicKey::from_openssh(ONE).unwrap(), PublicKey::from_openssh(OTHER).unwrap());
+        for name in ["a", "b"] {
+            check(&store, name, None, &one).unwrap();
+        }
+        assert_eq!(refused(&store, "a").unwrap(), None);
+        check(&store, "a", None, &other).unwrap();
+        check(&store, "a", None, &one).unwrap();
+        assert_eq!(refused(&store, "a").unwrap(), None, "the server is who it was");
+        check(&store, "a", None, &other).unwrap();
+        let found = refused(&store, "a").unwrap().unwrap();
+        assert_eq!((found.known.clone(), found.offered.clone()), (Some(fingerprint(&one)), fingerprint(&other)));
+        assert_eq!(refused(&store, "b").unwrap(), None, "it is not b's");
+        accept(&store, "a", &found).unwrap();
+        assert_eq!(check(&store, "a", None, &other).unwrap(), Verdict::Good);
+        assert_eq!(check(&store, "b", None, &one).unwrap(), Verdict::Good);
+        assert_eq!(refused(&store, "a").unwrap(), None);
+        // Also what cannot be read any more is replaced.
+        store.save_file(FILE, b"a ssh-ed25519 AAAA\n").unwrap();
+        check(&store, "a", None, &one).unwrap();
+        let found = refused(&store, "a").unwrap().unwrap();
+        assert_eq!(found.known, None);
+        accept(&store, "a", &found).unwrap();
+        assert_eq!(check(&store, "a", None, &one).unwrap(), Verdict::Good);
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

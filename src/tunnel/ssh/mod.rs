@@ -26,6 +26,7 @@ use super::settings::Ssh;
 use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
 use client::Client;
 pub use key::{KeyError, public_key_line};
+pub use known_hosts::{Refused, accept, refused};
 
 /// DNS, and TCP to all addresses together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);

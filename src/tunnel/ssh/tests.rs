@@ -245,7 +245,7 @@ async fn a_host_key_is_pinned_at_the_first_meeting_and_another_one_is_refused_wi
         assert_eq!(down.culprit, Culprit::HostKey);
         let text = down.to_string();
         assert!(text.contains(&fingerprint) && text.matches("SHA256:").count() == 2, "{text}");
-        assert!(text.contains("tunnel_known_hosts"), "{text}");
+        assert!(text.contains("gateway tunnel accept-host-key"), "{text}");
     }
     assert!(!sshd.log().contains("Accepted publickey"), "nothing is proved to a stranger");
     // The configured fingerprint is the way to accept it.

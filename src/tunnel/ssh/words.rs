@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use russh::Error;
 
-use super::known_hosts;
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::tunnel::find::{Finder, plain};
 use crate::tunnel::settings::Ssh;
 use crate::tunnel::{Culprit, Down};
@@ -34,12 +33,12 @@ pub(super) fn too_late(ssh: &Ssh, missing: &str, limit: Duration) -> Down {
     Down::new(Culprit::Network, reason, "does the line work, and is an SSH server there?")
 }
 
-pub(super) fn host_key(ssh: &Ssh, store: &Store, expected: &str, offered: &str) -> Down {
+pub(super) fn host_key(ssh: &Ssh, expected: &str, offered: &str) -> Down {
     let server = &ssh.server;
     let reason = format!("the host key of {server} is {offered} and must be {expected}: nothing was sent to it");
     let by = match ssh.host_key {
         Some(_) => format!("write host_key = \"{offered}\" under [tunnel]"),
-        None => format!("remove the line of {} from {}", server.name(), store.path(known_hosts::FILE).display()),
+        None => "run \"gateway tunnel accept-host-key\"".to_owned(),
     };
     let next = format!("somebody may listen in between; only if the server's owner confirms the new key: {by}");
     Down::new(Culprit::HostKey, reason, next)

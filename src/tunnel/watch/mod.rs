@@ -259,11 +259,16 @@ impl Watch {
                     }
                 }
             }
-            Input::Retry if self.state == State::Waiting => {
-                self.backoff.reset();
-                self.timers.set(Timer::Retry, now);
+            Input::Retry => {
+                if self.state == State::Waiting {
+                    self.backoff.reset();
+                    self.timers.set(Timer::Retry, now);
+                }
+                if self.timers.get(Timer::Write).is_some() {
+                    self.writing.reset();
+                    self.timers.set(Timer::Write, now);
+                }
             }
-            Input::Retry => {}
         }
     }
 
@@ -432,7 +437,11 @@ impl Watch {
         self.watch_expiry();
         self.outputs.push_back(Output::Urls(self.urls.all()));
         self.outputs.extend(self.urls.to_write());
-        self.event(Level::Notice, "tunnel.url", self.driver, format!("the public URL is {url} now; it was {old}"));
+        let text = match old.as_str() {
+            "" => format!("the public URL is {url}"),
+            old => format!("the public URL is {url} now; it was {old}"),
+        };
+        self.event(Level::Notice, "tunnel.url", self.driver, text);
         true
     }
 

@@ -47,7 +47,10 @@ impl Urls {
         {
             self.former.remove(oldest);
         }
-        self.former.push((old, now + FORMER_FOR));
+        // Before the first one there was none.
+        if !old.is_empty() {
+            self.former.push((old, now + FORMER_FOR));
+        }
         true
     }
 

@@ -164,7 +164,10 @@ impl Check<'_> {
         let seen = self.seen;
         if let Some(Err(instead)) = seen.reach.get(&environment.name) {
             self.error(
-                format!("{} does not lead to this box: {instead}", environment.public_url),
+                match environment.public_url.as_str() {
+                    "" => format!("the public URL of {} does not lead to this box: {instead}", environment.name),
+                    url => format!("{url} does not lead to this box: {instead}"),
+                },
                 "calls in do not ring, calls out are not connected",
                 "start the service and the tunnel; check that the tunnel delivers to webhook.listen",
             );

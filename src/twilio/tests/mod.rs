@@ -4,6 +4,7 @@ mod emergency;
 mod environments;
 mod first_run;
 mod hosted;
+mod moved;
 mod properties;
 mod standing;
 mod undo;
