@@ -22,7 +22,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{ExtensionStatus, Status};
+use crate::status::{DriftStatus, ExtensionStatus, Status};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
@@ -350,9 +350,14 @@ impl Engine {
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime: now.since(self.began).as_secs(),
+            environment: self.config.site.environment.clone(),
+            domain: self.config.trunk.domain.clone(),
+            public_url: self.config.webhook.public_url.clone(),
             trunk: self.trunk.status(now),
             extensions: extensions.collect(),
             calls: self.calls.status(now),
+            // The drivers compare the account and fill it in.
+            drift: DriftStatus::default(),
         }
     }
 

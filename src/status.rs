@@ -8,9 +8,34 @@ pub struct Status {
     pub version: String,
     /// Seconds since the service started.
     pub uptime: u64,
+    /// The environment that this box runs, its SIP domain, and what Twilio calls.
+    pub environment: String,
+    pub domain: String,
+    pub public_url: String,
     pub trunk: TrunkStatus,
     pub extensions: Vec<ExtensionStatus>,
     pub calls: Vec<CallStatus>,
+    /// Of an older service: none.
+    #[serde(default)]
+    pub drift: DriftStatus,
+}
+
+/// Whether the account is what the config says, when it was last compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DriftStatus {
+    /// Seconds since 1970; absent before the first look.
+    pub checked_at: Option<u64>,
+    /// Seconds since then.
+    pub checked_ago: Option<u64>,
+    /// How many changes would be needed; absent when the account could not be read.
+    pub changes: Option<usize>,
+    /// The first of them.
+    #[serde(default)]
+    pub sentences: Vec<String>,
+    /// Why the account could not be read.
+    pub failed: Option<String>,
+    /// Seconds until the next look.
+    pub next_in: Option<u64>,
 }
 
 /// The flow to the SIP domain.

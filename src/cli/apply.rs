@@ -42,7 +42,7 @@ pub(super) fn run(path: &Path, environment: Option<&str>, buy: &[String], yes: b
 /// Shows a plan, asks unless `yes`, makes the changes, tells the way back, and has the running service read again what
 /// it knows. `again` is the command that asks nothing.
 pub(super) fn show_and_make(opened: &mut Opened, plan: &Plan, yes: bool, again: &str) -> Result<Outcome, Vec<String>> {
-    super::print(&show::text(plan, &opened.owned, Colours::of_stdout()));
+    super::print(&show::text(plan, Colours::of_stdout()));
     if plan.changes.is_empty() {
         super::print(&format!("{}\n", opened.count()));
         return Ok(Outcome::Unchanged);
@@ -81,7 +81,7 @@ pub(super) fn make(opened: &mut Opened, plan: &Plan) -> Done {
 }
 
 /// `3/17 create … done`
-fn tell(progress: &Progress<'_>) {
+pub(super) fn tell(progress: &Progress<'_>) {
     match progress {
         Progress::Begins { at, of, change } => super::print(&format!("{at}/{of} {change} ... ")),
         Progress::Waits { reason } => super::print(&format!("\n  {reason} ... ")),

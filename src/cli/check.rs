@@ -1,8 +1,20 @@
 //! `gateway check [FILE]`
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Done;
+use super::account::{self, Opened, Purpose};
+use super::show::Colours;
+use super::{Done, failed};
+use crate::config::Environment;
+use crate::twilio::check::{self, Finding, Severity, seen};
+use crate::twilio::reach;
+use crate::twilio::standing::Standing;
+use crate::twiml::NONCE_PATH;
+use crate::twiml::proof::proof;
+
+/// Random bytes of a nonce.
+const NONCE_BYTES: usize = 16;
 
 pub(super) fn run(file: &Path) -> Done {
     let config = super::load(file)?;
@@ -13,6 +25,66 @@ pub(super) fn run(file: &Path) -> Done {
 
 /// `gateway check --account`
 pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace: bool) -> Done {
-    let _ = (path, environment, json, trace);
-    Err(super::failed("check --account is not there yet"))
+    let mut opened = account::open(path, Purpose::Look, trace)?;
+    let scope = account::scope(&opened.config, environment)?;
+    let config = opened.config.clone();
+    let is_meant = |one: &&Environment| environment.is_none_or(|name| one.name == name);
+    let environments: Vec<&Environment> = config.environments.iter().filter(is_meant).collect();
+    // The other environments' URLs lead to other boxes.
+    let here = environments.iter().find(|one| one.name == config.site.environment);
+    let reached = here.and_then(|here| Some((here.name.clone(), reach(&mut opened, here)?)));
+    // After that: the service knows nothing of what is minted here.
+    opened.mint();
+    let mut seen = seen::read(&mut opened.client, &config, &environments).map_err(failed)?;
+    seen.has_key = opened.secrets.api_key.is_some();
+    match opened.account().plan(&scope, &BTreeSet::new()) {
+        Ok(plan) => seen.plan = Some(plan),
+        Err(error) => seen.unread.push(("the plan", error.to_string())),
+    }
+    if let Some(token) = opened.secrets.auth_token.clone() {
+        // What a key may not ask; the last requests of this client.
+        opened.client.authenticate(&config.twilio.account_sid, &token);
+        match Standing::read(&mut opened.client) {
+            Ok(standing) => seen.standing = Some(standing),
+            Err(error) => seen.unread.push(("the account", error.to_string())),
+        }
+    }
+    seen.reach.extend(reached);
+    let findings = check::findings(&config, &environments, &opened.owned, &seen);
+    match json {
+        true => super::print(&format!("{:#}\n", serde_json::json!(findings))),
+        false => super::print(&text(&findings, Colours::of_stdout())),
+    }
+    match findings.iter().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => Ok(()),
+        1 => Err(failed("1 finding is an error")),
+        count => Err(failed(format!("{count} findings are errors"))),
+    }
+}
+
+/// Whether the public URL leads to this box; `None` before set-up has minted what the answer is made of.
+pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Result<(), String>> {
+    let nonce = opened.random.hex(NONCE_BYTES);
+    let expected = proof(&opened.secrets, &nonce)?;
+    let path = format!("{NONCE_PATH}{nonce}");
+    let ca_file = opened.config.twilio.ca_file.as_deref();
+    Some(reach::fetch(&environment.public_url, &path, ca_file, |answer| answer == expected).map_err(|e| e.to_string()))
+}
+
+/// Three lines each.
+fn text(findings: &[Finding], colours: Colours) -> String {
+    if findings.is_empty() {
+        return "nothing to mend: lists, domains, numbers, extensions, addresses and URLs fit together\n".to_owned();
+    }
+    let mut text = String::new();
+    for Finding { severity, what, breaks, mend } in findings {
+        let title = match severity {
+            Severity::Error => colours.red(&severity.to_string()),
+            Severity::Warning => colours.yellow(&severity.to_string()),
+            Severity::Info => severity.to_string(),
+        };
+        text.push_str(&format!("{title}: {what}\n  breaks: {breaks}\n  mend:   {mend}\n"));
+    }
+    // What stands at Twilio is not for the terminal to obey; our own escapes are at the beginning of lines.
+    text
 }

@@ -25,7 +25,7 @@ pub(super) fn run(path: &Path, environment: Option<&str>, yes: Option<&str>, pro
         return Err(failed(format!("there is no environment {name:?}: none in the config, and none that is ours")));
     }
     let plan = opened.account().plan_destroy(name).map_err(failed)?;
-    super::print(&show::text(&plan, &opened.owned, Colours::of_stdout()));
+    super::print(&show::text(&plan, Colours::of_stdout()));
     if plan.changes.is_empty() {
         return if plan.problems.is_empty() { Ok(()) } else { Err(plan.problems) };
     }

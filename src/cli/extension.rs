@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::account::{self, Purpose};
-use super::{Done, apply, failed, show};
+use super::{Done, apply, failed};
 use crate::twilio::account::Scope;
 use crate::twilio::model::{Id, Kind};
 
@@ -69,7 +69,7 @@ pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: 
     opened.save_secrets()?;
     let mut plan = opened.account().plan(&Scope::Environment(environment.clone()), &BTreeSet::new()).map_err(failed)?;
     // Whatever else there is to change was not asked for.
-    plan.changes.retain(|change| show::id(change) == Some(&credential));
+    plan.changes.retain(|change| change.id() == credential);
     apply::make(&mut opened, &plan)?;
     super::print(&format!(
         "extension {name} has another password at Twilio in environment {environment}: calls in progress go on, the \

@@ -41,7 +41,8 @@ const USAGE: u8 = 64;
 
 /// Stands below the help of all commands.
 const EXIT_CODES: &str = "Exit codes: 0 done or nothing to do, 1 failed, 64 wrong command line; \
-                          of plan also 2: there is something to change.";
+                          of plan also 2: there is something to change; \
+                          of setup also 3: done, and the proof failed.";
 
 /// The box between ordinary SIP phones and Twilio.
 #[derive(Debug, Parser)]
@@ -66,14 +67,7 @@ enum Command {
         log: Log,
     },
     /// Make the Twilio account what the config says; safe to run again at any time
-    Setup {
-        /// Ask nothing; the auth token comes from TWILIO_AUTH_TOKEN or from the last set-up
-        #[arg(long)]
-        yes: bool,
-        /// Show each request and its answer on stderr, secrets masked
-        #[arg(long)]
-        trace: bool,
-    },
+    Setup(Box<setup::SetupArguments>),
     /// Show what would change at Twilio, and change nothing; exit code 0: nothing, 2: something, 1: failed
     Plan {
         /// As JSON
@@ -317,7 +311,7 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
     let environment = arguments.environment.as_deref();
     let done = match arguments.command {
         Command::Run { log } => run::run(path, environment, log.into()),
-        Command::Setup { yes, trace } => setup::run(&path, yes, trace),
+        Command::Setup(arguments) => return setup::run(&path, environment, &arguments),
         Command::Plan { json, trace } => {
             let changes = plan::run(&path, environment, json, trace.trace)?;
             return Ok(if changes { CHANGES } else { 0 });

@@ -14,8 +14,8 @@ pub(super) fn run(path: &Path, environment: Option<&str>, json: bool, trace: boo
     opened.mint();
     let plan = opened.account().plan(&scope, &BTreeSet::new()).map_err(failed)?;
     match json {
-        true => super::print(&format!("{:#}\n", show::json(&plan, &opened.owned))),
-        false => super::print(&show::text(&plan, &opened.owned, Colours::of_stdout())),
+        true => super::print(&format!("{:#}\n", plan.to_json())),
+        false => super::print(&show::text(&plan, Colours::of_stdout())),
     }
     match (plan.changes.is_empty(), plan.problems.is_empty()) {
         (true, true) => Ok(false),

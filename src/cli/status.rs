@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
-use crate::status::{RegistrationStatus, Status};
+use crate::status::{DriftStatus, RegistrationStatus, Status};
 
 /// How long the comparison of the account may take: Twilio may be busy.
 const DRIFT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -35,6 +35,7 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    let _ = writeln!(text, "{}: {}, webhooks at {}", status.environment, status.domain, status.public_url);
     let trunk = &status.trunk;
     let _ = write!(text, "trunk {}", trunk.state);
     if let Some(flow) = &trunk.flow {
@@ -46,6 +47,7 @@ fn table(status: &Status) -> String {
     if let Some(retry) = trunk.retry_in {
         let _ = write!(text, "; next try in {}", span(retry));
     }
+    let _ = write!(text, "\naccount {}", account(&status.drift));
     text.push_str("\n\n");
 
     let mut rows = vec![["extension", "at Twilio", "next", "handset", "expires", "phone"].map(str::to_owned)];
@@ -83,6 +85,36 @@ fn table(status: &Status) -> String {
     }
     text.push_str(&columns(&rows));
     text
+}
+
+/// Most differences that the table shows; JSON has more.
+const SHOWN_CHANGES: usize = 3;
+
+/// Whether the account is what the config says.
+fn account(drift: &DriftStatus) -> String {
+    let Some(ago) = drift.checked_ago else {
+        return match drift.next_in {
+            Some(next) => format!("not compared with the config yet; in {}", span(next)),
+            None => "not compared with the config yet".to_owned(),
+        };
+    };
+    let ago = span(ago);
+    if let Some(reason) = &drift.failed {
+        return format!("could not be compared with the config {ago} ago: {reason}");
+    }
+    match drift.changes.unwrap_or_default() {
+        0 => format!("as the config says, {ago} ago"),
+        changes => {
+            let mut text = format!("not as the config says, {ago} ago; \"gateway plan\" shows what to change:");
+            for sentence in drift.sentences.iter().take(SHOWN_CHANGES) {
+                text.push_str(&format!("\n  {sentence}"));
+            }
+            if changes > SHOWN_CHANGES {
+                text.push_str(&format!("\n  and {} more", changes - SHOWN_CHANGES));
+            }
+            text
+        }
+    }
 }
 
 fn upstream(registration: &RegistrationStatus) -> String {
@@ -142,6 +174,9 @@ mod tests {
         Status {
             version: "0.1.0".to_owned(),
             uptime: 11_100,
+            environment: "prod".to_owned(),
+            domain: "office.sip.twilio.com".to_owned(),
+            public_url: "https://gateway.example.com".to_owned(),
             trunk: TrunkStatus {
                 state: "up".to_owned(),
                 flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
@@ -170,6 +205,7 @@ mod tests {
                 state: "answered".to_owned(),
                 since: 61,
             }],
+            drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
         }
     }
 
@@ -178,7 +214,9 @@ mod tests {
         assert_eq!(
             table(&picture()),
             "gateway 0.1.0, up 3 h 5 min\n\
+             prod: office.sip.twilio.com, webhooks at https://gateway.example.com\n\
              trunk up, office.sip.ashburn.twilio.com 192.0.2.9:5061\n\
+             account as the config says, 90 s ago\n\
              \n\
              extension  at Twilio                             next   handset                expires  phone\n\
              101        registered                            4 min  192.168.1.20:5060 udp  4 min    Grandstream[2J\n\
@@ -188,5 +226,23 @@ mod tests {
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"
         );
+    }
+
+    #[test]
+    fn drift_shows_its_first_sentences_and_failures_their_reason() {
+        let drift = |changes, sentences: &[&str]| DriftStatus {
+            checked_ago: Some(7200),
+            changes: Some(changes),
+            sentences: sentences.iter().map(|one| (*one).to_owned()).collect(),
+            ..DriftStatus::default()
+        };
+        assert_eq!(
+            account(&drift(5, &["a", "b", "c", "d", "e"])),
+            "not as the config says, 2 h 0 min ago; \"gateway plan\" shows what to change:\n  a\n  b\n  c\n  and 2 more"
+        );
+        let failed = DriftStatus { checked_ago: Some(1), failed: Some("no answer".to_owned()), ..drift(0, &[]) };
+        assert_eq!(account(&failed), "could not be compared with the config 1 s ago: no answer");
+        let never = DriftStatus { next_in: Some(300), ..DriftStatus::default() };
+        assert_eq!(account(&never), "not compared with the config yet; in 5 min");
     }
 }

@@ -9,6 +9,7 @@ mod error;
 mod host;
 mod parse;
 mod reader;
+pub mod rules;
 mod value;
 
 #[cfg(test)]

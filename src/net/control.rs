@@ -1,13 +1,17 @@
 //! The control socket: `gateway status` and `gateway reload` talk to the running service by it.
 //!
-//! One line in (`status` or `reload`), one JSON document out, end of file.
+//! One line in (`status`, `reload` or `drift`), one JSON document out, end of file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// File name in `site.run_dir`.
 pub const SOCKET: &str = "gateway.sock";
@@ -15,7 +19,10 @@ pub const SOCKET: &str = "gateway.sock";
 /// A request line is never longer.
 const MAX_LINE: u64 = 64;
 
-/// A client that says nothing is not waited for.
+/// Most clients at a time; further ones wait to be accepted. Only the owner of the box can connect.
+const MAX_CONVERSATIONS: usize = 16;
+
+/// A client that says nothing, or does not read its answer, is not waited for.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// What can be asked.
@@ -23,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 pub enum Ask {
     Status,
     Reload,
+    /// Compares the account with the config now; answered when it is done, by the status.
+    Drift,
 }
 
 /// Binds the socket, for its owner only. A socket that a killed service left behind is replaced; one that answers means
@@ -44,26 +53,37 @@ pub async fn bind(run_dir: &Path) -> std::io::Result<(UnixListener, PathBuf)> {
 }
 
 /// Serves for ever; `answer` makes the JSON.
-pub async fn serve(listener: UnixListener, answer: impl Fn(Ask) -> String) {
+pub async fn serve<F>(listener: UnixListener, answer: impl Fn(Ask) -> F + 'static)
+where
+    F: Future<Output = String> + 'static,
+{
+    let answer = Rc::new(answer);
+    let room = Arc::new(Semaphore::new(MAX_CONVERSATIONS));
     loop {
+        // The semaphore is never closed.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        // One after the other: only the owner of the box can connect, and each is bounded.
-        let _ = tokio::time::timeout(LIMIT, converse(stream, &answer)).await;
+        let answer = Rc::clone(&answer);
+        tokio::task::spawn_local(async move {
+            let _ = converse(stream, &*answer).await;
+            drop(permit);
+        });
     }
 }
 
-async fn converse(stream: UnixStream, answer: &impl Fn(Ask) -> String) -> std::io::Result<()> {
+async fn converse<F: Future<Output = String>>(stream: UnixStream, answer: &impl Fn(Ask) -> F) -> std::io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(reader.take(MAX_LINE)).read_line(&mut line).await?;
-    let reply = match line.trim() {
-        "status" => answer(Ask::Status),
-        "reload" => answer(Ask::Reload),
-        _ => r#"{"error":"say status or reload"}"#.to_string(),
+    timeout(LIMIT, BufReader::new(reader.take(MAX_LINE)).read_line(&mut line)).await??;
+    let mut reply = match line.trim() {
+        "status" => answer(Ask::Status).await,
+        "reload" => answer(Ask::Reload).await,
+        "drift" => answer(Ask::Drift).await,
+        _ => r#"{"error":"say status, reload or drift"}"#.to_string(),
     };
-    writer.write_all(reply.as_bytes()).await?;
-    writer.write_all(b"\n").await
+    reply.push('\n');
+    timeout(LIMIT, writer.write_all(reply.as_bytes())).await?
 }

@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod control;
 pub mod dns;
+pub mod drift;
 pub mod http;
 pub mod ready;
 pub mod rtp;

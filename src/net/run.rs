@@ -13,9 +13,10 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock::Clock;
+use super::drift::Drift;
 use super::shell::{Shell, write_event};
 use super::tls::{Tls, TlsError};
-use super::{control, http, rtp, stream, udp};
+use super::{control, drift, http, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -132,6 +133,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
 
+    let drift = Drift::new(config_path.clone(), store.clone(), clock, Random::new(seed()?));
     let reloader = Rc::new(Reloader {
         path: config_path,
         environment,
@@ -141,13 +143,24 @@ async fn serve(options: Options) -> Result<(), RunError> {
         running: RefCell::new(Arc::clone(&config)),
     });
     {
-        let shell = Rc::clone(&shell);
-        let reloader = Rc::clone(&reloader);
-        tokio::task::spawn_local(control::serve(control, move |ask| match ask {
-            control::Ask::Status => serde_json::to_string(&shell.look(|engine, now| engine.status(now)))
-                .unwrap_or_else(|error| error.to_string()),
-            control::Ask::Reload => reloader.reload(),
+        let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+        tokio::task::spawn_local(control::serve(control, move |ask| {
+            let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
+            async move {
+                match ask {
+                    control::Ask::Status => {}
+                    control::Ask::Reload => return reloader.reload(),
+                    control::Ask::Drift => drift.look(&reloader.drift_wanted().environment).await,
+                }
+                let mut status = shell.look(|engine, now| engine.status(now));
+                status.drift = drift.status();
+                serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
+            }
         }));
+    }
+    {
+        let reloader = Rc::clone(&reloader);
+        tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(keep_bindings(Rc::clone(&shell), store.clone()));
@@ -232,6 +245,12 @@ struct Reloader {
 }
 
 impl Reloader {
+    /// What the configuration in force says of the comparison with the account.
+    fn drift_wanted(&self) -> drift::Wanted {
+        let running = self.running.borrow();
+        drift::Wanted { environment: running.site.environment.clone(), period: running.twilio.drift_check }
+    }
+
     /// The answer for `gateway reload`, as JSON.
     fn reload(&self) -> String {
         let result = self.try_reload();

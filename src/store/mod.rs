@@ -21,6 +21,7 @@ use crate::time::WallClock;
 const SECRETS: &str = "secrets.json";
 const OWNED: &str = "twilio.json";
 const BINDINGS: &str = "bindings.json";
+const ANSWERS: &str = "answers.toml";
 const LOCK: &str = "lock";
 
 /// The state folder.
@@ -127,6 +128,29 @@ impl Store {
     /// Replaces `bindings.json` by what [`crate::engine::Engine::bindings`] gave out.
     pub fn save_bindings(&self, json: &str) -> Result<(), StoreError> {
         self.save_bytes(BINDINGS, json.as_bytes())
+    }
+
+    /// `answers.toml`: what set-up was told before it was stopped; its own shape, absent as a rule.
+    pub fn answers(&self) -> Result<Option<String>, StoreError> {
+        let path = self.dir.join(ANSWERS);
+        match atomic::read(&path).map_err(|source| failed(&path, "read", source))? {
+            atomic::Found::Content(content, _) => Ok(String::from_utf8(content).ok()),
+            atomic::Found::Absent => Ok(None),
+        }
+    }
+
+    /// Replaces `answers.toml`.
+    pub fn save_answers(&self, text: &str) -> Result<(), StoreError> {
+        self.save_bytes(ANSWERS, text.as_bytes())
+    }
+
+    /// Removes `answers.toml`, also when it is not there.
+    pub fn remove_answers(&self) -> Result<(), StoreError> {
+        let path = self.dir.join(ANSWERS);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(failed(&path, "removed", source)),
+            _ => Ok(()),
+        }
     }
 
     fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {

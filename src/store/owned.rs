@@ -10,6 +10,9 @@ use crate::twilio::setting::Setting;
 /// Most promotions of one environment that can be stepped back from; the oldest is dropped.
 pub const MAX_PROMOTIONS: usize = 10;
 
+/// Most steps that can be undone; the oldest are dropped. An apply has about one for each resource.
+const MAX_UNDO: usize = 10_000;
+
 /// What we own at Twilio, and what is needed to go back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owned {
@@ -28,6 +31,9 @@ pub struct Owned {
     /// The way back over the last apply: what it did, in order. Undone from the end.
     #[serde(default)]
     pub undo: Vec<Undo>,
+    /// An apply began and did not come to its end: the next one goes on with its `undo`.
+    #[serde(default)]
+    pub unfinished: bool,
 }
 
 /// One resource that is ours, or that we were about to make.
@@ -137,6 +143,59 @@ impl Owned {
     /// All records in the order in which they were made.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Record> {
         self.records.iter()
+    }
+
+    /// Writes down the way back over a step that is about to be made.
+    pub fn journal(&mut self, step: Undo) {
+        if self.undo.len() >= MAX_UNDO {
+            self.undo.remove(0);
+        }
+        self.undo.push(step);
+    }
+
+    /// What was made again has another SID: whatever the records and the way back say about the former one is meant for
+    /// the new one.
+    pub fn rename(&mut self, former: &str, sid: &str) {
+        let text = |text: &mut String| {
+            if text == former {
+                sid.clone_into(text);
+            }
+        };
+        let setting = |setting: &mut Setting| {
+            if setting.expose() == former {
+                *setting = Setting::new(sid);
+            }
+        };
+        let changed = |changed: &mut BTreeMap<String, Changed>| {
+            for Changed { was, set } in changed.values_mut() {
+                setting(was);
+                setting(set);
+            }
+        };
+        let record = |record: &mut Record| {
+            record.sid.iter_mut().chain(&mut record.parent_sid).for_each(text);
+            changed(&mut record.changed);
+        };
+        self.records.iter_mut().for_each(record);
+        for step in &mut self.undo {
+            match step {
+                Undo::Made { .. } | Undo::Final { .. } => {}
+                Undo::Changed { sid, parent_sid, fields, before, .. } => {
+                    text(sid);
+                    parent_sid.iter_mut().for_each(text);
+                    changed(fields);
+                    before.iter_mut().for_each(record);
+                }
+                Undo::Removed { before, fields, .. } => {
+                    record(before);
+                    fields.values_mut().for_each(setting);
+                }
+                Undo::Deployed { sid, parent_sid, .. } => {
+                    text(sid);
+                    text(parent_sid);
+                }
+            }
+        }
     }
 
     /// Whether an environment owns anything.

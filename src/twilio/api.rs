@@ -30,6 +30,16 @@ impl fmt::Debug for FormValue {
     }
 }
 
+impl FormValue {
+    /// The content of one that may be shown.
+    pub fn plain(&self) -> Option<&str> {
+        match self {
+            FormValue::Plain(text) => Some(text),
+            FormValue::Secret(_) => None,
+        }
+    }
+}
+
 impl Form {
     /// Adds a field.
     pub fn plain(&mut self, name: &str, value: impl Into<String>) {

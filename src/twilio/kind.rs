@@ -60,6 +60,8 @@ pub struct Schema {
     pub facet_of: Option<Kind>,
     /// Fields that can be set at its making only: with another value it is made anew.
     pub fixed: &'static [&'static str],
+    /// What it takes beside its natural key to make it again, by form parameter.
+    pub content: &'static [&'static str],
     /// Error codes that say "there already" (twilio.md 1.7).
     pub duplicate: &'static [u32],
     /// How a person calls it.
@@ -100,6 +102,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[],
                 noun: "API key",
             },
@@ -111,6 +114,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[],
                 noun: "dialing permissions",
             },
@@ -122,6 +126,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &["TriggerValue", "UsageCategory", "TriggerBy", "Recurring"],
+                content: &["CallbackUrl", "CallbackMethod", "UsageCategory", "TriggerBy", "TriggerValue", "Recurring"],
                 duplicate: &[],
                 noun: "usage trigger",
             },
@@ -133,6 +138,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &["FriendlyName", "IncludeCredentials", "UiEditable"],
                 duplicate: &[20409],
                 noun: "hosted Service",
             },
@@ -144,6 +150,7 @@ impl Kind {
                 parent: Some(Kind::Service),
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[20409],
                 noun: "asset",
             },
@@ -155,6 +162,7 @@ impl Kind {
                 parent: Some(Kind::Service),
                 facet_of: None,
                 fixed: &["DomainSuffix"],
+                content: &["DomainSuffix"],
                 duplicate: &[20409],
                 noun: "hosted environment",
             },
@@ -166,6 +174,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21240],
                 noun: "credential list",
             },
@@ -177,6 +186,7 @@ impl Kind {
                 parent: Some(Kind::CredentialList),
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21240, 21243],
                 noun: "credential",
             },
@@ -188,6 +198,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21235],
                 noun: "IP access list",
             },
@@ -199,6 +210,7 @@ impl Kind {
                 parent: Some(Kind::AccessList),
                 facet_of: None,
                 fixed: &[],
+                content: &["FriendlyName", "CidrPrefixLength"],
                 duplicate: &[21235],
                 noun: "network",
             },
@@ -210,6 +222,16 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[
+                    "CustomerName",
+                    "Street",
+                    "StreetSecondary",
+                    "City",
+                    "Region",
+                    "PostalCode",
+                    "IsoCountry",
+                    "EmergencyEnabled",
+                ],
                 duplicate: &[],
                 noun: "address",
             },
@@ -221,6 +243,20 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[
+                    "FriendlyName",
+                    "VoiceUrl",
+                    "VoiceMethod",
+                    "VoiceFallbackUrl",
+                    "VoiceFallbackMethod",
+                    "VoiceStatusCallbackUrl",
+                    "VoiceStatusCallbackMethod",
+                    "SipRegistration",
+                    "EmergencyCallingEnabled",
+                    "Secure",
+                    "ByocTrunkSid",
+                    "EmergencyCallerSid",
+                ],
                 duplicate: &[21232],
                 noun: "SIP domain",
             },
@@ -232,6 +268,7 @@ impl Kind {
                 parent: Some(Kind::Domain),
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21231],
                 noun: "mapping for calls",
             },
@@ -243,6 +280,7 @@ impl Kind {
                 parent: Some(Kind::Domain),
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21231],
                 noun: "mapping for registrations",
             },
@@ -254,6 +292,7 @@ impl Kind {
                 parent: Some(Kind::Domain),
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[21231],
                 noun: "mapping of networks",
             },
@@ -265,6 +304,21 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[
+                    "VoiceUrl",
+                    "VoiceMethod",
+                    "VoiceFallbackUrl",
+                    "VoiceFallbackMethod",
+                    "StatusCallback",
+                    "StatusCallbackMethod",
+                    "VoiceCallerIdLookup",
+                    "SmsUrl",
+                    "SmsMethod",
+                    "SmsFallbackUrl",
+                    "SmsFallbackMethod",
+                    "SmsStatusCallback",
+                    "MessageStatusCallback",
+                ],
                 duplicate: &[],
                 noun: "TwiML app",
             },
@@ -276,6 +330,7 @@ impl Kind {
                 parent: None,
                 facet_of: None,
                 fixed: &[],
+                content: &[],
                 duplicate: &[],
                 noun: "phone number",
             },
@@ -287,6 +342,7 @@ impl Kind {
                 parent: Some(Kind::Domain),
                 facet_of: Some(Kind::Domain),
                 fixed: &[],
+                content: &[],
                 duplicate: &[],
                 noun: "emergency caller",
             },
@@ -304,9 +360,18 @@ impl Kind {
         !matches!(self, Kind::PhoneNumber | Kind::DialingPermissions)
     }
 
-    /// Whether its SID is that of the resource that its key refers to (twilio.md 2.6).
-    pub const fn is_mapping(self) -> bool {
-        matches!(self, Kind::CallsMapping | Kind::RegistrationsMapping | Kind::AccessMapping)
+    /// Of a mapping, the kind of list that it maps: its key is the list's name, and its SID the list's (twilio.md 2.6).
+    pub const fn maps(self) -> Option<Kind> {
+        match self {
+            Kind::CallsMapping | Kind::RegistrationsMapping => Some(Kind::CredentialList),
+            Kind::AccessMapping => Some(Kind::AccessList),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a setting of another resource: never made or removed, only set and cleared.
+    pub const fn is_facet(self) -> bool {
+        self.schema().facet_of.is_some()
     }
 }
 
@@ -330,6 +395,15 @@ impl Id {
     /// Parent's key and own key.
     fn parts(&self) -> (&str, &str) {
         self.key.split_once('/').unwrap_or(("", &self.key))
+    }
+
+    /// What it lives in, or is a setting of.
+    pub fn parent(&self) -> Option<Id> {
+        let Schema { parent, facet_of, .. } = self.kind.schema();
+        match facet_of {
+            Some(kind) => Some(Id::new(kind, &self.key)),
+            None => parent.map(|kind| Id::new(kind, self.parts().0)),
+        }
     }
 
     /// The natural key inside of the parent.

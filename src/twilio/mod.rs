@@ -7,7 +7,10 @@ pub mod account;
 pub mod actual;
 pub mod api;
 pub mod apply;
+pub mod check;
 pub mod client;
+pub mod drift;
+pub mod grouping;
 pub mod hosted;
 pub mod key;
 pub mod kind;
@@ -15,9 +18,11 @@ pub mod login;
 pub mod model;
 pub mod numbers;
 pub mod plan;
+mod promote;
+pub mod reach;
 pub mod setting;
-pub mod setup;
 pub mod standing;
+mod undo;
 
 #[cfg(test)]
 mod fake;

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use super::ACCOUNT;
+use super::actual::COUNTRIES;
 use super::hosted::{self, File};
 use super::setting::Setting;
-use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment, Protection};
+use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment};
 use crate::secret::Secret;
-use crate::store::{Credentials, Owned, Secrets};
-use crate::twiml::{INCOMING_PATH, OUTGOING_PATH, STATUS_PATH, USAGE_PATH};
+use crate::store::{Owned, Secrets};
+use crate::twiml::{INCOMING_PATH, OUTGOING_PATH, STATUS_PATH, USAGE_PATH, credentials};
 
 pub use super::kind::{Id, Kind};
 
@@ -114,7 +115,7 @@ impl Wish<'_> {
         let mut add = |id: Id, fields| desired.resources.push(Resource::new(ACCOUNT, id, fields));
         if dialing.manage {
             let open = |country: &String| (country.clone(), Value::Bool(true));
-            let id = Id::new(Kind::DialingPermissions, "countries");
+            let id = Id::new(Kind::DialingPermissions, COUNTRIES);
             add(id, dialing.countries.iter().map(open).collect());
         }
         for (period, cents) in [("daily", spend.daily), ("monthly", spend.monthly)] {
@@ -251,18 +252,7 @@ impl Wish<'_> {
 
     /// A webhook's URL as it is set at Twilio: with credentials in it where they protect it.
     fn url(&self, base: &str, path: &str) -> Value {
-        let credentials = match self.config.webhook.protect {
-            Protection::Signature => None,
-            Protection::Credentials => self.secrets.webhook.as_ref(),
-        };
-        let url = match (credentials, base.split_once("://")) {
-            // Both are of letters and digits: nothing to escape.
-            (Some(Credentials { user, password }), Some((scheme, rest))) => {
-                format!("{scheme}://{user}:{}@{rest}{path}", password.expose())
-            }
-            _ => format!("{base}{path}"),
-        };
-        Value::Text(Setting::new(url))
+        Value::Text(credentials::told(self.config, self.secrets, &format!("{base}{path}")))
     }
 }
 

@@ -14,6 +14,7 @@ from validate import Report
 
 NUMBER = "+15035550100"
 CALLED = "+15035551212"
+MEXICAN = "+525512345678"
 PASSWORD = "Correct7Horse"
 SOUND = b"RIFF\0\xff\r\n--sound"
 US_ADDRESS = {"customer_name": "Ada", "street": "1 SW Main St", "city": "Portland", "region": "OR",
@@ -240,9 +241,12 @@ class Voice(WithSdk):
         self.assertGreater(len(countries.list(page_size=5)), 20)
         self.assertEqual([each.iso_code for each in countries.list(iso_code="MX")], ["MX"])
         self.assertFalse(countries("MX").fetch().low_risk_numbers_enabled)
+        twiml = "<Response><Hangup/></Response>"
+        self.refused(400, 21215, self.client.calls.create, to=MEXICAN, from_=NUMBER, twiml=twiml)
         change = [{"iso_code": iso, "low_risk_numbers_enabled": "true"} for iso in ("PR", "MX", "DO")]
         update = permissions.bulk_country_updates.create(update_request=json.dumps(change))
         self.assertEqual(update.update_count, 3)
+        self.assertEqual(self.client.calls.create(to=MEXICAN, from_=NUMBER, twiml=twiml).to, MEXICAN)
         enabled = {each.iso_code for each in countries.list(low_risk_numbers_enabled=True, page_size=2)}
         self.assertEqual(enabled, {"US", "CA", "PR", "MX", "DO"})
         prefixes = countries("LV").highrisk_special_prefixes.list(page_size=1)
@@ -251,6 +255,15 @@ class Voice(WithSdk):
         updated = permissions.settings().update(dialing_permissions_inheritance=False)
         self.assertFalse(updated.dialing_permissions_inheritance)
         self.refused(404, 20404, countries("XX").fetch)
+
+
+class AsSeenLive(WithSdk):
+    options = ("--switch", "mixed_case_capabilities=true")
+
+    def test_capabilities_in_capitals_are_a_known_difference_and_no_violation(self):
+        offers = self.client.available_phone_numbers("US").local.list(area_code="503", limit=3, page_size=3)
+        self.assertEqual({offer.capabilities.get("SMS") for offer in offers}, {True})
+        self.assertIn("in capitals: 3", str(Report().read(self.simulator.recording)))
 
 
 class Account(WithSdk):

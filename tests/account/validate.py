@@ -187,7 +187,8 @@ class Report:
         for number in answer.get("available_phone_numbers", []):
             capabilities = number["capabilities"]
             lower = {name.lower(): able for name, able in capabilities.items()}
-            self.known["capabilities of available numbers in capitals"] += lower.keys() != capabilities.keys()
+            if lower.keys() != capabilities.keys():
+                self.known["capabilities of available numbers in capitals"] += 1
             numbers.append({**number, "capabilities": lower})
         return {**answer, "available_phone_numbers": numbers} if numbers else answer
 

@@ -104,8 +104,13 @@ impl Box {
 
     /// Starts the service and waits until it answers.
     pub fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// The same with further arguments.
+    pub fn start_with(&mut self, arguments: &[&str]) {
         let log = File::create(self.log_path()).expect("the folder is ours");
-        let mut command = self.command(&["run", "--log", "stderr"]);
+        let mut command = self.command(&[&["run", "--log", "stderr"], arguments].concat());
         self.service = Some(command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary was built"));
         let socket = self.folder.join("run/gateway.sock");
         wait("the service answers", || {

@@ -77,6 +77,38 @@ fn a_reload_of_a_broken_config_keeps_the_old_one_and_says_so_and_a_mended_one_is
 }
 
 #[test]
+fn an_environment_of_the_command_line_is_run_and_kept_over_a_reload() {
+    let mut office = Box::new();
+    let stage = format!(
+        "[environment.stage]\ndomain = \"hostile-stage.sip.twilio.com\"\nservers = [\"{}\"]\n\
+         public_url = \"https://stage.example.net\"\n",
+        office.trunk
+    );
+    office.write_config(&format!("{}{stage}", office.text()));
+    for command in [&["run", "--environment", "test"][..], &["dial", "101", "911", "--environment", "test"]] {
+        let output = office.run(command);
+        assert_eq!(output.status.code(), Some(1));
+        let told = errors(&output);
+        assert!(told.contains("there is no environment \"test\" in the config; it has prod, stage"), "{told}");
+    }
+
+    office.start_with(&["--environment", "stage"]);
+    let status = |office: &Box| String::from_utf8_lossy(&office.run(&["status"]).stdout).into_owned();
+    let running = "stage: hostile-stage.sip.twilio.com, webhooks at https://stage.example.net";
+    assert!(status(&office).contains(running), "{}", status(&office));
+    office.write_config(&format!("{}{stage}[[extension]]\nname = \"199\"\n", office.text()));
+    let output = office.run(&["reload"]);
+    assert!(output.status.success(), "{}", errors(&output));
+    assert!(status(&office).contains(running) && status(&office).contains("199"), "{}", status(&office));
+
+    // A file without it changes nothing.
+    office.write_config(&office.text());
+    let told = errors(&office.run(&["reload"]));
+    assert!(told.contains("there is no environment \"stage\" in the config; it has prod"), "{told}");
+    assert!(status(&office).contains(running), "{}", status(&office));
+}
+
+#[test]
 fn nothing_listens_but_what_the_config_names_and_files_are_for_the_owner_alone() {
     let mut office = Box::new();
     // What set-up would have minted.
@@ -269,7 +301,7 @@ fn sigterm_ends_the_service_within_four_seconds_also_amid_open_connections() {
 fn commands_name_what_is_wrong_with_their_arguments() {
     let office = Box::new();
     for (arguments, code) in
-        [(&["nonsense"][..], 2), (&["dial", "999", "911"], 1), (&["handset", "999"], 1), (&["reload"], 1)]
+        [(&["nonsense"][..], 64), (&["dial", "999", "911"], 1), (&["handset", "999"], 1), (&["reload"], 1)]
     {
         let output = finish(office.command(arguments));
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", errors(&output));

@@ -11,7 +11,7 @@ use crate::time::WallClock;
 pub(super) const STEP: Duration = Duration::from_secs(5);
 
 /// How long a clock is waited for, unless the caller says otherwise.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The machine's clock, and what is known about its truth.
 pub struct Clock {

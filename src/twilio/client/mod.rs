@@ -17,7 +17,7 @@ use ureq::SendBody;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use self::answer::Answer;
-pub use self::clock::{Clock, PATIENCE};
+pub use self::clock::Clock;
 use self::hosts::Hosts;
 use self::login::Login;
 use self::multipart::Multipart;
@@ -366,7 +366,7 @@ impl fmt::Debug for Client {
     }
 }
 
-fn read_roots(path: &Path) -> Result<RootCerts, String> {
+pub(super) fn read_roots(path: &Path) -> Result<RootCerts, String> {
     let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
     let mut roots = Vec::new();
     for item in ureq::tls::parse_pem(&pem) {

@@ -72,28 +72,28 @@ impl Applier<'_> {
         self.await_build(&service_sid, &build)
     }
 
-    /// Puts a build in force in a hosted environment, and looks whether it is.
-    pub(in crate::twilio) fn deploy(&mut self, deployment: &Deployment) -> Result<(), ApplyError> {
+    /// Puts a build in force in a hosted environment in the place of the former one, and looks whether it is.
+    pub(in crate::twilio) fn deploy(
+        &mut self,
+        deployment: &Deployment,
+        former: Option<&str>,
+    ) -> Result<(), ApplyError> {
         let Deployment { environment, build } = deployment;
         let (environment_sid, service_sid) = self.child(environment)?;
         let build = match build {
             Build::Sid(build) => build.clone(),
-            Build::Files { fingerprint } => match self.owned.builds.get(fingerprint) {
-                Some(build) => build.clone(),
-                None => return Err(ApplyError::Unresolved { id: environment.clone() }),
-            },
+            Build::Files { fingerprint } => {
+                let build = self.owned.builds.get(fingerprint).cloned();
+                build.ok_or_else(|| ApplyError::Unresolved { id: environment.clone() })?
+            }
         };
         // It may come from a run that was killed while it waited.
         self.await_build(&service_sid, &build)?;
-        let former = self.in_force(&service_sid, &environment_sid)?;
-        if former.as_ref() == Some(&build) {
-            return Ok(());
-        }
         self.owned.undo.push(store::Undo::Deployed {
             id: environment.clone(),
             sid: environment_sid.clone(),
             parent_sid: service_sid.clone(),
-            build_sid: former,
+            build_sid: former.map(str::to_owned),
         });
         (self.save)(self.owned)?;
         let mut form = Form::default();

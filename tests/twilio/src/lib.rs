@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! rest/      the 2010 API: store, routes, paging, errors, faults, a recording, one file per resource family
+//! rest/v1/   the newer APIs: hosted services, dialing permissions, keys, rotation of the auth token
 //! sip/       message text, digest, SDP, the TLS edge, registrar, legs in and out, strict checks
 //! media/     G.711, tones, a Goertzel meter, RTP and SRTP endpoints (webrtc-srtp)
 //! webhook/   the POST, its signature, retries, the fallback URL
@@ -20,7 +21,8 @@
 //! the first story of the product with it.
 //!
 //! Known gaps: no subaccounts, queues, conferences, recordings, notifications, Gather; Dial to foreign SIP servers
-//! fails with 13254; IP access lists are kept and shown but nobody is refused by them; no CPS or concurrency limits.
+//! fails with 13254; IP access lists are kept and shown but nobody is refused by them; no CPS or concurrency limits;
+//! hosted services have no functions; restricted keys open nothing.
 
 pub mod call;
 pub mod control;

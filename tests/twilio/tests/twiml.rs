@@ -9,6 +9,7 @@ use twilio_simulator::journal::Event;
 use twilio_simulator::pstn::{self, Outcome, Party};
 use twilio_simulator::switches::Switches;
 use twilio_simulator::twilio::Twilio;
+use twilio_simulator::webhook::signature::sign;
 
 const CALLER: &str = "+15035550199";
 
@@ -116,4 +117,20 @@ async fn a_fault_on_command_hits_just_so_many_requests() {
     }
     assert_eq!(statuses, [200, 429, 429, 200]);
     assert_eq!(twilio.store().counts(0), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_in_a_url_are_shown_to_its_server_and_not_signed() {
+    let twilio = start(Switches::default()).await;
+    let (base, seen) = hooks(&[("/in", "<Response><Redirect>/next</Redirect></Response>".to_owned())]).await;
+    configure(&twilio, true, &base.replace("://", "://twilio:Sesame1@")).await;
+    call(&twilio, 5000).await;
+    let seen = seen.lock().unwrap();
+    // A relative address is found from the URL as it was set, credentials included.
+    assert_eq!(seen.iter().map(|(path, _, _)| path.as_str()).collect::<Vec<_>>(), ["/in", "/next"]);
+    for (path, headers, form) in seen.iter() {
+        assert_eq!(headers.get("authorization").map(String::as_str), Some("Basic dHdpbGlvOlNlc2FtZTE="), "{path}");
+        let signature = sign(&twilio.account.token, &format!("{base}{path}"), form);
+        assert_eq!(headers.get("x-twilio-signature"), Some(&signature), "{path}");
+    }
 }

@@ -186,6 +186,9 @@ fn order(store: &mut Store, form: &Pairs) -> Result<Order, RestError> {
     } else if !store.may_call_as(&from) {
         return Err(RestError::bad(21210, format!("'From' phone number {from} is not verified")));
     }
+    if !sip && !store.v1.may_call(&to) {
+        return Err(RestError::bad(21215, format!("Geo Permission configuration is not permitting call to {to}")));
+    }
     if store.account.r#type == "Trial" && !sip && !store.may_call_as(&to) {
         return Err(RestError::bad(21219, format!("'To' phone number {to} is not verified")));
     }

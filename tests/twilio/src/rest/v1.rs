@@ -47,6 +47,11 @@ pub struct State {
 }
 
 impl State {
+    /// Whether dialing permissions let that number be called (2.15).
+    pub fn may_call(&self, number: &str) -> bool {
+        self.permissions.allow(number)
+    }
+
     /// Every resource below `/v1/`, and the dialing permissions, as [`super::Record`]s are shown.
     pub fn records(&self) -> Vec<Value> {
         let permissions =

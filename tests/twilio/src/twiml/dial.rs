@@ -145,6 +145,13 @@ impl Call {
             self.twilio.journal.alert(13223, format!("Dial: Invalid phone number format {number:?}"));
             return Err(End::of(Cause::Failed));
         }
+        if !emergency && !self.twilio.store().v1.may_call(&number) {
+            // 2.15: "A blocked destination gives 13227 on <Dial>".
+            self.twilio
+                .journal
+                .alert(13227, format!("Geo Permission configuration is not permitting call to {number}"));
+            return Err(End::of(Cause::Failed));
+        }
         let Some(caller_id) = self.caller_id(verb) else { return Err(End::of(Cause::Failed)) };
         let call = self.leg.call_sid.clone();
         self.twilio.journal.write(Event::Dialled { call, target: number.clone(), caller_id: caller_id.clone() });

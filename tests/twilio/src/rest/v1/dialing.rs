@@ -65,6 +65,19 @@ impl Default for Permissions {
     }
 }
 
+impl Permissions {
+    /// May that number in E.164 be called? The longest country code tells whose it is; countries may share one.
+    pub fn allow(&self, number: &str) -> bool {
+        let fits = |codes: &[&str]| codes.iter().filter(|code| number.starts_with(**code)).map(|code| code.len()).max();
+        let longest = COUNTRIES.iter().filter_map(|(_, _, _, codes, _)| fits(codes)).max();
+        let mut home = COUNTRIES.iter().filter(|(_, _, _, codes, _)| longest.is_some() && fits(codes) == longest);
+        home.any(|(iso, .., prefixes)| {
+            let [low_risk, special, _] = self.enabled[iso];
+            if prefixes.iter().any(|prefix| number.starts_with(prefix)) { special } else { low_risk }
+        })
+    }
+}
+
 /// `DialingPermissions/...`
 pub fn route(permissions: &mut Permissions, call: &mut Call, rest: &[&str]) -> Reply {
     match (call.method(), rest) {
@@ -177,6 +190,20 @@ mod tests {
         assert_eq!(update(&mut permissions, text).unwrap(), 2);
         assert_eq!(permissions.enabled["MX"], [true, false, false]);
         assert_eq!(permissions.enabled["US"], [false; 3]);
+    }
+
+    #[test]
+    fn a_number_may_be_called_when_its_country_and_its_kind_are_enabled() {
+        let mut permissions = Permissions::default();
+        let may = |permissions: &Permissions| {
+            ["+15035551212", "+14165551212", "+17875551212", "+18095551212", "+37167000000", "+3719000111", "+99912345"]
+                .map(|number| permissions.allow(number))
+        };
+        assert_eq!(may(&permissions), [true, true, false, false, false, false, false]);
+        let text = r#"[{"iso_code":"PR","low_risk_numbers_enabled":"true"},
+                       {"iso_code":"LV","low_risk_numbers_enabled":"true"}]"#;
+        update(&mut permissions, text).unwrap();
+        assert_eq!(may(&permissions), [true, true, true, false, true, false, false]);
     }
 
     #[test]

@@ -1,0 +1,110 @@
+//! The running service compares the account with the config: once in a while, and when it is asked.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, oneshot};
+
+use super::clock::Clock;
+use super::shell::write_event;
+use crate::event::{Event, Level};
+use crate::random::Random;
+use crate::status::DriftStatus;
+use crate::store::Store;
+use crate::time::Instant;
+use crate::twilio::drift::{Report, Schedule, compare};
+
+/// What all looks share.
+pub struct Drift {
+    pub config_path: PathBuf,
+    pub store: Store,
+    pub clock: Clock,
+    random: RefCell<Random>,
+    last: RefCell<Option<Report>>,
+    next: Cell<Option<Instant>>,
+    /// One look at a time.
+    looking: Mutex<()>,
+}
+
+/// What the config in force says of it.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub environment: String,
+    pub period: Duration,
+}
+
+impl Drift {
+    pub fn new(config_path: PathBuf, store: Store, clock: Clock, random: Random) -> Rc<Drift> {
+        Rc::new(Drift {
+            config_path,
+            store,
+            clock,
+            random: RefCell::new(random),
+            last: RefCell::default(),
+            next: Cell::new(None),
+            looking: Mutex::const_new(()),
+        })
+    }
+
+    /// Looks for ever. `wanted` is asked before each wait.
+    pub async fn keep_looking(self: Rc<Self>, wanted: impl Fn() -> Wanted) {
+        let seed = self.random.borrow_mut().bytes();
+        let mut schedule = Schedule::new(Random::new(seed));
+        let mut wait = schedule.first(wanted().period);
+        loop {
+            self.next.set(Some(self.clock.now() + wait));
+            tokio::time::sleep(wait).await;
+            self.look(&wanted().environment).await;
+            wait = schedule.next(wanted().period);
+        }
+    }
+
+    /// Looks now, tells the log, and keeps what was found for the status.
+    pub async fn look(&self, environment: &str) {
+        let _one_at_a_time = self.looking.lock().await;
+        let (answer, answered) = oneshot::channel();
+        let (path, store) = (self.config_path.clone(), self.store.clone());
+        let seed = self.random.borrow_mut().bytes();
+        let name = environment.to_owned();
+        let look = move || {
+            let tell = |reason: &str| write_event(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
+            let found = compare(&path, &name, &store, Random::new(seed), tell);
+            // Nobody waits any more when the service stops.
+            let _ = answer.send(found.map_err(|error| error.to_string()));
+        };
+        // A thread of its own, and not one of the runtime's: those would be waited for at the end of the service.
+        let started = std::thread::Builder::new().name("drift".to_owned()).spawn(look);
+        let found = match started {
+            Ok(_) => answered.await.unwrap_or_else(|_| Err("the comparison ended without a result".to_owned())),
+            Err(error) => Err(format!("no thread: {error}")),
+        };
+        let report = Report { at: self.clock.wall(), environment: environment.to_owned(), found };
+        for event in report.events() {
+            write_event(&event);
+        }
+        *self.last.borrow_mut() = Some(report);
+    }
+
+    /// For `gateway status`.
+    pub fn status(&self) -> DriftStatus {
+        let next_in = self.next.get().map(|next| next.since(self.clock.now()).as_secs());
+        let last = self.last.borrow();
+        let Some(report) = &*last else { return DriftStatus { next_in, ..DriftStatus::default() } };
+        let mut status = DriftStatus {
+            checked_at: Some(report.at.0),
+            checked_ago: Some(self.clock.wall().0.saturating_sub(report.at.0)),
+            next_in,
+            ..DriftStatus::default()
+        };
+        match &report.found {
+            Ok(found) => {
+                status.changes = Some(found.count);
+                status.sentences.clone_from(&found.sentences);
+            }
+            Err(reason) => status.failed = Some(reason.clone()),
+        }
+        status
+    }
+}

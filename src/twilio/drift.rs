@@ -1,0 +1,199 @@
+//! Drift: what at Twilio is not what the config says any more. The running service looks once in a while, reads only,
+//! and takes no lock.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use super::account::{Account, AccountError, Scope};
+use super::client::{CaError, Clock, telling};
+use super::login::Login;
+use crate::config;
+use crate::event::{Event, Level};
+use crate::random::Random;
+use crate::store::{Loaded, Store, StoreError, Warning};
+use crate::time::WallClock;
+
+/// When the first look is, counted from the start: a start is busy, and the tunnel may not be up.
+const FIRST: Duration = Duration::from_secs(300);
+
+/// A look later by chance by up to this part of the period, so that many boxes do not ask at once.
+const JITTER_PART: u32 = 10;
+
+/// Most sentences of one look that are kept and told.
+pub const MAX_SENTENCES: usize = 20;
+
+/// When looks are.
+#[derive(Debug)]
+pub struct Schedule(Random);
+
+impl Schedule {
+    /// The same seed gives the same times.
+    pub fn new(random: Random) -> Schedule {
+        Schedule(random)
+    }
+
+    /// From the start of the service to the first look: some minutes, and less where the period is less.
+    pub fn first(&mut self, period: Duration) -> Duration {
+        let least = FIRST.min(period);
+        least + self.jitter(least)
+    }
+
+    /// From one look to the next.
+    pub fn next(&mut self, period: Duration) -> Duration {
+        period + self.jitter(period / JITTER_PART)
+    }
+
+    fn jitter(&mut self, most: Duration) -> Duration {
+        Duration::from_millis(self.0.below(u64::try_from(most.as_millis()).unwrap_or(u64::MAX).saturating_add(1)))
+    }
+}
+
+/// What a look found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub at: WallClock,
+    pub environment: String,
+    pub found: Result<Differences, String>,
+}
+
+/// How the account differs from the config.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    pub count: usize,
+    /// What would be changed, and what no change can give; the first [`MAX_SENTENCES`].
+    pub sentences: Vec<String>,
+}
+
+impl Report {
+    /// What the log is told.
+    pub fn events(&self) -> Vec<Event> {
+        let event = |level, code, text: String| Event::new(level, code, self.environment.clone(), text);
+        match &self.found {
+            Err(reason) => vec![event(Level::Warning, "account.drift-failed", reason.clone())],
+            Ok(Differences { count: 0, .. }) => {
+                vec![event(Level::Info, "account.drift-none", "the account is what the config says".to_owned())]
+            }
+            Ok(Differences { count, sentences }) => {
+                let mut events: Vec<Event> = sentences
+                    .iter()
+                    .map(|one| event(Level::Warning, "account.drift", format!("not as the config says; needed: {one}")))
+                    .collect();
+                let rest = match count - sentences.len() {
+                    0 => "see \"gateway plan\"; \"gateway apply\" mends it".to_owned(),
+                    more => format!("and {more} more; see \"gateway plan\"; \"gateway apply\" mends it"),
+                };
+                events.push(event(Level::Warning, "account.drift", rest));
+                events
+            }
+        }
+    }
+}
+
+/// Why the account could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum DriftError {
+    #[error("{0}")]
+    Config(String),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Unreadable(Warning),
+    #[error("no auth token and no API key; run \"gateway setup\"")]
+    NoLogin,
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
+}
+
+/// Compares what an environment and the account's shared part are with what the config file says, as `gateway plan`
+/// does. Blocks for as long as Twilio takes. `tell` hears of waits.
+pub fn compare(
+    config: &Path,
+    environment: &str,
+    store: &Store,
+    mut random: Random,
+    tell: impl FnMut(&str) + 'static,
+) -> Result<Differences, DriftError> {
+    // As the file is: what all environments share does not depend on the one that this box runs.
+    let config = config::load(config)
+        .map_err(|errors| DriftError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let mut secrets = whole(store.secrets()?)?;
+    let owned = whole(store.owned()?)?;
+    let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(DriftError::NoLogin)?;
+    // An extension without a password is one that the account lacks, too. Nothing is saved.
+    let environments: Vec<&str> = config.environments.iter().map(|one| one.name.as_str()).collect();
+    secrets.mint(config.extensions.iter().map(|one| one.name.as_str()), &environments, &mut random);
+    let clock = Clock::system(store.last_change());
+    let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
+    let mut pause = std::thread::sleep;
+    let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };
+    let plan = account.plan(&Scope::Environment(environment.to_owned()), &BTreeSet::new())?;
+    let all = plan.changes.iter().map(ToString::to_string).chain(plan.problems.iter().cloned());
+    Ok(Differences { count: plan.changes.len() + plan.problems.len(), sentences: all.take(MAX_SENTENCES).collect() })
+}
+
+/// State that counts as empty because it is broken would make everything look like drift.
+fn whole<T>(loaded: Loaded<T>) -> Result<T, DriftError> {
+    match loaded.warning {
+        Some(warning @ Warning::Unreadable { .. }) => Err(DriftError::Unreadable(warning)),
+        Some(Warning::Exposed { .. }) | None => Ok(loaded.value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_are_once_a_period_and_not_all_at_the_same_second() {
+        let day = Duration::from_secs(86_400);
+        let mut firsts = BTreeSet::new();
+        for seed in 0..50 {
+            let mut schedule = Schedule::new(Random::from_number(seed));
+            let first = schedule.first(day);
+            assert!((FIRST..=FIRST * 2).contains(&first), "{first:?}");
+            firsts.insert(first);
+            for _ in 0..10 {
+                let next = schedule.next(day);
+                assert!((day..=day + day / JITTER_PART).contains(&next), "{next:?}");
+            }
+        }
+        assert!(firsts.len() > 40);
+    }
+
+    #[test]
+    fn a_short_period_makes_the_first_look_early() {
+        let minute = Duration::from_secs(60);
+        let first = Schedule::new(Random::from_number(1)).first(minute);
+        assert!((minute..=minute * 2).contains(&first), "{first:?}");
+    }
+
+    fn report(found: Result<Differences, String>) -> Vec<String> {
+        let report = Report { at: WallClock(0), environment: "prod".to_owned(), found };
+        report.events().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn each_difference_is_a_warning_and_their_number_has_a_bound() {
+        let sentences: Vec<String> = vec!["change one".to_owned()];
+        assert_eq!(
+            report(Ok(Differences { count: 1, sentences: sentences.clone() })),
+            [
+                "account.drift prod: not as the config says; needed: change one",
+                "account.drift prod: see \"gateway plan\"; \"gateway apply\" mends it",
+            ]
+        );
+        assert!(report(Ok(Differences { count: 31, sentences }))[1].contains(": and 30 more; "));
+    }
+
+    #[test]
+    fn a_look_without_differences_and_one_that_failed_are_told() {
+        assert_eq!(
+            report(Ok(Differences::default())),
+            ["account.drift-none prod: the account is what the config says"]
+        );
+        assert_eq!(report(Err("no answer".to_owned())), ["account.drift-failed prod: no answer"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! Fetches our own public URL as Twilio would: through DNS, the internet and the tunnel. Only this box knows the answer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::client::read_roots;
+
+/// From the first packet to the last byte of the answer: Twilio itself waits 15 s (twilio.md 5.1).
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Largest answer that is read, in bytes.
+const MAX_ANSWER: u64 = 4096;
+
+/// What came instead of our answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReachError {
+    #[error("no answer: {0}")]
+    NoAnswer(String),
+    #[error("it answers {0}: another server than ours, or the tunnel without the service behind it")]
+    Status(u16),
+    #[error("it answers, but not what this box would: another gateway is behind it, or the service has older secrets")]
+    Stranger,
+    #[error("{0}")]
+    Ca(String),
+}
+
+/// Asks for `path` below a public URL. `is_ours` knows the right answer.
+pub fn fetch(
+    public_url: &str,
+    path: &str,
+    ca_file: Option<&Path>,
+    is_ours: impl Fn(&str) -> bool,
+) -> Result<(), ReachError> {
+    let roots = match ca_file {
+        Some(file) => {
+            read_roots(file).map_err(|reason| ReachError::Ca(format!("twilio.ca_file {}: {reason}", file.display())))?
+        }
+        None => RootCerts::WebPki,
+    };
+    let agent = ureq::Agent::config_builder()
+        .timeout_global(Some(TIMEOUT))
+        .http_status_as_error(false)
+        // Twilio follows redirects, too, but a tunnel that redirects is somebody's login page.
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build()
+        .new_agent();
+    let no_answer = |error: ureq::Error| ReachError::NoAnswer(error.to_string());
+    let mut response = agent.get(format!("{public_url}{path}")).call().map_err(no_answer)?;
+    if response.status().as_u16() != 200 {
+        return Err(ReachError::Status(response.status().as_u16()));
+    }
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(no_answer)?;
+    match is_ours(body.trim()) {
+        true => Ok(()),
+        false => Err(ReachError::Stranger),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// A server that answers one request.
+    fn server(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        base
+    }
+
+    #[test]
+    fn only_the_right_answer_shows_that_the_url_leads_here() {
+        let ours = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nours\n";
+        let ask = |answer| fetch(&server(answer), "/twilio/nonce/1", None, |body| body == "ours");
+        assert_eq!(ask(ours), Ok(()));
+        let other = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlogin";
+        assert_eq!(ask(other), Err(ReachError::Stranger));
+        for (answer, status) in [
+            ("HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 404),
+            ("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 302),
+        ] {
+            assert_eq!(ask(answer), Err(ReachError::Status(status)));
+        }
+        let nobody = fetch("http://127.0.0.1:1", "/", None, |_| true);
+        assert!(matches!(nobody, Err(ReachError::NoAnswer(_))), "{nobody:?}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The way back over the last apply, from its end. Each step can be repeated, and is struck off the journal when it is
+//! done, so that it may be killed at any request.
+
+use std::collections::BTreeMap;
+
+use super::actual;
+use super::api::{ApiError, Collection, Form, Product};
+use super::apply::{Applier, ApplyError};
+use super::model::{Id, Kind, fingerprint};
+use super::setting::Setting;
+use crate::store::{Changed, Record, Secrets, Undo};
+
+/// What a step does, for people. `None` when it touches our records only.
+pub fn sentence(step: &Undo) -> Option<String> {
+    match step {
+        Undo::Made { id } => Some(format!("delete {id}")),
+        Undo::Changed { id, sid, fields, .. } => {
+            let one = |(param, changed): (&String, &Changed)| match changed.was.is_empty() {
+                true => format!("clear {param}"),
+                false => format!("set {param} to {}", changed.was),
+            };
+            let fields: Vec<String> = fields.iter().map(one).collect();
+            (!fields.is_empty()).then(|| format!("change {id} ({sid}) back: {}", fields.join(", ")))
+        }
+        Undo::Removed { before, .. } => Some(format!("make {} again", before.id)),
+        Undo::Deployed { id, build_sid: Some(build), .. } => Some(format!("put build {build} in force in {id} again")),
+        Undo::Deployed { id, build_sid: None, .. } => Some(format!("{id} keeps its build: it had none before")),
+        Undo::Final { told } => Some(format!("not undone: {told}")),
+    }
+}
+
+impl Applier<'_> {
+    /// Undoes the whole journal; `listener` is told each step and what could not be brought back. Gives the number of
+    /// steps.
+    pub fn undo_all(&mut self, secrets: &Secrets, listener: &mut dyn FnMut(&str)) -> Result<usize, ApplyError> {
+        let mut steps = 0;
+        while let Some(step) = self.owned.undo.last().cloned() {
+            if let Some(sentence) = sentence(&step) {
+                listener(&sentence);
+            }
+            if let Some(told) = self.undo(&step, secrets)? {
+                listener(&told);
+            }
+            steps += 1;
+        }
+        self.owned.unfinished = false;
+        self.unsaved = true;
+        self.commit()?;
+        Ok(steps)
+    }
+
+    /// Undoes the last step of the journal, and strikes it off. Gives what could not be brought back.
+    pub fn undo(&mut self, step: &Undo, secrets: &Secrets) -> Result<Option<String>, ApplyError> {
+        let told = match step {
+            Undo::Made { id } => self.unmake(id).map(|()| None)?,
+            Undo::Changed { id, sid, parent_sid, fields, before } => {
+                self.change_back(id, sid, parent_sid.as_deref(), fields)?;
+                match before {
+                    Some(before) => self.record(before),
+                    None => self.forget(id),
+                }
+                None
+            }
+            Undo::Removed { before, parent, fields } => self.bring_back(before, parent.as_ref(), fields, secrets)?,
+            Undo::Deployed { sid, parent_sid, build_sid, .. } => {
+                self.deploy_back(sid, parent_sid, build_sid.as_deref())?
+            }
+            Undo::Final { .. } => None,
+        };
+        self.owned.undo.pop();
+        self.unsaved = true;
+        Ok(told)
+    }
+
+    fn unmake(&mut self, id: &Id) -> Result<(), ApplyError> {
+        let Some(record) = self.owned.get(id).cloned() else { return Ok(()) };
+        let parent_sid = record.parent_sid.as_deref();
+        // Without a SID, the run was killed before it knew whether there is one.
+        let sid = match record.sid {
+            Some(sid) => Some(sid),
+            None => {
+                let maps = id.kind.maps().and_then(|kind| self.owned.sid(&Id::new(kind, id.own_key())));
+                actual::read_one(self.api, id, parent_sid, maps)?.map(|found| found.sid)
+            }
+        };
+        if id.kind == Kind::Address {
+            self.wait_until_no_number_lets_go()?;
+        }
+        if let Some(sid) = sid {
+            self.commit()?;
+            self.api.delete(&id.kind.collection(parent_sid), &sid)?;
+        }
+        self.forget(id);
+        match id.kind {
+            Kind::Asset => drop(self.owned.uploads.remove(id.own_key())),
+            Kind::Service => {
+                self.owned.uploads.clear();
+                self.owned.builds.clear();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Sets fields to what they were, unless somebody else has set them since.
+    fn change_back(
+        &mut self,
+        id: &Id,
+        sid: &str,
+        parent_sid: Option<&str>,
+        fields: &BTreeMap<String, Changed>,
+    ) -> Result<(), ApplyError> {
+        if fields.is_empty() {
+            return Ok(());
+        }
+        let Some(found) = actual::read_sid(self.api, id, sid, parent_sid)? else { return Ok(()) };
+        let mut form = Form::default();
+        for (param, changed) in fields {
+            if found.field(param) == changed.set && changed.was != changed.set {
+                form.plain(param, changed.was.expose());
+            }
+        }
+        let sets_address = |(param, _): &(String, _)| param == "EmergencyAddressSid";
+        if id.kind == Kind::PhoneNumber
+            && form.0.iter().any(sets_address)
+            && found.field("EmergencyAddressSid").is_empty()
+        {
+            // One address after the other (twilio.md 8).
+            self.wait(id, Some(sid), super::plan::Registration::Unregistered)?;
+        }
+        self.set(id, sid, parent_sid, &form)
+    }
+
+    fn bring_back(
+        &mut self,
+        before: &Record,
+        parent: Option<&Id>,
+        fields: &BTreeMap<String, Setting>,
+        secrets: &Secrets,
+    ) -> Result<Option<String>, ApplyError> {
+        let id = &before.id;
+        let mut record = before.clone();
+        record.parent_sid = parent.map(|parent| self.sid(parent)).transpose()?;
+        let mut form = Form::default();
+        for (param, value) in fields {
+            form.plain(param, value.expose());
+        }
+        if id.kind == Kind::Credential {
+            let Some(password) = secrets.trunk_password(&before.environment, id.own_key()) else {
+                self.forget(id);
+                return Ok(Some(format!("{id} stays deleted: its password is not known any more")));
+            };
+            form.secret("Password", password);
+            record.fingerprint = Some(fingerprint(password));
+        }
+        // Somebody may have killed the undo when it was made already.
+        let resume = self.owned.get(id).is_some_and(|known| known.sid.is_none());
+        let sid = self.make_again(&record, &form, resume)?;
+        if let Some(former) = before.sid.as_deref().filter(|former| *former != sid) {
+            self.owned.rename(former, &sid);
+        }
+        record.sid = Some(sid);
+        self.record(&record);
+        match id.kind {
+            Kind::Asset => Ok(Some(format!("{id} is empty until \"gateway apply\" uploads its file again"))),
+            _ => Ok(None),
+        }
+    }
+
+    fn deploy_back(&mut self, sid: &str, service: &str, build: Option<&str>) -> Result<Option<String>, ApplyError> {
+        let Some(build) = build else { return Ok(None) };
+        let environments = Kind::HostedEnvironment.collection(Some(service));
+        let now = self.api.get(&environments, sid)?;
+        if now.get("build_sid").and_then(serde_json::Value::as_str) == Some(build) {
+            return Ok(None);
+        }
+        let mut form = Form::default();
+        form.plain("BuildSid", build);
+        self.commit()?;
+        let path = format!("{}/{sid}/Deployments", environments.path);
+        match self.api.create(&Collection::new(Product::Serverless, path), &form) {
+            Ok(_) => Ok(None),
+            Err(ApiError::Refused { status: 400 | 404, .. }) => {
+                Ok(Some(format!("build {build} is not at Twilio any more; \"gateway apply\" makes another")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+}
