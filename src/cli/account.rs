@@ -88,8 +88,11 @@ impl Opened {
 
     /// `12 reads, 3 writes`.
     pub fn count(&self) -> String {
-        let count = self.client.count;
-        format!("{} reads, {} writes", count.reads, count.writes)
+        let some = |count: u32, noun: &str| match count {
+            1 => format!("1 {noun}"),
+            count => format!("{count} {noun}s"),
+        };
+        format!("{}, {}", some(self.client.count.reads, "read"), some(self.client.count.writes, "write"))
     }
 }
 

@@ -65,12 +65,29 @@ pub(super) fn agreed(question: &str, again: &str) -> Result<bool, Vec<String>> {
 
 /// Makes the changes, with progress on stdout.
 pub(super) fn make(opened: &mut Opened, plan: &Plan) -> Done {
-    let mut listener = |progress: Progress<'_>| tell(&progress);
+    make_quietly(opened, plan)?;
+    super::print("\"gateway undo\" goes back\n");
+    Ok(())
+}
+
+/// As [`make`], for what has no way back.
+pub(super) fn make_quietly(opened: &mut Opened, plan: &Plan) -> Done {
+    let mut reason_told = String::new();
+    let mut listener = |progress: Progress<'_>| {
+        // A wait is told once, not at each look.
+        if let Progress::Waits { reason } = &progress {
+            if *reason == reason_told {
+                return;
+            }
+            reason_told.clone_from(reason);
+        }
+        tell(&progress);
+    };
     let made = opened.account().apply(plan, &mut listener);
     super::print(&format!("{}\n", opened.count()));
     match made {
-        Ok(1) => super::print("applied 1 change; \"gateway undo\" goes back\n"),
-        Ok(changes) => super::print(&format!("applied {changes} changes; \"gateway undo\" goes back\n")),
+        Ok(1) => super::print("applied 1 change\n"),
+        Ok(changes) => super::print(&format!("applied {changes} changes\n")),
         Err(error) => {
             let way = "what was done is recorded: run the command again to go on, or \"gateway undo\" to go back";
             return Err(vec![error.to_string(), way.to_owned()]);
@@ -83,8 +100,10 @@ pub(super) fn make(opened: &mut Opened, plan: &Plan) -> Done {
 /// `3/17 create … done`
 pub(super) fn tell(progress: &Progress<'_>) {
     match progress {
-        Progress::Begins { at, of, change } => super::print(&format!("{at}/{of} {change} ... ")),
-        Progress::Waits { reason } => super::print(&format!("\n  {reason} ... ")),
+        Progress::Begins { at, of, change } => {
+            super::print(&format!("{at}/{of} {} ... ", show::clean(&change.headline())));
+        }
+        Progress::Waits { reason } => super::print(&format!("\n  {} ... ", show::clean(reason))),
         Progress::Done => super::print("done\n"),
         Progress::Failed => super::print("failed\n"),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::{self, Opened, Purpose};
-use super::show::Colours;
+use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::config::Environment;
 use crate::twilio::check::{self, Finding, Severity, seen};
@@ -78,6 +78,8 @@ fn text(findings: &[Finding], colours: Colours) -> String {
     }
     let mut text = String::new();
     for Finding { severity, what, breaks, mend } in findings {
+        // What stands at Twilio is not for the terminal to obey.
+        let [what, breaks, mend] = [what, breaks, mend].map(|part| show::clean(part));
         let title = match severity {
             Severity::Error => colours.red(&severity.to_string()),
             Severity::Warning => colours.yellow(&severity.to_string()),
@@ -85,6 +87,24 @@ fn text(findings: &[Finding], colours: Colours) -> String {
         };
         text.push_str(&format!("{title}: {what}\n  breaks: {breaks}\n  mend:   {mend}\n"));
     }
-    // What stands at Twilio is not for the terminal to obey; our own escapes are at the beginning of lines.
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_is_three_lines_and_only_its_severity_has_a_colour() {
+        let finding = Finding {
+            severity: Severity::Error,
+            what: "it is\x1b[2J so".to_owned(),
+            breaks: "calls".to_owned(),
+            mend: "do this".to_owned(),
+        };
+        let lines = "error: it is[2J so\n  breaks: calls\n  mend:   do this\n";
+        assert_eq!(text(std::slice::from_ref(&finding), Colours::Off), lines);
+        assert_eq!(text(&[finding], Colours::On), lines.replacen("error", "\x1b[31merror\x1b[0m", 1));
+        assert!(text(&[], Colours::Off).starts_with("nothing to mend"));
+    }
 }

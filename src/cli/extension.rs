@@ -70,7 +70,7 @@ pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: 
     let mut plan = opened.account().plan(&Scope::Environment(environment.clone()), &BTreeSet::new()).map_err(failed)?;
     // Whatever else there is to change was not asked for.
     plan.changes.retain(|change| change.id() == credential);
-    apply::make(&mut opened, &plan)?;
+    apply::make_quietly(&mut opened, &plan)?;
     super::print(&format!(
         "extension {name} has another password at Twilio in environment {environment}: calls in progress go on, the \
          phone's own password is what it was\n"

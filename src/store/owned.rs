@@ -153,6 +153,17 @@ impl Owned {
         self.undo.push(step);
     }
 
+    /// Whether a field of an adopted resource is still what we set: what somebody else set since is theirs. A run that
+    /// was stopped may have written down what it did not come to set.
+    pub fn is_ours(&self, record: &Record, param: &str, now: &Setting) -> bool {
+        let was = |step: &Undo| match step {
+            Undo::Changed { id, fields, .. } => *id == record.id && fields.get(param).is_some_and(|it| it.was == *now),
+            _ => false,
+        };
+        let set = record.changed.get(param).is_some_and(|changed| changed.set == *now);
+        set || self.unfinished && self.undo.iter().any(was)
+    }
+
     /// What was made again has another SID: whatever the records and the way back say about the former one is meant for
     /// the new one.
     pub fn rename(&mut self, former: &str, sid: &str) {

@@ -169,6 +169,7 @@ impl Fake {
             let may_be_set = match kind {
                 Kind::PhoneNumber => NUMBER.contains(&name.as_str()),
                 Kind::Credential => name == "Password",
+                Kind::Domain if name == "EmergencyCallerSid" => true,
                 _ => schema.content.contains(&name.as_str()),
             };
             assert!(may_be_set || name == schema.key, "{kind:?} has no {name}");
@@ -245,7 +246,9 @@ impl Fake {
         let unknown_city = self.unknown_city.clone();
         let addresses = self.collections.get("Addresses").cloned().unwrap_or_default();
         for sid in done {
-            for record in self.collections.values_mut().flatten().filter(|record| record["sid"] == sid.as_str()) {
+            for record in
+                self.collections.values_mut().flatten().filter(|record| record.get("sid").is_some_and(|it| *it == sid))
+            {
                 if record.contains_key("status") {
                     record.insert("status".to_owned(), json!("completed"));
                     continue;
@@ -304,18 +307,18 @@ impl Fake {
     }
 
     fn is_used(&self, collection: &str, sid: &str) -> Option<ApiError> {
-        let records = |end: &str| {
-            self.collections.iter().filter(move |(path, _)| path.ends_with(end)).flat_map(|(_, records)| records)
+        let has = |end: &str, field: &str| {
+            let records = self.collections.iter().filter(|(path, _)| path.ends_with(end));
+            records.flat_map(|(_, records)| records).any(|record| record.get(field).is_some_and(|it| it == sid))
         };
-        let mapped = |end| records(end).any(|record| record["sid"] == sid);
+        let mapped = |end| has(end, "sid");
         match collection {
             "SIP/CredentialLists" if mapped("CredentialListMappings") => Some(refused(400, 21241, "List is mapped")),
             "SIP/IpAccessControlLists" if mapped("IpAccessControlListMappings") => {
                 Some(refused(400, 21236, "List is mapped"))
             }
             "Addresses" => {
-                let held = records("IncomingPhoneNumbers")
-                    .any(|number| number.get("emergency_address_sid").is_some_and(|it| it == sid));
+                let held = has("IncomingPhoneNumbers", "emergency_address_sid");
                 (held || self.letting_go.values().any(|it| it == sid)).then(|| refused(400, 21628, "Address is used"))
             }
             _ => None,

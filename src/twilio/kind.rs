@@ -45,6 +45,9 @@ pub enum Kind {
     EmergencyCaller,
 }
 
+/// The build that a hosted environment runs: no parameter of its own, but of a deployment.
+pub const BUILD: &str = "BuildSid";
+
 /// How a kind looks in the API.
 pub struct Schema {
     pub product: Product,
@@ -162,7 +165,7 @@ impl Kind {
                 parent: Some(Kind::Service),
                 facet_of: None,
                 fixed: &["DomainSuffix"],
-                content: &["DomainSuffix"],
+                content: &["DomainSuffix", BUILD],
                 duplicate: &[20409],
                 noun: "hosted environment",
             },
@@ -255,7 +258,6 @@ impl Kind {
                     "EmergencyCallingEnabled",
                     "Secure",
                     "ByocTrunkSid",
-                    "EmergencyCallerSid",
                 ],
                 duplicate: &[21232],
                 noun: "SIP domain",

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use super::actual;
 use super::api::{ApiError, Collection, Form, Product};
 use super::apply::{Applier, ApplyError};
+use super::kind::BUILD;
 use super::model::{Id, Kind, fingerprint};
+use super::plan::Registration;
 use super::setting::Setting;
 use crate::store::{Changed, Record, Secrets, Undo};
 
@@ -35,6 +37,9 @@ impl Applier<'_> {
     pub fn undo_all(&mut self, secrets: &Secrets, listener: &mut dyn FnMut(&str)) -> Result<usize, ApplyError> {
         let mut steps = 0;
         while let Some(step) = self.owned.undo.last().cloned() {
+            if self.postpone(&step) {
+                continue;
+            }
             if let Some(sentence) = sentence(&step) {
                 listener(&sentence);
             }
@@ -47,6 +52,17 @@ impl Applier<'_> {
         self.unsaved = true;
         self.commit()?;
         Ok(steps)
+    }
+
+    /// Emergency callers come back when all numbers have: they must be registered by then (twilio.md 8).
+    fn postpone(&mut self, step: &Undo) -> bool {
+        let is_caller = |step: &Undo| matches!(step, Undo::Changed { id, .. } if id.kind == Kind::EmergencyCaller);
+        let postpone = is_caller(step) && !self.owned.undo.iter().all(is_caller);
+        if postpone {
+            self.owned.undo.rotate_right(1);
+            self.unsaved = true;
+        }
+        postpone
     }
 
     /// Undoes the last step of the journal, and strikes it off. Gives what could not be brought back.
@@ -126,9 +142,24 @@ impl Applier<'_> {
             && found.field("EmergencyAddressSid").is_empty()
         {
             // One address after the other (twilio.md 8).
-            self.wait(id, Some(sid), super::plan::Registration::Unregistered)?;
+            self.wait(id, Some(sid), Registration::Unregistered)?;
+        }
+        if id.kind == Kind::EmergencyCaller {
+            self.wait_until_registered(&form)?;
         }
         self.set(id, sid, parent_sid, &form)
+    }
+
+    /// A domain's emergency caller must have its address registered (twilio.md 8).
+    fn wait_until_registered(&mut self, caller: &Form) -> Result<(), ApplyError> {
+        for (_, sid) in &caller.0 {
+            let is_it = |record: &&Record| record.id.kind == Kind::PhoneNumber && record.sid.as_deref() == sid.plain();
+            let number = self.owned.iter().find(is_it).map(|record| record.id.clone());
+            if let Some(number) = number {
+                self.wait(&number, sid.plain(), Registration::Registered)?;
+            }
+        }
+        Ok(())
     }
 
     fn bring_back(
@@ -142,7 +173,7 @@ impl Applier<'_> {
         let mut record = before.clone();
         record.parent_sid = parent.map(|parent| self.sid(parent)).transpose()?;
         let mut form = Form::default();
-        for (param, value) in fields {
+        for (param, value) in fields.iter().filter(|(param, _)| *param != BUILD) {
             form.plain(param, value.expose());
         }
         if id.kind == Kind::Credential {
@@ -159,8 +190,11 @@ impl Applier<'_> {
         if let Some(former) = before.sid.as_deref().filter(|former| *former != sid) {
             self.owned.rename(former, &sid);
         }
-        record.sid = Some(sid);
+        record.sid = Some(sid.clone());
         self.record(&record);
+        if let (Some(service), Some(build)) = (&record.parent_sid, fields.get(BUILD)) {
+            return self.deploy_back(&sid, service, Some(build.expose()));
+        }
         match id.kind {
             Kind::Asset => Ok(Some(format!("{id} is empty until \"gateway apply\" uploads its file again"))),
             _ => Ok(None),

@@ -6,6 +6,7 @@ mod ask;
 mod facts;
 mod file;
 mod login;
+mod mistakes;
 mod proof;
 mod question;
 mod render;
@@ -31,7 +32,7 @@ use question::Prompt;
 /// Exit code when the account is done and the proof failed.
 const UNPROVED: u8 = 3;
 
-/// Letters and digits behind a proposed name, and how many names are proposed.
+/// How many names are proposed in the place of one that is taken.
 const PROPOSALS: usize = 3;
 
 /// How the changes went.

@@ -8,7 +8,7 @@ use super::answers::Answers;
 use super::arguments::SetupArguments;
 use super::facts::{self, Facts};
 use super::question::{self, Context, Prompt, Question};
-use super::{ask, file, login, render};
+use super::{ask, file, login, mistakes, render};
 use crate::cli::{account, failed, random, told};
 use crate::config::{self, Config, Host};
 use crate::random::Random;
@@ -40,7 +40,7 @@ pub(super) struct Wizard<'a> {
 /// want the file written.
 pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Count>, Vec<String>> {
     let mut given = given(arguments)?;
-    let mistakes = question::mistakes(&mut given);
+    let mistakes = mistakes::mistakes(&mut given);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -177,8 +177,7 @@ impl Wizard<'_> {
             return Err(unknown.iter().map(told).collect());
         }
         self.require(|_| true)?;
-        loop {
-            let Some(question) = question::open(&self.answers, &self.context).into_iter().next() else { break };
+        while let Some(question) = question::open(&self.answers, &self.context).into_iter().next() {
             question.take_default(&mut self.answers);
         }
         self.keep()

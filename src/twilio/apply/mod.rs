@@ -178,18 +178,20 @@ impl Applier<'_> {
         };
         record.environment.clone_from(environment);
         let mut fields = BTreeMap::new();
+        // What is as it was before us is not ours any more, as soon as it is.
+        let mut given_back = Vec::new();
         for FieldChange { param, from, to } in &update.fields {
             let set = Setting::new(self.resolve(to)?);
             fields.insert(param.clone(), Changed { was: from.clone(), set: set.clone() });
             if !record.made {
                 let was = record.changed.get(param).map_or(from, |changed| &changed.was).clone();
                 match was == set {
-                    true => record.changed.remove(param),
-                    false => record.changed.insert(param.clone(), Changed { was, set }),
-                };
+                    true => given_back.push(param),
+                    false => drop(record.changed.insert(param.clone(), Changed { was, set })),
+                }
             }
         }
-        let form = form(&fields);
+        let mut form = form(&fields);
         if update.password.is_some() && *standing != Standing::Claim {
             self.journal(Undo::Final {
                 told: format!("the former password of {id} is not known; it keeps the new one"),
@@ -199,26 +201,18 @@ impl Applier<'_> {
         self.journal(Undo::Changed { id, sid, parent_sid, fields, before });
         // The former values are on disk before they are overwritten.
         self.record(&record);
-        self.send(&update.id, &update.sid, update.parent_sid.as_deref(), form, update)?;
-        if let Some(password) = &update.password {
-            record.fingerprint = Some(fingerprint(password));
-            self.record(&record);
-        }
-        Ok(())
-    }
-
-    fn send(
-        &mut self,
-        id: &Id,
-        sid: &str,
-        parent_sid: Option<&str>,
-        mut form: Form,
-        update: &Update,
-    ) -> Result<(), ApplyError> {
         if let Some(password) = &update.password {
             form.secret("Password", password);
         }
-        self.set(id, sid, parent_sid, &form)
+        self.set(&update.id, &update.sid, update.parent_sid.as_deref(), &form)?;
+        for param in given_back {
+            record.changed.remove(param);
+        }
+        if let Some(password) = &update.password {
+            record.fingerprint = Some(fingerprint(password));
+        }
+        self.record(&record);
+        Ok(())
     }
 
     /// Sets fields of something that is there. Records are on disk before.

@@ -12,12 +12,14 @@ use super::super::plan::{FieldChange, Registration, Standing, Update};
 use super::{Applier, ApplyError};
 use crate::store::{Record, Undo};
 
-/// Between looks at the registration of an emergency address.
-const POLL: Duration = Duration::from_secs(10);
+/// Between the first two looks at the registration of an emergency address; doubled after each, up to [`MAX_POLL`].
+const POLL: Duration = Duration::from_millis(500);
 
-/// How often it is looked at: five minutes. Registering takes seconds; letting go may take half an hour (twilio.md 8),
+const MAX_POLL: Duration = Duration::from_secs(10);
+
+/// How often it is looked at: five minutes in all. Registering takes seconds; letting go may take half an hour (twilio.md 8),
 /// which nobody waits for at a terminal.
-const MAX_POLLS: usize = 30;
+const MAX_POLLS: u32 = 34;
 
 impl Applier<'_> {
     /// Buys a number and makes it ours. Never sent again on its own: each success costs money (twilio.md 2.9).
@@ -97,7 +99,10 @@ impl Applier<'_> {
                 _ => {}
             }
             if poll + 1 < MAX_POLLS {
-                self.wait_for(format!("the emergency address of {number} is {status}"), POLL);
+                self.wait_for(
+                    format!("the emergency address of {number} is {status}"),
+                    POLL.saturating_mul(1 << poll.min(8)).min(MAX_POLL),
+                );
             }
         }
         Err(ApplyError::Pending { number: number.clone(), status })

@@ -127,7 +127,8 @@ impl Diff<'_> {
         // What we set once, and nobody wants so any more, becomes what it was, unless somebody else has set it since.
         let is_wanted = |param: &String| resource.fields.iter().any(|(wanted, _)| wanted == param);
         let former = ours.into_iter().flat_map(|record| &record.changed);
-        let former = former.filter(|(param, changed)| !is_wanted(param) && found.field(param) == changed.set);
+        let is_ours = |param: &String| ours.is_some_and(|ours| self.owned.is_ours(ours, param, &found.field(param)));
+        let former = former.filter(|(param, _)| !is_wanted(param) && is_ours(param));
         let former = former.map(|(param, changed)| change(param, Value::Text(changed.was.clone())));
         let fields = wanted.chain(former).filter(|change| !self.is_set(&change.from, &change.to)).collect();
         let known = ours.and_then(|record| record.fingerprint.as_ref());

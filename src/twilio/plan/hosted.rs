@@ -1,6 +1,7 @@
 //! The content of the hosted Service: what is uploaded, built and put in force (twilio.md 3).
 
 use super::super::hosted::fingerprint;
+use super::super::kind::BUILD;
 use super::super::model::{Build, Deployment, Id, Kind};
 use super::Change;
 use super::diff::Diff;
@@ -35,7 +36,7 @@ impl Diff<'_> {
             // One that is made anew runs nothing yet.
             let replaced = |change: &Change| matches!(change, Change::Replace { .. }) && change.id() == *environment;
             let replaced = self.order.made.get(&Kind::HostedEnvironment).is_some_and(|made| made.iter().any(replaced));
-            let former = found.filter(|_| !replaced).map(|found| found.field("BuildSid")).filter(|sid| !sid.is_empty());
+            let former = found.filter(|_| !replaced).map(|found| found.field(BUILD)).filter(|sid| !sid.is_empty());
             let former = former.map(|sid| sid.expose().to_owned());
             if wanted.is_none() || former.as_ref() != wanted {
                 self.order.make(Kind::HostedEnvironment, Change::Deploy { deployment: deployment.clone(), former });

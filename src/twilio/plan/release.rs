@@ -109,15 +109,17 @@ impl<'a> Diff<'a> {
 
     /// Gives back what was adopted: what somebody else changed after us is theirs.
     fn restore(&mut self, record: &Record, found: &Found) {
-        let still_ours =
-            |(param, changed): &(&String, &Changed)| found.field(param) == changed.set && changed.was != changed.set;
+        let still_ours = |(param, changed): &(&String, &Changed)| {
+            let now = found.field(param);
+            now != changed.was && self.owned.is_ours(record, param, &now)
+        };
         let mut fields: Vec<FieldChange> = record
             .changed
             .iter()
             .filter(still_ours)
             .map(|(param, changed)| FieldChange {
                 param: param.clone(),
-                from: changed.set.clone(),
+                from: found.field(param),
                 to: Value::Text(changed.was.clone()),
             })
             .collect();

@@ -150,7 +150,9 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.headline())?;
         let mut steps: Vec<String> = match self {
-            Change::Create(_) | Change::Buy(_) => self.lines().iter().map(Line::noun).collect(),
+            Change::Create(Resource { id, .. }) | Change::Buy(Resource { id, .. }) if !id.kind.is_facet() => {
+                self.lines().iter().map(Line::noun).collect()
+            }
             _ => self.lines().iter().map(Line::sentence).collect(),
         };
         if let Change::Update(Update { password: Some(_), .. }) = self {
@@ -160,8 +162,7 @@ impl fmt::Display for Change {
             return steps.iter().try_for_each(|step| write!(f, "\n    {step}"));
         }
         let link = match self {
-            Change::Create(Resource { id: Id { kind: Kind::EmergencyCaller, .. }, .. }) => ": ",
-            Change::Create(_) | Change::Buy(_) => " with ",
+            Change::Create(Resource { id, .. }) | Change::Buy(Resource { id, .. }) if !id.kind.is_facet() => " with ",
             _ => ": ",
         };
         match steps.is_empty() {
@@ -175,6 +176,8 @@ impl Update {
     fn headline(&self) -> String {
         let Update { id, sid, .. } = self;
         match (self.standing, &self.former) {
+            (Standing::Adopt, _) if id.kind.is_facet() => format!("set the {id}"),
+            (Standing::Adopt, _) if id.kind == Kind::DialingPermissions => format!("change {id}"),
             (Standing::Ours, Some(former)) => format!("move {id} from {former} to {}", self.environment),
             (Standing::Ours, None) => format!("change {id}"),
             (Standing::Claim, _) => format!("take up {id} ({sid}), made by a run that was stopped"),

@@ -1,5 +1,6 @@
 use super::super::answers::{Answers, EXAMPLE};
 use super::super::facts::{AccountDomain, AccountNumber, Facts};
+use super::super::mistakes::mistakes;
 use super::*;
 use crate::twilio::standing::{AccountKind, Standing};
 
