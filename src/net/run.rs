@@ -205,6 +205,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     }
     shell.input(Input::Tick);
     super::ready::tell();
+    tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
