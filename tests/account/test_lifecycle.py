@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import os
 import re
 import unittest
 import urllib.parse
@@ -74,6 +75,8 @@ class Account(unittest.TestCase):
     def fresh(self, name):
         """Another simulator and office beside the test's own; addresses are registered at once."""
         simulator = start(name, "--switch", "registration_reads=0")
+        # The same requests as in the runs that are validated, a hundred times.
+        self.addCleanup(os.remove, simulator.recording)
         self.addCleanup(simulator.stop)
         office = Office(simulator)
         self.addCleanup(office.remove)
