@@ -76,8 +76,9 @@ class Office:
         self.write()
 
     def write(self, stage=True, hosted=False, stage_url="https://stage.example.com", extensions=("101", "102"),
-              addresses=True, more=""):
-        """Writes the config anew."""
+              addresses=True, more="", is_url_told=False):
+        """Writes the config anew; with `is_url_told` without a public URL, for the tunnel tells it."""
+        public_url = "" if is_url_told else f'public_url = "http://127.0.0.1:{self.webhook}"'
         s = self.simulator.addresses
         text = f"""
 [site]
@@ -95,7 +96,7 @@ ca_file = "{s['ca_file']}"
 [lan]
 listen = ["127.0.0.1:{self.lan}"]
 [webhook]
-public_url = "http://127.0.0.1:{self.webhook}"
+{public_url}
 listen = "127.0.0.1:{self.webhook}"
 fallback_url = "https://fallback.example.com/sorry"
 [emergency]

@@ -1,0 +1,126 @@
+"""A tunnel whose URL changes: Twilio is told by the running service, and every command knows it."""
+
+import http.server
+import json
+import os
+import signal
+import socketserver
+import ssl
+import subprocess
+import threading
+import unittest
+import urllib.request
+
+from office import wait_until
+from test_lifecycle import Account, records
+
+
+class Front(socketserver.ThreadingMixIn, http.server.HTTPServer):
+    """The tunnel's public end: TLS, and the webhook listener behind it."""
+
+    daemon_threads = True
+
+    def __init__(self, inside, certificate):
+        class Forward(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                with urllib.request.urlopen(f"http://127.0.0.1:{inside}{self.path}", timeout=10) as answer:
+                    body = answer.read()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Forward)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.url = f"https://127.0.0.1:{self.server_address[1]}"
+
+    def stop(self):
+        self.shutdown()
+        self.server_close()
+
+
+class Tunnel(Account):
+    def setUp(self):
+        super().setUp()
+        folder = self.office.folder
+        self.certificate, self.says = f"{folder}/front.pem", f"{folder}/url"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", self.certificate, "-out", f"{folder}/cert.pem", "-days", "2", "-subj", "/CN=tunnel",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+                       check=True, capture_output=True)
+        with open(f"{folder}/cert.pem") as cert, open(self.certificate, "a") as both:
+            both.write(cert.read())
+        script = f"{folder}/cloudflared"
+        with open(script, "w") as file:
+            # As cloudflared prints it.
+            file.write(f"#!/bin/sh\necho \"2026-11-22T09:00:02Z INF |  $(cat {self.says})   |\" >&2\n"
+                       f"echo $$ >{folder}/pid\nexec sleep 1000\n")
+        os.chmod(script, 0o755)
+        tunnel = f'[tunnel]\ndriver = "command"\ncommand = ["{script}"]\nurl_pattern = "127.0.0.1"\nprove_every = 10\n'
+        self.office.write(stage=False, more=tunnel, is_url_told=True)
+        with open(self.office.config) as file:
+            text = file.read()
+        # What the proof from outside trusts.
+        text = text.replace("[trunk]", f'ca_file = "{folder}/cert.pem"\n[trunk]', 1)
+        with open(self.office.config, "w") as file:
+            file.write(text)
+
+    def front(self):
+        front = Front(self.office.webhook, self.certificate)
+        self.addCleanup(front.stop)
+        with open(self.says, "w") as file:
+            file.write(front.url)
+        return front.url
+
+    def fields(self, kind):
+        return next(r["fields"] for r in records(self.simulator) if r["kind"] == kind)
+
+    def webhooks(self):
+        domain, app = self.fields("domain"), self.fields("application")
+        return [domain["voice_url"], domain["voice_status_callback_url"], app["voice_url"], app["status_callback"]]
+
+    def assert_calm(self):
+        plan = self.office.run("plan")
+        self.assertEqual(plan.code, 0, str(plan))
+        drift = json.loads(self.office.done("status", "--drift", "--json").out)["drift"]
+        self.assertEqual(drift["changes"], 0, drift)
+
+    def test_twilio_calls_a_new_url_within_seconds_and_no_command_writes_the_old_one_back(self):
+        said = self.office.setup()
+        self.assertIn("the public URL of prod is not known yet", said.out)
+        self.assertEqual([url for url in self.webhooks() if url], [], "nothing is known that could be written")
+        self.assertEqual(self.office.run("plan").code, 0, "and nothing is missed")
+
+        for at in range(2):
+            url = self.front()
+            if at == 0:
+                self.office.serve(self.addCleanup)
+            else:
+                with open(f"{self.office.folder}/pid") as pid:
+                    os.kill(int(pid.read()), signal.SIGKILL)
+            paths = ("outgoing", "status", "incoming", "status")
+            wanted = [f"{url}/twilio/{path}" for path in paths]
+            wait_until(lambda: self.webhooks() == wanted, f"Twilio is told of {url}")
+            if at == 0:
+                # The usage trigger of [spend] had to wait for a URL.
+                wait_until(lambda: self.office.run("plan").code == 2, "the plan has the trigger")
+                self.office.done("apply", "--yes")
+            self.assertEqual(self.fields("usage_trigger")["callback_url"], f"{url}/twilio/usage")
+            wait_until(lambda: self.office.run("tunnel", "status").code == 0, "the new URL is proved from outside")
+            self.assertIn(f"public URL   {url}\n", self.office.done("tunnel", "status").out)
+            self.assert_calm()
+            check = self.office.run("check", "--account")
+            self.assertEqual(check.code, 0, str(check))
+            again = self.office.setup()
+            self.assertEqual(again.requests[1], 0, str(again))
+            self.assertEqual(self.webhooks(), wanted)
+
+
+if __name__ == "__main__":
+    unittest.main()
