@@ -111,7 +111,7 @@ impl Story {
         check_tone("far end", &far_heard, crate::story::HANDSET_HZ)?;
         // A call that had ended with the tunnel would have been heard shortly, and well.
         let whole = CUT_CALL_MS / 20 * 9 / 10;
-        if u64::from(heard.packets) < whole {
+        if heard.packets < whole {
             return Err(format!("101 heard only {} packets, less than {whole}", heard.packets));
         }
         Ok(format!("call goes on: 101 {}; tunnel back after {} ms", figures(&heard), back.as_millis()))
