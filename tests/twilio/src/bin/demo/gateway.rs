@@ -11,6 +11,8 @@ use tokio::process::{Child, Command};
 use twilio_simulator::random;
 use twilio_simulator::twilio::Twilio;
 
+use crate::sshd::Sshd;
+
 /// Any single command takes less.
 const COMMAND_LIMIT: Duration = Duration::from_secs(20);
 /// How long the gateway may take to stop.
@@ -74,6 +76,7 @@ impl Drop for Workplace {
 pub struct Gateway {
     binary: PathBuf,
     config: PathBuf,
+    webhook: u16,
     log: PathBuf,
     token: String,
     service: Option<Child>,
@@ -90,12 +93,18 @@ pub struct Said {
 }
 
 impl Gateway {
-    /// Writes a configuration that points everything at the simulator.
-    pub fn configure(binary: PathBuf, directory: &Path, twilio: &Twilio) -> std::io::Result<Self> {
+    /// Writes a configuration that points everything at the simulator; with an sshd, webhooks come in through it.
+    pub fn configure(binary: PathBuf, directory: &Path, twilio: &Twilio, sshd: Option<&Sshd>) -> std::io::Result<Self> {
         let config = directory.join("gateway.toml");
         let (lan, webhook) = (free_port()?, free_port()?);
         // Even, below the ephemeral range of Linux (32768 and up), so that nothing else takes a port of it.
         let first = 20_000 + 2 * (u16::from_be_bytes(random::bytes::<2>()) % 5_500);
+        let tunnel = sshd.map(|sshd| {
+            let Sshd { user, port, forwarded, .. } = sshd;
+            format!(
+                "\n[tunnel]\ndriver = \"ssh\"\nserver = \"{user}@127.0.0.1:{port}\"\nremote = \"127.0.0.1:{forwarded}\"\n"
+            )
+        });
         let text = format!(
             r#"[site]
 name = "demo"
@@ -120,9 +129,9 @@ listen = ["127.0.0.1:{lan}"]
 ports = "{first}-{last}"
 
 [webhook]
-public_url = "http://127.0.0.1:{webhook}"
+public_url = "http://127.0.0.1:{public}"
 listen = "127.0.0.1:{webhook}"
-
+{tunnel}
 [[extension]]
 name = "101"
 caller_id = "+15035550101"
@@ -143,10 +152,12 @@ ring = ["101", "102"]
             sip = twilio.sip_address,
             ca = twilio.ca_file.display(),
             last = first + 999,
+            public = sshd.map_or(webhook, |sshd| sshd.forwarded),
+            tunnel = tunnel.unwrap_or_default(),
         );
         std::fs::write(&config, text)?;
         let log = directory.join("gateway.log");
-        Ok(Self { binary, config, log, token: twilio.account.token.clone(), service: None })
+        Ok(Self { binary, config, webhook, log, token: twilio.account.token.clone(), service: None })
     }
 
     /// No configuration yet: a file of answers for the first set-up, with two environments.
@@ -197,7 +208,7 @@ country = "US"
         );
         std::fs::write(directory.join("answers.toml"), text)?;
         let log = directory.join("gateway.log");
-        Ok(Self { binary, config, log, token: twilio.account.token.clone(), service: None })
+        Ok(Self { binary, config, webhook, log, token: twilio.account.token.clone(), service: None })
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -289,6 +300,11 @@ country = "US"
         &self.config
     }
 
+    /// The port of loopback where it takes webhooks.
+    pub fn webhook_port(&self) -> u16 {
+        self.webhook
+    }
+
     /// Which binary it is.
     pub fn binary(&self) -> &Path {
         &self.binary
@@ -296,7 +312,7 @@ country = "US"
 }
 
 /// A port that is free for UDP and TCP on loopback right now.
-fn free_port() -> std::io::Result<u16> {
+pub fn free_port() -> std::io::Result<u16> {
     loop {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         let port = udp.local_addr()?.port();

@@ -17,43 +17,56 @@ use twilio_simulator::twilio::{Options, Twilio};
 
 use crate::gateway::{Gateway, Workplace};
 use crate::narrator::narrate;
+use crate::sshd::Sshd;
 use crate::table::Table;
 
 const NUMBER: &str = "+15035550100";
 const CALLER_101: &str = "+15035550101";
 const CALLER_102: &str = "+15035550102";
-const FAR_END: &str = "+15035551212";
+pub const FAR_END: &str = "+15035551212";
 const STRANGER: &str = "+15035550199";
 /// The tones: what the handsets send, and what the far ends send.
-const HANDSET_HZ: f64 = 700.0;
-const FAR_HZ: f64 = 1004.0;
+pub const HANDSET_HZ: f64 = 700.0;
+pub const FAR_HZ: f64 = 1004.0;
 const LEVEL: f64 = -10.0;
 /// A tone may lose or gain so much on the way.
 const LEVEL_TOLERANCE: f64 = 1.0;
 /// Any one thing that is waited for.
-const LIMIT: Duration = Duration::from_secs(15);
+pub const LIMIT: Duration = Duration::from_secs(15);
 /// "A clear refusal at once".
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// How often a state is asked for while waiting for it.
-const POLL: Duration = Duration::from_millis(100);
+pub const POLL: Duration = Duration::from_millis(100);
 /// The gateway may lose so much of a call's packets on loopback.
 const MAX_LOSS: f64 = 1.0;
 
-type Step = Result<String, String>;
+/// Figures, or what went wrong.
+pub type Step = Result<String, String>;
 
 /// Everybody in the story.
 pub struct Story {
-    twilio: Arc<Twilio>,
-    gateway: Gateway,
+    pub(crate) twilio: Arc<Twilio>,
+    pub(crate) gateway: Gateway,
     workplace: Workplace,
     narrator: JoinHandle<()>,
-    phones: Vec<Handset>,
+    pub(crate) phones: Vec<Handset>,
     access: Value,
+    /// With it, webhooks come in through a tunnel.
+    sshd: Option<Sshd>,
 }
 
 impl Story {
     /// Step 1 is part of the beginning: without a simulator there is no configuration to write.
-    pub async fn begin(binary: PathBuf, workplace: Workplace, switches: &[String]) -> Result<Self, String> {
+    pub async fn begin(
+        binary: PathBuf,
+        workplace: Workplace,
+        switches: &[String],
+        with_tunnel: bool,
+    ) -> Result<Self, String> {
+        let sshd = match with_tunnel {
+            true => Some(Sshd::start(&workplace.path).await?),
+            false => None,
+        };
         let mut own = Switches::default();
         for assignment in switches {
             own.set(assignment)?;
@@ -65,9 +78,9 @@ impl Story {
             ..Options::default()
         };
         let twilio = Twilio::start(options).await.map_err(|e| format!("simulator: {e}"))?;
-        let gateway = Gateway::configure(binary, &workplace.path, &twilio).map_err(|e| e.to_string())?;
+        let gateway = Gateway::configure(binary, &workplace.path, &twilio, sshd.as_ref()).map_err(|e| e.to_string())?;
         let narrator = tokio::spawn(narrate(twilio.clone()));
-        Ok(Self { twilio, gateway, workplace, narrator, phones: Vec::new(), access: Value::Null })
+        Ok(Self { twilio, gateway, workplace, narrator, phones: Vec::new(), access: Value::Null, sshd })
     }
 
     /// Tells all steps; later ones are told also when an earlier one failed, as long as they make sense.
@@ -86,6 +99,13 @@ impl Story {
         if !table.take("3", "gateway run registers at Twilio", outcome) {
             return;
         }
+        if self.sshd.is_some() {
+            println!("3b. The ssh tunnel comes up.");
+            let outcome = self.tunnel_comes_up().await;
+            if !table.take("3b", "tunnel through sshd", outcome) {
+                return;
+            }
+        }
         println!("4. Two handsets register on the LAN.");
         let outcome = self.plug_in().await;
         if !table.take("4", "handsets 101 and 102 register", outcome) {
@@ -101,6 +121,17 @@ impl Story {
         let outcome = self.call_in().await;
         table.take("6", "call in, fork, 102 answers", outcome);
 
+        match self.sshd {
+            Some(_) => self.tell_tunnel(table).await,
+            None => self.tell_outage(table).await,
+        }
+        println!("9. What is left, and whether every rule was kept.");
+        let outcome = self.afterwards().await;
+        table.take("9", "rules kept, nothing left over", outcome);
+    }
+
+    /// Calls inside go on without Twilio, which comes back; an emergency call.
+    async fn tell_outage(&mut self, table: &mut Table) {
         println!("7. 101 calls 102, then the same with Twilio gone.");
         let outcome = self.call_inside().await;
         table.take("7a", "101 calls 102", outcome);
@@ -116,9 +147,11 @@ impl Story {
             let outcome = self.emergency().await;
             table.take("8", "933 leaves with 101's number", outcome);
         }
-        println!("9. What is left, and whether every rule was kept.");
-        let outcome = self.afterwards().await;
-        table.take("9", "rules kept, nothing left over", outcome);
+    }
+
+    /// The tunnel's server.
+    pub fn sshd(&self) -> Result<&Sshd, String> {
+        self.sshd.as_ref().ok_or_else(|| "there is no tunnel in this story".to_owned())
     }
 
     async fn set_up(&mut self) -> Step {
@@ -270,7 +303,8 @@ impl Story {
         Ok(format!("post-dial delay {} ms, 101 {}, far end {}", rang - start, figures(&heard), figures(&far_heard)))
     }
 
-    async fn call_in(&mut self) -> Step {
+    /// A stranger calls; both handsets ring, one answers.
+    pub async fn call_in(&mut self) -> Step {
         let mark = self.twilio.journal.mark();
         let far = Party { hang_up_after_ms: Some(2500), tone_hz: FAR_HZ, ..Party::default() };
         let (from, to) = (STRANGER.to_owned(), NUMBER.to_owned());
@@ -451,7 +485,7 @@ impl Story {
 }
 
 /// A handset talks: sends its tone, hangs up after so long or waits for the far end.
-async fn talk(leg: &mut Leg, hang_up_after_ms: Option<u64>) -> Result<Heard, String> {
+pub async fn talk(leg: &mut Leg, hang_up_after_ms: Option<u64>) -> Result<Heard, String> {
     let party = Party { tone_hz: HANDSET_HZ, level_dbm0: LEVEL, hang_up_after_ms, ..Party::default() };
     let (_, heard) = timeout(LIMIT, pstn::talk(leg, &party)).await.map_err(|_| "the call did not end".to_owned())?;
     Ok(heard)
@@ -467,7 +501,8 @@ fn webhooks(twilio: &Twilio, mark: usize) -> Vec<u16> {
     asked.collect()
 }
 
-fn check_tone(who: &str, heard: &Heard, hertz: f64) -> Result<(), String> {
+/// The tone is heard with its level and hardly any loss.
+pub fn check_tone(who: &str, heard: &Heard, hertz: f64) -> Result<(), String> {
     if !heard.is_tone(hertz) || (heard.dbm0 - LEVEL).abs() > LEVEL_TOLERANCE {
         return Err(format!("{who} heard {} instead of {hertz:.0} Hz at {LEVEL:.0} dBm0", figures(heard)));
     }
@@ -477,7 +512,8 @@ fn check_tone(who: &str, heard: &Heard, hertz: f64) -> Result<(), String> {
     Ok(())
 }
 
-fn figures(heard: &Heard) -> String {
+/// What was heard, in a few words.
+pub fn figures(heard: &Heard) -> String {
     let (hertz, level, packets, loss) = (heard.hertz, heard.dbm0, heard.packets, heard.loss_percent());
     format!("{hertz:.0} Hz {level:.1} dBm0 {packets} packets {loss:.1} % lost")
 }
