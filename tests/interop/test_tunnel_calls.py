@@ -187,16 +187,18 @@ class Flapping(Office):
         return by_reason
 
     def show(self, short, lasting, refused, flapper, took):
-        answered = sorted(caller.seconds - TALK_MS / 1000 for caller in short if caller.connected)
+        # Twilio answers a refused caller, too, and says so: what is left without the talk is the wait for that.
+        def waits(callers):
+            return sorted(caller.seconds - caller.outcome["answered"] * TALK_MS / 1000 for caller in callers)
+        answered = waits([caller for caller in short if caller.connected])
         print(f"\n{len(short)} calls in {took:.0f} s, session killed {flapper.killed} times, "
               f"line cut {flapper.cut} times, tunnel restarts {self.gateway.status()['tunnel']['restarts']}")
         lost = sum(caller.outcome["cause"] != "completed" for caller in lasting)
         print(f"in progress the whole time: {len(lasting)}, lost: {lost}, packets lost: "
               f"{[caller.outcome['heard']['lost'] for caller in lasting]}")
-        print(f"{'outcome':<60}  {'calls':>5}  {'p50':>6}  {'longest':>7}")
-        rows = [("101 answered (time beside the talk)", answered)] if answered else []
-        rows += [(f"refused: {reason}", sorted(caller.seconds for caller in callers))
-                 for reason, callers in refused.items()]
+        print(f"{'outcome':<60}  {'calls':>5}  {'waited':>6}  {'longest':>7}")
+        rows = [("101 answered", answered)] if answered else []
+        rows += [(f"refused: {reason}", waits(callers)) for reason, callers in refused.items()]
         for name, times in rows:
             print(f"{name:<60}  {len(times):>5}  {times[len(times) // 2]:>4.1f} s  {times[-1]:>5.1f} s")
 
