@@ -54,7 +54,9 @@ pub enum ApplyError {
     #[error("{number}: its emergency address is {status}; correct its [[address]] in the config and apply again")]
     Failed { number: Id, status: String },
     /// Twilio keeps it. All else is made.
-    #[error("{id} ({sid}) could not be deleted: {error}; delete it at console.twilio.com")]
+    #[error(
+        "{id} ({sid}) could not be deleted: {error}; delete it at console.twilio.com, or a key by the same command with TWILIO_AUTH_TOKEN set"
+    )]
     Kept { id: Id, sid: String, error: ApiError },
 }
 

@@ -1,11 +1,9 @@
 //! Checks of an environment's SIP domain, of who may use it, and of the way to us.
 
 use super::seen::{Domain, Mappings};
-use super::{Check, is_url, resource_name, set};
+use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
 use crate::config::Environment;
 use crate::twiml::OUTGOING_PATH;
-
-const APPLY: &str = "run \"gateway apply\"";
 
 impl Check<'_> {
     pub(super) fn domain(&mut self, environment: &Environment) {
@@ -54,7 +52,7 @@ impl Check<'_> {
             self.warning(
                 format!("{name}: it has no fallback URL"),
                 "while this box or its tunnel is away, callers hear \"an application error has occurred\"",
-                "write fallback_url into [webhook] and run \"gateway apply\"",
+                FALLBACK,
             );
         }
         if !domain.emergency_calling_enabled && self.config.extensions.iter().any(|one| one.emergency) {

@@ -17,6 +17,13 @@ use crate::config::{Config, Environment};
 use crate::store::Owned;
 use seen::Seen;
 
+/// The way out where the config is right and the account is not.
+const APPLY: &str = "run \"gateway apply\"";
+
+/// The way out where nobody answers in our place.
+const FALLBACK: &str =
+    "write fallback_url for this environment (into [webhook], or its [environment] table) and run \"gateway apply\"";
+
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,11 +1,9 @@
 //! Checks of phone numbers, of the app that they ring, of caller IDs and emergency addresses.
 
 use super::super::numbers::Owned;
-use super::{Check, is_url, resource_name, set};
+use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
 use crate::config::Environment;
 use crate::twiml::INCOMING_PATH;
-
-const APPLY: &str = "run \"gateway apply\"";
 
 impl Check<'_> {
     pub(super) fn numbers(&mut self, environment: &Environment) {
@@ -80,7 +78,7 @@ impl Check<'_> {
             self.warning(
                 format!("{number}: its TwiML app has no fallback URL"),
                 "while this box or its tunnel is away, callers hear \"an application error has occurred\"",
-                "write fallback_url into [webhook] and run \"gateway apply\"",
+                FALLBACK,
             );
         }
     }

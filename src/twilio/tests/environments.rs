@@ -186,7 +186,8 @@ fn the_key_goes_last_and_one_that_may_not_delete_itself_is_told() {
                 result.unwrap_err(),
                 format!(
                     "API key gateway-office ({key}) could not be deleted: a request: Twilio refused, 401 code 20003: \
-                     Authenticate; delete it at console.twilio.com"
+                     Authenticate; delete it at console.twilio.com, or a key by the same command with TWILIO_AUTH_TOKEN \
+                     set"
                 )
             ),
         }
