@@ -6,7 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::account::{Account, AccountError, Scope};
-use super::client::{CaError, Clock, telling};
+use super::agent::CaError;
+use super::client::{Clock, telling};
 use super::login::Login;
 use super::moved;
 use crate::config;

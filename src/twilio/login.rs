@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::client::{CaError, Client, Clock, Options, Pause, Trace};
+use super::agent::CaError;
+use super::client::{Client, Clock, Options, Pause, Trace};
 use crate::config::Twilio;
 use crate::random::Random;
 use crate::secret::Secret;

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod actual;
+pub mod agent;
 pub mod api;
 pub mod apply;
 pub mod check;

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::{Account, AccountError, Scope};
-use super::client::{CaError, Clock, telling};
+use super::agent::CaError;
+use super::client::{Clock, telling};
 use super::login::Login;
 use super::model::is_webhook;
 use super::plan::{Change, Plan};

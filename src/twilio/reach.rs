@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ureq::tls::{RootCerts, TlsConfig};
-
-use super::client::read_roots;
+use super::agent::agent;
 
 /// From the first packet to the last byte of the answer: Twilio itself waits 15 s (twilio.md 5.1).
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -33,22 +31,7 @@ pub fn fetch(
     ca_file: Option<&Path>,
     is_ours: impl Fn(&str) -> bool,
 ) -> Result<(), ReachError> {
-    let roots = match ca_file {
-        Some(file) => {
-            read_roots(file).map_err(|reason| ReachError::Ca(format!("twilio.ca_file {}: {reason}", file.display())))?
-        }
-        None => RootCerts::WebPki,
-    };
-    let agent = ureq::Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .http_status_as_error(false)
-        // Twilio follows redirects, too, but a tunnel that redirects is somebody's login page.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
-        .build()
-        .new_agent();
+    let agent = agent(ca_file, TIMEOUT, TIMEOUT).map_err(|error| ReachError::Ca(error.to_string()))?;
     let no_answer = |error: ureq::Error| ReachError::NoAnswer(error.to_string());
     let mut response = agent.get(format!("{public_url}{path}")).call().map_err(no_answer)?;
     if response.status().as_u16() != 200 {

@@ -9,12 +9,10 @@ mod trace;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use ureq::SendBody;
-use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use self::answer::Answer;
 pub use self::clock::Clock;
@@ -22,6 +20,7 @@ use self::hosts::Hosts;
 use self::login::Login;
 use self::multipart::Multipart;
 use self::trace::Mask;
+use super::agent::{CaError, agent};
 use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use super::setting::masked;
 use crate::random::Random;
@@ -120,14 +119,6 @@ pub struct Client {
     pub count: Count,
 }
 
-/// The CA file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("twilio.ca_file {path}: {reason}")]
-pub struct CaError {
-    path: String,
-    reason: String,
-}
-
 /// A request, as often as it is sent.
 #[derive(Clone, Copy)]
 enum Request<'a> {
@@ -144,21 +135,7 @@ enum Request<'a> {
 impl Client {
     /// A client; nothing is sent yet.
     pub fn new(options: Options<'_>) -> Result<Client, CaError> {
-        let roots = match options.ca_file {
-            Some(path) => read_roots(path).map_err(|reason| CaError { path: path.display().to_string(), reason })?,
-            None => RootCerts::WebPki,
-        };
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .http_status_as_error(false)
-            // A redirect would carry the account's name to another host.
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("gateway/", env!("CARGO_PKG_VERSION")))
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .build()
-            .new_agent();
+        let agent = agent(options.ca_file, TIMEOUT, CONNECT_TIMEOUT)?;
         Ok(Client {
             agent,
             hosts: Hosts::new(options.base, options.account_sid),
@@ -379,20 +356,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Client { account_sid, count, .. } = self;
         f.debug_struct("Client").field("account", account_sid).field("count", count).finish_non_exhaustive()
-    }
-}
-
-pub(super) fn read_roots(path: &Path) -> Result<RootCerts, String> {
-    let pem = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    let mut roots = Vec::new();
-    for item in ureq::tls::parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| error.to_string())? {
-            roots.push(certificate);
-        }
-    }
-    match roots.is_empty() {
-        true => Err("holds no certificate; write a PEM file".to_owned()),
-        false => Ok(RootCerts::Specific(Arc::new(roots))),
     }
 }
 

@@ -464,12 +464,3 @@ fn nobody_there_is_told_with_what_to_check() {
     assert!(error.ends_with("check the line, the clock (TLS needs it) and twilio.api"), "{error}");
     assert_eq!(pauses.lock().unwrap().len(), 4);
 }
-
-#[test]
-fn a_ca_file_without_a_certificate_names_itself() {
-    let path = std::env::temp_dir().join(format!("gateway-ca-{}.pem", std::process::id()));
-    std::fs::write(&path, "nothing").unwrap();
-    let error = read_roots(&path).unwrap_err();
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(error, "holds no certificate; write a PEM file");
-}
