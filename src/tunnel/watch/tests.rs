@@ -126,7 +126,7 @@ fn down(culprit: Culprit) -> Report {
 #[test]
 fn up_is_not_proved_until_our_own_url_answered_through_the_tunnel() {
     let mut scene = Scene::new(&settings());
-    assert_eq!(scene.outputs, [Output::StartDriver]);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
     assert_eq!(scene.watch.state(), State::Connecting);
     scene.up(URL);
     assert_eq!(scene.watch.state(), State::Connected);
