@@ -11,6 +11,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::sys::time::TimeValLike;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -84,10 +85,7 @@ pub fn process() -> Process {
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
     let page = page.and_then(|page| u64::try_from(page).ok());
     let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).ok();
-    let cpu = usage.map(|usage| {
-        let times = [usage.user_time(), usage.system_time()];
-        times.iter().map(|time| time.tv_sec() * 1000 + i64::from(time.tv_usec()) / 1000).sum::<i64>()
-    });
+    let cpu = usage.map(|usage| (usage.user_time() + usage.system_time()).num_milliseconds());
     let limit = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).ok();
     Process {
         resident: pages.zip(page).map(|(pages, page)| pages * page),

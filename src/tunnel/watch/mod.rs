@@ -629,7 +629,9 @@ impl Watch {
         if self.state != state {
             let (was, lasted) = (self.state.name(), now.since(self.since).as_secs());
             (self.state, self.since) = (state, now);
-            let cause = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            let is_fault = matches!(state, State::Doubtful | State::Waiting);
+            let cause =
+                self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
             // For the history; the log has a line of its own for what people should see.
             self.event(
                 Level::Debug,
