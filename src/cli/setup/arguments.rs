@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::answers::{Answers, OfExtension, Protect};
-use super::tunnel::Key;
+use super::tunnel::Need;
 use crate::config::DEFAULT_ENVIRONMENT;
 
 const MORE: &str = "\
@@ -189,10 +189,10 @@ impl Told {
 
         let mut mistakes = Vec::new();
         for (way, key, given) in [
-            ("ssh", Key::Server, &self.tunnel_server),
-            ("command", Key::Command, &self.tunnel_command),
-            ("direct", Key::Certificate, &self.tunnel_certificate),
-            ("direct", Key::PrivateKey, &self.tunnel_key),
+            ("ssh", Need::Server, &self.tunnel_server),
+            ("command", Need::Command, &self.tunnel_command),
+            ("direct", Need::Certificate, &self.tunnel_certificate),
+            ("direct", Need::PrivateKey, &self.tunnel_key),
         ] {
             let Some(given) = given else { continue };
             answers.tunnel.insert("driver".to_owned(), way.into());

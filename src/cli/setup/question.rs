@@ -27,7 +27,7 @@ pub(super) enum Question {
     Environments,
     /// How Twilio reaches this box.
     Reach,
-    Tunnel(tunnel::Key),
+    Tunnel(tunnel::Need),
     PublicUrl(String),
     /// The same, where the tunnel may tell it.
     OwnUrl(String),

@@ -19,7 +19,7 @@ const SERVICE_PORT: &str = "80";
 
 /// Something that a driver cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum Need {
     Server,
     Command,
     Certificate,
@@ -35,14 +35,14 @@ pub(super) enum UrlBy {
     Tunnel,
 }
 
-impl Key {
+impl Need {
     /// As `[tunnel]` has it.
     pub fn key(self) -> &'static str {
         match self {
-            Key::Server => "server",
-            Key::Command => "command",
-            Key::Certificate => "certificate",
-            Key::PrivateKey => "key",
+            Need::Server => "server",
+            Need::Command => "command",
+            Need::Certificate => "certificate",
+            Need::PrivateKey => "key",
         }
     }
 
@@ -54,10 +54,10 @@ impl Key {
             ..Prompt::default()
         };
         match self {
-            Key::Server => prompt("SSH server (user@host, or user@host:port)", None),
-            Key::Command => prompt("Command; {address} stands for where the tunnel ends here", Some(QUICK)),
-            Key::Certificate => prompt("Certificate file (PEM, with its chain)", Some("/etc/gateway/fullchain.pem")),
-            Key::PrivateKey => prompt("Its private key (PEM)", Some("/etc/gateway/privkey.pem")),
+            Need::Server => prompt("SSH server (user@host, or user@host:port)", None),
+            Need::Command => prompt("Command; {address} stands for where the tunnel ends here", Some(QUICK)),
+            Need::Certificate => prompt("Certificate file (PEM, with its chain)", Some("/etc/gateway/fullchain.pem")),
+            Need::PrivateKey => prompt("Its private key (PEM)", Some("/etc/gateway/privkey.pem")),
         }
     }
 
@@ -65,7 +65,7 @@ impl Key {
     pub fn put(self, text: &str, answers: &mut Answers) -> Result<(), String> {
         let table = &mut answers.tunnel;
         match self {
-            Key::Server => {
+            Need::Server => {
                 let remote = Remote::parse(text)?;
                 if SERVICES
                     .iter()
@@ -76,14 +76,14 @@ impl Key {
                 }
                 table.insert("server".to_owned(), text.into());
             }
-            Key::Command => {
+            Need::Command => {
                 let words: Vec<Value> = text.split_whitespace().map(Value::from).collect();
                 if words.is_empty() {
                     return Err(format!("names no program; write \"{QUICK}\" for example"));
                 }
                 table.insert("command".to_owned(), words.into());
             }
-            Key::Certificate | Key::PrivateKey => {
+            Need::Certificate | Need::PrivateKey => {
                 if !text.starts_with('/') {
                     return Err("is not the whole path of a file; write \"/etc/gateway/…pem\"".to_owned());
                 }
@@ -106,11 +106,11 @@ fn setting<'a>(answers: &'a Answers, key: &str) -> Option<&'a Value> {
 }
 
 /// What the chosen driver needs and was not told.
-pub(super) fn missing(answers: &Answers) -> Vec<Key> {
-    let needed: &[Key] = match driver(answers) {
-        Some("ssh") => &[Key::Server],
-        Some("command") => &[Key::Command],
-        Some("direct") => &[Key::Certificate, Key::PrivateKey],
+pub(super) fn missing(answers: &Answers) -> Vec<Need> {
+    let needed: &[Need] = match driver(answers) {
+        Some("ssh") => &[Need::Server],
+        Some("command") => &[Need::Command],
+        Some("direct") => &[Need::Certificate, Need::PrivateKey],
         _ => &[],
     };
     needed.iter().filter(|key| setting(answers, key.key()).is_none()).copied().collect()
@@ -260,7 +260,7 @@ pub(super) fn to_do(config: &Config, key: Option<&str>, is_program_here: bool) -
 mod tests {
     use super::*;
 
-    fn chosen(way: &str, answered: &[(Key, &str)]) -> Answers {
+    fn chosen(way: &str, answered: &[(Need, &str)]) -> Answers {
         let mut answers = Answers::default();
         choose(way, &mut answers).unwrap();
         for (key, text) in answered {
@@ -273,15 +273,15 @@ mod tests {
 
     #[test]
     fn a_quick_tunnel_and_a_hosting_service_tell_their_url_and_nobody_asks_for_it() {
-        assert_eq!(url_by(&chosen("1", &[(Key::Command, QUICK)])), UrlBy::Tunnel);
-        let answers = chosen("2", &[(Key::Server, "nokey@localhost.run")]);
+        assert_eq!(url_by(&chosen("1", &[(Need::Command, QUICK)])), UrlBy::Tunnel);
+        let answers = chosen("2", &[(Need::Server, "nokey@localhost.run")]);
         assert_eq!(url_by(&answers), UrlBy::Tunnel);
         assert_eq!(table(&answers)["remote"].as_str(), Some("80"));
     }
 
     #[test]
     fn a_program_that_is_not_known_may_tell_its_url_or_the_person_does() {
-        let mut answers = chosen("1", &[(Key::Command, "cloudflared tunnel run office")]);
+        let mut answers = chosen("1", &[(Need::Command, "cloudflared tunnel run office")]);
         assert_eq!(url_by(&answers), UrlBy::Either);
         answers.environment("prod").public_url = Some(String::new());
         assert_eq!(table(&answers).get("url_from"), None);
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn an_own_server_is_proposed_as_the_public_name_unless_it_is_an_address() {
-        let proposal = |server: &str| url_prompt(&chosen("2", &[(Key::Server, server)]), "", true).default;
+        let proposal = |server: &str| url_prompt(&chosen("2", &[(Need::Server, server)]), "", true).default;
         assert_eq!(proposal("tunnel@Server.example.com:2222").as_deref(), Some("https://server.example.com"));
         assert_eq!(proposal("tunnel@192.0.2.1"), None);
     }
@@ -301,7 +301,7 @@ mod tests {
         let answers = chosen("4", &[]);
         assert!(table(&answers).is_empty());
         assert_eq!(url_by(&answers), UrlBy::Person);
-        assert_eq!(url_by(&chosen("3", &[(Key::Certificate, "/c"), (Key::PrivateKey, "/k")])), UrlBy::Person);
+        assert_eq!(url_by(&chosen("3", &[(Need::Certificate, "/c"), (Need::PrivateKey, "/k")])), UrlBy::Person);
     }
 
     #[test]
@@ -309,9 +309,9 @@ mod tests {
         let mut answers = Answers::default();
         assert!(choose("5", &mut answers).unwrap_err().contains("write 1, 2, 3 or 4"));
         for (key, text, told) in [
-            (Key::Server, "server.example.com", "write \"user@host\""),
-            (Key::Command, " ", "names no program"),
-            (Key::Certificate, "cert.pem", "whole path"),
+            (Need::Server, "server.example.com", "write \"user@host\""),
+            (Need::Command, " ", "names no program"),
+            (Need::Certificate, "cert.pem", "whole path"),
         ] {
             assert!(key.put(text, &mut answers).unwrap_err().contains(told), "{key:?}");
         }
