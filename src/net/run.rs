@@ -85,7 +85,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let clock = Clock::start();
     let recorder = Recorder::open(store.clone(), clock);
     let config = Arc::new(config);
-    let secrets = store.secrets()?;
+    let secrets = store.secrets_or_none()?;
     let bindings = store.bindings()?;
     for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
         recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));
