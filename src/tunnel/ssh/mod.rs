@@ -5,6 +5,7 @@
 mod client;
 mod key;
 mod known_hosts;
+mod prompt;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,6 +28,7 @@ use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
 use client::Client;
 pub use key::{KeyError, public_key_line};
 pub use known_hosts::{Refused, accept, refused};
+use prompt::Prompt;
 
 /// DNS, and TCP to all addresses together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
@@ -92,7 +94,7 @@ impl<'a> Session<'a> {
         let client = Client::new(ssh.clone(), place.clone(), reports.clone());
         let fault = client.fault();
         let begun = async {
-            russh::client::connect_stream(config(algorithms), stream, client)
+            russh::client::connect_stream(config(algorithms), Prompt(stream), client)
                 .await
                 .map_err(|error| fault.take().unwrap_or_else(|| words::session(ssh, &error)))
         };
