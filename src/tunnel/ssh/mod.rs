@@ -98,9 +98,13 @@ impl<'a> Session<'a> {
                 .await
                 .map_err(|error| fault.take().unwrap_or_else(|| words::session(ssh, &error)))
         };
-        let mut handle = within(STEP_LIMIT, ssh, "no key exchange", begun).await?;
-        within(STEP_LIMIT, ssh, "no answer to the authentication", authenticate(ssh, settings, key, &mut handle))
-            .await?;
+        let let_in = async {
+            let mut handle = within(STEP_LIMIT, ssh, "no key exchange", begun).await?;
+            let said = authenticate(ssh, settings, key, &mut handle);
+            within(STEP_LIMIT, ssh, "no answer to the authentication", said).await?;
+            Ok(handle)
+        };
+        let handle = let_in.await.map_err(words::before_login)?;
         let forwarded = async {
             let port = handle.tcpip_forward(ssh.bind_address.as_str(), u32::from(ssh.bind_port)).await;
             port.map_err(|error| words::forward(ssh, &error))

@@ -321,6 +321,20 @@ async fn what_speaks_no_ssh_is_told() {
 }
 
 #[tokio::test]
+async fn a_server_that_ends_connections_before_the_login_is_not_taken_for_a_line_that_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let mut sshd = Sshd::start("full", "");
+    sshd.stop();
+    let mut ssh = sshd.ssh();
+    ssh.server.port = port;
+    let (_running, mut received) = sshd.connect(&ssh, Settings::default(), ([127, 0, 0, 1], 9).into());
+    let down = down(&mut received).await;
+    assert_eq!(down.culprit, Culprit::Login, "{down}");
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_exist_is_told() {
     let sshd = Sshd::start("dns", "");
     let mut ssh = sshd.ssh();

@@ -33,6 +33,15 @@ pub(super) fn too_late(ssh: &Ssh, missing: &str, limit: Duration) -> Down {
     Down::new(Culprit::Network, reason, "does the line work, and is an SSH server there?")
 }
 
+/// The same, of a connection that stood and had not been let in. What looks like the line may be a server that is full
+/// or shuts us out (sshd's MaxStartups and PerSourcePenalties end connections without a word).
+pub(super) fn before_login(down: Down) -> Down {
+    match down.culprit {
+        Culprit::Network => Down { culprit: Culprit::Login, ..down },
+        _ => down,
+    }
+}
+
 pub(super) fn host_key(ssh: &Ssh, expected: &str, offered: &str) -> Down {
     let server = &ssh.server;
     let reason = format!("the host key of {server} is {offered} and must be {expected}: nothing was sent to it");
