@@ -34,12 +34,14 @@ use prompt::Prompt;
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// Version exchange and key exchange; authentication; the forward: each.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// Nothing heard for so long: the server is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-/// So many questions without an answer, and the session is dead.
+/// Nothing heard for so long: the server is asked whether it lives. Question, answer and acknowledgement are some 260
+/// octets, 4.5 MB a day on a line without calls.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// So many questions without an answer, and after as long again the session is dead: after 15 s of silence, Twilio's
+/// own patience. An answer may take 10 s, and a slow line is none that is dead.
 const KEEPALIVE_MAX: usize = 2;
 /// The kernel gives a connection up when what was sent is not acknowledged for so long (RFC 5482).
-const USER_TIMEOUT: Duration = Duration::from_secs(25);
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// What a connection may hold here before its reader has read it: requests have a bound of 64 kB anyway.
 const WINDOW: u32 = 64 * 1024;
 /// Largest packet, the default of RFC 4254 section 5.1 being 32 kB.

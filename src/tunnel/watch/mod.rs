@@ -35,12 +35,17 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 const PROOF_LIMIT: Duration = Duration::from_secs(17);
 /// A proof that took longer is told as slow: callers hear nothing for that long.
 pub const SLOW: Duration = Duration::from_secs(5);
-/// Between proofs after a failed one, as often as there were failures, and never rarer than usual.
-const DOUBTFUL_EVERY: Duration = Duration::from_secs(5);
+/// Between proofs after a failed one; where nothing of ours can be restarted, as often as there were failures, and never
+/// rarer than usual.
+const DOUBTFUL_EVERY: Duration = Duration::from_secs(4);
 /// A URL that was just given out may not be in DNS yet, and resolvers remember that they did not find it.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Failed proofs in a row that make a connected driver a dead one.
-const DEAD_AFTER: u32 = 4;
+/// No proof has come through for so long, and so many have failed in a row: a connected driver is a dead one. A front
+/// that answers for us in vain does so at once, and has four chances; one that swallows requests takes 15 s for each.
+const DEAD_AFTER: Duration = Duration::from_secs(12);
+const DEAD_PROOFS: u32 = 2;
+/// A tunnel that is not ours to restart is told as dead after so many.
+const TOLD_DEAD_PROOFS: u32 = 4;
 /// A tunnel that never was proved gets so long, twice as long after each restart for it, up to the bound: services
 /// need time, and a restart that changes the URL begins it anew.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -195,6 +200,8 @@ pub struct Watch {
     lost_at: Option<Instant>,
     short_lives: u32,
     failed_in_a_row: u32,
+    /// When the first of them was sent.
+    failing_since: Instant,
     /// Restarts in a row of drivers through which nothing ever came.
     never_proved: u32,
     is_slow: bool,
@@ -231,6 +238,7 @@ impl Watch {
             lost_at: None,
             short_lives: 0,
             failed_in_a_row: 0,
+            failing_since: now,
             never_proved: 0,
             is_slow: false,
             last_proof: None,
@@ -504,7 +512,7 @@ impl Watch {
                 self.tell_slowness(latency);
                 self.proved(now);
             }
-            Err(reason) => self.unproved(now, &reason),
+            Err(reason) => self.unproved(now, sent, &reason),
         }
     }
 
@@ -559,8 +567,11 @@ impl Watch {
         self.timers.set(Timer::Prove, now + wait);
     }
 
-    fn unproved(&mut self, now: Instant, reason: &str) {
+    fn unproved(&mut self, now: Instant, sent: Instant, reason: &str) {
         self.failures += 1;
+        if self.failed_in_a_row == 0 {
+            self.failing_since = sent;
+        }
         self.failed_in_a_row += 1;
         let url = self.urls.present().to_owned();
         self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
@@ -569,13 +580,15 @@ impl Watch {
             self.event(Level::Warning, "tunnel.doubtful", &url, text);
             self.enter(now, State::Doubtful);
         }
-        if self.is_restartable && self.failed_in_a_row >= DEAD_AFTER && now.since(self.up_at) >= self.patience() {
+        let is_dead = self.failed_in_a_row >= DEAD_PROOFS && now.since(self.failing_since) >= DEAD_AFTER;
+        if self.is_restartable && is_dead && now.since(self.up_at) >= self.patience() {
             self.never_proved = if self.came_through { 0 } else { self.never_proved.saturating_add(1) };
-            let what = format!("connected but dead: {} proofs failed in a row, the last with: {reason}", DEAD_AFTER);
+            let failed = self.failed_in_a_row;
+            let what = format!("connected but dead: {failed} proofs failed in a row, the last with: {reason}");
             let next = "it is started anew; if that does not help, look at the far end of the tunnel";
             return self.fail(now, Down::new(Culprit::Program, what, next));
         }
-        if !self.is_restartable && self.failed_in_a_row == DEAD_AFTER {
+        if !self.is_restartable && self.failed_in_a_row == TOLD_DEAD_PROOFS {
             let text = format!("still no answer: {reason}; look at what brings {url} to this box");
             self.event(Level::Error, "tunnel.dead", &url, text);
         }

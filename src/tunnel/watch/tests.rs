@@ -169,7 +169,8 @@ fn a_connected_tunnel_that_answers_nothing_is_doubted_then_restarted_and_the_tim
     let began = scene.now;
     while scene.count(&Output::StopDriver) == 0 {
         scene.pass(1);
-        assert!(scene.now.since(began) < Duration::from_secs(150), "{:?}", scene.outputs);
+        // The next usual proof after 30 s, and two that nobody answers.
+        assert!(scene.now.since(began) <= Duration::from_secs(30) + PROOF_LIMIT * 2 + DOUBTFUL_EVERY);
     }
     assert_eq!(scene.codes(), ["tunnel.doubtful", "tunnel.down"]);
     let status = scene.watch.status(scene.now);
@@ -180,6 +181,21 @@ fn a_connected_tunnel_that_answers_nothing_is_doubted_then_restarted_and_the_tim
     scene.input(Input::Stopped);
     scene.pass(2);
     assert_eq!(scene.count(&Output::StartDriver), 1);
+}
+
+#[test]
+fn a_front_that_answers_in_our_place_has_four_chances_in_twelve_seconds() {
+    let mut scene = Scene::proved();
+    scene.reach_proof();
+    let began = scene.now;
+    for _ in 0..3 {
+        scene.answer(0, no());
+        assert_eq!(scene.watch.state(), State::Doubtful);
+        scene.reach_proof();
+    }
+    scene.answer(0, no());
+    assert_eq!(scene.watch.state(), State::Waiting);
+    assert_eq!(scene.now.since(began), DEAD_AFTER);
 }
 
 #[test]
