@@ -141,7 +141,7 @@ pub fn compare(
 fn whole<T>(loaded: Loaded<T>) -> Result<T, DriftError> {
     match loaded.warning {
         Some(warning @ Warning::Unreadable { .. }) => Err(DriftError::Unreadable(warning)),
-        Some(Warning::Exposed { .. }) | None => Ok(loaded.value),
+        Some(Warning::Exposed { .. } | Warning::StillExposed { .. }) | None => Ok(loaded.value),
     }
 }
 
