@@ -63,6 +63,9 @@ fn table(status: &Status) -> String {
         let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
     }
     let _ = write!(text, "\naccount {}", account(&status.drift));
+    if let Some(trouble) = &status.store.trouble {
+        let _ = write!(text, "\nstate not saved: {trouble}");
+    }
     text.push_str("\n\n");
 
     let mut rows = vec![["extension", "at Twilio", "next", "handset", "expires", "phone"].map(str::to_owned)];

@@ -5,6 +5,7 @@ pub mod control;
 pub mod dns;
 pub mod drift;
 pub mod http;
+mod keep;
 pub mod ready;
 pub mod rtp;
 pub mod run;

@@ -17,7 +17,7 @@ use super::drift::Drift;
 use super::shell::{Shell, write_event};
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, rtp, stream, udp};
+use super::{control, drift, http, keep, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -28,9 +28,6 @@ use crate::twilio::moved;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-
-/// Bindings are written at most this often: flash wears out.
-const PERSIST_SPACING: Duration = Duration::from_secs(5);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,10 +80,10 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let clock = Clock::start();
     let config = Arc::new(config);
     let secrets = store.secrets()?;
-    let bindings = store.bindings()?;
-    for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
-        write_event(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));
+    if let Some(warning) = &secrets.warning {
+        write_event(&keep::odd(warning));
     }
+    let bindings = keep::bindings(&store);
     let secrets = Arc::new(secrets.value);
     let tls = Tls::new(config.trunk.ca_file.as_deref())?;
 
@@ -98,14 +95,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
     )
     .map_err(|source| RunError::Listen { what: "media thread", address: String::new(), source })?;
 
-    let engine = Engine::new(
-        Arc::clone(&config),
-        Arc::clone(&secrets),
-        bindings.value.as_deref(),
-        seed()?,
-        clock.now(),
-        clock.wall(),
-    );
+    let engine =
+        Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
     let shell = Shell::new(engine, clock, media, tls);
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
@@ -170,10 +161,10 @@ async fn serve(options: Options) -> Result<(), RunError> {
     });
     {
         let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
-        let tunnel = Rc::clone(&tunnel);
+        let (tunnel, store) = (Rc::clone(&tunnel), store.clone());
         tokio::task::spawn_local(control::serve(control, move |ask| {
             let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
-            let tunnel = Rc::clone(&tunnel);
+            let (tunnel, store) = (Rc::clone(&tunnel), store.clone());
             async move {
                 match ask {
                     control::Ask::Status => {}
@@ -185,6 +176,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
                 let way = tunnel.status();
                 status.public_url.clone_from(&way.public_url);
                 status.tunnel = Some(way);
+                status.store = keep::status(&store);
                 serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
             }
         }));
@@ -194,7 +186,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
-    tokio::task::spawn_local(keep_bindings(Rc::clone(&shell), store.clone()));
+    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock));
+    tokio::task::spawn_local(keep::tell_left_out());
     {
         let shell = Rc::clone(&shell);
         tokio::task::spawn_local(async move {
@@ -231,7 +224,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
     tunnel.stop().await;
     if let Some(json) = shell.take_bindings() {
-        store.save_bindings(&json)?;
+        keep::save_last(&store, &json);
     }
     let _ = std::fs::remove_file(socket_path);
     Ok(())
@@ -292,21 +285,6 @@ async fn open_lan(listen: SocketAddr) -> Result<(SocketAddr, Rc<UdpSocket>, TcpL
     let local = listener.local_addr().map_err(failed)?;
     let socket = UdpSocket::bind(local).await.map_err(failed)?;
     Ok((local, Rc::new(socket), listener))
-}
-
-/// Writes the newest bindings, not too often, off this thread.
-async fn keep_bindings(shell: Rc<Shell>, store: Store) {
-    loop {
-        shell.bindings_changed.notified().await;
-        if let Some(json) = shell.take_bindings() {
-            let store = store.clone();
-            let written = tokio::task::spawn_blocking(move || store.save_bindings(&json)).await;
-            if let Ok(Err(error)) = written {
-                write_event(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
-            }
-        }
-        tokio::time::sleep(PERSIST_SPACING).await;
-    }
 }
 
 /// Reads the configuration again; a broken one changes nothing.

@@ -178,6 +178,12 @@ impl Shell {
         self.unsaved.replace(false).then(|| self.engine.borrow().bindings(self.clock.wall()))
     }
 
+    /// They could not be written: they are still to be.
+    pub fn put_back_bindings(&self) {
+        self.unsaved.set(true);
+        self.bindings_changed.notify_one();
+    }
+
     /// A look at the engine, for `gateway status` and for the end of the service.
     pub fn look<T>(&self, f: impl FnOnce(&Engine, Instant) -> T) -> T {
         f(&self.engine.borrow(), self.clock.now())
@@ -188,6 +194,6 @@ impl Shell {
 pub fn write_event(event: &Event) {
     // Bytes that are not SIP come from every scanner of the internet's own LANs: not a line each.
     if event.level != Level::Debug {
-        log::write(event.level, &event.to_string());
+        log::write(event);
     }
 }

@@ -634,3 +634,21 @@ fn a_remote_address_is_kept_as_it_is_seen_not_as_the_contact_says() {
         "192.168.1.21:5060".parse::<SocketAddr>().unwrap()
     );
 }
+
+#[test]
+fn a_phone_that_registers_for_longer_than_ever_is_written_again_and_other_refreshes_are_not() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    phone.register(&mut lan, 60);
+    assert!(lan.persisted().is_some());
+    phone.register(&mut lan, 3600);
+    let text = lan.persisted().expect("a restart would forget it after a minute");
+    for expires in [60, 3540, 3600, 61, 3600] {
+        lan.pass(30);
+        phone.register(&mut lan, expires);
+        assert_eq!(lan.persisted(), None, "{expires}");
+    }
+    // The phone last registered just before the restart, and comes again after half its time or more.
+    let restarted = Registrar::new(Some(&text), Instant::from_secs(5), WallClock(0));
+    assert_eq!(restarted.wanted(Instant::from_secs(5 + 3599)), ["101"]);
+    assert!(restarted.wanted(Instant::from_secs(5 + 2 * 3600)).is_empty());
+}
