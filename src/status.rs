@@ -31,7 +31,7 @@ pub struct Status {
 /// The state folder.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StoreStatus {
-    /// Files replaced since the service started.
+    /// Writes of files that were begun since the service started.
     pub writes: u64,
     /// Why something cannot be saved now, for people.
     pub trouble: Option<String>,

@@ -158,10 +158,8 @@ pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Res
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // For whoever waits for us; who has the lock is told by the lock alone.
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())?;
+    // For whoever waits for us; who has the lock is told by the lock alone, also on a flash without room for this.
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 

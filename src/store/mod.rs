@@ -47,7 +47,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Shared {
     disk: Box<dyn Disk>,
-    /// Files replaced since this process began.
+    /// Writes of files that were begun.
     writes: AtomicU64,
     /// Files whose last save failed, and why.
     failed: Mutex<BTreeMap<&'static str, String>>,
@@ -118,7 +118,7 @@ impl Store {
         Ok(Store { dir: dir.to_owned(), shared: Arc::new(shared) })
     }
 
-    /// How many files were replaced since this process began: what the flash had to bear.
+    /// How many writes of files were begun since this process began: what the flash had to bear.
     pub fn writes(&self) -> u64 {
         self.shared.writes.load(Ordering::Relaxed)
     }
