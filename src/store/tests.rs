@@ -216,26 +216,3 @@ fn secrets_that_were_kept_aside_can_be_removed_with_the_token_in_them() {
     assert_eq!(store.remove_bad_secrets().unwrap().as_ref(), Some(&bad));
     assert!(!bad.exists());
 }
-
-#[test]
-#[ignore = "MEASURE"]
-fn measure_owned() {
-    use crate::twilio::kind::{Id, Kind};
-    let folder = Folder::new();
-    let store = folder.store();
-    let mut owned = Owned::default();
-    let (began, mut bytes, mut saves) = (std::time::Instant::now(), 0, 0);
-    for number in 0..1000 {
-        let id = Id::child(Kind::Credential, "office.sip.twilio.com", &format!("{number}"));
-        for sid in [None, Some(format!("SC{number:032}"))] {
-            let has = sid.is_some();
-            owned.put(Record { id: id.clone(), environment: "prod".into(), sid, parent_sid: Some(format!("CL{number:032}")),
-                made: true, changed: Default::default(), fingerprint: Some("0123456789abcdef".into()) });
-            if !has { owned.journal(Undo::Made { id: id.clone() }); }
-            store.save_owned(&owned).unwrap();
-            saves += 1;
-            bytes += fs::metadata(folder.0.join(OWNED)).unwrap().len();
-        }
-    }
-    println!("{saves} saves, {bytes} bytes, last {} bytes, {:?}", fs::metadata(folder.0.join(OWNED)).unwrap().len(), began.elapsed());
-}
