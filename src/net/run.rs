@@ -79,7 +79,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
     let clock = Clock::start();
     let config = Arc::new(config);
-    let secrets = store.secrets()?;
+    let secrets = store.secrets_or_none()?;
     if let Some(warning) = &secrets.warning {
         write_event(&keep::odd(warning));
     }

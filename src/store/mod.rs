@@ -1,7 +1,8 @@
 //! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings.
 //!
 //! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
-//! One that cannot be understood is kept aside as `NAME.bad` and told; the service goes on without it.
+//! One that cannot be understood never counts as empty for whoever changes the account: it is an error until a person has
+//! decided. The service alone goes on without secrets: they are kept aside as `NAME.bad`, and that is told.
 //!
 //! Where the flash is full, read-only or broken a save fails and nothing else does: what was there stays, what the
 //! service knows stays in memory, [`Store::trouble`] tells.
@@ -26,6 +27,7 @@ use serde::de::DeserializeOwned;
 pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
+use crate::secret::Secret;
 use crate::time::WallClock;
 use atomic::{Exposed, Found};
 use disk::{Disk, RealDisk};
@@ -41,6 +43,8 @@ const LOCK: &str = "lock";
 pub struct Store {
     dir: PathBuf,
     shared: Arc<Shared>,
+    /// An auth token that shall not be on disk: it goes before the file's, and is never written.
+    lent_token: Option<Secret<String>>,
 }
 
 /// What all clones of a store have in common.
@@ -59,11 +63,14 @@ pub struct Lock(#[expect(dead_code, reason = "dropping the file unlocks it")] st
 
 /// A state file could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
-pub struct StoreError {
-    path: String,
-    doing: &'static str,
-    source: std::io::Error,
+pub enum StoreError {
+    #[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
+    Io { path: String, doing: &'static str, source: std::io::Error },
+    /// Without it, what is ours and what is at Twilio would be mistaken for something else.
+    #[error(
+        "{path} cannot be understood ({reason}); put a good copy in its place, or remove {broken} to begin without it"
+    )]
+    Broken { path: String, broken: String, reason: String },
 }
 
 /// What was loaded, and what was odd about the file.
@@ -82,6 +89,8 @@ pub enum Warning {
     StillExposed { path: PathBuf },
     /// The file could not be understood, was kept aside and counts as empty.
     Unreadable { path: PathBuf, kept_as: PathBuf, reason: String },
+    /// It was kept aside before and counts as empty still.
+    KeptAside(String),
 }
 
 impl fmt::Display for Warning {
@@ -96,6 +105,7 @@ impl fmt::Display for Warning {
                  the file and consider new secrets",
                 path.display()
             ),
+            Warning::KeptAside(reason) => f.write_str(reason),
             Warning::Unreadable { path, kept_as, reason } => write!(
                 f,
                 "{} cannot be understood ({reason}); it is kept as {} and counts as empty",
@@ -115,7 +125,7 @@ impl Store {
     fn on(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
         atomic::make_dir(&*disk, dir).map_err(|source| failed(dir, "opened", source))?;
         let shared = Shared { disk, writes: AtomicU64::new(0), failed: Mutex::default() };
-        Ok(Store { dir: dir.to_owned(), shared: Arc::new(shared) })
+        Ok(Store { dir: dir.to_owned(), shared: Arc::new(shared), lent_token: None })
     }
 
     /// How many writes of files were begun since this process began: what the flash had to bear.
@@ -137,6 +147,16 @@ impl Store {
         &*self.shared.disk
     }
 
+    /// With an auth token that takes the place of the one on disk and is never written there.
+    pub fn with_lent_token(self, token: Option<Secret<String>>) -> Store {
+        Store { lent_token: token, ..self }
+    }
+
+    /// Whether the auth token is one that is not on disk.
+    pub fn has_lent_token(&self) -> bool {
+        self.lent_token.is_some()
+    }
+
     /// Waits for other commands that change secrets or owned SIDs, and keeps them out until the answer is dropped.
     /// `waiting` is told once who is waited for, if anybody is.
     pub fn lock(&self, waiting: &mut dyn FnMut(&str)) -> Result<Lock, StoreError> {
@@ -154,14 +174,30 @@ impl Store {
         [SECRETS, OWNED, BINDINGS].into_iter().filter_map(written).max().map(WallClock::from_system)
     }
 
+    /// `secrets.json`, and empty secrets in the place of a broken one, which is kept aside: for the start of the service,
+    /// that must serve what it can.
+    pub fn secrets_or_none(&self) -> Result<Loaded<Secrets>, StoreError> {
+        self.load_or_none(SECRETS).map(|loaded| self.lend(loaded))
+    }
+
     /// `secrets.json`.
     pub fn secrets(&self) -> Result<Loaded<Secrets>, StoreError> {
-        self.load(SECRETS)
+        self.load(SECRETS).map(|loaded| self.lend(loaded))
+    }
+
+    fn lend(&self, mut loaded: Loaded<Secrets>) -> Loaded<Secrets> {
+        if let Some(token) = &self.lent_token {
+            loaded.value.auth_token = Some(token.clone());
+        }
+        loaded
     }
 
     /// Replaces `secrets.json`.
     pub fn save_secrets(&self, secrets: &Secrets) -> Result<(), StoreError> {
-        self.save(SECRETS, secrets)
+        match self.lent_token {
+            None => self.save(SECRETS, secrets),
+            Some(_) => self.save(SECRETS, &Secrets { auth_token: None, ..secrets.clone() }),
+        }
     }
 
     /// Removes the `secrets.json` that was kept aside because it could not be understood, and gives its path.
@@ -183,7 +219,7 @@ impl Store {
 
     /// `bindings.json`: the registrar's bindings, JSON in its own shape; absent at first.
     pub fn bindings(&self) -> Result<Loaded<Option<String>>, StoreError> {
-        let loaded: Loaded<Option<serde_json::Value>> = self.load(BINDINGS)?;
+        let loaded: Loaded<Option<serde_json::Value>> = self.load_or_none(BINDINGS)?;
         Ok(Loaded { value: loaded.value.map(|value| value.to_string()), warning: loaded.warning })
     }
 
@@ -213,27 +249,53 @@ impl Store {
 
     fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
         let path = self.dir.join(name);
+        let broken = |broken: &Path, reason: String| StoreError::Broken {
+            path: path.display().to_string(),
+            broken: broken.display().to_string(),
+            reason,
+        };
         let content = atomic::read(self.disk(), &path).map_err(|source| failed(&path, "read", source))?;
         let Found::Content(content, exposed) = content else {
-            return Ok(Loaded { value: T::default(), warning: None });
+            let aside = atomic::aside(&path);
+            return match self.is_there(&aside) {
+                true => Err(broken(&aside, format!("it was kept aside as {}", aside.display()))),
+                false => Ok(Loaded { value: T::default(), warning: None }),
+            };
         };
         match serde_json::from_slice(&content) {
             Ok(value) => {
                 let warning = match exposed {
                     Exposed::No => None,
-                    Exposed::Mended => Some(Warning::Exposed { path }),
-                    Exposed::Still => Some(Warning::StillExposed { path }),
+                    Exposed::Mended => Some(Warning::Exposed { path: path.clone() }),
+                    Exposed::Still => Some(Warning::StillExposed { path: path.clone() }),
                 };
                 Ok(Loaded { value, warning })
             }
-            Err(error) => {
+            // serde_json's own text may quote what it found, and that may be a secret.
+            Err(error) => Err(broken(
+                &path,
+                format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify()),
+            )),
+        }
+    }
+
+    /// What can be done without: a broken file is kept aside and counts as empty.
+    fn load_or_none<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
+        let path = self.dir.join(name);
+        let warning = match self.load(name) {
+            Err(StoreError::Broken { reason, .. }) if self.is_there(&path) => {
                 let kept_as =
                     atomic::keep_aside(self.disk(), &path).map_err(|source| failed(&path, "kept aside", source))?;
-                // serde_json's own text may quote what it found, and that may be a secret.
-                let reason = format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify());
-                Ok(Loaded { value: T::default(), warning: Some(Warning::Unreadable { path, kept_as, reason }) })
+                Warning::Unreadable { path, kept_as, reason }
             }
-        }
+            Err(error @ StoreError::Broken { .. }) => Warning::KeptAside(error.to_string()),
+            loaded => return loaded,
+        };
+        Ok(Loaded { value: T::default(), warning: Some(warning) })
+    }
+
+    fn is_there(&self, path: &Path) -> bool {
+        matches!(self.disk().mode(path), Ok(Some(_)))
     }
 
     fn save<T: Serialize>(&self, name: &'static str, value: &T) -> Result<(), StoreError> {
@@ -300,7 +362,7 @@ pub fn former_config(path: &Path) -> PathBuf {
 }
 
 fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreError {
-    StoreError { path: path.display().to_string(), doing, source }
+    StoreError::Io { path: path.display().to_string(), doing, source }
 }
 
 #[cfg(test)]
