@@ -22,7 +22,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{DriftStatus, ExtensionStatus, Status};
+use crate::status::{DriftStatus, ExtensionStatus, Status, StoreStatus};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
@@ -361,9 +361,10 @@ impl Engine {
             trunk: self.trunk.status(now),
             extensions: extensions.collect(),
             calls: self.calls.status(now),
-            // The drivers compare the account and fill it in.
+            // The drivers know these and fill them in.
             drift: DriftStatus::default(),
             tunnel: None,
+            store: StoreStatus::default(),
         }
     }
 

@@ -23,6 +23,18 @@ pub struct Status {
     /// Of an older service: none.
     #[serde(default)]
     pub tunnel: Option<TunnelStatus>,
+    /// Of an older service: nothing.
+    #[serde(default)]
+    pub store: StoreStatus,
+}
+
+/// The state folder.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StoreStatus {
+    /// Writes of files that were begun since the service started.
+    pub writes: u64,
+    /// Why something cannot be saved now, for people.
+    pub trouble: Option<String>,
 }
 
 /// Whether the account is what the config says, when it was last compared.

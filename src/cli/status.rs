@@ -63,6 +63,9 @@ fn table(status: &Status) -> String {
         let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
     }
     let _ = write!(text, "\naccount {}", account(&status.drift));
+    if let Some(trouble) = &status.store.trouble {
+        let _ = write!(text, "\nstate not saved: {trouble}");
+    }
     text.push_str("\n\n");
 
     let mut rows = vec![["extension", "at Twilio", "next", "handset", "expires", "phone"].map(str::to_owned)];
@@ -185,7 +188,7 @@ pub(super) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{CallStatus, ExtensionStatus, HandsetStatus, TrunkStatus};
+    use crate::status::{CallStatus, ExtensionStatus, HandsetStatus, StoreStatus, TrunkStatus};
 
     fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
         HandsetStatus {
@@ -240,6 +243,7 @@ mod tests {
             }],
             drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
             tunnel: None,
+            store: StoreStatus::default(),
         }
     }
 
@@ -260,6 +264,14 @@ mod tests {
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"
         );
+    }
+
+    #[test]
+    fn state_that_cannot_be_saved_is_told() {
+        let mut status = picture();
+        let trouble = "/var/lib/gateway/bindings.json cannot be written: No space left on device";
+        status.store = StoreStatus { writes: 3, trouble: Some(trouble.to_owned()) };
+        assert!(table(&status).contains(&format!("\nstate not saved: {trouble}\n\n")), "{}", table(&status));
     }
 
     #[test]

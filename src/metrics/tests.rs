@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::call::counts::Outcome;
 use crate::media::Report;
-use crate::status::{CallStatus, DriftStatus, ExtensionStatus, HandsetStatus, RegistrationStatus, TrunkStatus};
+use crate::status::{
+    CallStatus, DriftStatus, ExtensionStatus, HandsetStatus, RegistrationStatus, StoreStatus, TrunkStatus,
+};
 use crate::tunnel::watch::TunnelStatus;
 
 fn snapshot() -> Snapshot {
@@ -29,6 +31,7 @@ fn snapshot() -> Snapshot {
     webhook.reasons[Refusal::TooMany as usize] = 7;
     Snapshot {
         status: Status {
+            store: StoreStatus::default(),
             version: "0.1.0".to_owned(),
             uptime: 90,
             environment: "prod".to_owned(),

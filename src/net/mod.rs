@@ -5,6 +5,7 @@ pub mod control;
 pub mod dns;
 pub mod drift;
 pub mod http;
+mod keep;
 pub mod metrics;
 pub mod picture;
 pub mod ready;

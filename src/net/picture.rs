@@ -7,9 +7,10 @@ use super::drift::Drift;
 use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tunnel::Tunnel;
-use super::{http, metrics};
+use super::{http, keep, metrics};
 use crate::metrics::{Snapshot, exposition};
 use crate::status::Status;
+use crate::store::Store;
 
 /// Everything that has something to say of itself.
 pub struct Picture {
@@ -17,6 +18,7 @@ pub struct Picture {
     pub drift: Rc<Drift>,
     pub tunnel: Rc<Tunnel>,
     pub webhooks: Arc<http::Shared>,
+    pub store: Store,
     pub recorder: Recorder,
 }
 
@@ -28,6 +30,7 @@ impl Picture {
         let way = self.tunnel.status();
         status.public_url.clone_from(&way.public_url);
         status.tunnel = Some(way);
+        status.store = keep::status(&self.store);
         status
     }
 

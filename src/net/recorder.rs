@@ -55,7 +55,7 @@ impl Recorder {
         self.0.levels[event.level as usize].fetch_add(1, Ordering::Relaxed);
         // Bytes that are not SIP come from every scanner of the internet's own LANs: not a line each.
         if event.level != Level::Debug {
-            log::write(event.level, &event.to_string());
+            log::write(event);
         }
         let clock = self.0.clock;
         let was = self.history().save_at();
@@ -99,6 +99,13 @@ impl Recorder {
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || recorder.save()).await {
                 self.tell(&Event::new(Level::Error, "store.failed", "history", error.to_string()));
             }
+        }
+    }
+
+    /// At the end. A flash that cannot take it does not make the end a failure.
+    pub fn save_last(&self) {
+        if let Err(error) = self.save() {
+            self.tell(&Event::new(Level::Error, "store.failed", "history", error.to_string()));
         }
     }
 

@@ -19,7 +19,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, metrics, rtp, stream, udp};
+use super::{control, drift, http, keep, metrics, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -30,9 +30,6 @@ use crate::twilio::moved;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
-
-/// Bindings are written at most this often: flash wears out.
-const PERSIST_SPACING: Duration = Duration::from_secs(5);
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,10 +83,10 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let recorder = Recorder::open(store.clone(), clock);
     let config = Arc::new(config);
     let secrets = store.secrets_or_none()?;
-    let bindings = store.bindings()?;
-    for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
-        recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));
+    if let Some(warning) = &secrets.warning {
+        recorder.tell(&keep::odd(warning));
     }
+    let bindings = keep::bindings(&store, &recorder);
     let secrets = Arc::new(secrets.value);
     let tls = Tls::new(config.trunk.ca_file.as_deref())?;
 
@@ -101,14 +98,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
     )
     .map_err(|source| RunError::Listen { what: "media thread", address: String::new(), source })?;
 
-    let engine = Engine::new(
-        Arc::clone(&config),
-        Arc::clone(&secrets),
-        bindings.value.as_deref(),
-        seed()?,
-        clock.now(),
-        clock.wall(),
-    );
+    let engine =
+        Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
     let shell = Shell::new(engine, clock, media, tls, recorder.clone());
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
@@ -187,6 +178,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         drift: Rc::clone(&drift),
         tunnel: Rc::clone(&tunnel),
         webhooks: shared,
+        store: store.clone(),
         recorder: recorder.clone(),
     });
     if let Some(scrapers) = scrapers {
@@ -216,7 +208,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(recorder.clone().keep());
-    tokio::task::spawn_local(keep_bindings(Rc::clone(&shell), store.clone(), recorder.clone()));
+    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock, recorder.clone()));
+    tokio::task::spawn_local(keep::tell_left_out());
     {
         let shell = Rc::clone(&shell);
         tokio::task::spawn_local(async move {
@@ -258,9 +251,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
     tunnel.stop().await;
     if let Some(json) = shell.take_bindings() {
-        store.save_bindings(&json)?;
+        keep::save_last(&store, &json, &recorder);
     }
-    recorder.save()?;
+    recorder.save_last();
     let _ = std::fs::remove_file(socket_path);
     Ok(())
 }
@@ -330,21 +323,6 @@ async fn open_lan(listen: SocketAddr) -> Result<(SocketAddr, Rc<UdpSocket>, TcpL
     let local = listener.local_addr().map_err(failed)?;
     let socket = UdpSocket::bind(local).await.map_err(failed)?;
     Ok((local, Rc::new(socket), listener))
-}
-
-/// Writes the newest bindings, not too often, off this thread.
-async fn keep_bindings(shell: Rc<Shell>, store: Store, recorder: Recorder) {
-    loop {
-        shell.bindings_changed.notified().await;
-        if let Some(json) = shell.take_bindings() {
-            let store = store.clone();
-            let written = tokio::task::spawn_blocking(move || store.save_bindings(&json)).await;
-            if let Ok(Err(error)) = written {
-                recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
-            }
-        }
-        tokio::time::sleep(PERSIST_SPACING).await;
-    }
 }
 
 /// Reads the configuration again; a broken one changes nothing.

@@ -179,6 +179,12 @@ impl Shell {
         self.unsaved.replace(false).then(|| self.engine.borrow().bindings(self.clock.wall()))
     }
 
+    /// They could not be written: they are still to be.
+    pub fn put_back_bindings(&self) {
+        self.unsaved.set(true);
+        self.bindings_changed.notify_one();
+    }
+
     /// A look at the engine, for `gateway status` and for the end of the service.
     pub fn look<T>(&self, f: impl FnOnce(&Engine, Instant) -> T) -> T {
         f(&self.engine.borrow(), self.clock.now())

@@ -26,6 +26,8 @@ pub struct Binding {
     /// What was granted at the last REGISTER, and when that was.
     pub granted: Duration,
     pub refreshed: Instant,
+    /// How long it is good for after a restart: at least as long as was ever granted, see [`coarse`].
+    pub good_for: Duration,
     pub user_agent: Option<String>,
     pub call_id: String,
     pub cseq: u32,
@@ -37,7 +39,7 @@ impl Binding {
         (self.instance.is_some() && self.instance == other.instance) || same_contact(&self.contact, &other.contact)
     }
 
-    /// Whether a restart must know of the change from `self` to `new`. A mere refresh is none: flash wears out.
+    /// Whether `new` is reached in another way.
     pub(super) fn is_changed_by(&self, new: &Binding) -> bool {
         self.contact != new.contact || self.flow != new.flow || self.instance != new.instance
     }
@@ -47,6 +49,17 @@ impl Binding {
         (self.flow.transport, self.flow.remote, self.flow.connection) == (flow.transport, flow.remote, flow.connection)
     }
 }
+
+/// What is written down of the time granted: the next power of two, in seconds. A refresh alone is never written, for
+/// flash wears out; so the time left is not either, and a restored binding lives this long from the restart on. A phone
+/// that is granted now 3540 s, now 3600 s costs no write; one that registers for longer than ever is written again, or
+/// a restart would forget it before its next refresh.
+pub(super) fn coarse(granted: Duration) -> Duration {
+    Duration::from_secs(granted.as_secs().min(MAX_GOOD_FOR).next_power_of_two().min(MAX_GOOD_FOR))
+}
+
+/// A day, in seconds; no restored binding lives longer.
+const MAX_GOOD_FOR: u64 = 86_400;
 
 /// Equality of contacts as far as reaching them goes (RFC 3261 section 19.1.4): user, host, port and transport.
 fn same_contact(a: &str, b: &str) -> bool {
@@ -75,9 +88,9 @@ struct Saved {
     instance: Option<String>,
     local: SocketAddr,
     remote: SocketAddr,
-    /// Seconds granted. A restored binding lives that long from the restart on: refreshes are not written, so that
-    /// the time that was left at the last write says nothing, and a wrong clock must not lose a handset. A living
-    /// handset refreshes before; a dead one costs a call 32 s of ringing nowhere, beside those that do ring.
+    /// Seconds, [`coarse`]. A restored binding lives that long from the restart on: a wrong clock must not lose a
+    /// handset. A living handset refreshes before; a dead one costs a call 32 s of ringing nowhere, beside those that
+    /// do ring.
     granted: u64,
     user_agent: Option<String>,
     call_id: String,
@@ -99,7 +112,7 @@ pub(super) fn save(table: &Table, wall: WallClock) -> String {
             instance: binding.instance.clone(),
             local: binding.flow.local,
             remote: binding.flow.remote,
-            granted: binding.granted.as_secs(),
+            granted: binding.good_for.as_secs(),
             user_agent: binding.user_agent.clone(),
             call_id: binding.call_id.clone(),
             cseq: binding.cseq,
@@ -120,7 +133,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
         return table;
     }
     for saved in file.bindings.into_iter().take(MAX_RESTORED) {
-        let granted = Duration::from_secs(saved.granted.min(86_400));
+        let granted = Duration::from_secs(saved.granted.min(MAX_GOOD_FOR));
         let flow = Flow { transport: Transport::Udp, local: saved.local, remote: saved.remote, connection: 0 };
         table.entry(saved.extension).or_default().push(Binding {
             contact: saved.contact,
@@ -129,6 +142,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
             expires: now + granted,
             granted,
             refreshed: now,
+            good_for: granted,
             user_agent: saved.user_agent,
             call_id: saved.call_id,
             cseq: saved.cseq,

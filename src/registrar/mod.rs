@@ -274,6 +274,7 @@ impl Registrar {
                 expires: context.now + granted,
                 granted,
                 refreshed: context.now,
+                good_for: binding::coarse(granted),
                 user_agent: user_agent.clone(),
                 call_id: call_id.clone(),
                 cseq,
@@ -294,7 +295,7 @@ impl Registrar {
     }
 
     /// Takes one contact that has passed every check.
-    fn bind(&mut self, context: &mut Context<'_>, extension: &str, new: Binding, limit: usize) {
+    fn bind(&mut self, context: &mut Context<'_>, extension: &str, mut new: Binding, limit: usize) {
         let bindings = self.table.entry(extension.to_string()).or_default();
         let old: Vec<Binding> = bindings.extract_if(.., |old| old.is_same_handset(&new)).collect();
         if new.granted.is_zero() {
@@ -310,6 +311,9 @@ impl Registrar {
         // to be dead (a reinstalled app, a phone given away); refusing the new one would leave a person without a phone.
         let evicted = if bindings.len() >= limit { bindings.pop() } else { None };
         let changed = old.len() != 1 || old[0].is_changed_by(&new);
+        let known_for = old.iter().map(|old| old.good_for).max().unwrap_or_default();
+        let longer = new.good_for > known_for;
+        new.good_for = new.good_for.max(known_for);
         let udp = new.flow.transport == Transport::Udp || old.iter().any(|old| old.flow.transport == Transport::Udp);
         self.next_expiry = soonest(self.next_expiry, Some(new.expires));
         if changed {
@@ -327,7 +331,7 @@ impl Registrar {
             );
             context.event(lost(extension, evicted, &cause));
         }
-        if udp && changed || evicted.is_some() {
+        if udp && (changed || longer) || evicted.is_some() {
             self.persist(context);
         }
     }

@@ -553,7 +553,8 @@ fn bindings_survive_a_restart_whatever_the_clock_says() {
             (1, udp.flow, udp.contact.as_str())
         );
         assert!(registrar.bindings("102", Instant::ZERO).is_empty());
-        assert_eq!(registrar.poll_timeout(), Some(Instant::from_secs(600)));
+        // The time that it was registered for, rounded up.
+        assert_eq!(registrar.poll_timeout(), Some(Instant::from_secs(1024)));
     }
 }
 
@@ -633,4 +634,22 @@ fn a_remote_address_is_kept_as_it_is_seen_not_as_the_contact_says() {
         lan.registrar.bindings("101", lan.now)[0].flow.remote,
         "192.168.1.21:5060".parse::<SocketAddr>().unwrap()
     );
+}
+
+#[test]
+fn a_phone_that_registers_for_longer_than_ever_is_written_again_and_other_refreshes_are_not() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    phone.register(&mut lan, 60);
+    assert!(lan.persisted().is_some());
+    phone.register(&mut lan, 3600);
+    let text = lan.persisted().expect("a restart would forget it after a minute");
+    for expires in [60, 3540, 3600, 61, 3600] {
+        lan.pass(30);
+        phone.register(&mut lan, expires);
+        assert_eq!(lan.persisted(), None, "{expires}");
+    }
+    // The phone last registered just before the restart, and comes again after half its time or more.
+    let restarted = Registrar::new(Some(&text), Instant::from_secs(5), WallClock(0));
+    assert_eq!(restarted.wanted(Instant::from_secs(5 + 3599)), ["101"]);
+    assert!(restarted.wanted(Instant::from_secs(5 + 2 * 3600)).is_empty());
 }

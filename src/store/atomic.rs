@@ -1,16 +1,19 @@
-//! Files that are whole or absent, whenever the power goes.
+//! Files that are whole or absent, whenever the power goes or the flash says no.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::disk::{Disk, give_to_owner_of_dir};
+
 /// Nothing in the state folder is for others.
-const FILE_MODE: u32 = 0o600;
+pub(super) const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 
-/// Largest state file that is read, in bytes.
-const MAX_FILE: u64 = 16 << 20;
+/// The config file holds no secrets, and the service reads it as somebody else than who wrote it.
+const CONFIG_MODE: u32 = 0o644;
+const CONFIG_DIR_MODE: u32 = 0o755;
 
 /// Longest process id in a lock file, in bytes.
 const MAX_PID: u64 = 20;
@@ -18,63 +21,126 @@ const MAX_PID: u64 = 20;
 /// What reading found.
 pub(super) enum Found {
     Absent,
-    /// The content, and whether others could read the file until now (its mode is mended).
+    /// The content, and whether others could read the file until now.
     Content(Vec<u8>, Exposed),
 }
 
 /// Whether a file was open to others.
-pub(super) type Exposed = bool;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exposed {
+    No,
+    /// It was; its mode is mended.
+    Mended,
+    /// It is: the file system is read-only.
+    Still,
+}
 
-/// Makes the folder, for us alone. One that is there keeps its mode when others cannot write to it.
-pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
-    match fs::metadata(dir) {
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-            fs::set_permissions(dir, Permissions::from_mode(DIR_MODE))
-        }
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            DirBuilder::new().recursive(true).mode(DIR_MODE).create(dir)
-        }
+/// Makes the folder, for us alone. One that is there keeps its mode when others can do nothing with it.
+pub(super) fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+    match disk.mode(dir)? {
+        Some(mode) if mode & 0o077 != 0 => match disk.set_mode(dir, DIR_MODE) {
+            // What cannot be mended must not stop the phones; nobody can write there anyway.
+            Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(()),
+            done => done,
+        },
+        Some(_) => Ok(()),
+        None => make_missing(disk, dir, DIR_MODE),
+    }
+}
+
+/// Makes a folder and those above it that are missing; each name is synced, or what is synced in it were lost with it.
+fn make_missing(disk: &dyn Disk, dir: &Path, mode: u32) -> io::Result<()> {
+    if dir.as_os_str().is_empty() || disk.mode(dir)?.is_some() {
+        return Ok(());
+    }
+    if let Some(above) = dir.parent() {
+        make_missing(disk, above, mode)?;
+    }
+    match disk.make_dir(dir, mode) {
+        // Another command was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
+        Ok(()) => disk.sync(folder_of(dir)),
     }
 }
 
 /// Reads a file as [`write`] left it.
-pub(super) fn read(path: &Path) -> io::Result<Found> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
-        Err(error) => return Err(error),
-    };
-    let metadata = file.metadata()?;
-    let exposed = metadata.permissions().mode() & 0o077 != 0;
-    if exposed {
-        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
+    let Some((content, mode)) = disk.read(path)? else { return Ok(Found::Absent) };
+    if mode & 0o077 == 0 {
+        return Ok(Found::Content(content, Exposed::No));
     }
-    if metadata.len() > MAX_FILE {
-        return Err(io::Error::other(format!("{} bytes; at most {MAX_FILE} are read", metadata.len())));
+    match disk.set_mode(path, FILE_MODE) {
+        Ok(()) => Ok(Found::Content(content, Exposed::Mended)),
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(Found::Content(content, Exposed::Still)),
+        Err(error) => Err(error),
     }
-    let mut content = Vec::new();
-    file.take(MAX_FILE).read_to_end(&mut content)?;
-    Ok(Found::Content(content, exposed))
 }
 
 /// Replaces a file. After a cut at any byte the old content or the new is there, never a mixture: the new one is
 /// written and synced beside it and then renamed over it, and the folder is synced for the rename to last.
-pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = temporary(path);
-    // One that a cut left behind may have any mode and owner.
-    match fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+pub(super) fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = suffixed(path, ".new");
+    prepare(disk, &new, content, FILE_MODE)?;
+    disk.rename(&new, path)?;
+    disk.sync(folder_of(path))
+}
+
+/// Writes a config file, and its folder if there is none. One that is there is replaced only when `replace` says so,
+/// and is kept as [`former`]; else it stays, and the error is `AlreadyExists`.
+pub(super) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+    let folder = folder_of(path);
+    make_missing(disk, folder, CONFIG_DIR_MODE)?;
+    let new = suffixed(path, ".new");
+    prepare(disk, &new, content, CONFIG_MODE)?;
+    if replace {
+        remove(disk, &former(path))?;
+        disk.link(path, &former(path))?;
+        // Before the rename, or a cut could keep that and lose this.
+        disk.sync(folder)?;
+        disk.rename(&new, path)?;
+    } else {
+        // Unlike a rename, a link never replaces what somebody wrote meanwhile.
+        let linked = disk.link(&new, path);
+        let _ = disk.remove(&new);
+        linked?;
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&temporary)?;
-    give_to_owner_of_dir(&file, path)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
-    sync_dir(path)
+    disk.sync(folder)
+}
+
+/// Where the former config file is kept.
+pub(super) fn former(path: &Path) -> PathBuf {
+    suffixed(path, ".old")
+}
+
+/// Writes and syncs the file that takes the place of another by a rename.
+fn prepare(disk: &dyn Disk, new: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    // One that a cut left behind may have any mode and owner.
+    remove(disk, new)?;
+    let prepared = disk.create(new, content, mode).and_then(|()| disk.sync(new));
+    if prepared.is_err() {
+        // On a full flash the torn part would take the room of the next try.
+        let _ = disk.remove(new);
+    }
+    prepared
+}
+
+/// Removes a file; whether there was one. Not synced: after a cut it may be back.
+pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    match disk.remove(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file for good.
+pub(super) fn remove_for_good(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    let removed = remove(disk, path)?;
+    if removed {
+        disk.sync(folder_of(path))?;
+    }
+    Ok(removed)
 }
 
 /// Takes the lock of a file, waiting for whoever has it: `waiting` is told their process id, if it can be read. It is
@@ -92,28 +158,16 @@ pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Res
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // For whoever waits for us; who has the lock is told by the lock alone.
-    file.set_len(0)?;
-    file.rewind()?;
-    writeln!(file, "{}", std::process::id())?;
+    // For whoever waits for us; who has the lock is told by the lock alone, also on a flash without room for this.
+    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     Ok(file)
 }
 
-/// `gateway setup` runs as root, the service as somebody else, who must be able to read what set-up wrote.
-fn give_to_owner_of_dir(file: &File, path: &Path) -> io::Result<()> {
-    let Some(dir) = path.parent() else { return Ok(()) };
-    let (dir, own) = (fs::metadata(dir)?, file.metadata()?);
-    match dir.uid() == own.uid() {
-        true => Ok(()),
-        false => fchown(file, Some(dir.uid()), Some(dir.gid())),
-    }
-}
-
 /// Puts a file that cannot be understood out of the way, readable for whoever mends it. Gives its new name.
-pub(super) fn keep_aside(path: &Path) -> io::Result<PathBuf> {
+pub(super) fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let aside = aside(path);
-    fs::rename(path, &aside)?;
-    sync_dir(path)?;
+    disk.rename(path, &aside)?;
+    disk.sync(folder_of(path))?;
     Ok(aside)
 }
 
@@ -122,15 +176,8 @@ pub(super) fn aside(path: &Path) -> PathBuf {
     suffixed(path, ".bad")
 }
 
-fn sync_dir(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn temporary(path: &Path) -> PathBuf {
-    suffixed(path, ".new")
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn suffixed(path: &Path, suffix: &str) -> PathBuf {

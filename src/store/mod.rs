@@ -3,13 +3,23 @@
 //! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
 //! One that cannot be understood never counts as empty for whoever changes the account: it is an error until a person has
 //! decided. The service alone goes on without secrets: they are kept aside as `NAME.bad`, and that is told.
+//!
+//! Where the flash is full, read-only or broken a save fails and nothing else does: what was there stays, what the
+//! service knows stays in memory, [`Store::trouble`] tells.
 
 mod atomic;
+mod disk;
+#[cfg(test)]
+mod fault;
 mod owned;
+pub mod pace;
 mod secrets;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -19,6 +29,8 @@ pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
 use crate::secret::Secret;
 use crate::time::WallClock;
+use atomic::{Exposed, Found};
+use disk::{Disk, RealDisk};
 
 const SECRETS: &str = "secrets.json";
 const OWNED: &str = "twilio.json";
@@ -30,8 +42,19 @@ const LOCK: &str = "lock";
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
+    shared: Arc<Shared>,
     /// An auth token that shall not be on disk: it goes before the file's, and is never written.
     lent_token: Option<Secret<String>>,
+}
+
+/// What all clones of a store have in common.
+#[derive(Debug)]
+struct Shared {
+    disk: Box<dyn Disk>,
+    /// Writes of files that were begun.
+    writes: AtomicU64,
+    /// Files whose last save failed, and why.
+    failed: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// The right to change secrets and owned SIDs, until dropped.
@@ -62,6 +85,8 @@ pub struct Loaded<T> {
 pub enum Warning {
     /// Others could read the file; its mode is mended, what was in it may be known.
     Exposed { path: PathBuf },
+    /// Others can read the file, and on a read-only file system that stays so.
+    StillExposed { path: PathBuf },
     /// The file could not be understood, was kept aside and counts as empty.
     Unreadable { path: PathBuf, kept_as: PathBuf, reason: String },
     /// It was kept aside before and counts as empty still.
@@ -74,6 +99,12 @@ impl fmt::Display for Warning {
             Warning::Exposed { path } => {
                 write!(f, "{} could be read by others; its mode is now 0600, consider new secrets", path.display())
             }
+            Warning::StillExposed { path } => write!(
+                f,
+                "{} can be read by others, and its file system is read-only; mount it for writing, run \"chmod 600\" on \
+                 the file and consider new secrets",
+                path.display()
+            ),
             Warning::KeptAside(reason) => f.write_str(reason),
             Warning::Unreadable { path, kept_as, reason } => write!(
                 f,
@@ -88,8 +119,32 @@ impl fmt::Display for Warning {
 impl Store {
     /// Opens the folder, and makes it when it is not there.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
-        atomic::make_dir(dir).map_err(|source| failed(dir, "opened", source))?;
-        Ok(Store { dir: dir.to_owned(), lent_token: None })
+        Store::on(Box::new(RealDisk), dir)
+    }
+
+    fn on(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
+        atomic::make_dir(&*disk, dir).map_err(|source| failed(dir, "opened", source))?;
+        let shared = Shared { disk, writes: AtomicU64::new(0), failed: Mutex::default() };
+        Ok(Store { dir: dir.to_owned(), shared: Arc::new(shared), lent_token: None })
+    }
+
+    /// How many writes of files were begun since this process began: what the flash had to bear.
+    pub fn writes(&self) -> u64 {
+        self.shared.writes.load(Ordering::Relaxed)
+    }
+
+    /// Why a file of this folder cannot be saved now; `None` once each was.
+    pub fn trouble(&self) -> Option<String> {
+        self.failed().values().next().cloned()
+    }
+
+    fn failed(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
+        // A panic while the lock was held leaves a map that is still one.
+        self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> &dyn Disk {
+        &*self.shared.disk
     }
 
     /// With an auth token that takes the place of the one on disk and is never written there.
@@ -148,11 +203,8 @@ impl Store {
     /// Removes the `secrets.json` that was kept aside because it could not be understood, and gives its path.
     pub fn remove_bad_secrets(&self) -> Result<Option<PathBuf>, StoreError> {
         let path = atomic::aside(&self.dir.join(SECRETS));
-        match std::fs::remove_file(&path) {
-            Ok(()) => Ok(Some(path)),
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(failed(&path, "removed", source)),
-        }
+        let removed = atomic::remove_for_good(self.disk(), &path).map_err(|source| failed(&path, "removed", source))?;
+        Ok(removed.then_some(path))
     }
 
     /// `twilio.json`.
@@ -178,11 +230,7 @@ impl Store {
 
     /// `answers.toml`: what set-up was told before it was stopped; its own shape, absent as a rule.
     pub fn answers(&self) -> Result<Option<String>, StoreError> {
-        let path = self.dir.join(ANSWERS);
-        match atomic::read(&path).map_err(|source| failed(&path, "read", source))? {
-            atomic::Found::Content(content, _) => Ok(String::from_utf8(content).ok()),
-            atomic::Found::Absent => Ok(None),
-        }
+        Ok(self.file(ANSWERS)?.and_then(|content| String::from_utf8(content).ok()))
     }
 
     /// Replaces `answers.toml`.
@@ -193,9 +241,9 @@ impl Store {
     /// Removes `answers.toml`, also when it is not there.
     pub fn remove_answers(&self) -> Result<(), StoreError> {
         let path = self.dir.join(ANSWERS);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(failed(&path, "removed", source)),
-            _ => Ok(()),
+        match atomic::remove_for_good(self.disk(), &path) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(failed(&path, "removed", source)),
         }
     }
 
@@ -206,16 +254,23 @@ impl Store {
             broken: broken.display().to_string(),
             reason,
         };
-        let content = atomic::read(&path).map_err(|source| failed(&path, "read", source))?;
-        let atomic::Found::Content(content, exposed) = content else {
+        let content = atomic::read(self.disk(), &path).map_err(|source| failed(&path, "read", source))?;
+        let Found::Content(content, exposed) = content else {
             let aside = atomic::aside(&path);
-            return match aside.exists() {
+            return match self.is_there(&aside) {
                 true => Err(broken(&aside, format!("it was kept aside as {}", aside.display()))),
                 false => Ok(Loaded { value: T::default(), warning: None }),
             };
         };
         match serde_json::from_slice(&content) {
-            Ok(value) => Ok(Loaded { value, warning: exposed.then(|| Warning::Exposed { path: path.clone() }) }),
+            Ok(value) => {
+                let warning = match exposed {
+                    Exposed::No => None,
+                    Exposed::Mended => Some(Warning::Exposed { path: path.clone() }),
+                    Exposed::Still => Some(Warning::StillExposed { path: path.clone() }),
+                };
+                Ok(Loaded { value, warning })
+            }
             // serde_json's own text may quote what it found, and that may be a secret.
             Err(error) => Err(broken(
                 &path,
@@ -228,8 +283,9 @@ impl Store {
     fn load_or_none<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
         let path = self.dir.join(name);
         let warning = match self.load(name) {
-            Err(StoreError::Broken { reason, .. }) if path.exists() => {
-                let kept_as = atomic::keep_aside(&path).map_err(|source| failed(&path, "kept aside", source))?;
+            Err(StoreError::Broken { reason, .. }) if self.is_there(&path) => {
+                let kept_as =
+                    atomic::keep_aside(self.disk(), &path).map_err(|source| failed(&path, "kept aside", source))?;
                 Warning::Unreadable { path, kept_as, reason }
             }
             Err(error @ StoreError::Broken { .. }) => Warning::KeptAside(error.to_string()),
@@ -238,7 +294,11 @@ impl Store {
         Ok(Loaded { value: T::default(), warning: Some(warning) })
     }
 
-    fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
+    fn is_there(&self, path: &Path) -> bool {
+        matches!(self.disk().mode(path), Ok(Some(_)))
+    }
+
+    fn save<T: Serialize>(&self, name: &'static str, value: &T) -> Result<(), StoreError> {
         let path = self.dir.join(name);
         let content = serde_json::to_vec_pretty(value).map_err(|error| {
             failed(&path, "written", std::io::Error::other(format!("{:?} error", error.classify())))
@@ -249,9 +309,9 @@ impl Store {
     /// A file that is no JSON of ours, as it is (the tunnel's key); `None` when there is none.
     pub fn file(&self, name: &'static str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.dir.join(name);
-        match atomic::read(&path).map_err(|source| failed(&path, "read", source))? {
-            atomic::Found::Absent => Ok(None),
-            atomic::Found::Content(content, _) => Ok(Some(content)),
+        match atomic::read(self.disk(), &path).map_err(|source| failed(&path, "read", source))? {
+            Found::Absent => Ok(None),
+            Found::Content(content, _) => Ok(Some(content)),
         }
     }
 
@@ -265,21 +325,47 @@ impl Store {
         self.dir.join(name)
     }
 
-    fn save_bytes(&self, name: &str, content: &[u8]) -> Result<(), StoreError> {
+    fn save_bytes(&self, name: &'static str, content: &[u8]) -> Result<(), StoreError> {
         let path = self.dir.join(name);
-        // Flash wears out: what is there already is not written again.
-        if let Ok(atomic::Found::Content(there, false)) = atomic::read(&path)
+        let failed_before = self.failed().contains_key(name);
+        // Flash wears out: what is there already is not written again. After a failure what is there may not last.
+        if !failed_before
+            && let Ok(Found::Content(there, Exposed::No)) = atomic::read(self.disk(), &path)
             && there == content
         {
             return Ok(());
         }
-        atomic::write(&path, content).map_err(|source| failed(&path, "written", source))
+        self.shared.writes.fetch_add(1, Ordering::Relaxed);
+        match atomic::write(self.disk(), &path, content) {
+            Ok(()) => {
+                self.failed().remove(name);
+                Ok(())
+            }
+            Err(source) => {
+                let error = failed(&path, "written", source);
+                self.failed().insert(name, error.to_string());
+                Err(error)
+            }
+        }
     }
+}
+
+/// Writes a config file: whole or not at all, its folder with it if there is none. One that is there is replaced only
+/// when `replace` says so, and is kept under [`former_config`]; else it stays, and the error is `AlreadyExists`.
+pub fn write_config(path: &Path, text: &str, replace: bool) -> std::io::Result<()> {
+    atomic::write_config(&RealDisk, path, text.as_bytes(), replace)
+}
+
+/// Where the former config file is kept.
+pub fn former_config(path: &Path) -> PathBuf {
+    atomic::former(path)
 }
 
 fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreError {
     StoreError::Io { path: path.display().to_string(), doing, source }
 }
 
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

@@ -101,6 +101,8 @@ pub struct Office {
     pub most_media: usize,
     pub most: Sizes,
     pub closed: BTreeSet<Flow>,
+    /// How often the bindings were to be kept.
+    pub persists: u64,
     next_port: u16,
     pending: Vec<Input>,
     trunk_reader: StreamReader,
@@ -126,7 +128,12 @@ pub fn config(extensions: &[&str]) -> Config {
 impl Office {
     /// Extensions 101, 102 and 103, the trunk up, nobody registered on the LAN.
     pub fn new(seed: u64) -> Self {
-        let config = Arc::new(config(&["101", "102", "103"]));
+        Office::with_extensions(seed, &["101", "102", "103"])
+    }
+
+    /// The same with these extensions.
+    pub fn with_extensions(seed: u64, names: &[&str]) -> Self {
+        let config = Arc::new(config(names));
         let secret = |name: &str| ExtensionSecrets {
             lan_password: Secret::new(format!("lan-secret-{name}")),
             trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
@@ -149,6 +156,7 @@ impl Office {
             most_media: 0,
             most: Sizes::default(),
             closed: BTreeSet::new(),
+            persists: 0,
             next_port: 20_000,
             pending: Vec::new(),
             trunk_reader: StreamReader::default(),
@@ -225,7 +233,7 @@ impl Office {
                 self.pending.push(Input::Resolved { query, answer });
             }
             Output::Media(command) => self.on_media(command),
-            Output::Persist => {}
+            Output::Persist => self.persists += 1,
             Output::Event(event) => {
                 let secret = format!("{event}");
                 assert!(!secret.contains("-secret-"), "a password in the log: {event}");

@@ -1,15 +1,13 @@
 //! Files that set-up reads and writes for people: the answers file and `gateway.toml`.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use super::answers::Answers;
 use crate::config::MAX_FILE;
-
-/// The config file holds no secrets, and the service reads it as somebody else.
-const MODE: u32 = 0o644;
+use crate::store;
 
 /// Reads an answers file. One with a token in it is for its owner alone.
 pub(super) fn answers(path: &Path) -> Result<Answers, String> {
@@ -34,46 +32,7 @@ pub(super) fn answers(path: &Path) -> Result<Answers, String> {
 /// Writes the config file: whole or not at all. One that is there is replaced only when `replace` says so, and is kept
 /// under another name.
 pub(super) fn write(path: &Path, text: &str, replace: bool) -> Result<(), String> {
-    let failed = |error: io::Error| format!("{} cannot be written: {error}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(folder).map_err(failed)?;
-    let new = suffixed(path, ".new");
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-        _ => {}
-    }
-    let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
-        // Whatever the umask is.
-        file.set_permissions(Permissions::from_mode(MODE))?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        if replace {
-            match fs::remove_file(former(path)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            fs::hard_link(path, former(path))?;
-            fs::rename(&new, path)?;
-        } else {
-            // Unlike a rename, a link never replaces what somebody wrote meanwhile.
-            fs::hard_link(&new, path)?;
-            fs::remove_file(&new)?;
-        }
-        File::open(folder)?.sync_all()
-    };
-    write().map_err(failed)
-}
-
-/// Where the former config file is kept.
-pub(super) fn former(path: &Path) -> PathBuf {
-    suffixed(path, ".old")
-}
-
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
+    store::write_config(path, text, replace).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }
 
 /// Whether a program can be started by this name, or path.

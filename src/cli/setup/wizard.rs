@@ -315,7 +315,7 @@ impl Wizard<'_> {
             let question = format!(
                 "{} is there. Replace it? The old one is kept as {} (y/n)",
                 self.path.display(),
-                file::former(self.path).display()
+                crate::store::former_config(self.path).display()
             );
             let prompt = Prompt { text: question, default: Some("n".to_owned()), ..Prompt::default() };
             if !ask::yes(&prompt).map_err(interrupted)? {

@@ -1,0 +1,272 @@
+//! A file system in memory that fails on request, and forgets at a power cut what was not synced.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::disk::Disk;
+
+/// What goes wrong at one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It fails, having done nothing.
+    Error(ErrorKind),
+    /// A file was begun: that many eighths of its content were written. Other requests: as [`Fault::Error`].
+    Torn(ErrorKind, usize),
+    /// The power goes before it: this request and all after it fail.
+    Cut,
+}
+
+/// What becomes of content that was not synced, at a power cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Unsynced {
+    Whole,
+    Empty,
+    /// A part, in eighths.
+    Prefix(usize),
+    /// The length was written, the content was not.
+    Zeroes,
+}
+
+pub(super) const UNSYNCED: [Unsynced; 5] =
+    [Unsynced::Whole, Unsynced::Empty, Unsynced::Prefix(3), Unsynced::Prefix(7), Unsynced::Zeroes];
+
+#[derive(Clone, Debug)]
+struct Inode {
+    content: Vec<u8>,
+    synced: bool,
+    mode: u32,
+}
+
+/// A change of names, not synced yet.
+#[derive(Clone, Debug)]
+enum Naming {
+    Link(PathBuf, usize),
+    Unlink(PathBuf),
+    /// Atomic: both or none.
+    Rename(PathBuf, PathBuf, usize),
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    inodes: Vec<Inode>,
+    /// As processes see it.
+    names: BTreeMap<PathBuf, usize>,
+    /// As a power cut would leave it, but for `pending`, each of which may last or not.
+    durable: BTreeMap<PathBuf, usize>,
+    pending: Vec<Naming>,
+    dirs: Vec<PathBuf>,
+    /// Requests that change something, so far.
+    requests: usize,
+    fault: Option<(usize, Fault)>,
+    is_cut: bool,
+}
+
+/// The disk; clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FaultyDisk(Arc<Mutex<State>>);
+
+impl FaultyDisk {
+    fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.0.lock().unwrap())
+    }
+
+    /// Has a fault happen at the request of that number, counted from now.
+    pub fn fail_at(&self, request: usize, fault: Fault) {
+        self.with(|state| state.fault = Some((state.requests + request, fault)));
+    }
+
+    pub fn requests(&self) -> usize {
+        self.with(|state| state.requests)
+    }
+
+    pub fn put(&self, path: &Path, content: &[u8], mode: u32) {
+        self.with(|state| {
+            state.inodes.push(Inode { content: content.to_vec(), synced: true, mode });
+            state.names.insert(path.to_owned(), state.inodes.len() - 1);
+            state.durable.insert(path.to_owned(), state.inodes.len() - 1);
+        });
+    }
+
+    /// Every disk that a power cut now may leave behind.
+    pub fn after_cut(&self) -> Vec<FaultyDisk> {
+        let state = self.with(|state| state.clone());
+        let mut left = Vec::new();
+        assert!(state.pending.len() <= 8, "too many names at once for a test: {:?}", state.pending);
+        for subset in 0..1_usize << state.pending.len() {
+            for unsynced in UNSYNCED {
+                left.push(FaultyDisk(Arc::new(Mutex::new(state.left_by_cut(subset, unsynced)))));
+            }
+            if state.inodes.iter().all(|inode| inode.synced) {
+                // The five are one and the same.
+                left.truncate(left.len() - UNSYNCED.len() + 1);
+            }
+        }
+        left
+    }
+}
+
+impl State {
+    fn left_by_cut(&self, subset: usize, unsynced: Unsynced) -> State {
+        let mut names = self.durable.clone();
+        for (number, naming) in self.pending.iter().enumerate() {
+            if subset & 1 << number == 0 {
+                continue;
+            }
+            match naming {
+                Naming::Link(path, inode) => drop(names.insert(path.clone(), *inode)),
+                Naming::Unlink(path) => drop(names.remove(path)),
+                Naming::Rename(from, to, inode) => {
+                    names.remove(from);
+                    names.insert(to.clone(), *inode);
+                }
+            }
+        }
+        let mut inodes = self.inodes.clone();
+        for inode in inodes.iter_mut().filter(|inode| !inode.synced) {
+            let length = inode.content.len();
+            match unsynced {
+                Unsynced::Whole => {}
+                Unsynced::Empty => inode.content.clear(),
+                Unsynced::Prefix(eighths) => inode.content.truncate(length * eighths / 8),
+                Unsynced::Zeroes => inode.content = vec![0; length],
+            }
+            inode.synced = true;
+        }
+        State { inodes, durable: names.clone(), names, dirs: self.dirs.clone(), ..State::default() }
+    }
+
+    /// Counts a request; an error when it is the one that fails.
+    fn request(&mut self) -> io::Result<()> {
+        self.torn().map_or(Ok(()), |(kind, _)| Err(kind.into()))
+    }
+
+    fn torn(&mut self) -> Option<(ErrorKind, usize)> {
+        if self.is_cut {
+            return Some((ErrorKind::Other, 0));
+        }
+        let number = self.requests;
+        self.requests += 1;
+        match self.fault {
+            Some((at, Fault::Error(kind))) if at == number => Some((kind, 0)),
+            Some((at, Fault::Torn(kind, eighths))) if at == number => Some((kind, eighths)),
+            Some((at, Fault::Cut)) if at == number => {
+                self.is_cut = true;
+                Some((ErrorKind::Other, 0))
+            }
+            _ => None,
+        }
+    }
+
+    fn inode(&self, path: &Path) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
+    }
+
+    fn make(&mut self, path: &Path, content: &[u8], mode: u32) {
+        self.inodes.push(Inode { content: content.to_vec(), synced: false, mode });
+        let inode = self.inodes.len() - 1;
+        self.names.insert(path.to_owned(), inode);
+        self.pending.push(Naming::Link(path.to_owned(), inode));
+    }
+}
+
+impl Disk for FaultyDisk {
+    fn read(&self, path: &Path) -> io::Result<Option<(Vec<u8>, u32)>> {
+        self.with(|state| {
+            let inode = state.names.get(path).map(|inode| &state.inodes[*inode]);
+            Ok(inode.map(|inode| (inode.content.clone(), inode.mode)))
+        })
+    }
+
+    fn mode(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.with(|state| {
+            let dir = state.dirs.iter().any(|dir| dir == path).then_some(0o700);
+            Ok(dir.or_else(|| state.names.get(path).map(|inode| state.inodes[*inode].mode)))
+        })
+    }
+
+    fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            let inode = state.inode(path)?;
+            state.inodes[inode].mode = mode;
+            Ok(())
+        })
+    }
+
+    fn create(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+        self.with(|state| {
+            if state.names.contains_key(path) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            match state.torn() {
+                None => state.make(path, content, mode),
+                Some((kind, 0)) => return Err(kind.into()),
+                Some((kind, eighths)) => {
+                    state.make(path, &content[..content.len() * (eighths - 1) / 8], mode);
+                    return Err(kind.into());
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn make_dir(&self, path: &Path, _mode: u32) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            state.dirs.push(path.to_owned());
+            Ok(())
+        })
+    }
+
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            if let Some(inode) = state.names.get(path) {
+                state.inodes[*inode].synced = true;
+            } else {
+                // There is one folder with files in it.
+                state.durable.clone_from(&state.names);
+                state.pending.clear();
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            let inode = state.inode(from)?;
+            state.names.remove(from);
+            state.names.insert(to.to_owned(), inode);
+            state.pending.push(Naming::Rename(from.to_owned(), to.to_owned(), inode));
+            Ok(())
+        })
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            let inode = state.inode(from)?;
+            if state.names.contains_key(to) {
+                return Err(ErrorKind::AlreadyExists.into());
+            }
+            state.names.insert(to.to_owned(), inode);
+            state.pending.push(Naming::Link(to.to_owned(), inode));
+            Ok(())
+        })
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.with(|state| {
+            if !state.names.contains_key(path) {
+                return Err(ErrorKind::NotFound.into());
+            }
+            state.request()?;
+            state.names.remove(path);
+            state.pending.push(Naming::Unlink(path.to_owned()));
+            Ok(())
+        })
+    }
+}
