@@ -12,4 +12,5 @@ mod media;
 mod mutation;
 mod office;
 mod process;
+mod record;
 mod service;
