@@ -99,6 +99,18 @@ pub enum DnsAnswer {
     Failed(String),
 }
 
+impl DnsAnswer {
+    /// No records, which is not the same as no answer.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            DnsAnswer::Naptr(records) => records.is_empty(),
+            DnsAnswer::Srv(records) => records.is_empty(),
+            DnsAnswer::Address(addresses) => addresses.is_empty(),
+            DnsAnswer::Failed(_) => false,
+        }
+    }
+}
+
 /// NAPTR (RFC 3403) as far as SIP uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naptr {

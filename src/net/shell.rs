@@ -12,10 +12,11 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
+use super::dns::Resolver;
 use super::recorder::Recorder;
 use super::rtp::MediaHandle;
+use super::stream;
 use super::tls::Tls;
-use super::{dns, stream};
 use crate::engine::{Engine, Input, Output};
 use crate::media::Command;
 use crate::sip::flow::{Flow, Transport};
@@ -28,6 +29,7 @@ const STREAM_QUEUE: usize = 256;
 pub struct Shell {
     engine: RefCell<Engine>,
     clock: Clock,
+    dns: Resolver,
     media: MediaHandle,
     tls: RefCell<Rc<Tls>>,
     recorder: Recorder,
@@ -47,6 +49,7 @@ impl Shell {
         Rc::new(Shell {
             engine: RefCell::new(engine),
             clock,
+            dns: Resolver::new(clock),
             media,
             tls: RefCell::new(Rc::new(tls)),
             recorder,
@@ -116,7 +119,7 @@ impl Shell {
             Output::Resolve { query, question } => {
                 let shell = Rc::clone(self);
                 tokio::task::spawn_local(async move {
-                    let answer = dns::Resolver.resolve(question).await;
+                    let answer = shell.dns.resolve(question).await;
                     shell.input(Input::Resolved { query, answer });
                 });
             }

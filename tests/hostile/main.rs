@@ -4,6 +4,7 @@
 //! quiescence, and the honest handsets served.
 
 mod allocation;
+mod dns;
 mod emergency;
 mod flood;
 mod identity;
