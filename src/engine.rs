@@ -22,7 +22,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{DriftStatus, ExtensionStatus, Status};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, Status};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
@@ -52,6 +52,9 @@ pub enum Input {
     Resolved { query: u64, answer: DnsAnswer },
     /// From the media driver.
     Media(media::Notice),
+    /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
+    /// tells that it changed, so that what TLS refused may be tried again at once.
+    Time { doubt: Option<String> },
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop: calls are told, then nothing more is sent.
@@ -235,6 +238,7 @@ impl Engine {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
             }
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
             Input::Reload { config, secrets } => {
                 self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
                 self.config = config;
@@ -335,6 +339,11 @@ impl Engine {
         self.calls.sizes(self.registrar.sizes(sizes))
     }
 
+    /// Whether an emergency call waits for the trunk.
+    pub fn needs_trunk(&self) -> bool {
+        self.calls.needs_trunk()
+    }
+
     /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.
     pub fn bindings(&self, wall: WallClock) -> String {
         self.registrar.save(wall)
@@ -359,6 +368,7 @@ impl Engine {
             // The drivers compare the account and fill it in.
             drift: DriftStatus::default(),
             tunnel: None,
+            clock: ClockStatus::default(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failed;
-use crate::config::{Config, NoEnvironment, Twilio};
+use crate::config::{Config, NoEnvironment};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Lock, Owned, Secrets, Store};
@@ -60,7 +60,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         let way = format!("run \"gateway setup\", or put it into the environment as {TOKEN}");
         return Err(failed(format!("no auth token and no API key for account {}; {way}", config.twilio.account_sid)));
     };
-    let client = client(&config.twilio, &store, &login, trace)?;
+    let client = client(&config, &store, &login, trace)?;
     let random = super::random()?;
     Ok(Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock })
 }
@@ -113,10 +113,11 @@ pub(super) fn tell(line: &str) {
 }
 
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.
-pub(super) fn client(twilio: &Twilio, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
+pub(super) fn client(config: &Config, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
     let trace = trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace);
-    let clock = Clock::system(store.last_change());
-    login.client(twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
+    let clock = super::clock(store)?;
+    let clock = Clock::new(clock, &config.clock.sntp, super::random()?);
+    login.client(&config.twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
 }
 
 /// The scope that `--environment` names; an unknown one is an error with the names that there are.

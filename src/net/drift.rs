@@ -65,12 +65,12 @@ impl Drift {
     pub async fn look(&self, environment: &str) {
         let _one_at_a_time = self.looking.lock().await;
         let (answer, answered) = oneshot::channel();
-        let (path, store) = (self.config_path.clone(), self.store.clone());
+        let (path, store, clock) = (self.config_path.clone(), self.store.clone(), self.clock.clone());
         let seed = self.random.borrow_mut().bytes();
         let name = environment.to_owned();
         let look = move || {
             let tell = |reason: &str| write_event(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
-            let found = compare(&path, &name, &store, Random::new(seed), tell);
+            let found = compare(&path, &name, &store, &clock, Random::new(seed), tell);
             // Nobody waits any more when the service stops.
             let _ = answer.send(found.map_err(|error| error.to_string()));
         };

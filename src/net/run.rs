@@ -17,12 +17,12 @@ use super::drift::Drift;
 use super::shell::{Shell, write_event};
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, rtp, stream, udp};
+use super::{control, drift, http, rtp, stream, timekeeper, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
 use crate::random::Random;
-use crate::store::{Store, StoreError};
+use crate::store::{Loaded, Store, StoreError};
 use crate::tunnel::{Place, UrlFrom};
 use crate::twilio::moved;
 
@@ -80,15 +80,19 @@ fn raise_descriptor_limit() {
 
 async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
-    let clock = Clock::start();
+    let recorded = store.last_time().unwrap_or_else(|error| {
+        write_event(&Event::new(Level::Warning, "store.warning", "state", error.to_string()));
+        Loaded { value: None, warning: None }
+    });
+    let clock = Clock::start(recorded.value);
     let config = Arc::new(config);
     let secrets = store.secrets()?;
     let bindings = store.bindings()?;
-    for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
+    for warning in [&recorded.warning, &secrets.warning, &bindings.warning].into_iter().flatten() {
         write_event(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));
     }
     let secrets = Arc::new(secrets.value);
-    let tls = Tls::new(config.trunk.ca_file.as_deref())?;
+    let tls = Tls::new(config.trunk.ca_file.as_deref(), &clock)?;
 
     let (notices, mut noticed) = tokio::sync::mpsc::unbounded_channel();
     let media = rtp::start(
@@ -106,7 +110,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         clock.now(),
         clock.wall(),
     );
-    let shell = Shell::new(engine, clock, media, tls);
+    let shell = Shell::new(engine, clock.clone(), media, tls);
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
         let (local, socket, listener) = open_lan(*listen).await?;
@@ -142,7 +146,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     ));
 
     let place = Place { local: webhook_address, store: store.clone() };
-    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock, &shared)?);
+    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock.clone(), &shared)?);
     {
         let tunnel = Rc::clone(&tunnel);
         tokio::task::spawn_local(async move {
@@ -158,7 +162,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
 
-    let drift = Drift::new(config_path.clone(), store.clone(), clock, Random::new(seed()?));
+    let drift = Drift::new(config_path.clone(), store.clone(), clock.clone(), Random::new(seed()?));
     let reloader = Rc::new(Reloader {
         path: config_path,
         environment,
@@ -170,10 +174,11 @@ async fn serve(options: Options) -> Result<(), RunError> {
     });
     {
         let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
-        let tunnel = Rc::clone(&tunnel);
+        let (tunnel, clock) = (Rc::clone(&tunnel), clock.clone());
         tokio::task::spawn_local(control::serve(control, move |ask| {
             let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
             let tunnel = Rc::clone(&tunnel);
+            let clock = clock.clone();
             async move {
                 match ask {
                     control::Ask::Status => {}
@@ -182,6 +187,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
                 }
                 let mut status = shell.look(|engine, now| engine.status(now));
                 status.drift = drift.status();
+                status.clock = clock.status();
                 let way = tunnel.status();
                 status.public_url.clone_from(&way.public_url);
                 status.tunnel = Some(way);
@@ -203,7 +209,11 @@ async fn serve(options: Options) -> Result<(), RunError> {
             }
         });
     }
+    let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader) };
+    timekeeper::begin(&clock, &office);
     shell.input(Input::Tick);
+    tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
+    tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone()));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
@@ -230,6 +240,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
     tunnel.stop().await;
+    timekeeper::record(&clock, &store, true);
     if let Some(json) = shell.take_bindings() {
         store.save_bindings(&json)?;
     }
@@ -257,11 +268,12 @@ fn start_tunnel(
     let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
     let random = Mutex::new(Random::new(seed()?));
     let write_url = {
-        let store = store.clone();
+        let (store, clock) = (store.clone(), clock.clone());
         move |_: &str, new: &str| {
             let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
             let tell = |reason: &str| write_event(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
-            moved::write(&path, &environment, &store, new, Random::new(seed), tell).map_err(|error| error.to_string())
+            moved::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
+                .map_err(|error| error.to_string())
         }
     };
     let shared = Arc::clone(shared);
@@ -269,9 +281,9 @@ fn start_tunnel(
         settings,
         place,
         known_url: told.unwrap_or(configured),
+        prove: tunnel::prover(store, config.twilio.ca_file.clone(), clock.clone()),
         clock,
         seed: seed()?,
-        prove: tunnel::prover(store, config.twilio.ca_file.clone()),
         write_url: Arc::new(write_url),
         take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
         events: write_event,
@@ -306,6 +318,26 @@ async fn keep_bindings(shell: Rc<Shell>, store: Store) {
             }
         }
         tokio::time::sleep(PERSIST_SPACING).await;
+    }
+}
+
+/// What the timekeeper needs of the service.
+struct Office {
+    shell: Rc<Shell>,
+    reloader: Rc<Reloader>,
+}
+
+impl timekeeper::Office for Office {
+    fn servers(&self) -> Vec<config::Server> {
+        self.reloader.running.borrow().clock.sntp.clone()
+    }
+
+    fn tell(&self, doubt: Option<String>) {
+        self.shell.input(Input::Time { doubt });
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.shell.look(|engine, _| engine.needs_trunk())
     }
 }
 
@@ -346,7 +378,8 @@ impl Reloader {
             config = config.selected(name).map_err(|error| vec![error.to_string()])?;
         }
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
-        let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
+        let tls =
+            Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
         let running = Arc::clone(&self.running.borrow());
         // What is bound once stays bound until a restart, and the configuration in force says so.

@@ -28,7 +28,7 @@ const STREAM_QUEUE: usize = 256;
 /// The engine with all that it needs to act.
 pub struct Shell {
     engine: RefCell<Engine>,
-    clock: Clock,
+    pub(super) clock: Clock,
     media: MediaHandle,
     tls: RefCell<Rc<Tls>>,
     udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,

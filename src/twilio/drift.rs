@@ -12,6 +12,7 @@ use super::login::Login;
 use super::moved;
 use crate::config;
 use crate::event::{Event, Level};
+use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Loaded, Store, StoreError, Warning};
 use crate::time::WallClock;
@@ -115,6 +116,7 @@ pub fn compare(
     config: &Path,
     environment: &str,
     store: &Store,
+    clock: &TrustedClock,
     mut random: Random,
     tell: impl FnMut(&str) + 'static,
 ) -> Result<Differences, DriftError> {
@@ -128,7 +130,7 @@ pub fn compare(
     // An extension without a password is one that the account lacks, too. Nothing is saved.
     let environments: Vec<&str> = config.environments.iter().map(|one| one.name.as_str()).collect();
     secrets.mint(config.extensions.iter().map(|one| one.name.as_str()), &environments, &mut random);
-    let clock = Clock::system(store.last_change());
+    let clock = Clock::new(clock.clone(), &config.clock.sntp, Random::new(random.bytes()));
     let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
     let mut pause = std::thread::sleep;
     let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };

@@ -11,6 +11,7 @@ use super::login::Login;
 use super::model::is_webhook;
 use super::plan::{Change, Plan};
 use crate::config::{self, Config};
+use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Store, StoreError};
 use crate::tunnel::UrlFrom;
@@ -63,6 +64,7 @@ pub fn write(
     environment: &str,
     store: &Store,
     url: &str,
+    clock: &TrustedClock,
     mut random: Random,
     mut tell: impl FnMut(&str) + 'static,
 ) -> Result<(), MovedError> {
@@ -73,7 +75,7 @@ pub fn write(
     let secrets = store.secrets()?.value;
     let owned = store.owned()?.value;
     let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(MovedError::NoLogin)?;
-    let clock = Clock::system(store.last_change());
+    let clock = Clock::new(clock.clone(), &config.clock.sntp, Random::new(random.bytes()));
     let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
     let mut pause = std::thread::sleep;
     let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };
