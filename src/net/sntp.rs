@@ -130,7 +130,8 @@ impl Sntp {
         let (mut times, mut faults, mut reached) = (Vec::new(), Vec::new(), Asked::Nobody);
         let mut kissed = Vec::new();
         for ((address, answer), server) in answers {
-            if address.is_some() {
+            // Where no server listens nobody is burdened.
+            if address.is_some() && !matches!(answer, Err(Fault::Unreachable(_))) {
                 reached = Asked::Somebody;
             }
             // Out of bounds here, a server that lies does not keep the other one from being heard.

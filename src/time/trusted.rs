@@ -139,10 +139,10 @@ impl TrustedTime {
         self.questioned || self.now(now, system).is_err()
     }
 
-    /// A certificate is not valid by this time. True when that is news, and SNTP should be asked.
+    /// A certificate is not valid by the time that is trusted. True when that is news, and SNTP should be asked.
     pub fn on_refused_certificate(&mut self, now: Instant, system: WallClock) -> bool {
         let answered = self.told.is_some_and(|told| now.since(told.at) < ASK_AGAIN && !told.was_set_since(now, system));
-        let news = !answered && !self.questioned;
+        let news = !answered && !self.questioned && self.now(now, system).is_ok();
         self.questioned |= news;
         news
     }
