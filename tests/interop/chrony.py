@@ -25,7 +25,7 @@ class Chrony:
             file.write(CONFIG.format(address=host.wan, folder=folder))
         # -x: the clock is not its business; -d: in the foreground.
         self.program = Program(host, folder, "chronyd", "chronyd", "-x", "-d", "-u", "root", "-f", config)
-        self.program.wait_for_log("started")
+        self.program.wait_for_log("Disabled control of system clock")
 
     def stop(self):
         self.program.stop()

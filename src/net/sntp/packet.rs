@@ -115,12 +115,10 @@ pub(in crate::net) mod tests {
 
     #[test]
     fn the_answer_of_a_server_as_captured_is_read() {
-        // chrony 4.6 as `local stratum 8`, asked with 0x0123456789abcdef on 2026-11-22 07:40:00.
-        let mut octets = [0; LENGTH];
-        octets[..16].copy_from_slice(&[0x24, 8, 0, 0xe6, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 0x7f, 1, 1]);
-        octets[24..32].copy_from_slice(&NONCE.to_be_bytes());
-        octets[40..44].copy_from_slice(&(1_795_333_200_u64 + EPOCH).to_be_bytes()[4..]);
-        assert_eq!(answer(&octets, NONCE), Ok(WallClock(1_795_333_200)));
+        // chrony 4.3 as `local stratum 8`, asked with this nonce on 2026-11-22 08:19:01.
+        let hex = "240800e800000000000000007f7f0101eead23f3b68989f90123456789abcdefeead23f55c9b3381eead23f55ca1f688";
+        let octets: Vec<u8> = (0..LENGTH).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect();
+        assert_eq!(answer(&octets, NONCE), Ok(WallClock(1_795_335_541)));
     }
 
     #[test]
