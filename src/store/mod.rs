@@ -1,4 +1,4 @@
-//! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings.
+//! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings, the last time that was certain.
 //!
 //! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
 //! One that cannot be understood is kept aside as `NAME.bad` and told; the service goes on without it.

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::setting::masked;
 use crate::secret::Secret;
-use crate::time::trusted::Doubt;
 
 /// The form of a POST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,16 +134,10 @@ pub enum ApiError {
     NoAnswer { request: String, reason: String },
     /// The clock is wrong, so no certificate could be checked; nothing was sent.
     #[error(
-        "{request}: nothing was sent: this machine's clock says {doubt}, and TLS needs the time to check Twilio's \
-         certificate{}; set it with \"date -s\", or see why SNTP ([clock] sntp) is not reached, and run the command again",
-        asked_text(.asked)
+        "{request}: nothing was sent: this machine's clock says {doubt}; set it with \"date -s\", or see why SNTP \
+         ([clock] sntp) is not reached, and run the command again"
     )]
-    Clock {
-        request: String,
-        doubt: Doubt,
-        /// What came of asking SNTP.
-        asked: Option<String>,
-    },
+    Clock { request: String, doubt: String },
     /// An answer that is none of Twilio's.
     #[error("{request}: the answer cannot be understood: {reason}; check twilio.api")]
     Nonsense { request: String, reason: String },
@@ -167,10 +160,6 @@ impl ApiError {
             ApiError::NoAnswer { .. } | ApiError::Nonsense { .. } | ApiError::Clock { .. } => None,
         }
     }
-}
-
-fn asked_text(asked: &Option<String>) -> String {
-    asked.as_ref().map(|asked| format!(" ({asked})")).unwrap_or_default()
 }
 
 fn code_text(code: &Option<u32>) -> String {

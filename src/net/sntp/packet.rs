@@ -154,6 +154,19 @@ pub(in crate::net) mod tests {
     }
 
     #[test]
+    fn noise_is_never_a_time() {
+        let mut random = crate::random::Random::from_number(5);
+        for _ in 0..20_000 {
+            let mut octets: [u8; 2 * LENGTH] = random.bytes();
+            let length = random.below(octets.len() as u64 + 1) as usize;
+            assert_eq!(answer(&octets[..length], NONCE), Err(Refusal::Stranger));
+            // The same with the nonce is an answer of some kind, and no panic.
+            octets[24..32].copy_from_slice(&NONCE.to_be_bytes());
+            let _ = answer(&octets[..length], NONCE);
+        }
+    }
+
+    #[test]
     fn a_kiss_of_death_counts_only_when_it_answers_us() {
         let mut kiss = right(1_795_332_000);
         (kiss[0], kiss[1]) = (0xe4, 0);

@@ -8,7 +8,6 @@ use crate::net::clock::Clock as Trusted;
 use crate::net::sntp::{self, Sntp};
 use crate::net::tls;
 use crate::random::Random;
-use crate::time::trusted::Doubt;
 
 /// Between looks at a clock that must be wrong.
 const STEP: Duration = Duration::from_secs(5);
@@ -39,12 +38,13 @@ impl Clock {
     }
 
     /// After a request that failed for the time: whether there is another one now, so that it should be tried again.
-    /// Waits with `pause`, which is told the reason, as long as there is none; `waited` is the sum over one request.
+    /// Waits with `pause`, which is told the reason, as long as there is none; `waited` is the sum over one request. The error says what
+    /// the clock says, and what came of asking.
     pub(super) fn see_to(
         &mut self,
         pause: &mut dyn FnMut(Duration, &str),
         waited: &mut Duration,
-    ) -> Result<bool, (Doubt, Option<String>)> {
+    ) -> Result<bool, String> {
         if let Ok(before) = self.trusted.trusted() {
             // A clock that is years off, but not so far that it cannot be.
             let _ = self.trusted.question() && (self.ask)(&self.trusted).is_none();
@@ -56,7 +56,8 @@ impl Clock {
                 break;
             }
             if *waited >= self.patience {
-                return Err((doubt, failed));
+                let asked = failed.map(|failed| format!(" ({failed})")).unwrap_or_default();
+                return Err(format!("{doubt}, and TLS needs the time to check Twilio's certificate{asked}"));
             }
             let from = if self.servers.is_empty() { String::new() } else { format!("from {} ", self.servers) };
             let reason = format!(

@@ -255,7 +255,7 @@ impl Client {
     /// Whether there is another time than the one by which a certificate was refused.
     fn see_to_clock(&mut self, shown: &str, waited: &mut Duration) -> Result<bool, ApiError> {
         let seen_to = self.clock.see_to(&mut self.pause, waited);
-        seen_to.map_err(|(doubt, asked)| ApiError::Clock { request: shown.to_owned(), doubt, asked })
+        seen_to.map_err(|doubt| ApiError::Clock { request: shown.to_owned(), doubt })
     }
 
     /// `500 ms · 2^n`, up to a quarter more by chance, and at least what Twilio asks for.
