@@ -10,7 +10,7 @@ use std::time::Duration;
 use rsip::{Method, Request};
 
 use crate::call::setup::Invite;
-use crate::call::{Calls, Core, leg::ALLOW, options_response};
+use crate::call::{self, Calls, Core, leg::ALLOW, options_response};
 use crate::config::Config;
 use crate::event::{Event, Level};
 use crate::media;
@@ -342,6 +342,11 @@ impl Engine {
     /// Whether an emergency call waits for the trunk.
     pub fn needs_trunk(&self) -> bool {
         self.calls.needs_trunk()
+    }
+
+    /// How calls ended since the start.
+    pub fn call_counts(&self) -> &call::Counts {
+        self.calls.counts()
     }
 
     /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.

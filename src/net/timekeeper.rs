@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::shell::write_event;
+use super::recorder::Recorder;
 use super::sntp::{Sntp, names};
 use crate::config::Server;
 use crate::event::{Event, Level};
@@ -28,6 +28,8 @@ pub trait Office {
     fn servers(&self) -> Vec<Server>;
     /// There is no time, and why; or there is one, or another one than before.
     fn tell(&self, doubt: Option<String>);
+    /// For people.
+    fn record(&self, event: &Event);
     /// Whether somebody's emergency call waits.
     fn is_urgent(&self) -> bool;
 }
@@ -61,7 +63,7 @@ pub async fn keep(clock: Clock, office: impl Office, random: Random) {
         find(&clock, &office, &servers, &mut sntp).await;
         let Ok(time) = clock.trusted() else { continue };
         if before.is_err() || before.is_ok_and(|before| before.0.abs_diff(time.0) > NEWS) {
-            write_event(&found(&clock, time));
+            office.record(&found(&clock, time));
             office.tell(None);
         }
     }
@@ -94,7 +96,7 @@ async fn find(clock: &Clock, office: &impl Office, servers: &[Server], sntp: &mu
         }
         // The first one, and then ever more seldom.
         if failures.is_power_of_two() {
-            write_event(&Event::new(Level::Warning, "clock.no-answer", names(servers), error.to_string()));
+            office.record(&Event::new(Level::Warning, "clock.no-answer", names(servers), error.to_string()));
         }
         tokio::select! {
             () = pause(office, sntp) => {}
@@ -139,21 +141,21 @@ fn found(clock: &Clock, time: WallClock) -> Event {
 }
 
 /// Writes the time down for the next run, once a day, for ever.
-pub async fn keep_record(clock: Clock, store: Store) {
+pub async fn keep_record(clock: Clock, store: Store, recorder: Recorder) {
     loop {
         tokio::time::sleep(RECORD_LOOK).await;
-        let (clock, store) = (clock.clone(), store.clone());
+        let (clock, store, recorder) = (clock.clone(), store.clone(), recorder.clone());
         // The disk may be slow, and the phones do not wait for it.
-        let _ = tokio::task::spawn_blocking(move || record(&clock, &store, false)).await;
+        let _ = tokio::task::spawn_blocking(move || record(&clock, &store, &recorder, false)).await;
     }
 }
 
 /// Writes the time down when it is due; `is_stop`: the last chance.
-pub fn record(clock: &Clock, store: &Store, is_stop: bool) {
+pub fn record(clock: &Clock, store: &Store, recorder: &Recorder, is_stop: bool) {
     let Some(time) = clock.to_record(is_stop) else { return };
     match store.save_last_time(time) {
         Ok(()) => clock.recorded(time),
-        Err(error) => write_event(&Event::new(Level::Error, "store.failed", "time", error.to_string())),
+        Err(error) => recorder.tell(&Event::new(Level::Error, "store.failed", "time", error.to_string())),
     }
 }
 
@@ -183,6 +185,8 @@ mod tests {
         fn tell(&self, doubt: Option<String>) {
             self.told.send(doubt).unwrap();
         }
+
+        fn record(&self, _: &Event) {}
 
         fn is_urgent(&self) -> bool {
             false
