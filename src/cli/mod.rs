@@ -24,6 +24,7 @@ mod undo;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
 use crate::log::Target;
+use crate::net::clock::Clock;
 use crate::random::Random;
 use crate::store::{Loaded, Store};
 
@@ -444,6 +446,13 @@ fn told<T>(loaded: Loaded<T>) -> T {
 fn open_store(config: &Config) -> Result<Store, Vec<String>> {
     let store = Store::open(&config.site.state_dir).map_err(failed)?;
     Ok(store.with_lent_token(account::lent_token()))
+}
+
+/// The clock of this command: what SNTP said to one part of it counts for all.
+fn clock(store: &Store) -> Result<Clock, Vec<String>> {
+    static CLOCK: OnceLock<Clock> = OnceLock::new();
+    let recorded = store.last_time().map_err(failed)?.value;
+    Ok(CLOCK.get_or_init(|| Clock::start(recorded)).clone())
 }
 
 /// The only place where the commands get randomness.

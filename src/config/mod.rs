@@ -47,6 +47,9 @@ pub const MAX_COUNTRIES: usize = 300;
 /// Most `[environment.NAME]` tables.
 pub const MAX_ENVIRONMENTS: usize = 10;
 
+/// Most entries of `[clock] sntp`.
+pub const MAX_TIME_SERVERS: usize = 8;
+
 /// The environment of a config that names none.
 pub const DEFAULT_ENVIRONMENT: &str = "prod";
 
@@ -87,6 +90,7 @@ pub struct Config {
     pub tunnel: crate::tunnel::Settings,
     pub metrics: Metrics,
     pub emergency: Emergency,
+    pub clock: Clock,
     pub limits: Limits,
     pub access: Access,
     pub dialing: Dialing,
@@ -207,6 +211,21 @@ pub enum Protection {
     Signature,
     /// A name and a password in the URLs that are set at Twilio; the auth token is not kept.
     Credentials,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clock {
+    /// Who is asked for the time when the system's clock cannot be right: `host` or `host:port`. None: nobody.
+    pub sntp: Vec<Server>,
+}
+
+impl Default for Clock {
+    /// The public pool; two of these names are asked together.
+    fn default() -> Self {
+        let name = |number| Server { host: format!("{number}.pool.ntp.org"), port: None };
+        Clock { sntp: (0..4).map(name).collect() }
+    }
 }
 
 /// `[access]`

@@ -32,6 +32,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         status: Status {
             store: StoreStatus::default(),
+            clock: Default::default(),
             version: "0.1.0".to_owned(),
             uptime: 90,
             environment: "prod".to_owned(),
