@@ -359,6 +359,7 @@ impl Engine {
             // The drivers compare the account and fill it in.
             drift: DriftStatus::default(),
             tunnel: None,
+            upgrade: None,
         }
     }
 

@@ -23,6 +23,9 @@ pub struct Status {
     /// Of an older service: none.
     #[serde(default)]
     pub tunnel: Option<TunnelStatus>,
+    /// The trial that this binary is on, in a sentence.
+    #[serde(default)]
+    pub upgrade: Option<String>,
 }
 
 /// Whether the account is what the config says, when it was last compared.

@@ -18,6 +18,7 @@ mod show;
 mod status;
 mod tunnel;
 mod undo;
+mod upgrade;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -164,6 +165,9 @@ enum Command {
         #[command(subcommand)]
         what: Tunnel,
     },
+    /// Put a new binary in place, if it is signed and can live with the config and state that are here; the old one comes
+    /// back when the new one does not become healthy
+    Upgrade(upgrade::UpgradeArguments),
     /// Read the config file again in the running service; with mistakes in it, the old one stays
     Reload,
     /// Show what becomes of a call, without making it
@@ -364,6 +368,7 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
         Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
         Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),
+        Command::Upgrade(arguments) => upgrade::run(&path, environment, &arguments),
         Command::Reload => reload::run(&path),
         Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
         Command::Handset { extension, json, show_password } => {

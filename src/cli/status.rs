@@ -43,6 +43,9 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    if let Some(trial) = &status.upgrade {
+        let _ = writeln!(text, "upgrade: {trial}");
+    }
     let public_url = match status.public_url.as_str() {
         "" => "a URL that the tunnel has not told yet",
         url => url,
@@ -240,6 +243,7 @@ mod tests {
             }],
             drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
             tunnel: None,
+            upgrade: None,
         }
     }
 

@@ -25,6 +25,7 @@ use crate::random::Random;
 use crate::store::{Store, StoreError};
 use crate::tunnel::{Place, UrlFrom};
 use crate::twilio::moved;
+use crate::upgrade;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -185,6 +186,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
                 let way = tunnel.status();
                 status.public_url.clone_from(&way.public_url);
                 status.tunnel = Some(way);
+                status.upgrade = upgrade::on_trial();
                 serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
             }
         }));
@@ -202,6 +204,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
                 shell.input(Input::Media(notice));
             }
         });
+    }
+    if let Some(trial) = upgrade::on_trial() {
+        write_event(&Event::new(Level::Notice, "upgrade.trial", "gateway", trial));
     }
     shell.input(Input::Tick);
     super::ready::tell();
