@@ -198,7 +198,7 @@ impl Candidate<'_> {
         let copy = StateCopy::of(&self.config.site.state_dir).map_err(failed)?;
         let before = candidate::read(copy.dir())?;
         candidate::try_on(&self.place.new, self.path, self.environment, &copy).map_err(failed)?;
-        candidate::compare(before, &copy).map_err(|lines| {
+        candidate::compare(&before, &copy).map_err(|lines| {
             let told =
                 |line: &String| format!("there would be no way back from the state that the new binary writes: {line}");
             lines.iter().map(told).collect()

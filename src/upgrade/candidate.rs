@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::FileError;
 use crate::engine::Sizes;
 use crate::registrar::Registrar;
-use crate::store::{Store, Warning};
+use crate::store::{Owned, Secrets, Store, Warning};
 use crate::time::{self, WallClock};
 
 /// How long a run may take. It reads files. The error says it, too.
@@ -184,11 +184,11 @@ impl Drop for StateCopy {
     }
 }
 
-/// What a state says of itself, to be the same before and after another version wrote it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What this version finds in a state, to be the same after another version wrote it.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Content {
-    extensions: usize,
-    owned: usize,
+    secrets: Secrets,
+    owned: Owned,
     bindings: usize,
 }
 
@@ -224,23 +224,20 @@ fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
         store.save_owned(&owned.value).map_err(failed)?;
         store.save_bindings(&registrar.save(wall)).map_err(failed)?;
     }
-    Ok(Content {
-        extensions: secrets.value.extensions.len(),
-        owned: owned.value.iter().count(),
-        bindings: registrar.sizes(Sizes::default()).bindings,
-    })
+    let bindings = registrar.sizes(Sizes::default()).bindings;
+    Ok(Content { secrets: secrets.value, owned: owned.value, bindings })
 }
 
-/// Whether this version can read what the other one wrote over the same state: else there is no way back.
-pub fn compare(before: Content, state: &StateCopy) -> Result<(), Vec<String>> {
+/// Whether this version finds all that was there in what the other one wrote over it: else there is no way back.
+pub fn compare(before: &Content, state: &StateCopy) -> Result<(), Vec<String>> {
     let after = read(state.dir())?;
-    // Bindings run out by the second.
-    match (after.extensions, after.owned) == (before.extensions, before.owned)
-        && (after.bindings > 0 || before.bindings == 0)
-    {
-        true => Ok(()),
-        false => Err(vec!["passwords, records of what is ours at Twilio or registrations were lost".to_owned()]),
-    }
+    let lost = [
+        (before.secrets != after.secrets, "passwords or keys are lost"),
+        (before.owned != after.owned, "records of what is ours at Twilio are lost"),
+        (before.bindings != after.bindings, "the phones' registrations are lost"),
+    ];
+    let lost: Vec<String> = lost.iter().filter(|(is_lost, _)| *is_lost).map(|(_, what)| (*what).to_owned()).collect();
+    if lost.is_empty() { Ok(()) } else { Err(lost) }
 }
 
 #[cfg(test)]
@@ -283,9 +280,9 @@ mod tests {
         let original = state(SECRETS);
         let copy = StateCopy::of(original.dir()).unwrap();
         let before = read(copy.dir()).unwrap();
-        assert_eq!(before, Content { extensions: 1, owned: 0, bindings: 1 });
+        assert_eq!((before.secrets.extensions.len(), before.bindings), (1, 1));
         assert_eq!(rewrite(copy.dir()).unwrap(), before);
-        compare(before, &copy).unwrap();
+        compare(&before, &copy).unwrap();
         assert_eq!(fs::read_to_string(original.dir().join("secrets.json")).unwrap(), SECRETS);
     }
 
@@ -304,7 +301,7 @@ mod tests {
         for (name, content) in [("secrets.json", "{}"), ("bindings.json", r#"{"version":2}"#)] {
             let lossy = StateCopy::of(copy.dir()).unwrap();
             fs::write(lossy.dir().join(name), content).unwrap();
-            assert!(compare(before, &lossy).is_err(), "{name}");
+            assert!(compare(&before, &lossy).is_err(), "{name}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::ask::{self, AskError};
-use crate::status::{ExtensionStatus, Status};
+use crate::status::Status;
 use crate::upgrade::place;
 use crate::upgrade::trial::{Look, Seen};
 
@@ -36,9 +36,6 @@ pub(super) fn look(socket: &Path, lan: &[SocketAddr], binary: &Path) -> Look {
         Err(error) => return Look::Silent(error),
     };
     let deaf = lan.iter().find(|address| options(**address).is_err());
-    let is_registered = |one: &&ExtensionStatus| one.registration.state == "registered";
-    let has_udp = |one: &&ExtensionStatus| one.handsets.iter().any(|one| one.transport == "udp");
-    let shall_be = |one: &&ExtensionStatus| one.registration.state != "unwanted";
     Look::Answers(Seen {
         pid,
         is_new: place::is_same(Path::new(&format!("/proc/{pid}/exe")), binary),
@@ -47,8 +44,7 @@ pub(super) fn look(socket: &Path, lan: &[SocketAddr], binary: &Path) -> Look {
             "up" => None,
             state => Some(status.trunk.reason.unwrap_or_else(|| state.to_owned())),
         },
-        registered: status.extensions.iter().filter(is_registered).filter(has_udp).count(),
-        unregistered: status.extensions.iter().filter(shall_be).filter(|one| !is_registered(one)).count(),
+        registered: status.extensions.iter().filter(|one| one.registration.state == "registered").count(),
     })
 }
 
