@@ -12,7 +12,6 @@ use clap::Args;
 
 use super::{Done, failed};
 use crate::config::Config;
-use crate::log::{self, Target};
 use crate::net::control::SOCKET;
 use crate::upgrade::candidate::{self, StateCopy};
 use crate::upgrade::elf::{self, Machine};
@@ -114,7 +113,6 @@ fn install(path: &Path, environment: Option<&str>, place: &Place, file: &Path, a
     };
     place.swap(&record, &mut |_| Ok(())).map_err(failed)?;
     super::print(&format!("it is in place; {}\n", record.sentence()));
-    to_syslog();
     judge::restart_and_judge(place, &record, lock)
 }
 
@@ -252,14 +250,7 @@ fn back(path: &Path, place: &Place) -> Done {
         Err(_) => record.restart.clone(),
     };
     let record = Record { restart, ..record };
-    to_syslog();
     judge::go_back(place, &record, "somebody asked for it")
-}
-
-/// The log hears of what becomes of an upgrade, whoever runs it; the terminal is told in other words.
-fn to_syslog() {
-    // Without a system log there is the terminal.
-    let _ = log::init(Target::Syslog);
 }
 
 #[cfg(test)]

@@ -58,7 +58,6 @@ pub(super) fn restart_and_judge(place: &Place, record: &Record, lock: Lock) -> D
 /// Of the unit: waits until nobody else judges, then judges what is on trial still, after a power cut or when the command
 /// was killed.
 pub(super) fn stand_by(place: &Place) -> Done {
-    log::init(Target::Auto).map_err(failed)?;
     let lock = place.lock().map_err(failed)?;
     match place.record().map_err(failed)? {
         Some(record) if record.phase == Phase::Trial => judge(place, &lock),
@@ -127,6 +126,9 @@ fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
     }
 }
 
+/// The system log, where there is one, hears of it whoever runs this; stdout and stderr do in other words.
 fn tell(level: Level, code: &'static str, text: &str) {
-    log::write(level, &Event::new(level, code, "gateway", text).to_string());
+    if log::init(Target::Syslog).is_ok() {
+        log::write(level, &Event::new(level, code, "gateway", text).to_string());
+    }
 }
