@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_none_says_what_to_write() {
-        for text in ["", "RW", "untrusted comment: minisign public key", &SIGNED.lines().nth(1).unwrap()[..]] {
+        for text in ["", "RW", "untrusted comment: minisign public key", SIGNED.lines().nth(1).unwrap()] {
             assert!(PublicKey::parse(text).unwrap_err().ends_with("that begins with RW"), "{text:?}");
         }
     }

@@ -91,13 +91,14 @@ fn judge(place: &Place, _: &Lock) -> Done {
     }
 }
 
-/// The guard ended the trial.
+/// The guard ended the trial, or `--back` did.
 fn ended(place: &Place, record: &Record) -> Done {
     // Unless it took a swap that was about to be made for one that had not been: then the new one has nobody to judge it.
     let is_new = place::sha256(&place.binary).map_err(failed)? == record.new;
-    match is_new && record.phase == Phase::Returned {
-        true => go_back(place, record, &record.reason),
-        false => Err(failed(record.sentence())),
+    match record.phase {
+        Phase::Returned if is_new => go_back(place, record, &record.reason),
+        Phase::Returned => Err(came_back(place, record, Ok(()))),
+        _ => Err(failed(record.sentence())),
     }
 }
 
@@ -106,12 +107,16 @@ pub(super) fn go_back(place: &Place, record: &Record, reason: &str) -> Done {
     place.back(record, reason, &mut |_| Ok(())).map_err(failed)?;
     let record = Record { phase: Phase::Returned, reason: reason.to_owned(), ..record.clone() };
     tell(Level::Error, "upgrade.returned", &record.sentence());
-    let mut lines = vec![record.sentence()];
-    match restart(&record).and_then(|()| healthy_again(place, &record)) {
-        Ok(()) => lines.push(format!("{} is healthy again", record.from)),
-        Err(error) => lines.push(format!("{} is in place, but {error}", record.from)),
-    }
-    Err(lines)
+    Err(came_back(place, &record, restart(&record)))
+}
+
+/// What there is to say when the old binary is in place and was, or was not, started.
+fn came_back(place: &Place, record: &Record, started: Result<(), String>) -> Vec<String> {
+    let how = match started.and_then(|()| healthy_again(place, record)) {
+        Ok(()) => format!("{} is healthy again", record.from),
+        Err(error) => format!("{} is in place, but {error}", record.from),
+    };
+    vec![record.sentence(), how]
 }
 
 fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
