@@ -11,4 +11,5 @@ mod media;
 mod mutation;
 mod office;
 mod process;
+mod record;
 mod service;

@@ -124,6 +124,14 @@ impl State {
             State::Waiting => "down",
         }
     }
+
+    /// One word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            State::Connected => "connected",
+            other => other.name(),
+        }
+    }
 }
 
 /// For `gateway status`.
@@ -146,6 +154,9 @@ pub struct TunnelStatus {
     pub failures: u64,
     pub slow: u64,
     pub restarts: u64,
+    /// Proofs that did not fail.
+    #[serde(default)]
+    pub proofs: u64,
     /// Why it is not proved, with the next step.
     pub reason: Option<String>,
     /// Seconds until the next try, while waiting.
@@ -193,6 +204,7 @@ pub struct Watch {
     is_slow: bool,
     last_proof: Option<Instant>,
     latency: Option<Duration>,
+    proofs: u64,
     failures: u64,
     slow: u64,
     starts: u64,
@@ -225,6 +237,7 @@ impl Watch {
             is_slow: false,
             last_proof: None,
             latency: None,
+            proofs: 0,
             failures: 0,
             slow: 0,
             starts: 0,
@@ -254,8 +267,7 @@ impl Watch {
                     self.watch_expiry();
                     self.outputs.push_back(Output::Urls(self.urls.all()));
                     if matches!(self.state, State::Connected | State::Proved | State::Doubtful) {
-                        self.state = State::Waiting;
-                        self.up(now, None);
+                        self.connected(now, Duration::ZERO);
                     }
                 }
             }
@@ -334,6 +346,7 @@ impl Watch {
             failures: self.failures,
             slow: self.slow,
             restarts: self.starts.saturating_sub(1),
+            proofs: self.proofs,
             reason: self.reason.clone(),
             retry_in: self.timers.get(Timer::Retry).map(|at| at.since(now).as_secs()),
         }
@@ -416,6 +429,11 @@ impl Watch {
         if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
             return;
         }
+        self.connected(now, if is_new { SETTLE } else { Duration::ZERO });
+    }
+
+    /// Nothing has come through yet; the first proof is made after `settle`.
+    fn connected(&mut self, now: Instant, settle: Duration) {
         self.forget_proof();
         (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
         self.enter(now, State::Connected);
@@ -423,7 +441,7 @@ impl Watch {
             let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.present());
             self.event(Level::Info, "tunnel.connected", self.driver, text);
         }
-        self.timers.set(Timer::Prove, now + if is_new { SETTLE } else { Duration::ZERO });
+        self.timers.set(Timer::Prove, now + settle);
     }
 
     /// Whether it is another one.
@@ -489,6 +507,7 @@ impl Watch {
         self.forget_proof();
         match result {
             Ok(()) => {
+                self.proofs += 1;
                 let latency = now.since(sent);
                 self.latency = Some(latency);
                 self.tell_slowness(latency);
@@ -608,7 +627,18 @@ impl Watch {
 
     fn enter(&mut self, now: Instant, state: State) {
         if self.state != state {
+            let (was, lasted) = (self.state.name(), now.since(self.since).as_secs());
             (self.state, self.since) = (state, now);
+            let is_fault = matches!(state, State::Doubtful | State::Waiting);
+            let cause =
+                self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
+            // For the history; the log has a line of its own for what people should see.
+            self.event(
+                Level::Debug,
+                "tunnel.state",
+                self.driver,
+                format!("{} after {lasted} s {was}{cause}", state.name()),
+            );
         }
     }
 

@@ -103,7 +103,8 @@ impl Scene {
 
     fn codes(&self) -> Vec<&str> {
         let event = |output: &Output| match output {
-            Output::Event(event) => Some(event.code),
+            // Each change of state has one beside what people are told.
+            Output::Event(event) if event.code != "tunnel.state" => Some(event.code),
             _ => None,
         };
         self.outputs.iter().filter_map(event).collect()
@@ -125,7 +126,7 @@ fn down(culprit: Culprit) -> Report {
 #[test]
 fn up_is_not_proved_until_our_own_url_answered_through_the_tunnel() {
     let mut scene = Scene::new(&settings());
-    assert_eq!(scene.outputs, [Output::StartDriver]);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
     assert_eq!(scene.watch.state(), State::Connecting);
     scene.up(URL);
     assert_eq!(scene.watch.state(), State::Connected);
@@ -456,4 +457,31 @@ fn the_same_seed_and_inputs_give_the_same_outputs() {
         scene.outputs
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn each_change_of_state_is_an_event_with_the_time_in_the_state_before_and_the_cause() {
+    let mut scene = Scene::new(&settings());
+    scene.now += Duration::from_secs(2);
+    scene.up(URL);
+    scene.answer(0, Ok(()));
+    scene.now += Duration::from_secs(70);
+    scene.report(Report::Down(Down::new(Culprit::Network, "the line is cut", "look at it")));
+    let told: Vec<&str> = scene
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Event(event) if event.code == "tunnel.state" => Some(event.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "connecting after 0 s off",
+            "connected, not proved after 2 s connecting",
+            "proved after 0 s connected, not proved",
+            "down after 70 s proved: the line is cut; look at it"
+        ]
+    );
 }
