@@ -387,6 +387,7 @@ impl Engine {
             tunnel: None,
             store: StoreStatus::default(),
             clock: ClockStatus::default(),
+            upgrade: None,
         }
     }
 

@@ -29,6 +29,9 @@ pub struct Status {
     /// Of an older service: none.
     #[serde(default)]
     pub clock: ClockStatus,
+    /// The trial that this binary is on, in a sentence.
+    #[serde(default)]
+    pub upgrade: Option<String>,
 }
 
 /// The state folder.

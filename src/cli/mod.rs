@@ -20,6 +20,7 @@ mod show;
 mod status;
 mod tunnel;
 mod undo;
+mod upgrade;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -169,6 +170,9 @@ enum Command {
         #[command(subcommand)]
         what: Tunnel,
     },
+    /// Put a new binary in place, if it is signed and can live with the config and state that are here; the old one comes
+    /// back when the new one does not become healthy
+    Upgrade(upgrade::UpgradeArguments),
     /// Show what happened: faults, calls, the tunnel's states; also of the time before a restart, and with the service down
     History {
         /// Only what mentions it: a part of the codes (tunnel, call, trunk), an extension, a number, an address
@@ -386,6 +390,7 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
         Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
         Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),
+        Command::Upgrade(arguments) => upgrade::run(&path, environment, &arguments),
         Command::History { subject, since, code, json } => history::run(&path, subject, since, code, json),
         Command::Metrics => metrics::run(&path),
         Command::Reload => reload::run(&path),

@@ -44,6 +44,9 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    if let Some(trial) = &status.upgrade {
+        let _ = writeln!(text, "upgrade: {trial}");
+    }
     let public_url = match status.public_url.as_str() {
         "" => "a URL that the tunnel has not told yet",
         url => url,
@@ -259,6 +262,7 @@ mod tests {
             tunnel: None,
             store: StoreStatus::default(),
             clock: ClockStatus::default(),
+            upgrade: None,
         }
     }
 

@@ -11,6 +11,7 @@ mod parse;
 mod reader;
 pub mod rules;
 mod tunnel;
+mod upgrade;
 mod value;
 
 #[cfg(test)]
@@ -96,6 +97,8 @@ pub struct Config {
     pub dialing: Dialing,
     pub spend: Spend,
     pub hosted: Hosted,
+    /// `[upgrade]`
+    pub upgrade: crate::upgrade::Settings,
     pub extensions: Vec<Extension>,
     pub numbers: Vec<Number>,
     pub addresses: Vec<Address>,

@@ -10,7 +10,7 @@ use super::host::is_private;
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
-use super::{account, environment, tunnel};
+use super::{account, environment, tunnel, upgrade};
 use crate::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
@@ -74,6 +74,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         dialing: account::dialing(root.section("dialing", false)),
         spend: account::spend(root.section("spend", false)),
         hosted: account::hosted(root.section("hosted", false), folder),
+        upgrade: upgrade::upgrade(root.section("upgrade", false)),
         extensions,
         numbers,
         addresses,

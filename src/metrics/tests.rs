@@ -48,6 +48,7 @@ fn snapshot() -> Snapshot {
                 since: 5,
             }],
             drift: DriftStatus { changes: Some(2), checked_ago: Some(60), ..DriftStatus::default() },
+            upgrade: None,
             tunnel: Some(TunnelStatus {
                 state: State::Connected,
                 driver: "ssh".to_owned(),

@@ -32,6 +32,7 @@ impl Picture {
         status.public_url.clone_from(&way.public_url);
         status.tunnel = Some(way);
         status.store = keep::status(&self.store);
+        status.upgrade = crate::upgrade::on_trial();
         status
     }
 

@@ -228,6 +228,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
     }
     let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
     timekeeper::begin(&clock, &office);
+    if let Some(trial) = crate::upgrade::on_trial() {
+        recorder.tell(&Event::new(Level::Notice, "upgrade.trial", "gateway", trial));
+    }
     shell.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
     tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
