@@ -54,8 +54,8 @@ def emulated(target):
 
 def write(root, path, text, mode=0o644):
     os.makedirs(os.path.dirname(f"{root}/{path}"), exist_ok=True)
-    with open(f"{root}/{path}", "w") as file:
-        file.write(text)
+    with open(f"{root}/{path}", "wb") as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
     os.chmod(f"{root}/{path}", mode)
 
 
@@ -67,12 +67,11 @@ def debian(target):
         return root
     shutil.rmtree(cache, ignore_errors=True)
     os.makedirs(cache)
-    run("debootstrap", "--foreign", f"--arch={target.debian}", "--variant=minbase", f"--include={PACKAGES}", SUITE, root)
     # Whoever turns the power off now begins anew.
     unsafe = "etc/dpkg/dpkg.cfg.d/unsafe-io"
     write(root, unsafe, "force-unsafe-io\n")
     with emulated(target):
-        run("unshare", "--mount", "--pid", "--fork", "chroot", root, "/debootstrap/debootstrap", "--second-stage")
+        run("debootstrap", f"--arch={target.debian}", "--variant=minbase", f"--include={PACKAGES}", SUITE, root)
     os.remove(f"{root}/{unsafe}")
     shutil.rmtree(f"{root}/{MIRRORED}")
     open(f"{cache}/done", "w").close()
@@ -80,7 +79,7 @@ def debian(target):
 
 
 def make(target, folder, package, files, units):
-    """`disk.img` in `folder`: Debian with the package, and besides `files` (path: text) and `units` (name: text), which
+    """`disk.img` in `folder`: Debian with the package, and besides `files` (path: text or bytes) and `units` (name: text), which
     are enabled."""
     root = f"{folder}/root"
     run("cp", "-a", "--reflink=auto", debian(target), root)
@@ -89,7 +88,7 @@ def make(target, folder, package, files, units):
         run("unshare", "--mount", "--pid", "--fork", "chroot", root, "/usr/bin/dpkg", "--install", "/gateway.deb")
     os.remove(f"{root}/gateway.deb")
     for path, text in files.items():
-        write(root, path, text, 0o755 if text.startswith("#!") else 0o644)
+        write(root, path, text, 0o755 if text[:2] == "#!" else 0o644)
     for name, text in units.items():
         write(root, f"etc/systemd/system/{name}", text)
         enable(root, name)

@@ -44,7 +44,10 @@ Wants=network.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'ip address add {lan}/24 dev eth0; ip address add {wan}/24 dev eth1; ip link set eth0 up; ip link set eth1 up'
+ExecStart=/bin/ip address add {lan}/24 dev eth0
+ExecStart=/bin/ip address add {wan}/24 dev eth1
+ExecStart=/bin/ip link set eth0 up
+ExecStart=/bin/ip link set eth1 up
 """,
     # systemd itself never begins before the day that it was built.
     "boot-1970.service": """[Unit]
@@ -92,8 +95,8 @@ class Router:
         when the guest flushes: what it did not flush is lost when the emulator is killed, as in a disk with a cache."""
         self.boots += 1
         disk = f"{self.folder}/disk-{self.boots}.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw" if self.boots == 1 else "qcow2", "-b", self.disk, disk],
-                       check=True)
+        below = "raw" if self.boots == 1 else "qcow2"
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", below, "-b", self.disk, disk], check=True)
         self.disk = disk
         control = f"{self.folder}/control-{self.boots}"
         self.machine = Machine(self.target, [
@@ -104,8 +107,7 @@ class Router:
                 "-device", f"virtio-net-pci,netdev={name},romfile=,mac=52:54:00:00:00:0{1 + self.taps.index(name)}")),
             "-device", "virtio-serial-pci", "-chardev", f"socket,id=control,path={control},server=on,wait=off",
             "-device", "virtserialport,chardev=control",
-        ], f"{self.folder}/initramfs", f"systemd.show_status=true {options}", self.limit)
-        self.lines_before = 0
+        ], f"{self.folder}/initramfs", f"systemd.journald.forward_to_console=1 {options}", self.limit)
         self.control = self._connect(control)
         return self
 
@@ -117,13 +119,14 @@ class Router:
                 return connection
             except OSError:
                 if self.machine.process.poll() is not None or self.machine.left() < 0:
-                    raise AssertionError("the emulator does not run:\n" + "\n".join(text for _, text in self.machine.lines)) from None
+                    said = "\n".join(text for _, text in self.machine.lines)
+                    raise AssertionError(f"the emulator does not run:\n{said}") from None
                 time.sleep(0.01)
 
-    def run(self, script, check=True, seconds=None):
+    def run(self, script, check=True, seconds=240):
         """What a script said, run by bash as root, and with `check=False` its exit code, too."""
         line = base64.b64encode(f"{script}\n#{os.urandom(16).hex()}".encode())
-        self.control.settimeout(seconds or max(1, self.machine.left()))
+        self.control.settimeout(seconds)
         self.control.sendall(line + b"\n")
         end = re.compile(rb"(?s)(.*)\n" + re.escape(line[-16:]) + rb" (\d+)\n$")
         said = b""
