@@ -31,8 +31,9 @@ pub enum NegotiationError {
 pub struct Negotiation {
     /// Our RTP socket.
     rtp: SocketAddr,
-    /// The address that we write for it.
+    /// The address that we write for it, and the one that we wrote first.
     address: IpAddr,
+    origin: IpAddr,
     /// Offer RTP/SAVP.
     secure: bool,
     session_id: u64,
@@ -49,7 +50,24 @@ impl Negotiation {
     pub fn new(rtp: SocketAddr, address: IpAddr, secure: bool, random: &mut Random) -> Self {
         // RFC 8866 section 5.2 wants a numeric id; 62 bits keep within what 64-bit signed parsers take.
         let session_id = random.u64() >> 2;
-        Negotiation { rtp, address, secure, session_id, local: None, remote: None, keys: None }
+        Negotiation { rtp, address, origin: address, secure, session_id, local: None, remote: None, keys: None }
+    }
+
+    /// Our RTP socket.
+    pub fn rtp(&self) -> SocketAddr {
+        self.rtp
+    }
+
+    /// Our RTP socket has moved. What was described before is so with the new address, as the next version (RFC 3264
+    /// section 8.3.1): whatever is sent next tells them.
+    pub fn move_to(&mut self, rtp: SocketAddr, address: IpAddr) {
+        (self.rtp, self.address) = (rtp, address);
+        if let Some(local) = &mut self.local
+            && (local.rtp, local.address) != (rtp, address)
+        {
+            (local.rtp, local.address) = (rtp, address);
+            local.version += 1;
+        }
     }
 
     /// What they sent last.
@@ -177,6 +195,7 @@ impl Negotiation {
         let mut next = Local {
             rtp: self.rtp,
             address: self.address,
+            origin: self.origin,
             session_id: self.session_id,
             version: 0,
             codecs: codecs.to_vec(),

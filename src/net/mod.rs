@@ -5,6 +5,8 @@ pub mod control;
 pub mod dns;
 pub mod drift;
 pub mod http;
+pub mod lan;
+pub mod link;
 pub mod ready;
 pub mod rtp;
 pub mod run;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Octets read at once.
 const CHUNK: usize = 8 * 1024;
+
+/// Names of a wrong certificate that are shown.
+const MAX_NAMES: usize = 3;
 
 /// Connections that come in are numbered apart from those that the engine asks for.
 const ACCEPTED: u64 = 1 << 63;
@@ -47,6 +51,7 @@ pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, 
 
 /// Connects to the SIP domain, tells the engine, and carries the flow until it ends.
 pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: SocketAddr, server_name: String) {
+    let name = server_name.clone();
     match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
         Ok(Ok((socket, local))) => {
             let flow = Flow { transport: Transport::Tls, local, remote: address, connection };
@@ -54,7 +59,7 @@ pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: S
             shell.input(Input::Connected { connection, flow });
             carry(shell, flow, socket, queue).await;
         }
-        Ok(Err(error)) => shell.input(Input::ConnectFailed { connection, error: error.to_string() }),
+        Ok(Err(error)) => shell.input(Input::ConnectFailed { connection, error: explain(&error, &name) }),
         Err(_) => {
             let error = format!("no connection within {} s", CONNECT_LIMIT.as_secs());
             shell.input(Input::ConnectFailed { connection, error });
@@ -73,6 +78,43 @@ async fn handshake(
     socket.set_nodelay(true)?;
     let local = socket.local_addr()?;
     Ok((tls.connector().connect(name, socket).await?, local))
+}
+
+/// What went wrong, for people who look at it in `gateway status`: a certificate that is another's mostly means that a
+/// DNS server lied, as those of hotels and captive portals do, or that `trunk.servers` names the wrong host.
+fn explain(error: &std::io::Error, name: &str) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(
+            fault @ (CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }),
+        )) => {
+            let whose = match fault {
+                CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+                    let names: Vec<String> = presented.iter().take(MAX_NAMES).map(|one| shown_name(one)).collect();
+                    format!("it is for {}", names.join(", "))
+                }
+                _ => "it names nobody".into(),
+            };
+            format!(
+                "the certificate there is another's: {whose}, not for {name}; does DNS lie here (a captive portal)?"
+            )
+        }
+        Some(rustls::Error::InvalidCertificate(fault)) => {
+            format!("the certificate there, asked for as {name}, is not to be trusted: {fault}")
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            format!(
+                "no TLS there, but something else answers in place of {name}; does DNS lie here (a captive portal)?"
+            )
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A name in a certificate as rustls shows it, `DnsName("host")`, cut to a name's length: a stranger wrote it.
+fn shown_name(name: &str) -> String {
+    let inner = name.split('"').nth(1).unwrap_or(name);
+    inner.chars().filter(|char| !char.is_control()).take(253).collect()
 }
 
 /// Reads and writes until either end closes.

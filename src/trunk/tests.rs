@@ -128,7 +128,7 @@ impl World {
                 self.connections += 1;
                 let local = local(self.connections);
                 let flow = Flow { transport: Transport::Tls, local, remote: *address, connection };
-                self.with(|trunk, context| trunk.handle_connected(context, connection, flow));
+                self.with(|trunk, context| trunk.handle_connected(context, connection, flow, &|_| 0));
             }
             Output::Connect { connection, .. } => {
                 let connection = *connection;
@@ -578,7 +578,7 @@ fn a_connection_that_comes_too_late_is_closed() {
     world.pass(1);
     let late = Flow { connection: 77, ..world.trunk.flow().unwrap() };
     world.seen.clear();
-    world.with(|trunk, context| trunk.handle_connected(context, 77, late));
+    world.with(|trunk, context| trunk.handle_connected(context, 77, late, &|_| 0));
     assert!(matches!(world.outputs.pop_back(), Some(Output::Close { flow }) if flow == late));
     assert!(!world.trunk.is_trunk(late));
 }
