@@ -147,7 +147,10 @@ impl Calls {
         }
         for id in self.trunk_legs() {
             let bind = self.with(core, id, |leg, scope| leg.on_trunk_up(scope).map(|bind| (leg.media, bind)));
-            if let Some(Some((leg, bind))) = bind {
+            // A leg that only winds down has no media any more.
+            if let Some(Some((leg, bind))) = bind
+                && self.media.contains_key(&leg)
+            {
                 core.cx.outputs.push_back(Output::Media(Command::Move { leg, bind }));
             }
         }

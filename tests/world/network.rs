@@ -1,7 +1,5 @@
 //! The network under the office: another address outside, a cable that comes and goes, DNS that is late or lies.
 
-use std::time::Duration;
-
 use crate::agent::{Ended, Reaction, State, ms};
 use crate::link::Way;
 use crate::world::{CallRef, DOMAIN, Internet, World, office};
@@ -240,14 +238,11 @@ fn a_dns_that_lies_is_told_apart_by_the_certificate_and_leaves_no_trace() {
     world.internet = Internet::Up;
     let up = world.run_until(ms(125_000), |world| world.domain_has("101"));
     assert!(up);
+    world.run(ms(1000));
     // Now the good address is known: DNS may lie as it likes.
     world.internet = Internet::LyingDns;
     world.cut(DOMAIN);
     world.run(ms(5000));
     assert!(world.agents[DOMAIN].flow.is_some());
-    world.internet = Internet::NoDns;
-    world.cut(DOMAIN);
-    let up = world.run_until(Duration::from_secs(10), |world| world.agents[DOMAIN].flow.is_some());
-    assert!(up);
     world.finish();
 }
