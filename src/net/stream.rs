@@ -156,3 +156,60 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io:
     writer.write_all(bytes).await?;
     writer.flush().await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// What people read when somebody else answers where `office.sip.twilio.com` should.
+    fn shown(speaks_tls: bool) -> String {
+        let portal = rcgen::generate_simple_self_signed(vec!["portal.example".to_string()]).unwrap();
+        let file = std::env::temp_dir().join(format!("gateway-portal-{}-{speaks_tls}.pem", std::process::id()));
+        std::fs::write(&file, portal.cert.pem()).unwrap();
+        let tls = Tls::new(Some(&file)).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let key = PrivateKeyDer::try_from(portal.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![portal.cert.der().clone()], key)
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let name = "office.sip.twilio.com";
+            let server = async {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                if speaks_tls {
+                    let _ = TlsAcceptor::from(Arc::new(config)).accept(socket).await;
+                } else {
+                    let _ = socket.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n").await;
+                    let _ = socket.read(&mut [0; CHUNK]).await;
+                }
+            };
+            let (error, ()) = tokio::join!(handshake(&tls, address, name.into()), server);
+            explain(&error.unwrap_err(), name)
+        })
+    }
+
+    #[test]
+    fn a_certificate_of_somebody_else_is_told_by_both_names() {
+        let text = shown(true);
+        assert!(text.contains("it is for portal.example, not for office.sip.twilio.com"), "{text}");
+        assert!(text.contains("does DNS lie"), "{text}");
+    }
+
+    #[test]
+    fn a_web_server_in_place_of_the_domain_is_told_so() {
+        let text = shown(false);
+        assert!(text.contains("no TLS there") && text.contains("office.sip.twilio.com"), "{text}");
+    }
+}

@@ -24,11 +24,15 @@ def show(text):
     print(f"  {text}", file=sys.stderr, flush=True)
 
 
-def longest_gap(capture, source, destination):
-    """Milliseconds of the longest silence between two RTP packets on the way from any of `source` to `destination`."""
-    times = [d.time for d in capture.datagrams()
-             if d.source in source and d.destination == destination and len(d.payload) > 12 and d.payload[0] >> 6 == 2
-             and d.payload[1] & 0x7F == 0]
+def rtp(capture, source, destination):
+    """When RTP passed from one address to another, in seconds since 1970."""
+    return [d.time for d in capture.datagrams()
+            if d.source == source and d.destination == destination and len(d.payload) > 12 and d.payload[0] >> 6 == 2
+            and d.payload[1] & 0x7F == 0]
+
+
+def longest_gap(times):
+    """Milliseconds of the longest silence between two packets."""
     return max((round(1000 * (b - a)) for a, b in zip(times, times[1:])), default=None)
 
 
@@ -66,7 +70,7 @@ class OnARouter(Office):
         self.gateway.program.process.send_signal(signal.SIGHUP)
         self.logged(self.gateway, "the new configuration is in force", nth=2)
 
-        began = time.monotonic()
+        began, changed = time.monotonic(), time.time()
         self.ip("address", "del", f"{GATEWAY_WAN}/24", "dev", "wan")
         self.ip("address", "add", f"{NEW_WAN}/24", "dev", "wan")
         wait_until(lambda: f"REGISTER 101 from tls:{NEW_WAN}" in self.kamailio.log(),
@@ -82,14 +86,14 @@ class OnARouter(Office):
         self.gateway.wait_quiet()
         self.inside.stop()
         outside.stop()
-        towards_pstn = longest_gap(outside, (GATEWAY_WAN, NEW_WAN), PSTN_WAN)
-        towards_handset = longest_gap(self.inside, (GATEWAY_LAN,), HANDSET)
+        # What still left with the old address does not count: on the internet it would not come back, or get through.
+        towards_pstn = round(1000 * (rtp(outside, NEW_WAN, PSTN_WAN)[0] - changed))
+        towards_handset = longest_gap(rtp(self.inside, GATEWAY_LAN, HANDSET))
         show(f"another address: registered after {registered:.1f} s, call repaired after {repaired:.1f} s; "
-             f"longest gap {towards_pstn} ms towards the far end, {towards_handset} ms towards the handset")
+             f"gap {towards_pstn} ms towards the far end, {towards_handset} ms towards the handset")
         self.assertLess(registered, 5)
         self.assertLess(towards_pstn, 5000)
         self.assertLess(towards_handset, 5000)
-        self.assertTrue(any(d.source == NEW_WAN for d in outside.datagrams()))
 
         # The service stops: who talks is told, who registered is taken out.
         self.handset.dial(PSTN_NUMBER)
@@ -107,23 +111,22 @@ class OnARouter(Office):
         self.ip("link", "set", "wan", "down")
         time.sleep(OUTAGE)
         self.ip("link", "set", "wan", "up")
+        time.sleep(1)  # of sound
         began = time.monotonic()
-        self.wait_for_sound()
-        self.gateway.wait_registered_at_trunk(["101"])
-        answered = time.monotonic() - began
         self.handset.hang_up()
         self.pstn.wait_for("CALL_CLOSED", 8)
-        ended = time.monotonic() - began - answered
+        ended = time.monotonic() - began
         self.handset.dial(PSTN_NUMBER)
         self.handset.wait_for("CALL_ESTABLISHED", nth=2)
         self.handset.hang_up()
         outside.stop()
         self.inside.stop()
-        towards_pstn = longest_gap(outside, (GATEWAY_WAN,), PSTN_WAN)
-        towards_handset = longest_gap(self.inside, (GATEWAY_LAN,), HANDSET)
-        show(f"{OUTAGE} s without the cable: sound both ways within {answered:.1f} s, a hang-up arrives after {ended:.1f} s; "
+        towards_pstn = longest_gap(rtp(outside, GATEWAY_WAN, PSTN_WAN))
+        towards_handset = longest_gap(rtp(self.inside, GATEWAY_LAN, HANDSET))
+        show(f"{OUTAGE} s without the cable: a hang-up arrives after {ended:.1f} s; "
              f"longest gap {towards_pstn} ms towards the far end, {towards_handset} ms towards the handset")
-        self.assertLess(towards_pstn, 1000 * OUTAGE + 3000)
+        for gap in (towards_pstn, towards_handset):
+            self.assertLess(gap, 1000 * OUTAGE + 3000)
 
     def test_handsets_are_answered_when_their_interface_comes_late_or_comes_back(self):
         phone = self.network.host("phone", lan=HANDSET)
@@ -137,7 +140,7 @@ class OnARouter(Office):
 
         mac = self.mac()
         run("ip", "-n", self.gw_host.namespace, "link", "del", "lan")
-        self.logged(gateway, "lan.address")
+        self.logged(gateway, "no interface has this address any more")
         run("ip", "-n", f"{self.network.name}-switch", "link", "add", "lan-gw", "type", "veth",
             "peer", "name", "lan", "netns", self.gw_host.namespace)
         run("ip", "-n", f"{self.network.name}-switch", "link", "set", "lan-gw", "master", "lan", "up")
@@ -146,7 +149,7 @@ class OnARouter(Office):
         self.ip("link", "set", "lan", "up")
         back = self.seconds_until_answered(phone)
         show(f"a LAN interface that comes late is answered on after {late:.1f} s, one that comes back after {back:.1f} s")
-        self.logged(gateway, "lan.address", nth=2)
+        self.logged(gateway, "an interface has this address; its handsets are answered", nth=2)
 
     def mac(self):
         with_mac = run("ip", "-n", self.gw_host.namespace, "-o", "link", "show", "lan")
