@@ -1,6 +1,7 @@
 //! The opening of every command that works on the account: config, state folder, secrets, records, a client.
 
-use std::io::{IsTerminal, Write};
+use std::fs::File;
+use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::store::{Lock, Owned, Secrets, Store};
 use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
-use crate::twilio::moved;
+use crate::twilio::opening::{Manner, OpenError, Opening};
 
 /// Where an unattended command finds the auth token.
 pub(super) const TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -49,18 +50,18 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         Purpose::Look => None,
     };
     // Behind the lock: the running service may just have written another URL.
-    let config = moved::in_force(config, &store);
-    let mut secrets = super::told(store.secrets().map_err(failed)?);
-    let owned = super::told(store.owned().map_err(failed)?);
-    let kept_token = secrets.auth_token.clone();
-    if let Some(token) = token_from_environment()? {
-        secrets.auth_token = Some(token);
-    }
-    let Some(login) = Login::of(&secrets, &config.twilio.account_sid) else {
-        let way = format!("run \"gateway setup\", or put it into the environment as {TOKEN}");
-        return Err(failed(format!("no auth token and no API key for account {}; {way}", config.twilio.account_sid)));
+    let manner = Manner {
+        token: token_from_environment()?,
+        random: super::random()?,
+        pause: telling(tell),
+        trace: trace.then(tracing),
     };
-    let client = client(&config.twilio, &store, &login, trace)?;
+    let Opening { config, secrets, owned, client, kept_token, warnings } = Opening::of(config, &store, manner)
+        .map_err(|error| match error {
+            OpenError::NoLogin { .. } => failed(format!("{error}, or put it into the environment as {TOKEN}")),
+            error => failed(error),
+        })?;
+    super::warn(&warnings.iter().map(ToString::to_string).collect::<Vec<_>>());
     let random = super::random()?;
     Ok(Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock })
 }
@@ -112,9 +113,14 @@ pub(super) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "gateway: {line}");
 }
 
+/// Each request and its answer on stderr.
+fn tracing() -> Trace {
+    Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}")))
+}
+
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.
 pub(super) fn client(twilio: &Twilio, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
-    let trace = trace.then(|| Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}"))) as Trace);
+    let trace = trace.then(tracing);
     let clock = Clock::system(store.last_change());
     login.client(twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
 }
@@ -144,6 +150,32 @@ pub(super) fn token_from_environment() -> Result<Option<Secret<String>>, Vec<Str
     match std::env::var(TOKEN).ok().filter(|token| !token.is_empty()) {
         Some(token) => checked_token(&token).map(Some),
         None => Ok(None),
+    }
+}
+
+/// The credential of systemd(1) that holds the auth token where it shall not lie in the file system: `LoadCredential=`.
+const CREDENTIAL: &str = "auth_token";
+
+/// Where systemd keeps the credentials of the running service, for root and the service alone (systemd.exec(5)).
+const OF_SERVICE: &str = "/run/credentials/gateway.service";
+
+/// Far more than a token is.
+const MAX_CREDENTIAL: u64 = 4096;
+
+/// The auth token that systemd lends to this process, or, for root, to the running service. One that is no token is told
+/// and not used: phones are served without it.
+pub(super) fn lent_token() -> Option<Secret<String>> {
+    let folder = std::env::var_os("CREDENTIALS_DIRECTORY").unwrap_or_else(|| OF_SERVICE.into());
+    let path = Path::new(&folder).join(CREDENTIAL);
+    let mut token = String::new();
+    // Absent as a rule, or not for us.
+    File::open(&path).ok()?.take(MAX_CREDENTIAL).read_to_string(&mut token).ok()?;
+    match checked_token(&token) {
+        Ok(token) => Some(token),
+        Err(wrong) => {
+            super::warn(&[format!("{} is not used: {}", path.display(), wrong.join("; "))]);
+            None
+        }
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
         Err(error) => seen.unread.push(("the plan", error.to_string())),
     }
     if let Some(token) = opened.secrets.auth_token.clone() {
+        seen.has_token = true;
         // What a key may not ask; the last requests of this client.
         opened.client.authenticate(&config.twilio.account_sid, &token);
         match Standing::read(&mut opened.client) {

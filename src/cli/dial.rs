@@ -3,10 +3,19 @@
 use std::path::Path;
 
 use super::{Done, failed};
+use crate::store::Store;
+use crate::tunnel::UrlFrom;
+use crate::twilio::moved;
 use crate::twiml::explain::explain;
 
 pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, number: &str, twiml: bool) -> Done {
     let config = super::load_selected(path, environment)?;
+    // Who may not look into the state sees the URL of the file.
+    let is_told = config.tunnel.url_from != UrlFrom::Config;
+    let config = match is_told.then(|| Store::open(&config.site.state_dir)) {
+        Some(Ok(store)) => moved::in_force(config, &store),
+        _ => config,
+    };
     if config.extension(extension).is_none() {
         return Err(failed(super::no_extension(&config, path, extension)));
     }

@@ -420,7 +420,8 @@ fn told<T>(loaded: Loaded<T>) -> T {
 }
 
 fn open_store(config: &Config) -> Result<Store, Vec<String>> {
-    Store::open(&config.site.state_dir).map_err(failed)
+    let store = Store::open(&config.site.state_dir).map_err(failed)?;
+    Ok(store.with_lent_token(account::lent_token()))
 }
 
 /// The only place where the commands get randomness.

@@ -53,7 +53,7 @@ fn text(tunnel: &TunnelStatus) -> String {
 }
 
 #[cfg(feature = "ssh-tunnel")]
-pub(super) use of_ssh::{accept_host_key, key};
+pub(super) use of_ssh::{accept_host_key, key, key_line};
 
 #[cfg(feature = "ssh-tunnel")]
 mod of_ssh {
@@ -61,15 +61,21 @@ mod of_ssh {
 
     use super::super::{Done, account, failed, reload};
     use crate::config::Config;
+    use crate::store::Store;
     use crate::tunnel::settings::Ssh;
     use crate::tunnel::{Driver, ssh};
 
     /// `gateway tunnel key`
     pub fn key(path: &Path) -> Done {
         let config = super::super::load(path)?;
-        let line = ssh::public_key_line(&super::super::open_store(&config)?, driver(&config)?, &config.tunnel.url_from);
-        super::super::print(&format!("{}\n", line.map_err(failed)?));
+        let line = key_line(&config, &super::super::open_store(&config)?)?;
+        super::super::print(&format!("{line}\n"));
         Ok(())
+    }
+
+    /// The line for `authorized_keys` on the server.
+    pub fn key_line(config: &Config, store: &Store) -> Result<String, Vec<String>> {
+        ssh::public_key_line(store, driver(config)?, &config.tunnel.url_from).map_err(failed)
     }
 
     /// `gateway tunnel accept-host-key`
@@ -134,6 +140,11 @@ pub(super) fn key(_: &Path) -> Done {
 
 #[cfg(not(feature = "ssh-tunnel"))]
 pub(super) fn accept_host_key(_: &Path, _: Option<&str>) -> Done {
+    Err(failed(WITHOUT_SSH))
+}
+
+#[cfg(not(feature = "ssh-tunnel"))]
+pub(super) fn key_line(_: &crate::config::Config, _: &crate::store::Store) -> Result<String, Vec<String>> {
     Err(failed(WITHOUT_SSH))
 }
 

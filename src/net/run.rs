@@ -81,7 +81,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
     let clock = Clock::start();
     let config = Arc::new(config);
-    let secrets = store.secrets()?;
+    let secrets = store.secrets_or_none()?;
     let bindings = store.bindings()?;
     for warning in [&secrets.warning, &bindings.warning].into_iter().flatten() {
         write_event(&Event::new(Level::Warning, "store.warning", "state", warning.to_string()));

@@ -1,7 +1,8 @@
 //! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings.
 //!
 //! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
-//! One that cannot be understood is kept aside as `NAME.bad` and told; the service goes on without it.
+//! One that cannot be understood never counts as empty for whoever changes the account: it is an error until a person has
+//! decided. The service alone goes on without secrets: they are kept aside as `NAME.bad`, and that is told.
 
 mod atomic;
 mod owned;
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
+use crate::secret::Secret;
 use crate::time::WallClock;
 
 const SECRETS: &str = "secrets.json";
@@ -28,6 +30,8 @@ const LOCK: &str = "lock";
 #[derive(Clone, Debug)]
 pub struct Store {
     dir: PathBuf,
+    /// An auth token that shall not be on disk: it goes before the file's, and is never written.
+    lent_token: Option<Secret<String>>,
 }
 
 /// The right to change secrets and owned SIDs, until dropped.
@@ -36,11 +40,14 @@ pub struct Lock(#[expect(dead_code, reason = "dropping the file unlocks it")] st
 
 /// A state file could not be read or written.
 #[derive(Debug, thiserror::Error)]
-#[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
-pub struct StoreError {
-    path: String,
-    doing: &'static str,
-    source: std::io::Error,
+pub enum StoreError {
+    #[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
+    Io { path: String, doing: &'static str, source: std::io::Error },
+    /// Without it, what is ours and what is at Twilio would be mistaken for something else.
+    #[error(
+        "{path} cannot be understood ({reason}); put a good copy in its place, or remove {broken} to begin without it"
+    )]
+    Broken { path: String, broken: String, reason: String },
 }
 
 /// What was loaded, and what was odd about the file.
@@ -57,6 +64,8 @@ pub enum Warning {
     Exposed { path: PathBuf },
     /// The file could not be understood, was kept aside and counts as empty.
     Unreadable { path: PathBuf, kept_as: PathBuf, reason: String },
+    /// It was kept aside before and counts as empty still.
+    KeptAside(String),
 }
 
 impl fmt::Display for Warning {
@@ -65,6 +74,7 @@ impl fmt::Display for Warning {
             Warning::Exposed { path } => {
                 write!(f, "{} could be read by others; its mode is now 0600, consider new secrets", path.display())
             }
+            Warning::KeptAside(reason) => f.write_str(reason),
             Warning::Unreadable { path, kept_as, reason } => write!(
                 f,
                 "{} cannot be understood ({reason}); it is kept as {} and counts as empty",
@@ -79,7 +89,17 @@ impl Store {
     /// Opens the folder, and makes it when it is not there.
     pub fn open(dir: &Path) -> Result<Store, StoreError> {
         atomic::make_dir(dir).map_err(|source| failed(dir, "opened", source))?;
-        Ok(Store { dir: dir.to_owned() })
+        Ok(Store { dir: dir.to_owned(), lent_token: None })
+    }
+
+    /// With an auth token that takes the place of the one on disk and is never written there.
+    pub fn with_lent_token(self, token: Option<Secret<String>>) -> Store {
+        Store { lent_token: token, ..self }
+    }
+
+    /// Whether the auth token is one that is not on disk.
+    pub fn has_lent_token(&self) -> bool {
+        self.lent_token.is_some()
     }
 
     /// Waits for other commands that change secrets or owned SIDs, and keeps them out until the answer is dropped.
@@ -99,14 +119,30 @@ impl Store {
         [SECRETS, OWNED, BINDINGS].into_iter().filter_map(written).max().map(WallClock::from_system)
     }
 
+    /// `secrets.json`, and empty secrets in the place of a broken one, which is kept aside: for the start of the service,
+    /// that must serve what it can.
+    pub fn secrets_or_none(&self) -> Result<Loaded<Secrets>, StoreError> {
+        self.load_or_none(SECRETS).map(|loaded| self.lend(loaded))
+    }
+
     /// `secrets.json`.
     pub fn secrets(&self) -> Result<Loaded<Secrets>, StoreError> {
-        self.load(SECRETS)
+        self.load(SECRETS).map(|loaded| self.lend(loaded))
+    }
+
+    fn lend(&self, mut loaded: Loaded<Secrets>) -> Loaded<Secrets> {
+        if let Some(token) = &self.lent_token {
+            loaded.value.auth_token = Some(token.clone());
+        }
+        loaded
     }
 
     /// Replaces `secrets.json`.
     pub fn save_secrets(&self, secrets: &Secrets) -> Result<(), StoreError> {
-        self.save(SECRETS, secrets)
+        match self.lent_token {
+            None => self.save(SECRETS, secrets),
+            Some(_) => self.save(SECRETS, &Secrets { auth_token: None, ..secrets.clone() }),
+        }
     }
 
     /// Removes the `secrets.json` that was kept aside because it could not be understood, and gives its path.
@@ -131,7 +167,7 @@ impl Store {
 
     /// `bindings.json`: the registrar's bindings, JSON in its own shape; absent at first.
     pub fn bindings(&self) -> Result<Loaded<Option<String>>, StoreError> {
-        let loaded: Loaded<Option<serde_json::Value>> = self.load(BINDINGS)?;
+        let loaded: Loaded<Option<serde_json::Value>> = self.load_or_none(BINDINGS)?;
         Ok(Loaded { value: loaded.value.map(|value| value.to_string()), warning: loaded.warning })
     }
 
@@ -165,19 +201,41 @@ impl Store {
 
     fn load<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
         let path = self.dir.join(name);
+        let broken = |broken: &Path, reason: String| StoreError::Broken {
+            path: path.display().to_string(),
+            broken: broken.display().to_string(),
+            reason,
+        };
         let content = atomic::read(&path).map_err(|source| failed(&path, "read", source))?;
         let atomic::Found::Content(content, exposed) = content else {
-            return Ok(Loaded { value: T::default(), warning: None });
+            let aside = atomic::aside(&path);
+            return match aside.exists() {
+                true => Err(broken(&aside, format!("it was kept aside as {}", aside.display()))),
+                false => Ok(Loaded { value: T::default(), warning: None }),
+            };
         };
         match serde_json::from_slice(&content) {
-            Ok(value) => Ok(Loaded { value, warning: exposed.then_some(Warning::Exposed { path }) }),
-            Err(error) => {
-                let kept_as = atomic::keep_aside(&path).map_err(|source| failed(&path, "kept aside", source))?;
-                // serde_json's own text may quote what it found, and that may be a secret.
-                let reason = format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify());
-                Ok(Loaded { value: T::default(), warning: Some(Warning::Unreadable { path, kept_as, reason }) })
-            }
+            Ok(value) => Ok(Loaded { value, warning: exposed.then(|| Warning::Exposed { path: path.clone() }) }),
+            // serde_json's own text may quote what it found, and that may be a secret.
+            Err(error) => Err(broken(
+                &path,
+                format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify()),
+            )),
         }
+    }
+
+    /// What can be done without: a broken file is kept aside and counts as empty.
+    fn load_or_none<T: DeserializeOwned + Default>(&self, name: &str) -> Result<Loaded<T>, StoreError> {
+        let path = self.dir.join(name);
+        let warning = match self.load(name) {
+            Err(StoreError::Broken { reason, .. }) if path.exists() => {
+                let kept_as = atomic::keep_aside(&path).map_err(|source| failed(&path, "kept aside", source))?;
+                Warning::Unreadable { path, kept_as, reason }
+            }
+            Err(error @ StoreError::Broken { .. }) => Warning::KeptAside(error.to_string()),
+            loaded => return loaded,
+        };
+        Ok(Loaded { value: T::default(), warning: Some(warning) })
     }
 
     fn save<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StoreError> {
@@ -220,7 +278,7 @@ impl Store {
 }
 
 fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreError {
-    StoreError { path: path.display().to_string(), doing, source }
+    StoreError::Io { path: path.display().to_string(), doing, source }
 }
 
 #[cfg(test)]

@@ -77,6 +77,9 @@ pub struct Promotion {
     pub from: String,
     /// Its public URL then.
     pub public_url: String,
+    /// The environment whose tunnel tells that URL: what it tells later goes before the URL of then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url_of: Option<String>,
     /// Its fallback URL then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback_url: Option<String>,

@@ -120,13 +120,46 @@ fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
     for cut in 0..whole.len() {
         fs::write(folder.0.join(SECRETS), &whole[..cut]).unwrap();
         fs::set_permissions(folder.0.join(SECRETS), fs::Permissions::from_mode(0o600)).unwrap();
-        let loaded = store.secrets().unwrap();
+        let error = store.secrets().unwrap_err().to_string();
+        assert!(error.contains("secrets.json cannot be understood (line ") && !error.contains("sesame"), "{error}");
+        let loaded = store.secrets_or_none().unwrap();
         assert_eq!(loaded.value, Secrets::default());
         let warning = loaded.warning.unwrap().to_string();
         assert!(warning.contains("secrets.json cannot be understood") && !warning.contains("sesame"), "{warning}");
         assert_eq!(fs::read(folder.0.join("secrets.json.bad")).unwrap(), &whole[..cut]);
         assert!(!folder.0.join(SECRETS).exists());
+        // Out of sight is not mended: it never counts as empty for whoever would write it anew.
+        let error = store.secrets().unwrap_err().to_string();
+        assert!(error.contains("was kept aside as ") && error.contains("remove "), "{error}");
+        assert_eq!(store.secrets_or_none().unwrap().warning.unwrap().to_string(), error);
+        fs::remove_file(folder.0.join("secrets.json.bad")).unwrap();
     }
+}
+
+#[test]
+fn broken_records_stay_where_they_are_and_are_an_error_each_time() {
+    let folder = Folder::new();
+    let store = folder.store();
+    fs::write(folder.0.join(OWNED), "{").unwrap();
+    for _ in 0..2 {
+        let error = store.owned().unwrap_err().to_string();
+        assert!(error.contains("twilio.json cannot be understood") && error.contains("put a good copy"), "{error}");
+    }
+    assert_eq!(fs::read(folder.0.join(OWNED)).unwrap(), b"{");
+}
+
+#[test]
+fn a_lent_token_goes_before_the_one_on_disk_and_is_never_written() {
+    let folder = Folder::new();
+    let store = folder.store();
+    store.save_secrets(&secrets("old")).unwrap();
+    let lent = store.clone().with_lent_token(Some(Secret::new("sesame".to_owned())));
+    let loaded = lent.secrets().unwrap().value;
+    assert_eq!(loaded, secrets("sesame"));
+    assert_eq!(store.secrets().unwrap().value, secrets("old"), "nobody asked for the old one to be forgotten yet");
+    lent.save_secrets(&loaded).unwrap();
+    assert_eq!(store.secrets().unwrap().value, Secrets::default());
+    assert!(!format!("{lent:?}").contains("sesame"));
 }
 
 #[test]
@@ -134,8 +167,9 @@ fn garbage_of_the_right_shape_does_not_reach_the_warning() {
     let folder = Folder::new();
     let store = folder.store();
     fs::write(folder.0.join(SECRETS), br#"{"auth_token": {"sesame": 1}, "extensions": "sesame"}"#).unwrap();
-    let warning = store.secrets().unwrap().warning.unwrap().to_string();
-    assert!(!warning.contains("sesame"), "{warning}");
+    let error = store.secrets().unwrap_err().to_string();
+    let warning = store.secrets_or_none().unwrap().warning.unwrap().to_string();
+    assert!(!error.contains("sesame") && !warning.contains("sesame"), "{error} {warning}");
 }
 
 #[test]
@@ -210,7 +244,7 @@ fn secrets_that_were_kept_aside_can_be_removed_with_the_token_in_them() {
     let store = folder.store();
     assert_eq!(store.remove_bad_secrets().unwrap(), None);
     fs::write(folder.0.join(SECRETS), r#"{"auth_token": "sesame", broken"#).unwrap();
-    assert!(store.secrets().unwrap().warning.is_some());
+    assert!(store.secrets_or_none().unwrap().warning.is_some());
     let bad = folder.0.join("secrets.json.bad");
     assert_eq!(folder.mode("secrets.json.bad"), 0o600);
     assert_eq!(store.remove_bad_secrets().unwrap().as_ref(), Some(&bad));

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::api::{Api, ApiError};
 use super::apply::{Applier, ApplyError};
-use super::model::{Desired, Kind, Wish};
+use super::model::{Desired, Id, Kind, Wish};
 use super::plan::{self, Change, Held, Plan};
 use super::{ACCOUNT, actual, hosted, undo};
-use crate::config::{Config, Environment};
+use crate::config::{Config, Environment, Number};
 use crate::store::{Owned, Record, Secrets, Store, StoreError};
 
 /// An account with our records of it. Secrets and records were loaded, and the store locked, by the caller (a plan alone
@@ -100,6 +100,7 @@ impl Account<'_> {
         let actual = actual::read(self.api, &desired, &self.owned)?;
         let mut plan = plan::diff(&desired, &actual, &self.owned, buy);
         plan.notes.extend(self.without_url(scope));
+        plan.notes.extend(self.moving_away(scope));
         plan.notes.extend(self.forgotten().into_iter().map(|name| {
             format!(
                 "environment {name} is not in the config any more and is left as it is; \"gateway destroy --environment \
@@ -229,6 +230,22 @@ impl Account<'_> {
             )
         };
         environments.map(told).collect()
+    }
+
+    /// What is said of numbers that leave the environment that is meant, for one that is not.
+    fn moving_away(&self, scope: &Scope) -> Vec<String> {
+        let Scope::Environment(here) = scope else { return Vec::new() };
+        let leaves = |number: &&Number| {
+            let record = self.owned.get(&Id::new(Kind::PhoneNumber, &number.number));
+            number.environment != *here && record.is_some_and(|record| record.environment == *here)
+        };
+        let told = |number: &Number| {
+            let (number, there) = (&number.number, &number.environment);
+            format!(
+                "{number} goes from {here} to {there}: until \"gateway --environment {there} apply\" nobody here answers it"
+            )
+        };
+        self.config.numbers.iter().filter(leaves).map(told).collect()
     }
 
     /// Environments that the config knew once.

@@ -5,15 +5,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::account::{Account, AccountError, Scope};
-use super::agent::CaError;
-use super::client::{Clock, telling};
-use super::login::Login;
-use super::moved;
+use super::account::{AccountError, Scope};
+use super::client::telling;
+use super::opening::{Manner, OpenError, Opening};
 use crate::config;
 use crate::event::{Event, Level};
 use crate::random::Random;
-use crate::store::{Loaded, Store, StoreError, Warning};
+use crate::store::Store;
 use crate::time::WallClock;
 
 /// When the first look is, counted from the start: a start is busy, and the tunnel may not be up.
@@ -95,16 +93,8 @@ impl Report {
 /// Why the account could not be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum DriftError {
-    #[error("{0}")]
-    Config(String),
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Unreadable(Warning),
-    #[error("no auth token and no API key; run \"gateway setup\"")]
-    NoLogin,
-    #[error(transparent)]
-    Ca(#[from] CaError),
+    Open(#[from] OpenError),
     #[error(transparent)]
     Account(#[from] AccountError),
 }
@@ -119,30 +109,16 @@ pub fn compare(
     tell: impl FnMut(&str) + 'static,
 ) -> Result<Differences, DriftError> {
     // As the file is: what all environments share does not depend on the one that this box runs.
-    let config = config::load(config)
-        .map_err(|errors| DriftError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    let config = moved::in_force(config, store);
-    let mut secrets = whole(store.secrets()?)?;
-    let owned = whole(store.owned()?)?;
-    let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(DriftError::NoLogin)?;
+    let config = config::load(config).map_err(OpenError::Config)?;
+    let manner = Manner { token: None, random: Random::new(random.bytes()), pause: telling(tell), trace: None };
+    let mut opening = Opening::of(config, store, manner)?;
     // An extension without a password is one that the account lacks, too. Nothing is saved.
-    let environments: Vec<&str> = config.environments.iter().map(|one| one.name.as_str()).collect();
-    secrets.mint(config.extensions.iter().map(|one| one.name.as_str()), &environments, &mut random);
-    let clock = Clock::system(store.last_change());
-    let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
+    opening.mint(&mut random);
     let mut pause = std::thread::sleep;
-    let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };
+    let mut account = opening.account(store, &mut pause);
     let plan = account.plan(&Scope::Environment(environment.to_owned()), &BTreeSet::new())?;
     let all = plan.changes.iter().map(ToString::to_string).chain(plan.problems.iter().cloned());
     Ok(Differences { count: plan.changes.len() + plan.problems.len(), sentences: all.take(MAX_SENTENCES).collect() })
-}
-
-/// State that counts as empty because it is broken would make everything look like drift.
-fn whole<T>(loaded: Loaded<T>) -> Result<T, DriftError> {
-    match loaded.warning {
-        Some(warning @ Warning::Unreadable { .. }) => Err(DriftError::Unreadable(warning)),
-        Some(Warning::Exposed { .. }) | None => Ok(loaded.value),
-    }
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod login;
 pub mod model;
 pub mod moved;
 pub mod numbers;
+pub mod opening;
 pub mod plan;
 mod promote;
 pub mod reach;

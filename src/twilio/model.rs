@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::ACCOUNT;
 use super::actual::COUNTRIES;
 use super::hosted::{self, File};
+use super::promote;
 use super::setting::Setting;
 use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment};
 use crate::secret::Secret;
@@ -149,11 +150,8 @@ impl Wish<'_> {
     fn environment(&self, environment: &Environment, desired: &mut Desired) {
         let config = self.config;
         let promotion = self.owned.promotion(&environment.name);
-        let (public_url, fallback_url) = match promotion {
-            Some(promotion) => (&promotion.public_url, &promotion.fallback_url),
-            None => (&environment.public_url, &environment.fallback_url),
-        };
-        let fallback_url = || text(fallback_url.as_deref().unwrap_or_default());
+        let (public_url, fallback_url) = promote::urls(config, self.owned, environment);
+        let fallback_url = || text(fallback_url.unwrap_or_default());
         let name = format!("gateway-{}-{}", config.site.name, environment.name);
         let mut add = |resource: Resource| desired.resources.push(resource);
         let new = |id: &Id, fields| Resource::new(&environment.name, id.clone(), fields);

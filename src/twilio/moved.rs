@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::{Account, AccountError, Scope};
-use super::agent::CaError;
-use super::client::{Clock, telling};
-use super::login::Login;
+use super::client::telling;
 use super::model::is_webhook;
+use super::opening::{Manner, OpenError, Opening};
 use super::plan::{Change, Plan};
 use crate::config::{self, Config};
 use crate::random::Random;
@@ -21,14 +20,10 @@ const FILE: &str = "tunnel_url";
 /// Why Twilio was not told.
 #[derive(Debug, thiserror::Error)]
 pub enum MovedError {
-    #[error("{0}")]
-    Config(String),
+    #[error(transparent)]
+    Open(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("there is neither auth token nor API key; run \"gateway setup\"")]
-    NoLogin,
-    #[error(transparent)]
-    Ca(#[from] CaError),
     #[error(transparent)]
     Account(#[from] AccountError),
     #[error("Twilio took the new URL and still shows another one")]
@@ -67,22 +62,29 @@ pub fn write(
     mut tell: impl FnMut(&str) + 'static,
 ) -> Result<(), MovedError> {
     let _lock = store.lock(&mut tell)?;
-    let mut config = config::load(config)
-        .map_err(|errors| MovedError::Config(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    config.set_public_url(environment, url);
-    let secrets = store.secrets()?.value;
-    let owned = store.owned()?.value;
-    let login = Login::of(&secrets, &config.twilio.account_sid).ok_or(MovedError::NoLogin)?;
-    let clock = Clock::system(store.last_change());
-    let mut client = login.client(&config.twilio, Random::new(random.bytes()), telling(tell), clock, None)?;
+    let config = config::load(config).map_err(OpenError::Config)?;
+    let manner = Manner { token: None, random: Random::new(random.bytes()), pause: telling(tell), trace: None };
+    let mut opening = Opening::of(config, store, manner)?;
+    opening.config.set_public_url(environment, url);
     let mut pause = std::thread::sleep;
-    let mut account = Account { config: &config, store, secrets, owned, api: &mut client, pause: &mut pause };
-    tell_twilio(&mut account, environment)?;
+    let mut account = opening.account(store, &mut pause);
+    tell_all(&mut account, environment)?;
     Ok(store.save_file(FILE, format!("{environment} {url}\n").as_bytes())?)
 }
 
+/// Tells it for the environment, and for those that run what it runs.
+pub(super) fn tell_all(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
+    let runs_it = |name: &str| match account.owned.promotion(name) {
+        Some(promotion) => promotion.url_of.as_deref() == Some(environment),
+        None => name == environment,
+    };
+    let environments = account.config.environments.iter().map(|one| one.name.clone());
+    let those: Vec<String> = environments.filter(|name| runs_it(name)).collect();
+    those.iter().try_for_each(|name| tell_twilio(account, name))
+}
+
 /// Makes the part of the environment's plan that is about webhooks, and looks whether nothing of it is left.
-pub(super) fn tell_twilio(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
+fn tell_twilio(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
     let scope = Scope::Environment(environment.to_owned());
     let webhooks = |account: &mut Account<'_>| -> Result<Vec<Change>, AccountError> {
         let plan = account.plan(&scope, &BTreeSet::new())?;

@@ -4,7 +4,19 @@ use serde_json::Value;
 
 use super::account::{Account, AccountError};
 use super::model::{Id, Kind};
-use crate::store::{MAX_PROMOTIONS, Promotion};
+use super::moved;
+use crate::config::{Config, Environment};
+use crate::store::{MAX_PROMOTIONS, Owned, Promotion};
+
+/// The public and the fallback URL that an environment runs: its own, or those that a promotion gave it.
+pub fn urls<'a>(config: &'a Config, owned: &'a Owned, environment: &'a Environment) -> (&'a str, Option<&'a str>) {
+    let Some(promotion) = owned.promotion(&environment.name) else {
+        return (&environment.public_url, environment.fallback_url.as_deref());
+    };
+    let told = promotion.url_of.as_ref().and_then(|name| config.environment(name));
+    let told = told.map(|of| of.public_url.as_str()).filter(|url| !url.is_empty());
+    (told.unwrap_or(&promotion.public_url), promotion.fallback_url.as_deref())
+}
 
 impl Account<'_> {
     /// Records that `to` runs what `from` runs now (URLs and hosted build); the next plan of `to` leads there.
@@ -41,13 +53,21 @@ impl Account<'_> {
 
     /// What an environment of the config runs now; it may itself have been promoted to.
     fn running(&mut self, name: &str) -> Result<Promotion, AccountError> {
-        let environment = self.config.environment(name);
-        let (public_url, fallback_url) = match (self.owned.promotion(name), environment) {
-            (Some(promotion), _) => (promotion.public_url.clone(), promotion.fallback_url.clone()),
-            (None, Some(environment)) => (environment.public_url.clone(), environment.fallback_url.clone()),
-            (None, None) => (String::new(), None),
+        let (public_url, fallback_url) = match self.config.environment(name) {
+            Some(environment) => urls(self.config, &self.owned, environment),
+            None => ("", None),
         };
-        Ok(Promotion { from: name.to_owned(), public_url, fallback_url, build_sid: self.build(name)? })
+        let url_of = match self.owned.promotion(name) {
+            Some(promotion) => promotion.url_of.clone(),
+            None => moved::last_written(self.store, name).map(|_| name.to_owned()),
+        };
+        Ok(Promotion {
+            from: name.to_owned(),
+            public_url: public_url.to_owned(),
+            url_of,
+            fallback_url: fallback_url.map(str::to_owned),
+            build_sid: self.build(name)?,
+        })
     }
 
     /// The build that a hosted environment runs now.

@@ -34,15 +34,16 @@ pub fn sentence(step: &Undo) -> Option<String> {
 
 impl Applier<'_> {
     /// Undoes the whole journal; `listener` is told each step and what could not be brought back. Gives the number of
-    /// steps.
+    /// steps that have a [`sentence`].
     pub fn undo_all(&mut self, secrets: &Secrets, listener: &mut dyn FnMut(&str)) -> Result<usize, ApplyError> {
         let mut steps = 0;
         while let Some(step) = self.owned.undo.last().cloned() {
             if self.postpone(&step) {
                 continue;
             }
-            if let Some(sentence) = sentence(&step) {
-                listener(&sentence);
+            let sentence = sentence(&step);
+            if let Some(sentence) = &sentence {
+                listener(sentence);
             }
             let told = match self.undo(&step, secrets) {
                 Ok(told) => told,
@@ -62,7 +63,7 @@ impl Applier<'_> {
             }
             self.owned.undo.pop();
             self.unsaved = true;
-            steps += 1;
+            steps += usize::from(sentence.is_some());
         }
         self.owned.unfinished = false;
         self.unsaved = true;

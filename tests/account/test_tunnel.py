@@ -121,6 +121,54 @@ class Tunnel(Account):
             self.assertEqual(again.requests[1], 0, str(again))
             self.assertEqual(self.webhooks(), wanted)
 
+    def move(self):
+        """The program ends, and its next run has another URL."""
+        url = self.front()
+        with open(f"{self.office.folder}/pid") as pid:
+            os.kill(int(pid.read()), signal.SIGKILL)
+        return url
+
+    def test_set_up_proves_through_the_service_and_the_dialplan_offline_has_the_url_in_force(self):
+        self.office.setup()
+        url = self.front()
+        self.office.serve(self.addCleanup)
+        # Nothing but this waits for the tunnel and for Twilio to be told.
+        said = self.office.done("setup", "--yes", "--no-ring")
+        self.assertIn("tunnel: proved\n", said.out)
+        self.assertIn(f"{url} leads to this box\n", said.out)
+        self.assertEqual(self.webhooks()[0], f"{url}/twilio/outgoing")
+        self.assertIn(f"{url}/twilio/", self.office.done("dial", "101", "5035551212", "--twiml").out)
+
+    def test_a_broken_state_file_stops_a_moved_url_and_every_command_and_nothing_is_written(self):
+        self.office.setup()
+        url = self.front()
+        self.office.serve(self.addCleanup)
+        wait_until(lambda: f"public URL   {url}\n" in self.office.run("tunnel", "status").out, "Twilio is told")
+        wait_until(lambda: self.office.run("tunnel", "status").code == 0, "it is proved")
+        before = self.webhooks()
+        broken = f"{self.office.folder}/state/twilio.json"
+        with open(broken) as file:
+            whole = file.read()
+        with open(broken, "w") as file:
+            file.write(whole[:len(whole) // 2])
+        writes = self.simulator.control("GET", "requests")["writes"]
+        moved = self.move()
+        told = f"{broken} cannot be understood"
+        wait_until(lambda: told in self.office.log(), "the service says why it does not write")
+        for command in (["plan"], ["apply", "--yes"], ["undo", "--yes"], ["setup", "--yes", "--no-prove"],
+                        ["extension", "rotate", "101"], ["number", "buy", "+15035550177", "--yes"],
+                        ["promote", "--back", "prod", "--yes"], ["destroy", "--environment", "prod", "--prod", "--yes=prod"]):
+            said = self.office.run(*command)
+            self.assertEqual(said.code, 1, f"{command}: {said}")
+            self.assertIn(told, said.err, command)
+        self.assertEqual(self.simulator.control("GET", "requests")["writes"], writes)
+        self.assertEqual(self.webhooks(), before)
+
+        with open(broken, "w") as file:
+            file.write(whole)
+        self.office.done("reload")
+        wait_until(lambda: self.webhooks()[0] == f"{moved}/twilio/outgoing", "mended, Twilio is told")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,5 +1,8 @@
 """The first run: a person, or an answers file, and from nothing to a finished account."""
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -8,8 +11,11 @@ import subprocess
 import tempfile
 import tomllib
 import unittest
+import urllib.error
+import urllib.parse
+import urllib.request
 
-from office import BINARY, NUMBERS, free_port
+from office import BINARY, NUMBERS, free_port, wait_until
 from person import Person
 from simulator import LIMIT, Simulator
 
@@ -24,6 +30,7 @@ QUESTIONS = [
     ("Which of them ring here", "1"),
     ("SIP domain", DOMAIN),
     ("second environment", "n"),
+    ("Which one (1-4)", "4"),
     ("Public URL", None),
     ("Extensions", "101 102"),
     ("Name shown when 101 calls", "Front \"desk\" \\ no"),
@@ -218,15 +225,122 @@ class Wizard(unittest.TestCase):
         self.assertEqual(person.end(), 1, person.seen)
         self.person("--no-prove").expect("Account SID (").interrupt()
 
-    def answers_file(self, mode=0o600, **changes):
+    def walk_to_the_tunnel(self, *flags):
+        """A person who has told all but how Twilio reaches this box."""
+        return self.person("--no-prove", f"--answers={self.answers_file(protect='signature', url=None)}",
+                           "--environments=prod", "--extension=101=Desk", "--address-street-secondary=", *flags)
+
+    def written(self):
+        with open(self.config, "rb") as file:
+            return tomllib.load(file)
+
+    def test_a_program_makes_the_tunnel_and_the_service_will_tell_its_url(self):
+        person = self.walk_to_the_tunnel().answer("Which one (1-4)", "1")
+        person.answer("Command; {address}", "/nowhere/cloudflared tunnel --url http://{address}")
+        person.expect("warning: /nowhere/cloudflared is not on this box").expect("tunnel-command.conf")
+        person.expect("the public URL of prod is not known yet").answer("apply this?", "y")
+        self.assertEqual(person.end(), 0, person.seen)
+        config = self.written()
+        self.assertNotIn("public_url", config["webhook"])
+        self.assertEqual(config["tunnel"]["command"], ["/nowhere/cloudflared", "tunnel", "--url", "http://{address}"])
+        self.assert_account_is_finished()
+
+    def test_the_url_of_a_program_that_tells_none_is_asked_for(self):
+        person = self.walk_to_the_tunnel("--tunnel-command=cloudflared tunnel run office")
+        person.answer("nothing: the program tells it", "https://office.example.com/").answer("apply this?", "y")
+        self.assertEqual(person.end(), 0, person.seen)
+        config = self.written()
+        self.assertEqual(config["tunnel"]["url_from"], "config")
+        self.assertEqual(config["webhook"]["public_url"], "https://office.example.com")
+
+    def test_an_ssh_server_gets_a_line_for_its_authorized_keys(self):
+        person = self.walk_to_the_tunnel().answer("Which one (1-4)", "2")
+        person.answer("SSH server", "server.example.com").expect("write \"user@host\"")
+        # Stopped here, it goes on here.
+        person.interrupt()
+        person = self.walk_to_the_tunnel().answer("SSH server", "tunnel@server.example.com")
+        person.answer("Public URL", "").expect("~tunnel/.ssh/authorized_keys")
+        person.expect('restrict,port-forwarding,permitlisten="127.0.0.1:8080" ssh-ed25519 ').expect("AllowTcpForwarding")
+        person.expect("https://server.example.com must lead to it").expect("proxy_pass http://127.0.0.1:8080;")
+        person.answer("apply this?", "y")
+        self.assertEqual(person.end(), 0, person.seen)
+        self.assertEqual(self.written()["tunnel"], {"driver": "ssh", "server": "tunnel@server.example.com"})
+        self.assertEqual(self.written()["webhook"]["public_url"], "https://server.example.com")
+        key = subprocess.run([BINARY, "--config", self.config, "tunnel", "key"], capture_output=True, text=True)
+        self.assertIn(key.stdout.strip(), person.seen.replace("\r", "").replace("\n", ""))
+        self.assert_account_is_finished()
+
+    def test_a_certificate_of_ones_own_makes_a_direct_way(self):
+        person = self.walk_to_the_tunnel().answer("Which one (1-4)", "3")
+        person.answer("Certificate file", "").answer("Its private key", "/etc/gateway/key.pem")
+        person.answer("Public URL", "https://office.example.com").expect("/etc/gateway/key.pem").expect("low-ports.conf")
+        person.answer("apply this?", "y")
+        self.assertEqual(person.end(), 0, person.seen)
+        self.assertEqual(self.written()["tunnel"], {
+            "driver": "direct", "listen": "0.0.0.0:443", "certificate": "/etc/gateway/fullchain.pem",
+            "key": "/etc/gateway/key.pem"})
+
+    def test_a_tunnel_of_an_answers_file_needs_no_question_and_a_mistake_in_it_is_told(self):
+        answers = self.answers_file(url=None, more='[tunnel]\ndriver = "ssh"\nserver = "nokey@localhost.run"\n'
+                                    'url_from = "output"\nremote = "80"\n')
+        done = self.run_unattended("--answers", answers, "--no-prove")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("ssh-ed25519 ", done.stderr)
+        self.assertEqual(self.written()["tunnel"]["server"], "nokey@localhost.run")
+        answers = self.answers_file(more='[tunnel]\ndriver = "ssh"\nsrver = "x@y"\n')
+        done = self.run_unattended("--wizard", "--answers", answers, "--no-prove")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--tunnel-server, or server in [tunnel] in the answers file", done.stderr)
+        answers = self.answers_file(more='[tunnel]\ndriver = "ssh"\nserver = "x@y"\nprove_evry = 9\n')
+        done = self.run_unattended("--wizard", "--answers", answers, "--no-prove")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("prove_evry", done.stderr)
+
+    def test_a_lent_token_is_used_and_never_on_disk(self):
+        lent = os.path.join(self.folder, "credentials")
+        os.mkdir(lent)
+        token = os.path.join(lent, "auth_token")
+        with open(token, "w") as file:
+            file.write(self.simulator.token + "\n")
+        env = {"CREDENTIALS_DIRECTORY": lent}
+        done = self.run_unattended("--answers", self.answers_file(auth_token=None), "--no-prove", **env)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        again = self.run_unattended("--no-prove", **env)
+        self.assertEqual(again.stdout.splitlines()[-1], "nothing to change", again.stderr)
+        path = "/twilio/outgoing"
+        params = {"CallSid": "CA" + "0" * 32, "From": f"sip:101@{DOMAIN}", "To": f"sip:+15035551212@{DOMAIN}"}
+        text = self.url + path + "".join(key + value for key, value in sorted(params.items()))
+        mac = hmac.new(self.simulator.token.encode(), text.encode(), hashlib.sha1).digest()
+        request = urllib.request.Request(self.url + path, urllib.parse.urlencode(params).encode(),
+                                         {"X-Twilio-Signature": base64.b64encode(mac).decode()})
+        service = subprocess.Popen([BINARY, "--config", self.config, "run", "--log", "stderr"], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=self.env(**env))
+        self.addCleanup(service.wait)
+        self.addCleanup(service.terminate)
+
+        def answered():
+            try:
+                return urllib.request.urlopen(request, timeout=LIMIT).status
+            except urllib.error.HTTPError as error:
+                return error.code
+            except OSError:
+                return None  # It is not up yet.
+        self.assertEqual(wait_until(answered, "the service answers"), 200)
+        os.remove(token)
+        with open(os.path.join(self.state, "secrets.json")) as file:
+            self.assertNotIn(self.simulator.token, file.read())
+        self.assert_nothing_is_told(done.stdout, done.stderr)
+
+    def answers_file(self, mode=0o600, url="", more="", **changes):
         """An answers file with everything in it."""
         values = {"account_sid": self.simulator.account, "auth_token": self.simulator.token, "site": "shop",
                   "numbers": [NUMBERS[0]], "emergency": True, **changes}
         text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items() if value is not None)
-        text += f"""
+        public_url = "" if url is None else f'public_url = "{url or self.url}"'
+        text += f"""{more}
 [environment.prod]
 domain = "{DOMAIN}"
-public_url = "{self.url}"
+{public_url}
 [[extension]]
 name = "101"
 [address]

@@ -38,6 +38,9 @@ pub(super) struct Answers {
     pub emergency: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protect: Option<Protect>,
+    /// `[tunnel]` of `gateway.toml`, key by key.
+    #[serde(skip_serializing_if = "toml::Table::is_empty")]
+    pub tunnel: toml::Table,
     #[serde(rename = "environment", skip_serializing_if = "BTreeMap::is_empty")]
     pub of_environment: BTreeMap<String, OfEnvironment>,
     #[serde(rename = "extension", skip_serializing_if = "Option::is_none")]
@@ -206,6 +209,13 @@ impl Answers {
         self.environments = self.environments.or(other.environments);
         self.emergency = self.emergency.or(other.emergency);
         self.protect = self.protect.or(other.protect);
+        // What belongs to another driver is of no use to ours.
+        let is_other = |driver: &toml::Value| other.tunnel.get("driver").is_some_and(|theirs| theirs != driver);
+        if !self.tunnel.get("driver").is_some_and(is_other) {
+            for (key, value) in other.tunnel {
+                self.tunnel.entry(key).or_insert(value);
+            }
+        }
         for (name, theirs) in other.of_environment {
             let ours = self.environment(&name);
             // Leave to adopt is for the domain that it was given for.
@@ -286,10 +296,25 @@ emergency = true
 [environment.prod]
 # Unique among all customers of Twilio.                                --domain [ENVIRONMENT=]NAME
 domain = "office-7f3k.sip.twilio.com"
-# Where Twilio reaches this box: your tunnel ends at 127.0.0.1:8080.    --public-url [ENVIRONMENT=]URL
+# Where Twilio reaches this box. Leave it out where the tunnel tells it. --public-url [ENVIRONMENT=]URL
 public_url = "https://gateway.example.com"
 # Take the domain over when it is in the account already.              --adopt-domain [ENVIRONMENT]
 #adopt = false
+
+# How Twilio's requests get from there to 127.0.0.1:8080, with the keys of [tunnel] in gateway.toml. Nothing here:
+# something of yours brings them.
+[tunnel]
+# By a forward of an SSH server of yours.                              --tunnel-server USER@HOST
+#driver = "ssh"
+#server = "tunnel@gateway.example.com"
+# Or by a program; its URL is found in what it prints.                 --tunnel-command "cloudflared ..."
+# driver = "command"
+# command = ["cloudflared", "tunnel", "--url", "http://{address}"]
+# Or by TLS on a public address of this box.                           --tunnel-certificate FILE --tunnel-key FILE
+# driver = "direct"
+# listen = "0.0.0.0:443"
+# certificate = "/etc/gateway/fullchain.pem"
+# key = "/etc/gateway/privkey.pem"
 
 # One table per extension.                                             --extension NAME[=DISPLAY]
 [[extension]]
@@ -334,6 +359,7 @@ mod tests {
         assert_eq!(answers.buy_area_code.as_deref(), Some("503"));
         assert_eq!(answers.protect, Some(Protect::Signature));
         assert!(answers.auth_token.is_some());
+        assert_eq!(answers.tunnel["server"].as_str(), Some("tunnel@gateway.example.com"));
         assert!(answers.set.contains_key("lan.listen"));
     }
 
@@ -355,6 +381,14 @@ mod tests {
             let error = Answers::read(broken).unwrap_err();
             assert!(!error.contains("sesame") && !error.contains("5005"), "{error}");
         }
+    }
+
+    #[test]
+    fn another_driver_takes_nothing_over_from_the_one_before() {
+        let of = |text: &str| Answers { tunnel: text.parse().unwrap(), ..Answers::default() };
+        let before = of("driver = \"ssh\"\nserver = \"a@b\"\nprove_every = 30");
+        assert_eq!(of("driver = \"command\"").or(before.clone()).tunnel.len(), 1);
+        assert_eq!(of("server = \"c@d\"").or(before).tunnel["prove_every"].as_integer(), Some(30));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::answers::{Answers, OfExtension, Protect};
+use super::tunnel::Need;
 use crate::config::DEFAULT_ENVIRONMENT;
 
 const MORE: &str = "\
@@ -87,6 +88,18 @@ pub(in crate::cli) struct Told {
     /// Where Twilio reaches this box
     #[arg(long, value_name = "[ENVIRONMENT=]URL")]
     public_url: Vec<String>,
+    /// An SSH server of yours that Twilio's requests come through
+    #[arg(long, value_name = "USER@HOST", conflicts_with_all = ["tunnel_command", "tunnel_certificate"])]
+    tunnel_server: Option<String>,
+    /// A program that brings them, with its arguments: 'cloudflared tunnel --url http://{address}'
+    #[arg(long, value_name = "COMMAND", conflicts_with = "tunnel_certificate")]
+    tunnel_command: Option<String>,
+    /// They come to this box itself, with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tunnel_key")]
+    tunnel_certificate: Option<String>,
+    /// The private key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tunnel_certificate")]
+    tunnel_key: Option<String>,
     /// An extension, perhaps with the name that is shown when it calls; may be given more than once
     #[arg(long, value_name = "NAME[=DISPLAY]")]
     extension: Vec<String>,
@@ -175,6 +188,18 @@ impl Told {
         address.country.clone_from(&self.address_country);
 
         let mut mistakes = Vec::new();
+        for (way, key, given) in [
+            ("ssh", Need::Server, &self.tunnel_server),
+            ("command", Need::Command, &self.tunnel_command),
+            ("direct", Need::Certificate, &self.tunnel_certificate),
+            ("direct", Need::PrivateKey, &self.tunnel_key),
+        ] {
+            let Some(given) = given else { continue };
+            answers.tunnel.insert("driver".to_owned(), way.into());
+            if let Err(wrong) = key.put(given, &mut answers) {
+                mistakes.push(format!("--tunnel-{} {given}: {wrong}", key.key()));
+            }
+        }
         for given in &self.caller_id {
             let (name, number) = given.split_once('=').map_or((None, given.as_str()), |(name, it)| (Some(name), it));
             let mut taken = false;
@@ -317,6 +342,18 @@ mod tests {
             let error = told(&["--set", wrong]).unwrap_err();
             assert!(error[0].contains("SECTION.KEY=VALUE"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_tunnel_is_told_by_what_it_needs() {
+        let told_tunnel = |line: &[&str]| told(line).unwrap().tunnel;
+        let table = told_tunnel(&["--tunnel-server", "tunnel@server.example.com"]);
+        assert_eq!((table["driver"].as_str(), table.len()), (Some("ssh"), 2));
+        let table = told_tunnel(&["--tunnel-command", "cloudflared tunnel --url http://{address}"]);
+        assert_eq!((table["driver"].as_str(), table["command"].as_array().unwrap().len()), (Some("command"), 4));
+        let table = told_tunnel(&["--tunnel-certificate", "/c.pem", "--tunnel-key", "/k.pem"]);
+        assert_eq!((table["driver"].as_str(), table["listen"].as_str()), (Some("direct"), Some("0.0.0.0:443")));
+        assert!(told(&["--tunnel-server", "server"]).unwrap_err()[0].contains("write \"user@host\""));
     }
 
     #[test]

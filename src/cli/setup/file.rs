@@ -76,6 +76,17 @@ fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// Whether a program can be started by this name, or path.
+pub(super) fn is_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_one =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+    match name.contains('/') {
+        true => is_one(Path::new(name)),
+        false => std::env::split_paths(&path).any(|folder| is_one(&folder.join(name))),
+    }
+}
+
 /// How the kernel calls this machine; empty when it does not say.
 pub(super) fn host_name() -> String {
     fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()

@@ -31,7 +31,7 @@ pub(super) fn mistakes(answers: &mut Answers) -> Vec<String> {
         if let Some(value) = &mut of.domain {
             check(format!("domain of {name}"), value, &|text| domain(text, &unchanged));
         }
-        if let Some(value) = &mut of.public_url {
+        if let Some(value) = of.public_url.as_mut().filter(|url| !url.is_empty()) {
             check(format!("public_url of {name}"), value, &|text| rules::base_url(text.trim_end_matches('/')));
         }
     }

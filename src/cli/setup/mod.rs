@@ -11,6 +11,7 @@ mod mistakes;
 mod proof;
 mod question;
 mod render;
+mod tunnel;
 mod wizard;
 
 use std::collections::BTreeSet;
@@ -248,7 +249,7 @@ fn make_key(opened: &mut Opened) -> Result<(), Vec<String>> {
 /// Where credentials protect the webhooks and an API key works, nothing needs the auth token any more.
 fn forget_token(opened: &mut Opened) -> Result<(), Vec<String>> {
     let is_needed = opened.config.webhook.protect == Protection::Signature || opened.secrets.api_key.is_none();
-    if is_needed || opened.secrets.auth_token.is_none() {
+    if is_needed || opened.secrets.auth_token.is_none() || opened.store.has_lent_token() {
         return Ok(());
     }
     opened.secrets.auth_token = None;

@@ -9,14 +9,20 @@ use super::ask;
 use super::question::Prompt;
 use super::wizard::interrupted;
 use crate::cli::account::Opened;
+use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
 use crate::status::Status;
+use crate::tunnel::Driver;
+use crate::tunnel::watch::State;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
 use crate::twiml::dialplan::extension_uri;
 
 /// How long the extensions may take to register: some tries of the trunk.
 const REGISTER_LIMIT: Duration = Duration::from_secs(45);
+
+/// How long the tunnel may take: names of quick tunnels must get around in DNS.
+const TUNNEL_LIMIT: Duration = Duration::from_secs(90);
 
 /// Between two looks at the service.
 const LOOK: Duration = Duration::from_millis(250);
@@ -56,7 +62,11 @@ pub(super) fn prove(opened: &mut Opened, arguments: &SetupArguments, is_asking: 
         }
     }
     let registered = registered(&opened.config);
-    let reached = reached(opened);
+    let reached = match opened.config.tunnel.driver {
+        Driver::None => reached(opened),
+        // The service makes the proof; it would be no better by our own.
+        _ => tunnelled(&opened.config),
+    };
     let rung = match whom_to_ring(opened, arguments, is_asking)? {
         Some(extension) => ring(opened, &extension),
         None => true,
@@ -66,9 +76,7 @@ pub(super) fn prove(opened: &mut Opened, arguments: &SetupArguments, is_asking: 
 
 /// What can be proved is what the service runs, which its command line may have chosen.
 fn run_environment(config: &mut Config) {
-    let status = crate::cli::ask::ask(config, "status").ok();
-    let status = status.and_then(|answer| serde_json::from_str::<Status>(&answer).ok());
-    let Some(status) = status else { return };
+    let Ok(status) = asked(config) else { return };
     if let Some(selected) = config.clone().select(&status.environment) {
         *config = selected;
         // The tunnel may have told another URL since the config was read.
@@ -81,12 +89,7 @@ fn registered(config: &Config) -> bool {
     let began = Instant::now();
     let mut told = None;
     loop {
-        let status = crate::cli::ask::ask(config, "status").map_err(|error| error.to_string());
-        let status = status.and_then(|answer| {
-            serde_json::from_str::<Status>(&answer)
-                .map_err(|error| format!("the service answers something else: {error}"))
-        });
-        let open = match status {
+        let open = match asked(config) {
             Ok(status) => unregistered(config, &status),
             Err(error) => vec![error],
         };
@@ -144,6 +147,51 @@ fn reached(opened: &mut Opened) -> bool {
             false
         }
     }
+}
+
+/// Waits until the service has proved its tunnel, and Twilio has been told where it begins.
+fn tunnelled(config: &Config) -> bool {
+    let began = Instant::now();
+    let mut told = None;
+    loop {
+        let tunnel = asked(config).ok().and_then(|status| status.tunnel);
+        let driver = config.tunnel.driver.name();
+        if let Some(tunnel) = tunnel.as_ref().filter(|tunnel| tunnel.driver != driver) {
+            print(&format!(
+                "proof failed: the service runs tunnel {:?}, the config says {driver:?}: \"systemctl restart gateway\", then run \
+                 \"gateway setup\" again\n",
+                tunnel.driver
+            ));
+            return false;
+        }
+        let state = tunnel.as_ref().map(|tunnel| tunnel.state);
+        if let Some(tunnel) = &tunnel
+            && told.replace(tunnel.state) != state
+        {
+            print(&format!("tunnel: {}\n", tunnel.state.name()));
+        }
+        match &tunnel {
+            Some(tunnel) if tunnel.state == State::Proved && tunnel.written => {
+                print(&format!("{} leads to this box\n", clean(&tunnel.public_url)));
+                return true;
+            }
+            Some(_) | None if began.elapsed() < TUNNEL_LIMIT => std::thread::sleep(LOOK),
+            tunnel => {
+                let reason = tunnel.as_ref().and_then(|tunnel| tunnel.reason.as_deref());
+                print(&format!(
+                    "proof failed: the tunnel is not proved: {}\n  \"gateway tunnel status\" shows more\n",
+                    clean(reason.unwrap_or("the service says no more"))
+                ));
+                return false;
+            }
+        }
+    }
+}
+
+/// What the running service says.
+fn asked(config: &Config) -> Result<Status, String> {
+    let status = crate::cli::ask::ask(config, "status").map_err(|error| error.to_string())?;
+    serde_json::from_str(&status).map_err(|error| format!("the service answers something else: {error}"))
 }
 
 /// The extension to ring, by flag or by a person's word.

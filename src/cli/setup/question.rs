@@ -6,6 +6,7 @@ pub(super) use prompt::Prompt;
 
 use super::answers::{Answers, DOMAIN_SUFFIX, OfExtension, Part, Protect};
 use super::facts::Facts;
+use super::tunnel::{self, UrlBy};
 use crate::config::{MAX_EXTENSIONS, rules};
 
 /// Most extensions that are numbered by a count ("5").
@@ -24,7 +25,12 @@ pub(super) enum Question {
     Domain(String),
     AdoptDomain(String),
     Environments,
+    /// How Twilio reaches this box.
+    Reach,
+    Tunnel(tunnel::Need),
     PublicUrl(String),
+    /// The same, where the tunnel may tell it.
+    OwnUrl(String),
     Extensions,
     DisplayName(String),
     CallerId(String),
@@ -44,6 +50,8 @@ pub(super) struct Context {
     pub host_name: String,
     /// Makes proposed domain names unique.
     pub suffix: String,
+    /// Whether that program is on this machine.
+    pub has_cloudflared: bool,
 }
 
 /// All open questions as far as they can be known by now, in the order in which they are asked.
@@ -68,9 +76,20 @@ pub(super) fn open(answers: &Answers, context: &Context) -> Vec<Question> {
         ask(taken, Question::AdoptDomain(name.clone()));
         ask(at == 0 && answers.environments.is_none(), Question::Environments);
     }
-    for name in &environments {
-        let is_known = answers.of_environment.get(name).is_some_and(|known| known.public_url.is_some());
-        ask(!is_known, Question::PublicUrl(name.clone()));
+    let is_known = |name: &String| answers.of_environment.get(name).is_some_and(|known| known.public_url.is_some());
+    let has_way = tunnel::driver(answers).is_some() || environments.first().is_some_and(is_known);
+    ask(!has_way, Question::Reach);
+    for key in tunnel::missing(answers) {
+        ask(true, Question::Tunnel(key));
+    }
+    for (at, name) in environments.iter().enumerate() {
+        // The tunnel is that of the environment that this box runs.
+        let (is_open, name) = (!is_known(name), name.clone());
+        match if at == 0 { tunnel::url_by(answers) } else { UrlBy::Person } {
+            UrlBy::Person => ask(is_open, Question::PublicUrl(name)),
+            UrlBy::Either => ask(is_open, Question::OwnUrl(name)),
+            UrlBy::Tunnel => {}
+        }
     }
     ask(answers.extensions.is_none(), Question::Extensions);
     let numbers = answers.numbers.as_deref().unwrap_or_default();
@@ -97,6 +116,8 @@ impl Question {
         !matches!(
             self,
             Question::Environments
+                | Question::Reach
+                | Question::OwnUrl(_)
                 | Question::DisplayName(_)
                 | Question::Protect
                 | Question::Address(Part::StreetSecondary)
@@ -107,6 +128,8 @@ impl Question {
     pub fn take_default(&self, answers: &mut Answers) {
         match self {
             Question::Environments => answers.environments = Some(answers.environment_names()),
+            Question::Reach => drop(answers.tunnel.insert("driver".to_owned(), "none".into())),
+            Question::OwnUrl(name) => answers.environment(name).public_url = Some(String::new()),
             Question::DisplayName(name) => {
                 if let Some(extension) = extension(answers, name) {
                     extension.display_name = Some(String::new());
@@ -139,7 +162,15 @@ impl Question {
                 format!("adopt in [environment.{name}]"),
             ),
             Question::Environments => ("list of environments", "--environments".to_owned(), "environments".to_owned()),
-            Question::PublicUrl(name) => {
+            Question::Reach => (
+                "way in for Twilio",
+                "--public-url, --tunnel-server or --tunnel-command".to_owned(),
+                "[tunnel]".to_owned(),
+            ),
+            Question::Tunnel(key) => {
+                ("tunnel", format!("--tunnel-{}", key.key()), format!("{} in [tunnel]", key.key()))
+            }
+            Question::PublicUrl(name) | Question::OwnUrl(name) => {
                 ("public URL", flagged("--public-url", name), format!("public_url in [environment.{name}]"))
             }
             Question::Extensions => ("list of extensions", "--extension".to_owned(), "[[extension]]".to_owned()),
@@ -195,7 +226,10 @@ impl Question {
                 }
                 answers.environments = Some(names);
             }
-            Question::PublicUrl(name) => {
+            Question::Reach => tunnel::choose(text, answers)?,
+            Question::Tunnel(key) => key.put(text, answers)?,
+            Question::OwnUrl(name) if text.is_empty() => answers.environment(name).public_url = Some(String::new()),
+            Question::PublicUrl(name) | Question::OwnUrl(name) => {
                 answers.environment(name).public_url = Some(rules::base_url(text.trim_end_matches('/'))?);
             }
             Question::Extensions => answers.extensions = Some(extensions(text)?),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use toml::Value;
 
 use super::answers::{Answers, Part, Protect};
+use super::tunnel;
 use crate::config::DEFAULT_ENVIRONMENT;
 
 /// How the one address of a fresh config is called.
@@ -95,6 +96,12 @@ fn sections(answers: &Answers) -> Vec<Section> {
             ],
         ),
     ];
+    let entries: Vec<(String, Value)> = tunnel::table(answers).into_iter().collect();
+    if !entries.is_empty() {
+        let comment =
+            "# How Twilio's requests get from there to here. `gateway tunnel status` tells whether they do.\n";
+        all.push(Section { header: "[tunnel]".to_owned(), comment, entries });
+    }
     for name in environments.iter().filter(|name| *name != DEFAULT_ENVIRONMENT) {
         let of = answers.of_environment.get(name).cloned().unwrap_or_default();
         let header = format!("[environment.{name}]");
@@ -227,6 +234,20 @@ mod tests {
         let config = parsed(&answers);
         assert_eq!((config.environments.len(), config.site.environment.as_str()), (1, "stage"));
         assert_eq!(config.numbers[0].environment, "stage");
+    }
+
+    #[test]
+    fn a_tunnel_is_a_table_and_one_that_tells_its_url_needs_none() {
+        let mut answers = Answers::read(EXAMPLE).unwrap();
+        answers.tunnel = "driver = \"ssh\"\nserver = \"tunnel@server.example.com\"".parse().unwrap();
+        let config = parsed(&answers);
+        assert_eq!(config.tunnel.driver.name(), "ssh");
+        assert_eq!(config.webhook.public_url, "https://gateway.example.com");
+
+        answers.tunnel = "driver = \"command\"\ncommand = [\"cloudflared\", \"--url\", \"x\"]".parse().unwrap();
+        answers.environment("prod").public_url = Some(String::new());
+        let config = parsed(&answers);
+        assert_eq!((config.tunnel.driver.name(), config.webhook.public_url.as_str()), ("command", ""));
     }
 
     #[test]

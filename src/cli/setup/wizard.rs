@@ -8,11 +8,12 @@ use super::answers::Answers;
 use super::arguments::SetupArguments;
 use super::facts::{self, Facts};
 use super::question::{self, Context, Prompt, Question};
-use super::{ask, file, login, mistakes, render};
+use super::{ask, file, login, mistakes, render, tunnel};
 use crate::cli::{account, failed, random, told};
 use crate::config::{self, Config, Host};
 use crate::random::Random;
 use crate::store::{Secrets, Store};
+use crate::tunnel::Driver;
 use crate::twilio::client::{Client, Count};
 use crate::twilio::login::Login;
 use crate::twilio::numbers::{self, Search};
@@ -62,7 +63,12 @@ pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Coun
         arguments,
         is_asking: !arguments.yes && ask::is_possible(),
         answers: given.or(kept),
-        context: Context { host_name: file::host_name(), suffix, ..Context::default() },
+        context: Context {
+            host_name: file::host_name(),
+            suffix,
+            has_cloudflared: file::is_program("cloudflared"),
+            ..Context::default()
+        },
         store,
         secrets,
         client: None,
@@ -107,6 +113,9 @@ fn skeleton(answers: &Answers, path: &Path) -> Result<Config, Vec<String>> {
     whole.account_sid.get_or_insert_with(|| format!("AC{}", "0".repeat(32)));
     whole.site.get_or_insert_with(|| "site".to_owned());
     whole.emergency = Some(false);
+    if !tunnel::missing(&whole).is_empty() {
+        whole.tunnel.clear();
+    }
     for (at, name) in whole.environment_names().into_iter().enumerate() {
         let of = whole.environment(&name);
         of.domain.get_or_insert_with(|| format!("site-{at}.sip.twilio.com"));
@@ -287,10 +296,20 @@ impl Wizard<'_> {
         }
     }
 
+    /// What a person has to do for the tunnel.
+    fn tell_of_tunnel(&self, config: &Config) {
+        let is_program_here = match &config.tunnel.driver {
+            Driver::Command(program) => program.argv.first().is_some_and(|name| file::is_program(name)),
+            _ => true,
+        };
+        let key = crate::cli::tunnel::key_line(config, &self.store).ok();
+        tunnel::to_do(config, key.as_deref(), is_program_here).iter().for_each(|line| println_error(line));
+    }
+
     /// Writes the file.
     fn finish(mut self) -> Result<Option<Count>, Vec<String>> {
         let mut text = render::render(&self.answers);
-        parsed(&text, self.path)?;
+        let config = parsed(&text, self.path)?;
         let is_there = self.path.exists();
         if is_there && self.is_asking {
             let question = format!(
@@ -308,6 +327,7 @@ impl Wizard<'_> {
         }
         file::write(self.path, &text, is_there).map_err(failed)?;
         println_error(&format!("wrote {}", self.path.display()));
+        self.tell_of_tunnel(&config);
         // Leave to buy is needed until it is bought; all else stands in the file now.
         self.answers = Answers { buy: std::mem::take(&mut self.answers.buy), ..Answers::default() };
         match self.answers.buy.is_empty() {

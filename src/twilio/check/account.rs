@@ -43,6 +43,14 @@ impl Check<'_> {
                 }
             }
         }
+        if seen.standing.is_none() && !seen.has_token {
+            self.info(
+                "whether the account is a trial account, and its balance, are unknown: an API key may not ask"
+                    .to_owned(),
+                "nothing by itself; a trial account calls verified numbers only, and one without money nobody",
+                "see console.twilio.com, or run it again with the auth token in TWILIO_AUTH_TOKEN",
+            );
+        }
         if seen.usage_triggers == Some(0) {
             self.info(
                 "the account has no usage trigger".to_owned(),

@@ -12,6 +12,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::promote;
 use super::setting::masked;
 use crate::config::{Config, Environment};
 use crate::store::Owned;
@@ -106,10 +107,7 @@ impl Check<'_> {
 
     /// Where an environment's webhooks are: a promotion goes before the config.
     fn public_url<'b>(&'b self, environment: &'b Environment) -> &'b str {
-        match self.owned.promotion(&environment.name) {
-            Some(promotion) => &promotion.public_url,
-            None => &environment.public_url,
-        }
+        promote::urls(self.config, self.owned, environment).0
     }
 }
 

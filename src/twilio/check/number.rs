@@ -126,6 +126,11 @@ impl Check<'_> {
                     breaks,
                     "correct its [[address]] and run \"gateway apply\"",
                 ),
+                Some("pending-unregistration") => self.warning(
+                    format!("{number} (extension {name}) lets go of its former emergency address (pending-unregistration)"),
+                    breaks,
+                    "wait: Twilio takes seconds, at times half an hour; then run \"gateway apply\", which registers the new one",
+                ),
                 Some(other) if other != "unregistered" => {
                     self.error(format!("the emergency address of {number} (extension {name}) is {other}"), breaks, mend)
                 }

@@ -32,6 +32,8 @@ pub struct Seen {
     pub usage_triggers: Option<usize>,
     /// Whether requests were made with an API key.
     pub has_key: bool,
+    /// Whether there was the auth token, which alone may ask for the account's standing.
+    pub has_token: bool,
     /// What `gateway plan` says, where it was asked.
     pub plan: Option<Plan>,
     /// By environment: whether its public URL leads to this box; `Err` holds what came instead.

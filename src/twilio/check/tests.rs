@@ -97,6 +97,7 @@ fn good() -> Seen {
         countries: ["US", "CA", "PR", "MX", "DO"].map(country).to_vec(),
         usage_triggers: Some(1),
         has_key: true,
+        has_token: true,
         plan: Some(Plan::default()),
         reach: [("prod".to_owned(), Ok(()))].into(),
         unread: Vec::new(),
@@ -147,6 +148,12 @@ const CASES: &[Case] = &[
     ),
     (|s| s.usage_triggers = Some(0), Severity::Info, "the account has no usage trigger", "expensive"),
     (|s| s.has_key = false, Severity::Info, "this box has no API key and uses the auth token", "owns the account"),
+    (
+        |s| (s.standing, s.has_token) = (None, false),
+        Severity::Info,
+        "whether the account is a trial account, and its balance, are unknown: an API key may not ask",
+        "verified numbers only",
+    ),
     (
         |s| s.unread.push(("the balance", "401".to_owned())),
         Severity::Info,
@@ -348,7 +355,7 @@ fn every_extension_that_may_call_911_has_a_registered_address_or_the_domain_has(
     for (status, severity, text) in [
         (Some("pending-registration"), Severity::Warning, "is not registered yet"),
         (Some("registration-failure"), Severity::Error, "could not be registered"),
-        (Some("pending-unregistration"), Severity::Error, "is pending-unregistration"),
+        (Some("pending-unregistration"), Severity::Warning, "lets go of its former emergency address"),
         (Some("unregistered"), Severity::Error, "has no registered emergency address"),
         (None, Severity::Error, "has no registered emergency address"),
     ] {
@@ -397,6 +404,7 @@ fn a_promotion_says_where_the_webhooks_are() {
     let mut owned = Owned::default();
     assert_eq!(found(&config(), &owned, &seen).len(), 2);
     let promotion = Promotion {
+        url_of: None,
         from: "stage".to_owned(),
         public_url: "https://stage.example.com".to_owned(),
         fallback_url: None,

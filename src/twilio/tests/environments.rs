@@ -59,6 +59,38 @@ fn a_number_that_moves_to_another_environment_is_taken_over_by_it() {
 }
 
 #[test]
+fn a_number_that_only_its_former_environment_lets_go_of_is_told() {
+    let config = office(&[], &NUMBERS[..1]).with_environment("stage");
+    let (mut the_box, mut fake) = (Box::new(config.clone()), fresh());
+    the_box.set_up(&mut fake).unwrap();
+    the_box.config = config.in_environment(NUMBERS[0], "stage");
+    let plan = the_box.apply(&mut fake, &Scope::Environment("prod".to_owned())).unwrap();
+    assert_eq!(
+        plan.notes,
+        ["+15035551212 goes from prod to stage: until \"gateway --environment stage apply\" nobody here answers it"]
+    );
+    let stage = Scope::Environment("stage".to_owned());
+    assert_eq!(the_box.apply(&mut fake, &stage).unwrap().notes, [""; 0]);
+    let app = fake.named(Kind::Application, "gateway-office-stage")["sid"].clone();
+    assert_eq!(fake.named(Kind::PhoneNumber, NUMBERS[0])["voice_application_sid"], app);
+}
+
+#[test]
+fn undo_announces_as_many_steps_as_it_counts() {
+    let (mut the_box, mut fake) = (Box::new(office(&["101"], &NUMBERS[..1]).with_environment("stage")), fresh());
+    the_box.set_up(&mut fake).unwrap();
+    the_box.with(&mut fake, |account| account.promote("stage", "prod")).unwrap();
+    the_box.set_up(&mut fake).unwrap();
+    // A destroyed environment loses its promotions, too, which is no step for people.
+    the_box.destroy(&mut fake, "prod").unwrap();
+    assert!(the_box.owned.undo.iter().any(|step| matches!(step, crate::store::Undo::Promoted { .. })));
+    let announced = the_box.clone().with(&mut fake, |account| account.plan_undo()).unwrap();
+    let secrets = the_box.secrets.clone();
+    let counted = the_box.work(&mut fake, |applier| applier.undo_all(&secrets, &mut |_| ())).unwrap();
+    assert_eq!(counted, announced.len());
+}
+
+#[test]
 fn an_environment_that_left_the_config_is_told_and_left_until_it_is_destroyed() {
     let mut fake = fresh();
     let mut the_box = Box::new(office(&["101"], &[]).with_environment("stage"));

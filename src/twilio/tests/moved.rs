@@ -1,6 +1,6 @@
 //! The public URL of a tunnel changes.
 
-use super::super::moved::{MovedError, in_force, last_written, tell_twilio};
+use super::super::moved::{MovedError, in_force, last_written, tell_all};
 use super::*;
 use crate::store::Undo;
 use crate::tunnel::UrlFrom;
@@ -39,7 +39,7 @@ fn set_up() -> (Box, Fake) {
 }
 
 fn tell(the_box: &mut Box, fake: &mut Fake) -> Result<(), MovedError> {
-    the_box.with(fake, |account| tell_twilio(account, "prod"))
+    the_box.with(fake, |account| tell_all(account, "prod"))
 }
 
 #[test]
@@ -99,6 +99,30 @@ fn what_was_promoted_keeps_the_url_of_its_promotion() {
     the_box.config.set_public_url("prod", NEW);
     tell(&mut the_box, &mut fake).unwrap();
     assert_eq!(webhooks(&mut fake), at("https://stage.example.com"));
+}
+
+#[test]
+fn who_runs_what_an_environment_with_a_tunnel_runs_moves_with_it() {
+    let (mut the_box, mut fake) = set_up();
+    the_box.configure(the_box.config.clone().with_environment("stage"));
+    the_box.set_up(&mut fake).unwrap();
+    // This box runs stage, and its tunnel has told a URL.
+    let first = "https://word-1.trycloudflare.com";
+    store().save_file("tunnel_url", format!("stage {first}\n").as_bytes()).unwrap();
+    the_box.config = in_force(the_box.config.clone(), &store());
+    the_box.with(&mut fake, |account| account.promote("stage", "prod")).unwrap();
+    the_box.set_up(&mut fake).unwrap();
+    assert_eq!(webhooks(&mut fake), at(first), "not what the file says of stage");
+
+    the_box.config.set_public_url("stage", NEW);
+    the_box.with(&mut fake, |account| tell_all(account, "stage")).unwrap();
+    assert_eq!(webhooks(&mut fake), at(NEW));
+    assert_eq!(fake.named(Kind::Application, "gateway-office-stage")["voice_url"], at(NEW)[2]);
+    the_box.assert_nothing_to_do(&mut fake);
+
+    the_box.with(&mut fake, |account| account.step_back("prod")).unwrap();
+    the_box.set_up(&mut fake).unwrap();
+    assert_eq!(webhooks(&mut fake), at("https://gateway.example.com"));
 }
 
 #[test]

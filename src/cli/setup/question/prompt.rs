@@ -2,7 +2,7 @@
 
 use super::{Context, Question};
 use crate::cli::setup::answers::{Answers, DOMAIN_SUFFIX, Part};
-use crate::config::WEBHOOK_PORT;
+use crate::cli::setup::tunnel;
 
 /// What a number costs, for people; the exact price stands in the invoice.
 const PRICE: &str = "about 1.15 USD a month, billed by Twilio from now until it is released";
@@ -52,16 +52,11 @@ impl Question {
             Question::Environments => {
                 with("Do you want a second environment to try things (stage)? (y/n)", "n".to_owned())
             }
-            Question::PublicUrl(name) => {
-                let listen = answers.set.get("webhook.listen").and_then(toml::Value::as_str);
-                Prompt {
-                    lines: vec![format!(
-                        "Twilio asks this box what to do with a call, by a URL of yours: a tunnel (cloudflared, ngrok, \
-                         your own proxy) that ends here at {}",
-                        listen.map_or_else(|| format!("127.0.0.1:{WEBHOOK_PORT}"), str::to_owned)
-                    )],
-                    ..plain(&format!("Public URL{} (https://...)", of_several(answers, name)))
-                }
+            Question::Reach => tunnel::ways(answers, context),
+            Question::Tunnel(key) => key.prompt(),
+            Question::PublicUrl(name) | Question::OwnUrl(name) => {
+                let is_here = answers.environment_names().first() == Some(name);
+                tunnel::url_prompt(answers, &of_several(answers, name), is_here)
             }
             Question::Extensions => Prompt {
                 lines: vec!["One extension for each phone line: names with blanks between, or how many".to_owned()],

@@ -27,6 +27,7 @@ fn context(numbers: &[&str]) -> Context {
         offers: Vec::new(),
         host_name: "Router.lan".to_owned(),
         suffix: "7f3k".to_owned(),
+        has_cloudflared: false,
     }
 }
 
@@ -65,7 +66,7 @@ fn who_takes_what_is_proposed_is_asked_twenty_things_each_once() {
     for (at, question) in asked.iter().enumerate() {
         assert!(!asked[..at].contains(question), "{question:?} twice");
     }
-    assert_eq!(asked.len(), 18);
+    assert_eq!(asked.len(), 19);
     assert_eq!(answers.site.as_deref(), Some("router"));
     assert_eq!(answers.numbers.as_deref().unwrap(), ["+15035550100"]);
     assert_eq!(answers.of_environment["prod"].domain.as_deref(), Some("router-7f3k.sip.twilio.com"));
@@ -73,6 +74,22 @@ fn who_takes_what_is_proposed_is_asked_twenty_things_each_once() {
     assert_eq!(answers.extensions.as_ref().unwrap().len(), 2);
     assert_eq!(answers.address.country.as_deref(), Some("US"));
     assert_eq!(mistakes(&mut answers.clone()), [""; 0]);
+}
+
+#[test]
+fn where_cloudflared_is_two_times_enter_make_the_tunnel_and_nobody_asks_for_a_url() {
+    let mut context = Context { has_cloudflared: true, ..context(&["+15035550100"]) };
+    let (mut answers, asked) = walk(&mut context, usual);
+    assert!(!asked.iter().any(|question| matches!(question, Question::PublicUrl(_) | Question::OwnUrl(_))));
+    assert_eq!(answers.tunnel["command"].as_array().unwrap()[0].as_str(), Some("cloudflared"));
+    assert_eq!(mistakes(&mut answers), [""; 0]);
+}
+
+#[test]
+fn who_has_told_a_url_is_not_asked_for_a_way() {
+    let mut answers = Answers::default();
+    answers.environment("prod").public_url = Some("https://gateway.example.com".to_owned());
+    assert!(!open(&answers, &Context::default()).contains(&Question::Reach));
 }
 
 #[test]
