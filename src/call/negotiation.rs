@@ -236,3 +236,29 @@ fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
         .map(|(suite, tag)| Crypto { tag, suite, key: MasterKey(random.bytes()) })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_moved_is_described_by_the_next_version_of_the_same_session() {
+        let mut random = Random::from_number(1);
+        let rtp = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let old = rtp("203.0.113.7:20000");
+        let mut negotiation = Negotiation::new(old, old.ip(), true, &mut random);
+        let codecs = [Codec::Pcmu];
+        let first = String::from_utf8(negotiation.offer(&codecs, Direction::SendRecv, &mut random)).unwrap();
+        let new = rtp("203.0.113.99:20002");
+        negotiation.move_to(new, new.ip());
+        let second = String::from_utf8(negotiation.offer(&codecs, Direction::SendRecv, &mut random)).unwrap();
+        assert_eq!(second.as_bytes(), negotiation.repeat());
+        // RFC 3264 section 8: of the origin nothing but the version changes; keys stay (RFC 4568 section 7.1.4).
+        let expected = first
+            .replacen(" 0 IN IP4 203.0.113.7", " 1 IN IP4 203.0.113.7", 1)
+            .replace("c=IN IP4 203.0.113.7", "c=IN IP4 203.0.113.99")
+            .replace("m=audio 20000", "m=audio 20002");
+        assert!(second.contains("m=audio 20002") && second.contains("c=IN IP4 203.0.113.99"), "{second}");
+        assert_eq!(second.replace("a=rtcp:20003", "a=rtcp:20001"), expected.replace("a=rtcp:20003", "a=rtcp:20001"));
+    }
+}

@@ -54,7 +54,7 @@ impl Trunk {
                 // Only once for each change: where several ways are equal the kernel may choose differently each time.
                 Some(from) if from != own && changed => {
                     let reason = format!("the way to it begins at {from} now, no longer at {own}");
-                    return self.move_away(context, &reason);
+                    self.move_away(context, &reason);
                 }
                 Some(_) if changed => up.keepalive.hurry(context.now),
                 _ => {}
