@@ -22,11 +22,11 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{DriftStatus, ExtensionStatus, Status, StoreStatus};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, Status, StoreStatus};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
-use crate::trunk::Trunk;
+use crate::trunk::{Link, Trunk};
 
 /// Handsets' TCP connections at a time. For a further one the oldest goes that no handset is registered by and no call
 /// uses: strangers who connect and keep silent, or say something harmless once, must not lock handsets out.
@@ -50,8 +50,13 @@ pub enum Input {
     Disconnected { flow: Flow, reason: String },
     /// The answer to [`Output::Resolve`].
     Resolved { query: u64, answer: DnsAnswer },
+    /// Interfaces, addresses or routes of this machine changed, or were looked at for the first time.
+    LinkChanged(Link),
     /// From the media driver.
     Media(media::Notice),
+    /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
+    /// tells that it changed, so that what TLS refused may be tried again at once.
+    Time { doubt: Option<String> },
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop: calls are told, then nothing more is sent.
@@ -237,7 +242,16 @@ impl Engine {
             Input::Accepted { flow } => self.on_accepted(now, wall, flow),
             Input::Connected { connection, flow } => {
                 self.streams.insert(flow, Stream { proven: true, ..Stream::default() });
-                self.part(now, wall, |engine, cx| engine.trunk.handle_connected(cx, connection, flow));
+                self.part(now, wall, |engine, cx| {
+                    let (calls, registrar) = (&*engine.calls, &*engine.registrar);
+                    // Who talks and who can be rung first.
+                    let rank = |name: &str| match () {
+                        () if calls.on_trunk().any(|extension| extension == name) => 0,
+                        () if !registrar.bindings(name, now).is_empty() => 1,
+                        () => 2,
+                    };
+                    engine.trunk.handle_connected(cx, connection, flow, &rank);
+                });
             }
             Input::ConnectFailed { connection, error } => {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
@@ -246,7 +260,9 @@ impl Engine {
             Input::Resolved { query, answer } => {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
             }
+            Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
             Input::Reload { config, secrets } => {
                 self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
                 self.config = config;
@@ -341,10 +357,20 @@ impl Engine {
         self.calls.is_idle() && self.transactions.is_empty()
     }
 
+    /// The server that [`Link::towards`] is about.
+    pub fn trunk_remote(&self) -> Option<SocketAddr> {
+        self.trunk.remote()
+    }
+
     /// How full the tables are.
     pub fn sizes(&self) -> Sizes {
         let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
         self.calls.sizes(self.registrar.sizes(sizes))
+    }
+
+    /// Whether an emergency call waits for the trunk.
+    pub fn needs_trunk(&self) -> bool {
+        self.calls.needs_trunk()
     }
 
     /// How calls ended since the start.
@@ -377,6 +403,8 @@ impl Engine {
             drift: DriftStatus::default(),
             tunnel: None,
             store: StoreStatus::default(),
+            clock: ClockStatus::default(),
+            upgrade: None,
         }
     }
 

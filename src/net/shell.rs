@@ -18,6 +18,7 @@ use super::rtp::MediaHandle;
 use super::stream;
 use super::tls::Tls;
 use crate::engine::{Engine, Input, Output};
+use crate::event::Event;
 use crate::media::Command;
 use crate::sip::flow::{Flow, Transport};
 use crate::time::Instant;
@@ -28,7 +29,7 @@ const STREAM_QUEUE: usize = 256;
 /// The engine with all that it needs to act.
 pub struct Shell {
     engine: RefCell<Engine>,
-    clock: Clock,
+    pub(super) clock: Clock,
     dns: Resolver,
     media: MediaHandle,
     tls: RefCell<Rc<Tls>>,
@@ -48,8 +49,8 @@ impl Shell {
     pub fn new(engine: Engine, clock: Clock, media: MediaHandle, tls: Tls, recorder: Recorder) -> Rc<Self> {
         Rc::new(Shell {
             engine: RefCell::new(engine),
+            dns: Resolver::new(clock.clone()),
             clock,
-            dns: Resolver::new(clock),
             media,
             tls: RefCell::new(Rc::new(tls)),
             recorder,
@@ -159,6 +160,11 @@ impl Shell {
     /// A connection is gone.
     pub fn remove_stream(&self, connection: u64) {
         self.streams.borrow_mut().remove(&connection);
+    }
+
+    /// Tells people, as the engine's events are told.
+    pub(super) fn tell(&self, event: &Event) {
+        self.recorder.tell(event);
     }
 
     /// Sleeps until the engine wants to be woken, for ever.
