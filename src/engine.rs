@@ -10,7 +10,7 @@ use std::time::Duration;
 use rsip::{Method, Request};
 
 use crate::call::setup::Invite;
-use crate::call::{Calls, Core, leg::ALLOW, options_response};
+use crate::call::{self, Calls, Core, leg::ALLOW, options_response};
 use crate::config::Config;
 use crate::event::{Event, Level};
 use crate::media;
@@ -97,6 +97,18 @@ pub enum DnsAnswer {
     Address(Vec<IpAddr>),
     /// No answer: timeout, SERVFAIL, no resolver.
     Failed(String),
+}
+
+impl DnsAnswer {
+    /// No records, which is not the same as no answer.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            DnsAnswer::Naptr(records) => records.is_empty(),
+            DnsAnswer::Srv(records) => records.is_empty(),
+            DnsAnswer::Address(addresses) => addresses.is_empty(),
+            DnsAnswer::Failed(_) => false,
+        }
+    }
 }
 
 /// NAPTR (RFC 3403) as far as SIP uses it.
@@ -333,6 +345,11 @@ impl Engine {
     pub fn sizes(&self) -> Sizes {
         let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
         self.calls.sizes(self.registrar.sizes(sizes))
+    }
+
+    /// How calls ended since the start.
+    pub fn call_counts(&self) -> &call::Counts {
+        self.calls.counts()
     }
 
     /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.

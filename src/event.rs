@@ -1,15 +1,32 @@
-//! What happened, for people: one line each in the log, and the history later.
+//! What happened, for people: one line each in the log, and in the history ([`crate::history`]) what matters later.
 //!
 //! A fault has a code, a culprit and a next step. No secrets, no SIP bodies.
 
 /// How much it matters; syslog's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Level {
     Error,
     Warning,
     Notice,
     Info,
     Debug,
+}
+
+impl Level {
+    /// All, the worst first.
+    pub const ALL: [Level; 5] = [Level::Error, Level::Warning, Level::Notice, Level::Info, Level::Debug];
+
+    /// Syslog's word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warning => "warning",
+            Level::Notice => "notice",
+            Level::Info => "info",
+            Level::Debug => "debug",
+        }
+    }
 }
 
 /// One event. Written `code key=value … : what, next step`.

@@ -127,7 +127,7 @@ impl Sink {
     /// Writes a line, or fails at once.
     fn put(&mut self, level: Level, line: &str) -> io::Result<()> {
         let logger = match self {
-            Sink::Stderr => return write_if_ready(&mut io::stderr().lock(), &format!("{} {line}\n", name(level))),
+            Sink::Stderr => return write_if_ready(&mut io::stderr().lock(), &format!("{} {line}\n", level.word())),
             Sink::Syslog(logger) => logger,
         };
         match logger.put(level, line) {
@@ -190,16 +190,6 @@ impl Syslog {
             syslog::Error::Io(error) | syslog::Error::Write(error) => error,
             other => io::Error::other(other.to_string()),
         })
-    }
-}
-
-fn name(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-        Level::Notice => "notice",
-        Level::Info => "info",
-        Level::Debug => "debug",
     }
 }
 

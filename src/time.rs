@@ -72,6 +72,12 @@ impl WallClock {
         WallClock(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
 
+    /// `2026-11-22T07:31:52Z` (RFC 3339), always UTC.
+    pub fn rfc3339(self) -> String {
+        let second = self.0 % 86_400;
+        format!("{self}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
+    }
+
     /// Year, month and day, counted from 1; nothing from the year 10000 on.
     pub fn date(self) -> Option<(u64, u64, u64)> {
         if self.0 >= YEAR_10000 {
@@ -138,5 +144,11 @@ mod tests {
         ] {
             assert_eq!(WallClock(seconds).to_string(), shown);
         }
+    }
+
+    #[test]
+    fn a_time_is_shown_in_utc() {
+        assert_eq!(WallClock(951_869_109).rfc3339(), "2000-03-01T00:05:09Z");
+        assert_eq!(WallClock(1_793_534_399).rfc3339(), "2026-11-01T11:59:59Z");
     }
 }

@@ -28,6 +28,7 @@ impl Calls {
             Notice::Started { .. } => {}
             Notice::Silent { leg } => self.media_silent(core, leg),
             Notice::Closed { leg, report } => {
+                self.counts.close(&report);
                 let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
                 let text = format!(
                     "received {} packets, {} lost, {} rejected, {} foreign, jitter {:.1} ms; sent {} packets; {} dtmf",

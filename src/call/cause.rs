@@ -72,6 +72,27 @@ impl Cause {
         format!("Q.850;cause={cause};text=\"{text}\"")
     }
 
+    /// One word, for metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Cleared => "cleared",
+            Cause::Cancelled => "cancelled",
+            Cause::AnsweredElsewhere => "answered-elsewhere",
+            Cause::Refused(_) => "refused",
+            Cause::NoAnswer => "no-answer",
+            Cause::NotRegistered => "not-registered",
+            Cause::TrunkDown => "trunk-down",
+            Cause::TrunkCredentials => "trunk-credentials",
+            Cause::Limit => "limit",
+            Cause::NoMedia => "no-media",
+            Cause::Incompatible => "incompatible",
+            Cause::Lost => "lost",
+            Cause::Duration => "duration",
+            Cause::Stopping => "stopping",
+            Cause::Transferred => "transferred",
+        }
+    }
+
     /// For people, in the log.
     pub fn text(self) -> String {
         match self {

@@ -4,6 +4,7 @@
 //! Every call ends with a [`Cause`].
 
 pub mod cause;
+pub mod counts;
 pub mod leg;
 pub mod setup;
 
@@ -23,6 +24,7 @@ use std::time::Duration;
 use rsip::{Request, Response};
 
 pub use self::cause::Cause;
+pub use self::counts::Counts;
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
 use crate::engine::{Context, Output, Sizes};
@@ -156,6 +158,7 @@ pub struct Calls {
     /// Transfers that were accepted and whose target is not rung yet.
     transferring: Vec<CallId>,
     emergency_bound: emergency_bound::EmergencyBound,
+    counts: Counts,
     next: u64,
 }
 
@@ -433,6 +436,7 @@ impl Calls {
         }
         let now = core.cx.now;
         let lasted = call.answered.map_or(0, |answered| now.since(answered).as_secs());
+        self.counts.end(call.kind, call.answered.map(|_| lasted), cause);
         let level = match cause {
             Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => {
                 Level::Info
@@ -560,6 +564,11 @@ impl Calls {
             emergency: self.emergency_bound.len(),
             ..sizes
         }
+    }
+
+    /// For metrics.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// For `gateway status`.

@@ -8,6 +8,8 @@ mod destroy;
 mod dial;
 mod extension;
 mod handset;
+mod history;
+mod metrics;
 mod number;
 mod plan;
 mod promote;
@@ -22,6 +24,7 @@ mod undo;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -164,6 +167,23 @@ enum Command {
         #[command(subcommand)]
         what: Tunnel,
     },
+    /// Show what happened: faults, calls, the tunnel's states; also of the time before a restart, and with the service down
+    History {
+        /// Only what mentions it: a part of the codes (tunnel, call, trunk), an extension, a number, an address
+        #[arg(value_name = "SUBJECT", allow_hyphen_values = true)]
+        subject: Option<String>,
+        /// Only what is not older: 30m, 2h, 7d
+        #[arg(long, value_name = "TIME", value_parser = history::span_of)]
+        since: Option<Duration>,
+        /// Only events of this code, or of all that begin with it: tunnel.down, tunnel
+        #[arg(long)]
+        code: Option<String>,
+        /// As JSON, one object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the running service's figures as Prometheus reads them
+    Metrics,
     /// Read the config file again in the running service; with mistakes in it, the old one stays
     Reload,
     /// Show what becomes of a call, without making it
@@ -364,6 +384,8 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
         Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
         Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),
+        Command::History { subject, since, code, json } => history::run(&path, subject, since, code, json),
+        Command::Metrics => metrics::run(&path),
         Command::Reload => reload::run(&path),
         Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
         Command::Handset { extension, json, show_password } => {

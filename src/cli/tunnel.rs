@@ -168,6 +168,7 @@ mod tests {
             failures: 2,
             slow: 1,
             restarts: 3,
+            proofs: 9,
             reason: Some("the server refuses the key of this box; add this line".to_owned()),
             retry_in: Some(60),
         };

@@ -85,6 +85,7 @@ pub struct Config {
     pub webhook: Webhook,
     /// `[tunnel]`
     pub tunnel: crate::tunnel::Settings,
+    pub metrics: Metrics,
     pub emergency: Emergency,
     pub limits: Limits,
     pub access: Access,
@@ -97,6 +98,13 @@ pub struct Config {
     /// All environments, sorted by name; at least the one that [`Site::environment`] names. `trunk` and `webhook` are
     /// already what that one says.
     pub environments: Vec<Environment>,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metrics {
+    /// Where a Prometheus of the site may ask, by GET /metrics; without it, nowhere.
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[site]`

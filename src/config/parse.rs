@@ -57,6 +57,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let (site, trunk, webhook, environments) = environment::read(&mut root, folder, is_url_told);
     let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
+    let metrics = metrics(root.section("metrics", false), webhook.listen);
     let config = Config {
         site,
         twilio: account::twilio(root.section("twilio", true), folder),
@@ -65,6 +66,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         media: media(root.section("media", false), &limits),
         webhook,
         tunnel,
+        metrics,
         emergency,
         limits,
         access: account::access(root.section("access", false)),
@@ -119,6 +121,21 @@ fn lan(mut section: Section<'_>, host: &Host) -> Lan {
     let realm = section.optional("realm", value::display).unwrap_or_else(|| "gateway".to_owned());
     section.finish();
     Lan { listen, realm, min_expires, max_expires }
+}
+
+fn metrics(mut section: Section<'_>, webhook: SocketAddr) -> Metrics {
+    let listen = section.optional("listen", value::socket_address);
+    let line = section.line_of("listen");
+    if let Some(address) = listen.filter(|address| !is_private(address.ip())) {
+        let way = "write a private address, \"127.0.0.1:9464\"";
+        section.error(line, format!("listen \"{address}\" can be reached from the internet; {way}"));
+    }
+    if listen == Some(webhook) {
+        let way = "write another port, \"127.0.0.1:9464\"";
+        section.error(line, format!("listen \"{webhook}\" is webhook.listen, which the tunnel makes public; {way}"));
+    }
+    section.finish();
+    Metrics { listen }
 }
 
 fn media(mut section: Section<'_>, limits: &Limits) -> Media {

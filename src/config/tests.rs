@@ -929,3 +929,24 @@ fn mistakes_of_the_tunnel_are_told_with_their_line() {
         ],
     );
 }
+
+#[test]
+fn metrics_are_served_where_the_file_says_and_never_to_the_internet() {
+    assert_eq!(read(MINIMAL).metrics.listen, None);
+    let with = |listen: &str| format!("{MINIMAL}[metrics]\nlisten = {listen:?}\n");
+    assert_eq!(read(&with("127.0.0.1:9464")).metrics.listen, Some("127.0.0.1:9464".parse().unwrap()));
+    let way = "can be reached from the internet; write a private address, \"127.0.0.1:9464\"";
+    for public in ["0.0.0.0:9464", "203.0.113.7:9464", "[::]:9464"] {
+        says(
+            "[metrics]",
+            &format!("listen = {public:?}"),
+            &[&format!("gateway.toml:10: metrics: listen {public:?} {way}")],
+        );
+    }
+    let way = "is webhook.listen, which the tunnel makes public; write another port, \"127.0.0.1:9464\"";
+    says(
+        "[metrics]",
+        "listen = \"127.0.0.1:8080\"",
+        &[&format!("gateway.toml:10: metrics: listen \"127.0.0.1:8080\" {way}")],
+    );
+}

@@ -1,6 +1,6 @@
-//! The control socket: `gateway status` and `gateway reload` talk to the running service by it.
+//! The control socket: `gateway status`, `reload`, `history` and `metrics` talk to the running service by it.
 //!
-//! One line in (`status`, `reload` or `drift`), one JSON document out, end of file.
+//! One line in, one answer out (JSON; lines of JSON for `history`, text for `metrics`), end of file.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,10 @@ pub enum Ask {
     Reload,
     /// Compares the account with the config now; answered when it is done, by the status.
     Drift,
+    /// Lines of the history's file.
+    History,
+    /// Prometheus' text.
+    Metrics,
 }
 
 /// Binds the socket, for its owner only. A socket that a killed service left behind is replaced; one that answers means
@@ -52,7 +56,7 @@ pub async fn bind(run_dir: &Path) -> std::io::Result<(UnixListener, PathBuf)> {
     Ok((listener, path))
 }
 
-/// Serves for ever; `answer` makes the JSON.
+/// Serves for ever; `answer` makes the answer.
 pub async fn serve<F>(listener: UnixListener, answer: impl Fn(Ask) -> F + 'static)
 where
     F: Future<Output = String> + 'static,
@@ -82,8 +86,12 @@ async fn converse<F: Future<Output = String>>(stream: UnixStream, answer: &impl 
         "status" => answer(Ask::Status).await,
         "reload" => answer(Ask::Reload).await,
         "drift" => answer(Ask::Drift).await,
-        _ => r#"{"error":"say status, reload or drift"}"#.to_string(),
+        "history" => answer(Ask::History).await,
+        "metrics" => answer(Ask::Metrics).await,
+        _ => r#"{"error":"say status, reload, drift, history or metrics"}"#.to_string(),
     };
-    reply.push('\n');
+    if !reply.ends_with('\n') {
+        reply.push('\n');
+    }
     timeout(LIMIT, writer.write_all(reply.as_bytes())).await?
 }

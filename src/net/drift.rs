@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
 use super::clock::Clock;
-use super::shell::write_event;
+use super::recorder::Recorder;
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::status::DriftStatus;
@@ -21,6 +21,7 @@ pub struct Drift {
     pub config_path: PathBuf,
     pub store: Store,
     pub clock: Clock,
+    recorder: Recorder,
     random: RefCell<Random>,
     last: RefCell<Option<Report>>,
     next: Cell<Option<Instant>>,
@@ -36,11 +37,12 @@ pub struct Wanted {
 }
 
 impl Drift {
-    pub fn new(config_path: PathBuf, store: Store, clock: Clock, random: Random) -> Rc<Drift> {
+    pub fn new(config_path: PathBuf, store: Store, clock: Clock, recorder: Recorder, random: Random) -> Rc<Drift> {
         Rc::new(Drift {
             config_path,
             store,
             clock,
+            recorder,
             random: RefCell::new(random),
             last: RefCell::default(),
             next: Cell::new(None),
@@ -68,8 +70,11 @@ impl Drift {
         let (path, store) = (self.config_path.clone(), self.store.clone());
         let seed = self.random.borrow_mut().bytes();
         let name = environment.to_owned();
+        let recorder = self.recorder.clone();
         let look = move || {
-            let tell = |reason: &str| write_event(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
+            let tell = move |reason: &str| {
+                recorder.tell(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
+            };
             let found = compare(&path, &name, &store, Random::new(seed), tell);
             // Nobody waits any more when the service stops.
             let _ = answer.send(found.map_err(|error| error.to_string()));
@@ -82,7 +87,7 @@ impl Drift {
         };
         let report = Report { at: self.clock.wall(), environment: environment.to_owned(), found };
         for event in report.events() {
-            write_event(&event);
+            self.recorder.tell(&event);
         }
         *self.last.borrow_mut() = Some(report);
     }

@@ -3,11 +3,15 @@
 //! It limits, checks that the request is Twilio's, asks the pure dialplan in place and writes the answer; it decides nothing itself.
 //! A request that is refused ends its connection, so that a stranger pays a handshake for each try.
 
+mod bucket;
+mod gate;
+mod refusals;
 mod replies;
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -18,17 +22,23 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{Config, Protection};
 use crate::store::Secrets;
+use crate::time::Instant;
 use crate::twilio::setting::Setting;
 use crate::twiml::credentials::{self, BasicVerifier, CredentialsError};
 use crate::twiml::dialplan::{WebhookRequest, answer};
 use crate::twiml::form::Form;
 use crate::twiml::proof::proof;
+pub use crate::twiml::refusal::{Counts, Refusal};
 use crate::twiml::signature::{Content, Covered, Key, SignatureError, SignedRequest, Verifier};
 use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
+pub use bucket::Rate;
+use gate::Gate;
+pub use gate::Rates;
+use refusals::Refusals;
 use replies::Replies;
 
 /// Largest body; Twilio's requests are about 1 kB.
@@ -37,7 +47,8 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub const MAX_HEAD: usize = 16 * 1024;
 /// Most headers.
 pub const MAX_HEADERS: usize = 64;
-/// Most connections at a time; further ones are closed at once.
+/// Most connections at a time, and so a bound of memory: [`MAX_HEAD`] and [`MAX_BODY`] for each. For a further one the
+/// oldest goes on which nothing of Twilio's has come: strangers who connect and keep silent must not lock Twilio out.
 pub const MAX_CONNECTIONS: usize = 256;
 /// From the start of a connection, or the end of its last request, to the end of the next request's headers.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,11 +70,17 @@ pub struct Limits {
     pub connections: usize,
     pub header_timeout: Duration,
     pub body_timeout: Duration,
+    pub rates: Rates,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { connections: MAX_CONNECTIONS, header_timeout: HEADER_TIMEOUT, body_timeout: BODY_TIMEOUT }
+        Limits {
+            connections: MAX_CONNECTIONS,
+            header_timeout: HEADER_TIMEOUT,
+            body_timeout: BODY_TIMEOUT,
+            rates: Rates::default(),
+        }
     }
 }
 
@@ -75,6 +92,8 @@ pub struct Shared {
     urls: Mutex<Vec<String>>,
     limits: Limits,
     counts: Counters,
+    gate: Mutex<Gate>,
+    began: std::time::Instant,
 }
 
 /// One configuration with what was made of it.
@@ -120,18 +139,8 @@ impl Current {
 #[derive(Debug, Default)]
 struct Counters {
     answered: AtomicU64,
-    refused: AtomicU64,
-    in_a_row: AtomicU64,
+    refusals: Mutex<Refusals>,
     told_of_missing_fields: AtomicU64,
-}
-
-/// How many requests there were.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Counts {
-    /// Twilio's, and answered.
-    pub answered: u64,
-    /// Not Twilio's, malformed, or nothing to check them with.
-    pub refused: u64,
 }
 
 impl Shared {
@@ -143,7 +152,14 @@ impl Shared {
     /// With limits of one's own.
     pub fn with_limits(config: Arc<Config>, secrets: Arc<Secrets>, limits: Limits) -> Self {
         let current = RwLock::new(Current::new(config, secrets, &[]));
-        Shared { current, urls: Mutex::default(), limits, counts: Counters::default() }
+        Shared {
+            current,
+            urls: Mutex::default(),
+            limits,
+            counts: Counters::default(),
+            gate: Mutex::new(Gate::new(limits.rates)),
+            began: std::time::Instant::now(),
+        }
     }
 
     /// From the next request on, this configuration and these secrets.
@@ -161,24 +177,34 @@ impl Shared {
 
     /// What was counted since the start.
     pub fn counts(&self) -> Counts {
-        Counts {
-            answered: self.counts.answered.load(Ordering::Relaxed),
-            refused: self.counts.refused.load(Ordering::Relaxed),
-        }
+        let reasons = self.refusals().totals();
+        Counts { answered: self.counts.answered.load(Ordering::Relaxed), refused: reasons.iter().sum(), reasons }
+    }
+
+    /// This nonce is going to be fetched by ourselves: no rate holds for it.
+    pub fn expect_nonce(&self, nonce: &str) {
+        self.gate().expect(nonce);
+    }
+
+    /// Counts a refusal; its place in the row of its reason, if it is to be told.
+    fn refuse(&self, reason: Refusal) -> Option<u64> {
+        self.refusals().add(self.now(), reason)
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.counts.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn gate(&self) -> MutexGuard<'_, Gate> {
+        self.gate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.began.elapsed()
     }
 
     fn current(&self) -> Arc<Current> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl Counters {
-    /// Counts a refusal, and gives its place in the row if it is to be told: the 1st, 2nd, 4th, 8th …, so that a flood
-    /// of strangers is no flood in the log.
-    fn refuse(&self) -> Option<u64> {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        in_a_row.is_power_of_two().then_some(in_a_row)
     }
 }
 
@@ -189,21 +215,45 @@ where
 {
     let events = Arc::new(events);
     let mut connections = JoinSet::new();
+    let mut open: VecDeque<Open> = VecDeque::new();
     loop {
         let accepted = listener.accept().await;
         while connections.try_join_next().is_some() {}
+        open.retain(|open| !open.task.is_finished());
         match accepted {
-            Ok((stream, _)) if connections.len() < shared.limits.connections => {
-                connections.spawn(connection(stream, shared.clone(), events.clone()));
+            Ok((stream, _)) => {
+                if open.len() >= shared.limits.connections {
+                    let row = shared.refuse(Refusal::TooManyConnections);
+                    tell(row, &*events, |in_a_row| WebhookEvent::TooManyConnections { in_a_row });
+                    let stranger = open.iter().position(|open| !open.is_twilio.load(Ordering::Relaxed));
+                    match stranger.and_then(|stranger| open.remove(stranger)) {
+                        Some(oldest) => oldest.task.abort(),
+                        None => continue,
+                    }
+                }
+                let is_twilio = Arc::new(AtomicBool::new(false));
+                let task = connection(stream, shared.clone(), events.clone(), is_twilio.clone());
+                open.push_back(Open { task: connections.spawn(task), is_twilio });
+                let pause = shared.gate().connection(shared.now());
+                if !pause.is_zero() {
+                    tokio::time::sleep(pause).await;
+                }
             }
-            Ok(_) => tell(shared.counts.refuse(), &*events, |in_a_row| WebhookEvent::TooManyConnections { in_a_row }),
             Err(error) => {
                 let error = error.to_string();
-                tell(shared.counts.refuse(), &*events, |in_a_row| WebhookEvent::AcceptFailed { error, in_a_row });
+                let row = shared.refuse(Refusal::AcceptFailed);
+                tell(row, &*events, |in_a_row| WebhookEvent::AcceptFailed { error, in_a_row });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// A connection that is open.
+struct Open {
+    task: AbortHandle,
+    /// A request of Twilio's came on it.
+    is_twilio: Arc<AtomicBool>,
 }
 
 fn tell(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnce(u64) -> WebhookEvent) {
@@ -212,12 +262,17 @@ fn tell(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnc
     }
 }
 
-async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>, events: Arc<E>) {
+async fn connection<E: Fn(WebhookEvent)>(
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    events: Arc<E>,
+    is_twilio: Arc<AtomicBool>,
+) {
     // An answer is one small write; a failure costs a delay, not the answer.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
-        let (shared, events) = (shared.clone(), events.clone());
-        async move { Ok::<_, Infallible>(respond(&shared, request, &*events).await) }
+        let (shared, events, is_twilio) = (shared.clone(), events.clone(), is_twilio.clone());
+        async move { Ok::<_, Infallible>(respond(&shared, request, &*events, &is_twilio).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -226,21 +281,51 @@ async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>,
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .await;
-    // Garbage, a time-out or a reset: hyper has answered what can be answered, and it is over.
-    drop(served);
+    // Garbage, a time-out or a reset: hyper has answered what can be answered, and it is over. Twilio's own connection
+    // may wait for the next request until it is closed.
+    if served.is_err_and(|error| error.is_timeout()) && !is_twilio.load(Ordering::Relaxed) {
+        stray(&shared, Refusal::TooSlow, &*events);
+    }
 }
 
 type Reply = Response<Full<Bytes>>;
 
-async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(WebhookEvent)) -> Reply {
+async fn respond(
+    shared: &Shared,
+    request: Request<Incoming>,
+    events: &impl Fn(WebhookEvent),
+    is_twilio: &AtomicBool,
+) -> Reply {
     let current = shared.current();
     let path = request.uri().path();
     let Some(endpoint) = Endpoint::from_path(path) else {
         let nonce = path.strip_prefix(NONCE_PATH).filter(|_| request.method() == Method::GET);
-        let proven = nonce.and_then(|nonce| proof(&current.secrets, nonce));
-        return proven.map_or_else(|| refusal(StatusCode::NOT_FOUND), proven_reply);
+        let let_in = match nonce {
+            Some(nonce) => shared.gate().nonce(shared.now(), nonce),
+            None => shared.gate().stranger(shared.now()),
+        };
+        if let Err(wait) = let_in {
+            return too_many(shared, wait, events);
+        }
+        if let Some(proven) = nonce.and_then(|nonce| proof(&current.secrets, nonce)) {
+            return proven_reply(proven);
+        }
+        stray(shared, Refusal::NoSuchPath, events);
+        return refusal(StatusCode::NOT_FOUND);
     };
+    // Whoever is asked for credentials (RFC 7617) costs no more than whoever is turned away, and may be Twilio.
+    let is_signed = request.headers().contains_key(SIGNATURE);
+    if let Guard::Signature(_) = current.guard {
+        let let_in = match is_signed {
+            true => shared.gate().signed(shared.now()),
+            false => shared.gate().stranger(shared.now()),
+        };
+        if let Err(wait) = let_in {
+            return too_many(shared, wait, events);
+        }
+    }
     if !matches!(*request.method(), Method::POST | Method::GET) {
+        stray(shared, Refusal::NoSuchMethod, events);
         let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED);
         reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
         return reply;
@@ -249,7 +334,8 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     // What can be refused without its body is not read.
     match &current.guard {
         Guard::Nothing => {
-            tell(shared.counts.refuse(), events, |in_a_row| match current.config.webhook.protect {
+            let row = shared.refuse(Refusal::NothingToCheckWith);
+            tell(row, events, |in_a_row| match current.config.webhook.protect {
                 Protection::Signature => WebhookEvent::NoAuthToken { in_a_row },
                 Protection::Credentials => WebhookEvent::NoCredentials { in_a_row },
             });
@@ -259,7 +345,7 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
             if let Err(error) = verifier.verify(text(&head.headers, header::AUTHORIZATION.as_str())) {
                 // Twilio may ask once without, to be asked for them: the first in a row is nothing to tell of.
                 let first = |in_a_row: &u64| *in_a_row > 1 || error != CredentialsError::Missing;
-                let row = shared.counts.refuse().filter(first);
+                let row = shared.refuse(Refusal::Unauthorized).filter(first);
                 tell(row, events, |in_a_row| WebhookEvent::Unauthorized { endpoint, error, in_a_row });
                 return unauthorized();
             }
@@ -268,7 +354,15 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     }
     let body = match read(body, shared.limits.body_timeout).await {
         Ok(body) => body,
-        Err(status) => return refusal(status),
+        Err(status) => {
+            match status {
+                StatusCode::PAYLOAD_TOO_LARGE => stray(shared, Refusal::TooLarge, events),
+                StatusCode::REQUEST_TIMEOUT => stray(shared, Refusal::TooSlow, events),
+                // Whoever went away needs no telling of.
+                _ => drop(shared.refuse(Refusal::Broken)),
+            }
+            return refusal(status);
+        }
     };
 
     let path_and_query = head.uri.path_and_query().map_or("/", |p| p.as_str());
@@ -282,7 +376,8 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     let form = match Form::decode(fields) {
         Ok(form) => form,
         Err(error) => {
-            tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
+            let row = shared.refuse(Refusal::BadForm);
+            tell(row, events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
             return refusal(StatusCode::BAD_REQUEST);
         }
     };
@@ -296,14 +391,19 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
     let covered = match &current.guard {
         Guard::Signature(verifier) => {
             match verifier.verify(&SignedRequest { path_and_query, content, signature, settings }) {
-                Ok(covered) => covered,
+                Ok(covered) => {
+                    shared.gate().was_good();
+                    covered
+                }
                 Err(error) => return unsigned(shared, endpoint, error, events),
             }
         }
         Guard::Credentials(_) | Guard::Nothing => Covered::All,
     };
-    shared.counts.in_a_row.store(0, Ordering::Relaxed);
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
+    // Twilio's own question for the credentials came before its request with them.
+    shared.refusals().end_row(Refusal::Unauthorized);
+    is_twilio.store(true, Ordering::Relaxed);
 
     let token = text(&head.headers, IDEMPOTENCY_TOKEN);
     let key = match (endpoint, &current.guard) {
@@ -333,8 +433,26 @@ async fn respond(shared: &Shared, request: Request<Incoming>, events: &impl Fn(W
 }
 
 fn unsigned(shared: &Shared, endpoint: Endpoint, error: SignatureError, events: &impl Fn(WebhookEvent)) -> Reply {
-    tell(shared.counts.refuse(), events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
+    let row = shared.refuse(Refusal::Unsigned);
+    tell(row, events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
     refusal(StatusCode::FORBIDDEN)
+}
+
+fn stray(shared: &Shared, reason: Refusal, events: &impl Fn(WebhookEvent)) {
+    tell(shared.refuse(reason), events, |in_a_row| WebhookEvent::Stray { reason, in_a_row });
+}
+
+/// Longest Retry-After, in seconds.
+const MAX_RETRY_AFTER: u64 = 60;
+
+/// Turned away before anything of it is read (RFC 6585 section 4).
+fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> Reply {
+    let row = shared.refuse(Refusal::TooMany);
+    tell(row, events, |in_a_row| WebhookEvent::TooMany { in_a_row });
+    let mut reply = refusal(StatusCode::TOO_MANY_REQUESTS);
+    let seconds = wait.as_secs().saturating_add(1).min(MAX_RETRY_AFTER);
+    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    reply
 }
 
 /// Stands for a request's content.

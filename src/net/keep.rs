@@ -7,7 +7,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::clock::Clock;
-use super::shell::{Shell, write_event};
+use super::recorder::Recorder;
+use super::shell::Shell;
 use crate::event::{Event, Level};
 use crate::log;
 use crate::status::StoreStatus;
@@ -19,17 +20,17 @@ const LEFT_OUT: Duration = Duration::from_secs(60);
 
 /// The bindings of the former run. Without them the phones come back by themselves, so that nothing here is a reason
 /// not to start.
-pub(super) fn bindings(store: &Store) -> Option<String> {
+pub(super) fn bindings(store: &Store, recorder: &Recorder) -> Option<String> {
     match store.bindings() {
         Ok(loaded) => {
             if let Some(warning) = &loaded.warning {
-                write_event(&odd(warning));
+                recorder.tell(&odd(warning));
             }
             loaded.value
         }
         Err(error) => {
             let text = format!("{error}; phones are known again when they next register");
-            write_event(&Event::new(Level::Error, "store.failed", "bindings", text));
+            recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", text));
             None
         }
     }
@@ -41,7 +42,7 @@ pub(super) fn odd(warning: &Warning) -> Event {
 }
 
 /// Writes the newest bindings at the pace of [`Pace`], off this thread: flash may take seconds.
-pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock) {
+pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, recorder: Recorder) {
     let mut pace = Pace::default();
     loop {
         shell.bindings_changed.notified().await;
@@ -55,7 +56,7 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock) 
         let failure = match written {
             Ok(Ok(())) => {
                 if pace.written(clock.now()) {
-                    write_event(&Event::new(Level::Notice, "store.saved", "bindings", "the state is saved again"));
+                    recorder.tell(&Event::new(Level::Notice, "store.saved", "bindings", "the state is saved again"));
                 }
                 continue;
             }
@@ -66,15 +67,15 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock) 
         shell.put_back_bindings();
         if pace.failed(clock.now(), &failure) {
             let text = format!("{failure}; the phones are served from memory, and it is tried again");
-            write_event(&Event::new(Level::Error, "store.failed", "bindings", text));
+            recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", text));
         }
     }
 }
 
 /// At the end, what the pace has held back. A flash that cannot take it does not make the end a failure.
-pub(super) fn save_last(store: &Store, json: &str) {
+pub(super) fn save_last(store: &Store, json: &str, recorder: &Recorder) {
     if let Err(error) = store.save_bindings(json) {
-        write_event(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
+        recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
     }
 }
 

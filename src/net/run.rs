@@ -14,10 +14,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock::Clock;
 use super::drift::Drift;
-use super::shell::{Shell, write_event};
+use super::picture::Picture;
+use super::recorder::Recorder;
+use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, keep, rtp, stream, udp};
+use super::{control, drift, http, keep, metrics, rtp, stream, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -78,12 +80,13 @@ fn raise_descriptor_limit() {
 async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
     let clock = Clock::start();
+    let recorder = Recorder::open(store.clone(), clock);
     let config = Arc::new(config);
     let secrets = store.secrets_or_none()?;
     if let Some(warning) = &secrets.warning {
-        write_event(&keep::odd(warning));
+        recorder.tell(&keep::odd(warning));
     }
-    let bindings = keep::bindings(&store);
+    let bindings = keep::bindings(&store, &recorder);
     let secrets = Arc::new(secrets.value);
     let tls = Tls::new(config.trunk.ca_file.as_deref())?;
 
@@ -97,14 +100,14 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let shell = Shell::new(engine, clock, media, tls);
+    let shell = Shell::new(engine, clock, media, tls, recorder.clone());
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
         let (local, socket, listener) = open_lan(*listen).await?;
         shell.add_udp(local, Rc::clone(&socket));
         tokio::task::spawn_local(udp::receive(Rc::clone(&shell), local, socket));
         tokio::task::spawn_local(stream::accept(Rc::clone(&shell), local, listener, Rc::clone(&numbers)));
-        write_event(&Event::new(Level::Notice, "lan.listening", local.to_string(), "UDP and TCP for handsets"));
+        recorder.tell(&Event::new(Level::Notice, "lan.listening", local.to_string(), "UDP and TCP for handsets"));
     }
 
     let webhooks = TcpListener::bind(config.webhook.listen).await.map_err(|source| RunError::Listen {
@@ -115,14 +118,15 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), Arc::clone(&secrets)));
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
     let (came_in, mut requests) = tokio::sync::mpsc::channel(1);
+    let told = recorder.clone();
     tokio::spawn(http::serve(webhooks, Arc::clone(&shared), move |event| {
         if event.is_from_twilio() {
             // One that waits says as much as two.
             let _ = came_in.try_send(());
         }
-        write_event(&event.event());
+        told.tell(&event.event());
     }));
-    write_event(&Event::new(
+    recorder.tell(&Event::new(
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
@@ -133,7 +137,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     ));
 
     let place = Place { local: webhook_address, store: store.clone() };
-    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock, &shared)?);
+    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock, &shared, &recorder)?);
     {
         let tunnel = Rc::clone(&tunnel);
         tokio::task::spawn_local(async move {
@@ -143,41 +147,58 @@ async fn serve(options: Options) -> Result<(), RunError> {
         });
     }
 
+    let scrapers = match config.metrics.listen {
+        Some(listen) => Some(TcpListener::bind(listen).await.map_err(|source| RunError::Listen {
+            what: "metrics.listen",
+            address: listen.to_string(),
+            source,
+        })?),
+        None => None,
+    };
+
     let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
         what: "control socket",
         address: config.site.run_dir.join(control::SOCKET).display().to_string(),
         source,
     })?;
 
-    let drift = Drift::new(config_path.clone(), store.clone(), clock, Random::new(seed()?));
+    let drift = Drift::new(config_path.clone(), store.clone(), clock, recorder.clone(), Random::new(seed()?));
     let reloader = Rc::new(Reloader {
         path: config_path,
         environment,
         store: store.clone(),
         shell: Rc::clone(&shell),
-        shared,
+        shared: Arc::clone(&shared),
+        recorder: recorder.clone(),
         tunnel: Rc::clone(&tunnel),
         running: RefCell::new(Arc::clone(&config)),
     });
+    let picture = Rc::new(Picture {
+        shell: Rc::clone(&shell),
+        drift: Rc::clone(&drift),
+        tunnel: Rc::clone(&tunnel),
+        webhooks: shared,
+        store: store.clone(),
+        recorder: recorder.clone(),
+    });
+    if let Some(scrapers) = scrapers {
+        let picture = Rc::clone(&picture);
+        tokio::task::spawn_local(metrics::serve(scrapers, Rc::new(move || picture.metrics())));
+    }
     {
-        let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
-        let (tunnel, store) = (Rc::clone(&tunnel), store.clone());
+        let (reloader, drift, recorder) = (Rc::clone(&reloader), Rc::clone(&drift), recorder.clone());
         tokio::task::spawn_local(control::serve(control, move |ask| {
-            let (shell, reloader, drift) = (Rc::clone(&shell), Rc::clone(&reloader), Rc::clone(&drift));
-            let (tunnel, store) = (Rc::clone(&tunnel), store.clone());
+            let (reloader, drift, picture) = (Rc::clone(&reloader), Rc::clone(&drift), Rc::clone(&picture));
+            let recorder = recorder.clone();
             async move {
                 match ask {
                     control::Ask::Status => {}
                     control::Ask::Reload => return reloader.reload(),
                     control::Ask::Drift => drift.look(&reloader.drift_wanted().environment).await,
+                    control::Ask::History => return recorder.lines(),
+                    control::Ask::Metrics => return picture.metrics(),
                 }
-                let mut status = shell.look(|engine, now| engine.status(now));
-                status.drift = drift.status();
-                let way = tunnel.status();
-                status.public_url.clone_from(&way.public_url);
-                status.tunnel = Some(way);
-                status.store = keep::status(&store);
-                serde_json::to_string(&status).unwrap_or_else(|error| error.to_string())
+                serde_json::to_string(&picture.status()).unwrap_or_else(|error| error.to_string())
             }
         }));
     }
@@ -186,7 +207,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
-    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock));
+    tokio::task::spawn_local(recorder.clone().keep());
+    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock, recorder.clone()));
     tokio::task::spawn_local(keep::tell_left_out());
     {
         let shell = Rc::clone(&shell);
@@ -213,7 +235,12 @@ async fn serve(options: Options) -> Result<(), RunError> {
         }
     }
 
-    write_event(&Event::new(Level::Notice, "service.stopping", "gateway", "calls are ended, registrations withdrawn"));
+    recorder.tell(&Event::new(
+        Level::Notice,
+        "service.stopping",
+        "gateway",
+        "calls are ended, registrations withdrawn",
+    ));
     shell.input(Input::Stop);
     let stopped = async {
         while !shell.look(|engine, _| engine.is_stopped()) {
@@ -224,8 +251,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
     tunnel.stop().await;
     if let Some(json) = shell.take_bindings() {
-        keep::save_last(&store, &json);
+        keep::save_last(&store, &json, &recorder);
     }
+    recorder.save_last();
     let _ = std::fs::remove_file(socket_path);
     Ok(())
 }
@@ -237,6 +265,7 @@ fn start_tunnel(
     place: Place,
     clock: Clock,
     shared: &Arc<http::Shared>,
+    recorder: &Recorder,
 ) -> Result<Tunnel, RunError> {
     let (store, settings) = (place.store.clone(), config.tunnel.clone());
     let configured = config.webhook.public_url.clone();
@@ -250,24 +279,33 @@ fn start_tunnel(
     let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
     let random = Mutex::new(Random::new(seed()?));
     let write_url = {
-        let store = store.clone();
+        let (store, recorder) = (store.clone(), recorder.clone());
         move |_: &str, new: &str| {
             let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
-            let tell = |reason: &str| write_event(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
+            let recorder = recorder.clone();
+            let tell =
+                move |reason: &str| recorder.tell(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
             moved::write(&path, &environment, &store, new, Random::new(seed), tell).map_err(|error| error.to_string())
         }
     };
-    let shared = Arc::clone(shared);
+    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+    let prove: tunnel::Prove = {
+        let (shared, prove) = (Arc::clone(&shared), tunnel::prover(store, config.twilio.ca_file.clone()));
+        Arc::new(move |url, nonce| {
+            shared.expect_nonce(nonce);
+            prove(url, nonce)
+        })
+    };
     Ok(Tunnel::start(tunnel::Options {
         settings,
         place,
         known_url: told.unwrap_or(configured),
         clock,
         seed: seed()?,
-        prove: tunnel::prover(store, config.twilio.ca_file.clone()),
+        prove,
         write_url: Arc::new(write_url),
         take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
-        events: write_event,
+        events: Arc::new(move |event| recorder.tell(event)),
     }))
 }
 
@@ -294,6 +332,7 @@ struct Reloader {
     store: Store,
     shell: Rc<Shell>,
     shared: Arc<http::Shared>,
+    recorder: Recorder,
     tunnel: Rc<Tunnel>,
     running: RefCell<Arc<Config>>,
 }
@@ -313,7 +352,7 @@ impl Reloader {
             Ok(notes) => (Level::Warning, format!("the new configuration is in force, but {}", notes.join("; "))),
             Err(errors) => (Level::Error, format!("the old configuration stays in force: {}", errors.join("; "))),
         };
-        write_event(&Event::new(level, "config.reload", self.path.display().to_string(), text.clone()));
+        self.recorder.tell(&Event::new(level, "config.reload", self.path.display().to_string(), text.clone()));
         serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
     }
 
@@ -344,6 +383,10 @@ impl Reloader {
             config.site.state_dir.clone_from(&running.site.state_dir);
             config.site.run_dir.clone_from(&running.site.run_dir);
             notes.push("site.state_dir and site.run_dir need a restart".to_string());
+        }
+        if config.metrics != running.metrics {
+            config.metrics.clone_from(&running.metrics);
+            notes.push("metrics.listen needs a restart".to_string());
         }
         if config.tunnel != running.tunnel {
             config.tunnel.clone_from(&running.tunnel);

@@ -12,12 +12,12 @@ use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
+use super::dns::Resolver;
+use super::recorder::Recorder;
 use super::rtp::MediaHandle;
+use super::stream;
 use super::tls::Tls;
-use super::{dns, stream};
 use crate::engine::{Engine, Input, Output};
-use crate::event::{Event, Level};
-use crate::log;
 use crate::media::Command;
 use crate::sip::flow::{Flow, Transport};
 use crate::time::Instant;
@@ -29,8 +29,10 @@ const STREAM_QUEUE: usize = 256;
 pub struct Shell {
     engine: RefCell<Engine>,
     clock: Clock,
+    dns: Resolver,
     media: MediaHandle,
     tls: RefCell<Rc<Tls>>,
+    recorder: Recorder,
     udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
     /// The bindings changed since they were written.
@@ -43,12 +45,14 @@ pub struct Shell {
 
 impl Shell {
     /// A shell whose sockets are added by [`Shell::add_udp`].
-    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, tls: Tls) -> Rc<Self> {
+    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, tls: Tls, recorder: Recorder) -> Rc<Self> {
         Rc::new(Shell {
             engine: RefCell::new(engine),
             clock,
+            dns: Resolver::new(clock),
             media,
             tls: RefCell::new(Rc::new(tls)),
+            recorder,
             udp: RefCell::default(),
             streams: RefCell::default(),
             unsaved: Cell::new(false),
@@ -115,7 +119,7 @@ impl Shell {
             Output::Resolve { query, question } => {
                 let shell = Rc::clone(self);
                 tokio::task::spawn_local(async move {
-                    let answer = dns::Resolver.resolve(question).await;
+                    let answer = shell.dns.resolve(question).await;
                     shell.input(Input::Resolved { query, answer });
                 });
             }
@@ -124,7 +128,7 @@ impl Shell {
                 self.unsaved.set(true);
                 self.bindings_changed.notify_one();
             }
-            Output::Event(event) => write_event(&event),
+            Output::Event(event) => self.recorder.tell(&event),
         }
     }
 
@@ -187,13 +191,5 @@ impl Shell {
     /// A look at the engine, for `gateway status` and for the end of the service.
     pub fn look<T>(&self, f: impl FnOnce(&Engine, Instant) -> T) -> T {
         f(&self.engine.borrow(), self.clock.now())
-    }
-}
-
-/// One line in the log.
-pub fn write_event(event: &Event) {
-    // Bytes that are not SIP come from every scanner of the internet's own LANs: not a line each.
-    if event.level != Level::Debug {
-        log::write(event);
     }
 }

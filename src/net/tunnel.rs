@@ -40,6 +40,9 @@ pub fn prover(store: Store, ca_file: Option<PathBuf>) -> Prove {
 /// Takes the URLs that signatures may be made over from now on, the present one first. Must not block.
 pub type TakeUrls = Box<dyn FnMut(Vec<String>) + Send>;
 
+/// Takes events. Must not block.
+pub type Tell = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// What a tunnel is run with.
 pub struct Options {
     pub settings: Settings,
@@ -51,7 +54,7 @@ pub struct Options {
     pub prove: Prove,
     pub write_url: WriteUrl,
     pub take_urls: TakeUrls,
-    pub events: fn(&Event),
+    pub events: Tell,
 }
 
 /// A tunnel that runs. Dropping it ends it by force; [`Tunnel::stop`] is friendlier.

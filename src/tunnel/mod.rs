@@ -72,6 +72,9 @@ pub struct Down {
 pub enum Culprit {
     /// No way to the other end: the line, DNS, a server that is down. Trying again helps.
     Network,
+    /// The other end took the connection and ended it before it let us in, without a reason: it is full, or it shuts out
+    /// who comes too often.
+    Login,
     /// The program ended or does not do what it should.
     Program,
     /// The other end said no. Trying often makes it worse.

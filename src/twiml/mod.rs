@@ -7,10 +7,12 @@ pub mod document;
 pub mod explain;
 pub mod form;
 pub mod proof;
+pub mod refusal;
 pub mod signature;
 
 use crate::event::{Event, Level};
 use credentials::CredentialsError;
+use refusal::Refusal;
 use signature::SignatureError;
 
 /// Voice URL of the SIP domain: an extension calls out.
@@ -76,7 +78,8 @@ pub enum WebhookEvent {
     Status { call_sid: String, status: String },
     /// A usage trigger has fired: a period has cost more than its limit. Amounts are Twilio's text.
     Spend { trigger: String, category: String, value: String, limit: String, period: String },
-    /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row.
+    /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row, which a
+    /// minute without any ends.
     Unsigned { endpoint: Endpoint, error: SignatureError, in_a_row: u64 },
     /// A request without the credentials of our URLs; answered 401. Told as [`Self::Unsigned`] is, but for a first one
     /// that shows none: it may be Twilio's, which shows them when it is asked.
@@ -89,10 +92,15 @@ pub enum WebhookEvent {
     NoCredentials { in_a_row: u64 },
     /// A signed request whose body is no form; answered 400.
     BadForm { endpoint: Endpoint, error: form::FormError, in_a_row: u64 },
-    /// A connection was closed at once, as too many are open. Told as [`Self::Unsigned`] is.
+    /// A connection was closed, as too many are open. Told as [`Self::Unsigned`] is.
     TooManyConnections { in_a_row: u64 },
     /// The listener could not accept a connection, by the system's word. Told as [`Self::Unsigned`] is.
     AcceptFailed { error: String, in_a_row: u64 },
+    /// More requests than the rates allow; answered 429. Told as [`Self::Unsigned`] is.
+    TooMany { in_a_row: u64 },
+    /// Refused for what it is: a path or method that we do not have, a body too large, a client too slow. Told as
+    /// [`Self::Unsigned`] is, for each reason.
+    Stray { reason: Refusal, in_a_row: u64 },
 }
 
 impl WebhookEvent {
@@ -112,7 +120,9 @@ impl WebhookEvent {
             | WebhookEvent::NoCredentials { .. }
             | WebhookEvent::BadForm { .. }
             | WebhookEvent::TooManyConnections { .. }
-            | WebhookEvent::AcceptFailed { .. } => false,
+            | WebhookEvent::AcceptFailed { .. }
+            | WebhookEvent::TooMany { .. }
+            | WebhookEvent::Stray { .. } => false,
         }
     }
 
@@ -191,6 +201,21 @@ impl WebhookEvent {
                 "webhook.accept-failed",
                 "webhook",
                 format!("{error}; accepting goes on ({in_a_row} in a row)"),
+            ),
+            WebhookEvent::TooMany { in_a_row } => Event::new(
+                Level::Warning,
+                "webhook.too-many",
+                "webhook",
+                format!(
+                    "answered 429: a flood of requests that are not Twilio's ({in_a_row} of them so far); Twilio's get through"
+                ),
+            ),
+            // The internet looks for open doors everywhere: that is no news.
+            WebhookEvent::Stray { reason, in_a_row } => Event::new(
+                Level::Info,
+                "webhook.stray",
+                "webhook",
+                format!("refused: {} ({in_a_row} in a row)", reason.word()),
             ),
         }
     }

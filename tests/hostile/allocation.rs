@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
+    static OCTETS: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -12,10 +13,11 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-// SAFETY: everything is handed to the system's allocator as it came; the counter has no destructor and allocates nothing.
+// SAFETY: everything is handed to the system's allocator as it came; the counters have no destructor and allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
+        let _ = OCTETS.try_with(|octets| octets.set(octets.get() + layout.size()));
         unsafe { System.alloc(layout) }
     }
 
@@ -27,4 +29,11 @@ unsafe impl GlobalAlloc for Counting {
 /// How often this thread has allocated so far.
 pub fn count() -> u64 {
     COUNT.with(Cell::get)
+}
+
+/// What `act` gives, and the octets that it has allocated on the way, whether it kept them or not.
+pub fn octets_of<T>(act: impl FnOnce() -> T) -> (T, usize) {
+    let before = OCTETS.with(Cell::get);
+    let value = act();
+    (value, OCTETS.with(Cell::get) - before)
 }

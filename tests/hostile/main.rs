@@ -4,6 +4,7 @@
 //! quiescence, and the honest handsets served.
 
 mod allocation;
+mod dns;
 mod emergency;
 mod flood;
 mod identity;
@@ -11,4 +12,5 @@ mod media;
 mod mutation;
 mod office;
 mod process;
+mod record;
 mod service;

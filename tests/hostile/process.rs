@@ -38,7 +38,7 @@ pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// Free for UDP and TCP.
-fn free() -> SocketAddr {
+pub fn free() -> SocketAddr {
     wait("a free port", || {
         let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).ok()?;
         let address = udp.local_addr().ok()?;

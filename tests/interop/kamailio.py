@@ -21,8 +21,8 @@ verify_certificate = yes
 """
 
 
-def make_ca(folder, name, host, valid=True):
-    """A CA `NAME-ca.pem` and, signed by it, `server.pem` and `server.key` for a host name."""
+def make_ca(folder, name, host, valid=True, also=()):
+    """A CA `NAME-ca.pem` and, signed by it, `server.pem` and `server.key` for a host name, and `also` for others."""
     key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     run("openssl", "req", "-x509", *key, "-days", "2", "-subj", f"/CN={name} test CA",
         "-keyout", f"{folder}/{name}-ca.key", "-out", f"{folder}/{name}-ca.pem",
@@ -32,8 +32,8 @@ def make_ca(folder, name, host, valid=True):
         run("openssl", "req", "-x509", *rsa, "-days", "2", "-subj", f"/CN={host}",
             "-CA", f"{folder}/{name}-ca.pem", "-CAkey", f"{folder}/{name}-ca.key",
             "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem",
-            "-addext", f"subjectAltName=DNS:{host}", "-addext", "basicConstraints=critical,CA:FALSE",
-            "-addext", "extendedKeyUsage=serverAuth")
+            "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in (host, *also)),
+            "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth")
     return f"{folder}/{name}-ca.pem"
 
 

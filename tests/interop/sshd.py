@@ -71,6 +71,12 @@ class Sshd:
                 os.remove(old)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
 
+    def fingerprint(self):
+        """What its owner would tell: SHA256:…"""
+        told = subprocess.run(["ssh-keygen", "-lf", f"{self.folder}/host_key.pub"], capture_output=True, text=True,
+                              check=True)
+        return told.stdout.split()[1]
+
     def let_in(self, line):
         with open(f"{self.folder}/authorized_keys", "w") as keys:
             keys.write(line + "\n")
@@ -113,12 +119,12 @@ class Sshd:
 
 
 class Nginx:
-    """TLS on port 443 for NAME, towards the tunnel's end on 127.0.0.1:8080."""
+    """TLS on port 443 for NAME and names below it, towards the tunnel's end on 127.0.0.1:8080."""
 
     def __init__(self, host, folder):
         self.folder = os.path.join(folder, "nginx")
         os.makedirs(self.folder)
-        self.ca_file = make_ca(self.folder, "front", NAME)
+        self.ca_file = make_ca(self.folder, "front", NAME, also=[f"*.{NAME}"])
         path = f"{self.folder}/nginx.conf"
         with open(path, "w") as config:
             config.write(NGINX_CONFIG.format(address=host.wan, folder=self.folder))

@@ -29,6 +29,8 @@ LONG_MS = 60_000
 #: The session is killed so long after a proof came through; every so many times the line is cut for a while instead.
 KILL_EVERY, CUT_EVERY_NTH, CUT_FOR = 2.0, 4, 1.5
 BOUND = 90
+#: A kill takes half a second off each two. With waits that grow as if nothing had ever come through, it was 29 %.
+ANSWERED = 0.6
 
 
 class Caller(threading.Thread):
@@ -169,9 +171,9 @@ class Flapping(Office):
             if caller.connected:
                 self.assertEqual(caller.outcome["cause"], "completed", "it was in progress, and was lost")
         self.assertEqual([caller.number for caller in refused.get(None, [])], [], "refused, and no log says why")
-        self.assertGreater(sum(caller.connected for caller in short), CALLS / 10, "the tunnel does come back")
+        self.assertGreater(sum(caller.connected for caller in short), CALLS * ANSWERED, "the tunnel comes back soon")
         self.assertTrue(refused, "the flapping is felt, or this test could not fail")
-        self.assertGreater(flapper.killed, 2)
+        self.assertGreater(flapper.killed, 6)
         self.assertGreater(flapper.cut, 1)
         # The gateway's side of the same story: each end of a session with its reason.
         self.assertRegex(self.gateway.program.log(), r"tunnel\.(down|doubtful)")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use gateway::config::{Config, Protection};
-use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Shared, serve};
+use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Rate, Rates, Refusal, Shared, serve};
 use gateway::store::Secrets;
 use gateway::twiml::proof::proof;
 use gateway::twiml::{Endpoint, WebhookEvent};
@@ -238,6 +238,12 @@ async fn only_the_webhook_paths_and_methods_exist() {
     {
         assert_status(&server.send(signed(path, "", INCOMING).as_bytes()).await, 404);
     }
+    // What there is on other listeners is not here.
+    for path in ["/metrics", "/status", "/history", "/provisioning/101.cfg"] {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_status(&server.send(request.as_bytes()).await, 404);
+    }
+    assert_eq!(server.shared.counts().of(Refusal::NoSuchPath), 10);
     for method in ["PUT", "DELETE", "OPTIONS", "HEAD", "BREW"] {
         let request = format!("{method} /twilio/incoming HTTP/1.1\r\nHost: a\r\n\r\n");
         assert_status(&server.send(request.as_bytes()).await, 405);
@@ -338,6 +344,7 @@ async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
     let slow_body = Server::start(office::secrets(), Limits { body_timeout: short, ..Limits::default() }).await;
     let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nCallSid=";
     assert_status(&slow_body.send(begun.as_bytes()).await, 408);
+    assert_eq!(slow_body.shared.counts().of(Refusal::TooSlow), 1);
 }
 
 #[tokio::test]
@@ -505,4 +512,117 @@ async fn a_nonce_is_answered_with_the_proof_of_these_secrets() {
     assert_status(&server.send(post(&format!("/twilio/nonce/{nonce}"), "", "").as_bytes()).await, 404);
     let bare = Server::start(Secrets::default(), Limits::default()).await;
     assert_status(&bare.send(get(nonce).as_bytes()).await, 404);
+}
+
+/// Rates at which nothing comes back, so that what passes does not depend on how fast the test runs.
+fn exhaustible() -> Limits {
+    let few = Rate { burst: 5, per_second: 0 };
+    Limits { rates: Rates { strangers: few, signed: few, nonces: few, ..Rates::default() }, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn in_a_flood_of_strangers_every_signed_request_is_answered() {
+    const FLOOD: usize = 600;
+    let server = Server::start(office::secrets(), exhaustible()).await;
+    let strangers = [
+        post("/twilio/incoming", "", INCOMING),
+        "GET /wp-login.php HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        format!("GET /twilio/incoming?{INCOMING} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        post("/twilio/outgoing", "", "a=%ff"),
+    ];
+    let mut turned_away = 0;
+    for i in 0..FLOOD {
+        let answer = server.send(strangers[i % strangers.len()].as_bytes()).await;
+        if answer.starts_with("HTTP/1.1 429 ") {
+            turned_away += 1;
+            let answer = answer.to_ascii_lowercase();
+            assert!(
+                answer.contains("\r\nretry-after: 60\r\n") && answer.contains("\r\nconnection: close\r\n"),
+                "{answer}"
+            );
+        }
+        if i % 20 == 0 {
+            let body = INCOMING.replace("CA1", &format!("CA{i}"));
+            assert_status(&server.send(signed("/twilio/incoming", CLOSE, &body).as_bytes()).await, 200);
+        }
+    }
+    let counts = server.shared.counts();
+    assert_eq!((counts.answered, turned_away), (FLOOD as u64 / 20, FLOOD - 5));
+    assert_eq!((counts.of(Refusal::TooMany), counts.refused), (FLOOD as u64 - 5, FLOOD as u64));
+    // Told at the 1st, 2nd, 4th … 512th of the flood, whatever Twilio sent meanwhile.
+    let told = server.events().iter().filter(|event| matches!(event, WebhookEvent::TooMany { .. })).count();
+    assert_eq!(told, 10);
+}
+
+#[tokio::test]
+async fn one_too_many_is_turned_away_before_its_body_is_read() {
+    let server = Server::start(office::secrets(), exhaustible()).await;
+    for _ in 0..5 {
+        assert_status(&server.send(post("/twilio/incoming", "", INCOMING).as_bytes()).await, 403);
+    }
+    // It waits for no byte of the body that is announced.
+    let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+    assert_status(&server.send(begun.as_bytes()).await, 429);
+}
+
+#[tokio::test]
+async fn forged_signatures_have_a_bound_of_their_own_and_good_ones_cost_nothing() {
+    let server = Server::start(office::secrets(), exhaustible()).await;
+    for _ in 0..20 {
+        assert_status(&server.send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await, 200);
+    }
+    let forged = post("/twilio/incoming", "X-Twilio-Signature: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n", INCOMING);
+    for i in 0..8 {
+        assert_status(&server.send(forged.as_bytes()).await, if i < 5 { 403 } else { 429 });
+    }
+    // Strangers have lost nothing by it.
+    assert_status(&server.send(post("/twilio/incoming", "", INCOMING).as_bytes()).await, 403);
+}
+
+#[tokio::test]
+async fn in_a_flood_of_nonces_our_own_proof_is_answered() {
+    let server = Server::start(office::secrets(), exhaustible()).await;
+    let get = |nonce: &str| format!("GET /twilio/nonce/{nonce} HTTP/1.1\r\nHost: a\r\n{CLOSE}\r\n");
+    let (theirs, ours) = ("0".repeat(32), "00112233445566778899aabbccddeeff");
+    for i in 0..8 {
+        assert_status(&server.send(get(&theirs).as_bytes()).await, if i < 5 { 200 } else { 429 });
+    }
+    server.shared.expect_nonce(ours);
+    assert_status(&server.send(get(ours).as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn who_is_asked_for_credentials_is_asked_in_a_flood_too() {
+    let mut config = office::config();
+    config.webhook.protect = Protection::Credentials;
+    let server = Server::of(config, office::secrets(), exhaustible()).await;
+    for _ in 0..20 {
+        assert_status(&server.send(post("/twilio/incoming", "", INCOMING).as_bytes()).await, 401);
+    }
+    assert_status(&server.send(post("/twilio/incoming", &ours(), INCOMING).as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn strangers_who_connect_and_keep_silent_do_not_lock_twilio_out() {
+    let server = Server::start(office::secrets(), Limits { connections: 4, ..Limits::default() }).await;
+    let mut silent = Vec::new();
+    for i in 0..50 {
+        silent.push(server.connect().await);
+        if i % 10 == 9 {
+            assert_status(&server.send(signed("/twilio/status", CLOSE, "CallSid=CA1").as_bytes()).await, 204);
+        }
+    }
+    // One that is Twilio's and kept open stays, however many come.
+    let mut kept = server.connect().await;
+    kept.write_all(signed("/twilio/status", "", "CallSid=CA2").as_bytes()).await.unwrap();
+    let mut begin = [0; 12];
+    kept.read_exact(&mut begin).await.unwrap();
+    for _ in 0..20 {
+        silent.push(server.connect().await);
+    }
+    kept.write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await.unwrap();
+    assert!(read_to_end(&mut kept).await.contains("HTTP/1.1 200 "));
+    // The first of the silent ones are gone, and the count says so.
+    assert_eq!(read_to_end(&mut silent[0]).await, "");
+    assert!(server.shared.counts().of(Refusal::TooManyConnections) >= 50);
 }

@@ -34,7 +34,7 @@ fn scene(script: &str, proved: impl Fn() -> Result<(), String> + Send + Sync + '
         }),
         write_url: Arc::new(move |old, new| wrote.send((old.into(), new.into())).map_err(|error| error.to_string())),
         take_urls: Box::new(move |urls| drop(took.send(urls))),
-        events: |_| {},
+        events: Arc::new(|_| {}),
     });
     Scene { tunnel, proofs, writes, urls }
 }

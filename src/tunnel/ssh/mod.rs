@@ -5,6 +5,7 @@
 mod client;
 mod key;
 mod known_hosts;
+mod prompt;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -27,17 +28,20 @@ use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
 use client::Client;
 pub use key::{KeyError, public_key_line};
 pub use known_hosts::{Refused, accept, refused};
+use prompt::Prompt;
 
 /// DNS, and TCP to all addresses together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// Version exchange and key exchange; authentication; the forward: each.
 const STEP_LIMIT: Duration = Duration::from_secs(15);
-/// Nothing heard for so long: the server is asked whether it lives.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-/// So many questions without an answer, and the session is dead.
+/// Nothing heard for so long: the server is asked whether it lives. Question, answer and acknowledgement are some 260
+/// octets, 4.5 MB a day on a line without calls.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// So many questions without an answer, and after as long again the session is dead: after 15 s of silence, Twilio's
+/// own patience. An answer may take 10 s, and a slow line is none that is dead.
 const KEEPALIVE_MAX: usize = 2;
 /// The kernel gives a connection up when what was sent is not acknowledged for so long (RFC 5482).
-const USER_TIMEOUT: Duration = Duration::from_secs(25);
+const USER_TIMEOUT: Duration = Duration::from_secs(15);
 /// What a connection may hold here before its reader has read it: requests have a bound of 64 kB anyway.
 const WINDOW: u32 = 64 * 1024;
 /// Largest packet, the default of RFC 4254 section 5.1 being 32 kB.
@@ -92,13 +96,17 @@ impl<'a> Session<'a> {
         let client = Client::new(ssh.clone(), place.clone(), reports.clone());
         let fault = client.fault();
         let begun = async {
-            russh::client::connect_stream(config(algorithms), stream, client)
+            russh::client::connect_stream(config(algorithms), Prompt(stream), client)
                 .await
                 .map_err(|error| fault.take().unwrap_or_else(|| words::session(ssh, &error)))
         };
-        let mut handle = within(STEP_LIMIT, ssh, "no key exchange", begun).await?;
-        within(STEP_LIMIT, ssh, "no answer to the authentication", authenticate(ssh, settings, key, &mut handle))
-            .await?;
+        let let_in = async {
+            let mut handle = within(STEP_LIMIT, ssh, "no key exchange", begun).await?;
+            let said = authenticate(ssh, settings, key, &mut handle);
+            within(STEP_LIMIT, ssh, "no answer to the authentication", said).await?;
+            Ok(handle)
+        };
+        let handle = let_in.await.map_err(words::before_login)?;
         let forwarded = async {
             let port = handle.tcpip_forward(ssh.bind_address.as_str(), u32::from(ssh.bind_port)).await;
             port.map_err(|error| words::forward(ssh, &error))

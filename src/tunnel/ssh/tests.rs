@@ -33,7 +33,7 @@ impl Sshd {
         // sshd looks for it, where it runs as root.
         let _ = std::fs::create_dir_all("/run/sshd");
         let mut sshd = Sshd { dir, port: free_port(), child: None };
-        sshd.make_host_key();
+        sshd.make_host_key("ed25519");
         std::fs::write(sshd.dir.join("authorized_keys"), "").unwrap();
         let dir = sshd.dir.display();
         let text = format!(
@@ -47,10 +47,10 @@ impl Sshd {
         sshd
     }
 
-    fn make_host_key(&self) {
+    fn make_host_key(&self, kind: &str) {
         let path = self.dir.join("host_key");
         let _ = std::fs::remove_file(&path);
-        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&path).status();
+        let made = Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", "", "-f"]).arg(&path).status();
         assert!(made.unwrap().success());
     }
 
@@ -237,7 +237,7 @@ async fn a_host_key_is_pinned_at_the_first_meeting_and_another_one_is_refused_wi
     assert_eq!(next(&mut received).await, None);
 
     sshd.stop();
-    sshd.make_host_key();
+    sshd.make_host_key("ed25519");
     sshd.run();
     for _ in 0..2 {
         let (_running, mut received) = sshd.connect(&ssh, Settings::default(), ([127, 0, 0, 1], 9).into());
@@ -255,6 +255,20 @@ async fn a_host_key_is_pinned_at_the_first_meeting_and_another_one_is_refused_wi
     let ssh = Ssh { host_key: Some(new), ..ssh };
     let (_running, mut received) = sshd.connect(&ssh, Settings::default(), ([127, 0, 0, 1], 9).into());
     assert_eq!(next(&mut received).await, UP);
+}
+
+#[tokio::test]
+async fn a_server_with_an_rsa_key_alone_is_refused_and_both_ways_out_are_told() {
+    let mut sshd = Sshd::start("rsa", "");
+    sshd.stop();
+    sshd.make_host_key("rsa");
+    sshd.run();
+    let (_running, mut received) = sshd.connect(&sshd.ssh(), Settings::default(), ([127, 0, 0, 1], 9).into());
+    let down = down(&mut received).await;
+    assert_eq!(down.culprit, Culprit::Refused);
+    for part in ["ed25519 or ecdsa (it has rsa-sha2-512", "ssh-keygen -A", "driver = \"command\""] {
+        assert!(down.to_string().contains(part), "{part:?} is not in: {down}");
+    }
 }
 
 #[tokio::test]
@@ -318,6 +332,20 @@ async fn what_speaks_no_ssh_is_told() {
     let (_running, mut received) = sshd.connect(&ssh, Settings::default(), ([127, 0, 0, 1], 9).into());
     let down = down(&mut received).await;
     assert!(down.to_string().contains("SSH") || down.to_string().contains("closed the connection"), "{down}");
+}
+
+#[tokio::test]
+async fn a_server_that_ends_connections_before_the_login_is_not_taken_for_a_line_that_fails() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let mut sshd = Sshd::start("full", "");
+    sshd.stop();
+    let mut ssh = sshd.ssh();
+    ssh.server.port = port;
+    let (_running, mut received) = sshd.connect(&ssh, Settings::default(), ([127, 0, 0, 1], 9).into());
+    let down = down(&mut received).await;
+    assert_eq!(down.culprit, Culprit::Login, "{down}");
 }
 
 #[tokio::test]

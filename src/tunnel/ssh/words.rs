@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use russh::Error;
+use russh::{AlgorithmKind, Error};
 
 use crate::store::StoreError;
 use crate::tunnel::find::{Finder, plain};
@@ -31,6 +31,15 @@ pub(super) fn connect(ssh: &Ssh, address: SocketAddr, error: &std::io::Error) ->
 pub(super) fn too_late(ssh: &Ssh, missing: &str, limit: Duration) -> Down {
     let reason = format!("{}: {missing} within {} s", ssh.server, limit.as_secs());
     Down::new(Culprit::Network, reason, "does the line work, and is an SSH server there?")
+}
+
+/// The same, of a connection that stood and had not been let in. What looks like the line may be a server that is full
+/// or shuts us out (sshd's MaxStartups and PerSourcePenalties end connections without a word).
+pub(super) fn before_login(down: Down) -> Down {
+    match down.culprit {
+        Culprit::Network => Down { culprit: Culprit::Login, ..down },
+        _ => down,
+    }
 }
 
 pub(super) fn host_key(ssh: &Ssh, expected: &str, offered: &str) -> Down {
@@ -69,10 +78,16 @@ pub(super) fn forward(ssh: &Ssh, error: &Error) -> Down {
 pub(super) fn session(ssh: &Ssh, error: &Error) -> Down {
     let server = &ssh.server;
     let (culprit, reason, next) = match error {
+        Error::NoCommonAlgo { kind: AlgorithmKind::Key, theirs, .. } => (
+            Culprit::Refused,
+            format!("{server} has no host key of a kind that we take, ed25519 or ecdsa (it has {})", list(theirs)),
+            "make one there: ssh-keygen -A as root, HostKey /etc/ssh/ssh_host_ed25519_key in its sshd_config; or let the \
+             system's ssh do it: driver = \"command\"",
+        ),
         Error::NoCommonAlgo { kind, theirs, .. } => (
             Culprit::Refused,
-            format!("{server} and we have no {kind:?} algorithm in common (it has {})", text(&theirs.join(", "))),
-            "let it have an ed25519 host key (ssh-keygen -A), or use driver = \"command\" with the system's ssh",
+            format!("{server} and we have no {kind:?} algorithm in common (it has {})", list(theirs)),
+            "is it very old, or its sshd_config very strict? or let the system's ssh do it: driver = \"command\"",
         ),
         Error::KeepaliveTimeout => (
             Culprit::Network,
@@ -116,6 +131,10 @@ pub(super) fn no_url(ssh: &Ssh, limit: Duration, finder: &Finder) -> Down {
 
 pub(super) fn store(error: &StoreError) -> Down {
     Down::new(Culprit::Config, error.to_string(), "the key and the host keys of the tunnel are kept there")
+}
+
+fn list(names: &[String]) -> String {
+    text(&names.join(", "))
 }
 
 /// What a stranger says, as it may stand in our log.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Culprit, Down, Report, Settings};
+use super::{Culprit, Down, Report, Settings, UrlFrom};
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
@@ -35,18 +35,25 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(60);
 const PROOF_LIMIT: Duration = Duration::from_secs(17);
 /// A proof that took longer is told as slow: callers hear nothing for that long.
 pub const SLOW: Duration = Duration::from_secs(5);
-/// Between proofs after a failed one, as often as there were failures, and never rarer than usual.
-const DOUBTFUL_EVERY: Duration = Duration::from_secs(5);
+/// Between proofs after a failed one; where nothing of ours can be restarted, as often as there were failures, and never
+/// rarer than usual.
+const DOUBTFUL_EVERY: Duration = Duration::from_secs(4);
 /// A URL that was just given out may not be in DNS yet, and resolvers remember that they did not find it.
 const SETTLE: Duration = Duration::from_secs(3);
-/// Failed proofs in a row that make a connected driver a dead one.
-const DEAD_AFTER: u32 = 4;
+/// No proof has come through for so long, and so many have failed in a row: a connected driver is a dead one. A front
+/// that answers for us in vain does so at once, and has four chances; one that swallows requests takes 15 s for each.
+const DEAD_AFTER: Duration = Duration::from_secs(12);
+const DEAD_PROOFS: u32 = 2;
+/// A tunnel that is not ours to restart is told as dead after so many.
+const TOLD_DEAD_PROOFS: u32 = 4;
 /// A tunnel that never was proved gets so long, twice as long after each restart for it, up to the bound: services
 /// need time, and a restart that changes the URL begins it anew.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_PATIENCE: Duration = Duration::from_secs(480);
-/// Proved for so long, earlier failures are forgotten.
+/// Up for so long, a tunnel that was proved has not flapped, and earlier failures are forgotten.
 const STEADY: Duration = Duration::from_secs(30);
+/// A tunnel that was proved is tried again soon for so long after it was lost.
+const SOON: Duration = Duration::from_secs(120);
 /// A driver that has been told to stop is looked for so often.
 const STOP_CHECK: Duration = Duration::from_secs(1);
 /// Whoever waits longer than this from the first failure on is told how not to.
@@ -124,6 +131,14 @@ impl State {
             State::Waiting => "down",
         }
     }
+
+    /// One word for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            State::Connected => "connected",
+            other => other.name(),
+        }
+    }
 }
 
 /// For `gateway status`.
@@ -146,6 +161,9 @@ pub struct TunnelStatus {
     pub failures: u64,
     pub slow: u64,
     pub restarts: u64,
+    /// Proofs that did not fail.
+    #[serde(default)]
+    pub proofs: u64,
     /// Why it is not proved, with the next step.
     pub reason: Option<String>,
     /// Seconds until the next try, while waiting.
@@ -176,6 +194,8 @@ pub struct Watch {
     driver: &'static str,
     is_driven: bool,
     is_restartable: bool,
+    /// Each start finds the same URL.
+    keeps_url: bool,
     prove_every: Duration,
     state: State,
     since: Instant,
@@ -187,12 +207,18 @@ pub struct Watch {
     /// Since when the driver has been up, and whether anything came through since.
     up_at: Instant,
     came_through: bool,
+    /// When the last one was lost that had been proved, and how many in a row were not up for long.
+    lost_at: Option<Instant>,
+    short_lives: u32,
     failed_in_a_row: u32,
+    /// When the first of them was sent.
+    failing_since: Instant,
     /// Restarts in a row of drivers through which nothing ever came.
     never_proved: u32,
     is_slow: bool,
     last_proof: Option<Instant>,
     latency: Option<Duration>,
+    proofs: u64,
     failures: u64,
     slow: u64,
     starts: u64,
@@ -211,6 +237,7 @@ impl Watch {
             driver: settings.driver.name(),
             is_driven: settings.driver != super::Driver::None,
             is_restartable: settings.driver.is_restartable(),
+            keeps_url: settings.url_from == UrlFrom::Config,
             prove_every: settings.prove_every,
             state: State::Off,
             since: now,
@@ -220,11 +247,15 @@ impl Watch {
             outstanding: None,
             up_at: now,
             came_through: false,
+            lost_at: None,
+            short_lives: 0,
             failed_in_a_row: 0,
+            failing_since: now,
             never_proved: 0,
             is_slow: false,
             last_proof: None,
             latency: None,
+            proofs: 0,
             failures: 0,
             slow: 0,
             starts: 0,
@@ -254,8 +285,7 @@ impl Watch {
                     self.watch_expiry();
                     self.outputs.push_back(Output::Urls(self.urls.all()));
                     if matches!(self.state, State::Connected | State::Proved | State::Doubtful) {
-                        self.state = State::Waiting;
-                        self.up(now, None);
+                        self.connected(now, Duration::ZERO);
                     }
                 }
             }
@@ -334,6 +364,7 @@ impl Watch {
             failures: self.failures,
             slow: self.slow,
             restarts: self.starts.saturating_sub(1),
+            proofs: self.proofs,
             reason: self.reason.clone(),
             retry_in: self.timers.get(Timer::Retry).map(|at| at.since(now).as_secs()),
         }
@@ -416,6 +447,11 @@ impl Watch {
         if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
             return;
         }
+        self.connected(now, if is_new { SETTLE } else { Duration::ZERO });
+    }
+
+    /// Nothing has come through yet; the first proof is made after `settle`.
+    fn connected(&mut self, now: Instant, settle: Duration) {
         self.forget_proof();
         (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
         self.enter(now, State::Connected);
@@ -423,7 +459,7 @@ impl Watch {
             let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.present());
             self.event(Level::Info, "tunnel.connected", self.driver, text);
         }
-        self.timers.set(Timer::Prove, now + if is_new { SETTLE } else { Duration::ZERO });
+        self.timers.set(Timer::Prove, now + settle);
     }
 
     /// Whether it is another one.
@@ -459,7 +495,7 @@ impl Watch {
                 self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
             }
             Err(reason) if url == self.urls.present() && self.state != State::Off => {
-                let wait = self.writing.next(WRITE_BASE, WRITE_MAX, &mut self.random);
+                let wait = self.writing.next((WRITE_BASE, WRITE_MAX), &mut self.random);
                 self.timers.set(Timer::Write, now + wait);
                 let text = format!(
                     "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
@@ -489,12 +525,13 @@ impl Watch {
         self.forget_proof();
         match result {
             Ok(()) => {
+                self.proofs += 1;
                 let latency = now.since(sent);
                 self.latency = Some(latency);
                 self.tell_slowness(latency);
                 self.proved(now);
             }
-            Err(reason) => self.unproved(now, &reason),
+            Err(reason) => self.unproved(now, sent, &reason),
         }
     }
 
@@ -542,8 +579,6 @@ impl Watch {
             self.event(Level::Notice, "tunnel.proved", &url, text);
             self.reason = None;
             self.enter(now, State::Proved);
-        } else if now.since(self.since) >= STEADY {
-            self.backoff.reset();
         }
         // A first look soon tells a tunnel that lasts from one that flaps.
         let fresh = now.since(self.since) < STEADY;
@@ -551,8 +586,11 @@ impl Watch {
         self.timers.set(Timer::Prove, now + wait);
     }
 
-    fn unproved(&mut self, now: Instant, reason: &str) {
+    fn unproved(&mut self, now: Instant, sent: Instant, reason: &str) {
         self.failures += 1;
+        if self.failed_in_a_row == 0 {
+            self.failing_since = sent;
+        }
         self.failed_in_a_row += 1;
         let url = self.urls.present().to_owned();
         self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
@@ -561,13 +599,15 @@ impl Watch {
             self.event(Level::Warning, "tunnel.doubtful", &url, text);
             self.enter(now, State::Doubtful);
         }
-        if self.is_restartable && self.failed_in_a_row >= DEAD_AFTER && now.since(self.up_at) >= self.patience() {
+        let is_dead = self.failed_in_a_row >= DEAD_PROOFS && now.since(self.failing_since) >= DEAD_AFTER;
+        if self.is_restartable && is_dead && now.since(self.up_at) >= self.patience() {
             self.never_proved = if self.came_through { 0 } else { self.never_proved.saturating_add(1) };
-            let what = format!("connected but dead: {} proofs failed in a row, the last with: {reason}", DEAD_AFTER);
+            let failed = self.failed_in_a_row;
+            let what = format!("connected but dead: {failed} proofs failed in a row, the last with: {reason}");
             let next = "it is started anew; if that does not help, look at the far end of the tunnel";
             return self.fail(now, Down::new(Culprit::Program, what, next));
         }
-        if !self.is_restartable && self.failed_in_a_row == DEAD_AFTER {
+        if !self.is_restartable && self.failed_in_a_row == TOLD_DEAD_PROOFS {
             let text = format!("still no answer: {reason}; look at what brings {url} to this box");
             self.event(Level::Error, "tunnel.dead", &url, text);
         }
@@ -588,27 +628,56 @@ impl Watch {
         self.forget_proof();
         self.timers.cancel(Timer::Connect);
         self.stop_driver();
-        let (base, max) = backoff::bounds(down.culprit);
-        let wait = self.backoff.next(base, max, &mut self.random);
+        self.forgive(now);
+        let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);
+        let bounds = backoff::bounds(down.culprit, soon);
+        let wait = self.backoff.next(bounds, &mut self.random);
         let text = down.to_string();
         // The same again and again is told once.
         let level = match (self.reason.as_deref() == Some(&text), down.culprit) {
             (true, _) => Level::Info,
             (false, Culprit::HostKey | Culprit::Refused | Culprit::Config) => Level::Error,
-            (false, Culprit::Network | Culprit::Program) => Level::Warning,
+            (false, Culprit::Network | Culprit::Program | Culprit::Login) => Level::Warning,
         };
         let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
         // Waits of minutes are shortened by whoever has mended it.
-        let sooner = if base > MINOR { ", or at once after \"gateway reload\"" } else { "" };
+        let sooner = if bounds.0 > MINOR { ", or at once after \"gateway reload\"" } else { "" };
         self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
         self.reason = Some(text);
         self.enter(now, State::Waiting);
         self.timers.set(Timer::Retry, now + wait);
     }
 
+    /// Forgets the failures that lie before a tunnel that was proved and has ended now.
+    fn forgive(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.came_through) {
+            return;
+        }
+        self.lost_at = Some(now);
+        if now.since(self.up_at) >= STEADY {
+            self.short_lives = 0;
+            self.backoff.reset();
+        } else if self.keeps_url {
+            self.short_lives = self.short_lives.saturating_add(1);
+            self.backoff.reset_after(self.short_lives);
+        }
+        // Otherwise the next start has a new URL, which DNS, Twilio and our flash have to learn: the waits go on growing.
+    }
+
     fn enter(&mut self, now: Instant, state: State) {
         if self.state != state {
+            let (was, lasted) = (self.state.name(), now.since(self.since).as_secs());
             (self.state, self.since) = (state, now);
+            let is_fault = matches!(state, State::Doubtful | State::Waiting);
+            let cause =
+                self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
+            // For the history; the log has a line of its own for what people should see.
+            self.event(
+                Level::Debug,
+                "tunnel.state",
+                self.driver,
+                format!("{} after {lasted} s {was}{cause}", state.name()),
+            );
         }
     }
 

@@ -103,7 +103,8 @@ impl Scene {
 
     fn codes(&self) -> Vec<&str> {
         let event = |output: &Output| match output {
-            Output::Event(event) => Some(event.code),
+            // Each change of state has one beside what people are told.
+            Output::Event(event) if event.code != "tunnel.state" => Some(event.code),
             _ => None,
         };
         self.outputs.iter().filter_map(event).collect()
@@ -125,7 +126,7 @@ fn down(culprit: Culprit) -> Report {
 #[test]
 fn up_is_not_proved_until_our_own_url_answered_through_the_tunnel() {
     let mut scene = Scene::new(&settings());
-    assert_eq!(scene.outputs, [Output::StartDriver]);
+    assert_eq!(scene.count(&Output::StartDriver), 1);
     assert_eq!(scene.watch.state(), State::Connecting);
     scene.up(URL);
     assert_eq!(scene.watch.state(), State::Connected);
@@ -169,7 +170,8 @@ fn a_connected_tunnel_that_answers_nothing_is_doubted_then_restarted_and_the_tim
     let began = scene.now;
     while scene.count(&Output::StopDriver) == 0 {
         scene.pass(1);
-        assert!(scene.now.since(began) < Duration::from_secs(150), "{:?}", scene.outputs);
+        // The next usual proof after 30 s, and two that nobody answers.
+        assert!(scene.now.since(began) <= Duration::from_secs(30) + PROOF_LIMIT * 2 + DOUBTFUL_EVERY);
     }
     assert_eq!(scene.codes(), ["tunnel.doubtful", "tunnel.down"]);
     let status = scene.watch.status(scene.now);
@@ -180,6 +182,21 @@ fn a_connected_tunnel_that_answers_nothing_is_doubted_then_restarted_and_the_tim
     scene.input(Input::Stopped);
     scene.pass(2);
     assert_eq!(scene.count(&Output::StartDriver), 1);
+}
+
+#[test]
+fn a_front_that_answers_in_our_place_has_four_chances_in_twelve_seconds() {
+    let mut scene = Scene::proved();
+    scene.reach_proof();
+    let began = scene.now;
+    for _ in 0..3 {
+        scene.answer(0, no());
+        assert_eq!(scene.watch.state(), State::Doubtful);
+        scene.reach_proof();
+    }
+    scene.answer(0, no());
+    assert_eq!(scene.watch.state(), State::Waiting);
+    assert_eq!(scene.now.since(began), DEAD_AFTER);
 }
 
 #[test]
@@ -296,6 +313,84 @@ fn many_failures_of_one_kind_do_not_make_the_first_of_another_wait_longer() {
     }
     scene.report(down(Culprit::Refused));
     assert!(scene.watch.status(scene.now).retry_in.is_some_and(|wait| wait <= 30));
+}
+
+/// The settings of a tunnel whose URL stays.
+fn steady_url() -> Settings {
+    Settings { url_from: UrlFrom::Config, ..settings() }
+}
+
+/// Lets a tunnel come up, be proved, live for a while and be lost by the line; how long it is waited then.
+fn life(scene: &mut Scene, seconds: u64) -> Duration {
+    scene.reach(State::Connecting);
+    scene.report(Report::Up { public_url: None });
+    scene.pass(0);
+    scene.answer(0, Ok(()));
+    scene.pass(seconds);
+    scene.report(down(Culprit::Network));
+    scene.input(Input::Stopped);
+    wait(scene)
+}
+
+fn wait(scene: &Scene) -> Duration {
+    assert_eq!(scene.watch.state(), State::Waiting);
+    scene.watch.timers.get(Timer::Retry).expect("it waits for a try").since(scene.now)
+}
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn a_tunnel_that_flaps_is_tried_again_soon_each_time() {
+    let mut scene = Scene::new(&steady_url());
+    let waits: Vec<Duration> = (0..500).map(|_| life(&mut scene, 2)).collect();
+    assert!(waits[..9].iter().all(|wait| *wait <= Duration::from_millis(500)), "{waits:?}");
+    // And the server has a login every few seconds at most, however long it goes on.
+    assert!(waits[40..].iter().all(|wait| (seconds(2)..=seconds(4)).contains(wait)), "{waits:?}");
+    // A life that is not short ends that.
+    assert!(life(&mut scene, 40) <= Duration::from_millis(500));
+}
+
+#[test]
+fn a_line_that_was_cut_is_tried_every_four_seconds_for_two_minutes_and_then_rarer_up_to_two_minutes() {
+    let mut scene = Scene::new(&steady_url());
+    life(&mut scene, 40);
+    let lost = scene.now;
+    let (mut tries, mut last) = (0, Duration::ZERO);
+    while scene.now.since(lost) < seconds(1800) {
+        scene.reach(State::Connecting);
+        scene.report(down(Culprit::Network));
+        scene.input(Input::Stopped);
+        last = wait(&scene);
+        if scene.now.since(lost) < SOON {
+            tries += 1;
+            assert!(last <= seconds(4), "{last:?}");
+        }
+    }
+    assert!((30..60).contains(&tries), "{tries}");
+    assert!(last >= seconds(60), "{last:?}");
+}
+
+#[test]
+fn a_server_that_refuses_is_asked_rarely_even_if_the_tunnel_was_proved_just_now() {
+    for culprit in [Culprit::Refused, Culprit::HostKey, Culprit::Config] {
+        let mut scene = Scene::new(&steady_url());
+        life(&mut scene, 40);
+        scene.reach(State::Connecting);
+        scene.report(down(culprit));
+        scene.input(Input::Stopped);
+        assert!(wait(&scene) >= seconds(15), "{culprit:?}");
+    }
+}
+
+#[test]
+fn a_tunnel_that_has_another_url_with_each_start_and_does_not_last_is_started_rarer_and_rarer() {
+    let mut scene = Scene::new(&settings());
+    let waits: Vec<Duration> = (0..12).map(|_| life(&mut scene, 2)).collect();
+    assert!(waits[11] >= seconds(60), "{waits:?}");
+    life(&mut scene, 40);
+    assert!(life(&mut scene, 2) <= seconds(2));
 }
 
 #[test]
@@ -456,4 +551,31 @@ fn the_same_seed_and_inputs_give_the_same_outputs() {
         scene.outputs
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn each_change_of_state_is_an_event_with_the_time_in_the_state_before_and_the_cause() {
+    let mut scene = Scene::new(&settings());
+    scene.now += Duration::from_secs(2);
+    scene.up(URL);
+    scene.answer(0, Ok(()));
+    scene.now += Duration::from_secs(70);
+    scene.report(Report::Down(Down::new(Culprit::Network, "the line is cut", "look at it")));
+    let told: Vec<&str> = scene
+        .outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Event(event) if event.code == "tunnel.state" => Some(event.text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "connecting after 0 s off",
+            "connected, not proved after 2 s connecting",
+            "proved after 0 s connected, not proved",
+            "down after 70 s proved: the line is cut; look at it"
+        ]
+    );
 }

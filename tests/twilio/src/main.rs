@@ -29,6 +29,9 @@ struct Arguments {
     /// Write every REST request and its answer to this file, one JSON line each.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// PEM file of whom webhooks by https trust, instead of the known authorities.
+    #[arg(long, value_name = "FILE")]
+    webhook_ca: Option<PathBuf>,
     /// The account is a trial account.
     #[arg(long)]
     trial: bool,
@@ -48,10 +51,10 @@ async fn main() -> Result<(), StartError> {
         println!("{}", serde_json::to_string_pretty(&switches)?);
         return Ok(());
     }
-    let Arguments { numbers, verbose: echo, ca_file, record, trial, balance, .. } = arguments;
+    let Arguments { numbers, verbose: echo, ca_file, record, webhook_ca, trial, balance, .. } = arguments;
     let kind = if trial { "Trial" } else { "Full" };
     let account = AccountState { r#type: kind.to_owned(), balance_cents: balance, ..AccountState::default() };
-    let options = Options { numbers, switches, echo, ca_file, record, account };
+    let options = Options { numbers, switches, echo, ca_file, record, webhook_ca, account };
     let numbers = options.numbers.clone();
     let twilio = Twilio::start(options).await?;
     let line = json!({

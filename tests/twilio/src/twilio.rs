@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use ureq::tls::RootCerts;
 
 use crate::journal::Journal;
 use crate::pstn::Pstn;
@@ -22,6 +23,7 @@ use crate::sip::message::Message;
 use crate::sip::registrar::Registrar;
 use crate::switches::Switches;
 use crate::tls::Certificates;
+use crate::webhook::ask;
 use crate::{control, random, sip};
 
 /// Requests that wait for a dialog.
@@ -50,6 +52,8 @@ pub struct Options {
     pub ca_file: PathBuf,
     /// Where every REST request and its answer are written, as JSON lines.
     pub record: Option<PathBuf>,
+    /// PEM file of whom webhooks by https trust; the known authorities if not given.
+    pub webhook_ca: Option<PathBuf>,
     /// Type, status and balance of the account at the start.
     pub account: AccountState,
 }
@@ -63,6 +67,7 @@ impl Default for Options {
             echo: false,
             ca_file,
             record: None,
+            webhook_ca: None,
             account: AccountState::default(),
         }
     }
@@ -96,6 +101,8 @@ pub struct Twilio {
     pub certificates: Certificates,
     /// The recording of the REST traffic.
     pub trace: Trace,
+    /// Whom webhooks by https trust.
+    pub webhook_roots: RootCerts,
     switches: Mutex<Switches>,
     store: Mutex<Store>,
     registrar: Mutex<Registrar>,
@@ -137,6 +144,7 @@ impl Twilio {
             control_address: control.local_addr()?,
             ca_file: options.ca_file,
             certificates,
+            webhook_roots: ask::roots(options.webhook_ca.as_deref())?,
             trace: options.record.as_deref().map(Trace::to).transpose()?.unwrap_or_default(),
             switches: Mutex::new(options.switches),
             store: Mutex::new(store),

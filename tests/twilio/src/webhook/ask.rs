@@ -1,7 +1,10 @@
 //! Sending a webhook, with the limits, retries and the fallback of twilio.md 5.1.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 use super::signature::sign;
 use super::url::Overrides;
@@ -153,6 +156,7 @@ async fn once(
         .max_redirects(10)
         .timeout_connect(Some(Duration::from_millis(overrides.connect_ms)))
         .timeout_global(Some(limit))
+        .tls_config(TlsConfig::builder().root_certs(twilio.webhook_roots.clone()).build())
         .build();
     let agent = ureq::Agent::new_with_config(config);
     let (body, token, sent_url) = (form::encode(&sorted), token.to_owned(), full_url.clone());
@@ -187,6 +191,17 @@ async fn once(
     let call = call_of(&sorted);
     twilio.journal.write(Event::Webhook { url: full_url, call, status, millis, params: sorted });
     outcome
+}
+
+/// Whom webhooks by https trust: the certificates of a PEM file, in the place of the known authorities.
+pub fn roots(path: Option<&Path>) -> Result<RootCerts, std::io::Error> {
+    let Some(path) = path else { return Ok(RootCerts::WebPki) };
+    let pem = std::fs::read(path)?;
+    let certificates = ureq::tls::parse_pem(&pem).filter_map(|item| match item {
+        Ok(PemItem::Certificate(certificate)) => Some(certificate),
+        _ => None,
+    });
+    Ok(RootCerts::Specific(Arc::new(certificates.collect())))
 }
 
 fn failure(error: ureq::Error) -> Failure {

@@ -1,0 +1,141 @@
+//! Who is let in how often. All requests come from the one address of the tunnel's near end, so nobody can be told by
+//! where they come from: what a request shows decides which bucket it draws from, and a flood of strangers empties
+//! theirs, not Twilio's. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::bucket::{Bucket, Rate};
+use crate::time::Instant;
+
+/// Requests that show nothing of Twilio's: no signature, or a path that we do not have. Browsers, scanners and a person
+/// who looks whether the URL answers stay below it.
+pub const STRANGERS: Rate = Rate { burst: 40, per_second: 10 };
+/// Requests whose signature is to be verified. One that is good gives its token back, so this bounds forged ones alone:
+/// each costs a body and an HMAC, some 200 µs on a slow router, hence a fifth of its CPU at most.
+pub const SIGNED: Rate = Rate { burst: 1000, per_second: 1000 };
+/// Nonces that this process has not asked for itself: `gateway setup` proves the URL, too.
+pub const NONCES: Rate = Rate { burst: 20, per_second: 2 };
+/// New connections; further ones wait in the listener's backlog instead of being refused, for many tunnels make one
+/// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a third of a second at
+/// least to show its request before a flood can push it out.
+pub const CONNECTIONS: Rate = Rate { burst: 64, per_second: 500 };
+/// Nonces of our own proofs under way.
+const MAX_EXPECTED: usize = 8;
+
+/// The rates of a gate; the defaults are the constants of this module.
+#[derive(Clone, Copy, Debug)]
+pub struct Rates {
+    pub strangers: Rate,
+    pub signed: Rate,
+    pub nonces: Rate,
+    pub connections: Rate,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Rates { strangers: STRANGERS, signed: SIGNED, nonces: NONCES, connections: CONNECTIONS }
+    }
+}
+
+/// All buckets.
+#[derive(Debug)]
+pub struct Gate {
+    strangers: Bucket,
+    signed: Bucket,
+    nonces: Bucket,
+    connections: Bucket,
+    expected: VecDeque<String>,
+}
+
+impl Gate {
+    /// With full buckets.
+    pub fn new(rates: Rates) -> Gate {
+        Gate {
+            strangers: Bucket::new(rates.strangers),
+            signed: Bucket::new(rates.signed),
+            nonces: Bucket::new(rates.nonces),
+            connections: Bucket::new(rates.connections),
+            expected: VecDeque::new(),
+        }
+    }
+
+    /// A request that shows nothing; `Err`: how long until one more is let in.
+    pub fn stranger(&mut self, now: Instant) -> Result<(), Duration> {
+        self.strangers.take(now)
+    }
+
+    /// A request whose signature is to be verified.
+    pub fn signed(&mut self, now: Instant) -> Result<(), Duration> {
+        self.signed.take(now)
+    }
+
+    /// The signature was good.
+    pub fn was_good(&mut self) {
+        self.signed.give_back();
+    }
+
+    /// A nonce that we are going to fetch ourselves: a flood must not look like a dead tunnel.
+    pub fn expect(&mut self, nonce: &str) {
+        self.expected.push_back(nonce.to_owned());
+        if self.expected.len() > MAX_EXPECTED {
+            self.expected.pop_front();
+        }
+    }
+
+    /// A nonce is asked for.
+    pub fn nonce(&mut self, now: Instant, nonce: &str) -> Result<(), Duration> {
+        match self.expected.iter().any(|expected| expected == nonce) {
+            true => Ok(()),
+            false => self.nonces.take(now),
+        }
+    }
+
+    /// A connection was accepted: how long to accept no further one.
+    pub fn connection(&mut self, now: Instant) -> Duration {
+        self.connections.take(now).err().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_empty_their_own_bucket_and_nobody_elses() {
+        let mut gate = Gate::new(Rates::default());
+        let now = Instant::from_secs(1);
+        let let_in = (0..10_000).filter(|_| gate.stranger(now).is_ok()).count();
+        assert_eq!(let_in, STRANGERS.burst as usize);
+        assert!(gate.signed(now).is_ok() && gate.nonce(now, "a").is_ok());
+    }
+
+    #[test]
+    fn signatures_that_are_good_cost_nothing() {
+        let mut gate = Gate::new(Rates::default());
+        for _ in 0..100_000 {
+            assert!(gate.signed(Instant::ZERO).is_ok());
+            gate.was_good();
+        }
+        let forged = (0..10_000).filter(|_| gate.signed(Instant::ZERO).is_ok()).count();
+        assert_eq!(forged, SIGNED.burst as usize);
+    }
+
+    #[test]
+    fn our_own_nonce_passes_a_flood_of_nonces() {
+        let mut gate = Gate::new(Rates::default());
+        gate.expect("ours");
+        while gate.nonce(Instant::ZERO, "theirs").is_ok() {}
+        assert!(gate.nonce(Instant::ZERO, "ours").is_ok());
+        (0..MAX_EXPECTED).for_each(|i| gate.expect(&i.to_string()));
+        assert!(gate.nonce(Instant::ZERO, "ours").is_err());
+    }
+
+    #[test]
+    fn connections_are_paced() {
+        let mut gate = Gate::new(Rates::default());
+        let paused = (0..CONNECTIONS.burst).filter(|_| !gate.connection(Instant::ZERO).is_zero()).count();
+        assert_eq!(paused, 0);
+        assert_eq!(gate.connection(Instant::ZERO), Duration::from_millis(2));
+    }
+}

@@ -1,0 +1,50 @@
+//! The running service as a whole: for `gateway status`, for metrics.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::drift::Drift;
+use super::recorder::Recorder;
+use super::shell::Shell;
+use super::tunnel::Tunnel;
+use super::{http, keep, metrics};
+use crate::metrics::{Snapshot, exposition};
+use crate::status::Status;
+use crate::store::Store;
+
+/// Everything that has something to say of itself.
+pub struct Picture {
+    pub shell: Rc<Shell>,
+    pub drift: Rc<Drift>,
+    pub tunnel: Rc<Tunnel>,
+    pub webhooks: Arc<http::Shared>,
+    pub store: Store,
+    pub recorder: Recorder,
+}
+
+impl Picture {
+    /// For `gateway status`.
+    pub fn status(&self) -> Status {
+        let mut status = self.shell.look(|engine, now| engine.status(now));
+        status.drift = self.drift.status();
+        let way = self.tunnel.status();
+        status.public_url.clone_from(&way.public_url);
+        status.tunnel = Some(way);
+        status.store = keep::status(&self.store);
+        status
+    }
+
+    /// For Prometheus.
+    pub fn metrics(&self) -> String {
+        let (sizes, calls) = self.shell.look(|engine, _| (engine.sizes(), engine.call_counts().clone()));
+        exposition(&Snapshot {
+            status: self.status(),
+            sizes,
+            calls,
+            webhook: self.webhooks.counts(),
+            events: self.recorder.levels(),
+            history: self.recorder.len(),
+            process: metrics::process(),
+        })
+    }
+}
