@@ -162,8 +162,10 @@ impl Header {
             None => return Err(AgeError::Header),
         };
         let is_decimal = !factor.starts_with('0') && factor.bytes().all(|byte| byte.is_ascii_digit());
-        let work_factor = factor.parse().ok().filter(|factor| is_decimal && *factor < ABSURD_WORK_FACTOR).ok_or(AgeError::Header)?;
-        let length = VERSION.len() + recipient.iter().map(|part| part.len() + 1).sum::<usize>() + body.len() + end.len() + 3;
+        let work_factor =
+            factor.parse().ok().filter(|factor| is_decimal && *factor < ABSURD_WORK_FACTOR).ok_or(AgeError::Header)?;
+        let length =
+            VERSION.len() + recipient.iter().map(|part| part.len() + 1).sum::<usize>() + body.len() + end.len() + 3;
         let signed = length - mac.len() - 2;
         Ok(Header { salt: decode(salt)?, work_factor, body: decode(body)?, mac: decode(mac)?, signed, length })
     }

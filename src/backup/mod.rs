@@ -88,9 +88,13 @@ pub enum BackupError {
     Stranger(String),
     #[error("holds a {name} that cannot be understood ({reason})")]
     Broken { name: String, reason: String },
-    #[error("was made by gateway {gateway}, which is newer than this {own}: upgrade this box first (\"gateway upgrade\")")]
+    #[error(
+        "was made by gateway {gateway}, which is newer than this {own}: upgrade this box first (\"gateway upgrade\")"
+    )]
     Newer { gateway: String, own: &'static str },
-    #[error("the files are {0} bytes together; a backup takes {MAX_CONTENT} at most: keep large files out of the config's folder")]
+    #[error("cannot be made: {0}")]
+    Archive(TarError),
+    #[error("has {0} bytes of files, and may have {MAX_CONTENT}: keep large files out of the config's folder")]
     Large(usize),
 }
 
@@ -102,7 +106,11 @@ impl Backup {
 
     /// Names and sizes of all files in it, in the archive's spelling.
     pub fn list(&self) -> Vec<(String, usize)> {
-        self.entries().into_iter().map(|(name, _, content)| (name, content.len())).filter(|(name, _)| name != ABOUT).collect()
+        self.entries()
+            .into_iter()
+            .map(|(name, _, content)| (name, content.len()))
+            .filter(|(name, _)| name != ABOUT)
+            .collect()
     }
 
     /// Name, mode and content.
@@ -125,7 +133,7 @@ impl Backup {
         let mut entries = vec![own((ABOUT.to_owned(), 0o644, &about))];
         entries.extend(self.entries().into_iter().map(own));
         is_small(&entries)?;
-        let archive = tar::write(&entries, self.about.made.0)?;
+        let archive = tar::write(&entries, self.about.made.0).map_err(BackupError::Archive)?;
         drop(entries);
         Ok(age::encrypt(&archive, passphrase, memory, random)?)
     }

@@ -46,7 +46,8 @@ pub(super) fn run(path: &Path, arguments: &BackupArguments) -> Done {
         let _lock = store.lock(&mut account::tell).map_err(failed)?;
         collect(path, &config, &store)?
     };
-    let sealed = backup.seal(passphrase.expose(), spare_memory(), &mut super::random()?).map_err(failed)?;
+    let sealed = backup.seal(passphrase.expose(), spare_memory(), &mut super::random()?);
+    let sealed = sealed.map_err(|error| failed(format!("the backup {error}")))?;
     write(file, &sealed).map_err(|error| failed(format!("{} cannot be written: {error}", file.display())))?;
     super::print(&format!("{} ({} bytes) has:\n{}", file.display(), sealed.len(), list(&backup)));
     super::print(&format!("it has not:\n{left}"));

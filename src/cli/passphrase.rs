@@ -21,12 +21,12 @@ pub(super) fn new(file: Option<&Path>) -> Result<Secret<String>, Vec<String>> {
     }
     is_at_terminal()?;
     loop {
-        let passphrase = setup::ask_hidden("Passphrase for the backup (not shown)")?;
+        let passphrase = setup::ask_unseen("Passphrase for the backup (not shown)")?;
         if let Some(mistake) = passphrase_mistake(&passphrase) {
             super::account::tell(&format!("the passphrase {mistake}"));
             continue;
         }
-        if setup::ask_hidden("The same again")? == passphrase {
+        if setup::ask_unseen("The same again")? == passphrase {
             return Ok(Secret::new(passphrase));
         }
         super::account::tell("these are two; type the passphrase again");
@@ -39,7 +39,7 @@ pub(super) fn known(file: Option<&Path>) -> Result<Secret<String>, Vec<String>> 
         Some(file) => read(file).map(Secret::new),
         None => {
             is_at_terminal()?;
-            setup::ask_hidden("Passphrase of the backup (not shown)").map(Secret::new)
+            setup::ask_unseen("Passphrase of the backup (not shown)").map(Secret::new)
         }
     }
 }
@@ -70,7 +70,9 @@ fn read(file: &Path) -> Result<String, Vec<String>> {
     let most = MAX_PASSPHRASE as u64 + 3;
     if file == Path::new("-") {
         if io::stdin().is_terminal() {
-            return Err(failed("standard input is a terminal, which would show the passphrase; leave --passphrase-file out"));
+            return Err(failed(
+                "standard input is a terminal, which would show the passphrase; leave --passphrase-file out",
+            ));
         }
         io::stdin().lock().take(most).read_to_string(&mut text).map_err(unread)?;
     } else {

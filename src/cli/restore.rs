@@ -33,7 +33,8 @@ pub(super) fn run(path: &Path, arguments: &RestoreArguments) -> Done {
     let of_file = |error: &dyn std::fmt::Display| failed(format!("{} {error}", file.display()));
     let sealed = read(file)?;
     let passphrase = passphrase::known(arguments.passphrase_file.as_deref())?;
-    let backup = Backup::open(&sealed, passphrase.expose(), super::backup::spare_memory()).map_err(|error| of_file(&error))?;
+    let backup =
+        Backup::open(&sealed, passphrase.expose(), super::backup::spare_memory()).map_err(|error| of_file(&error))?;
     drop(sealed);
     super::print(&title(&backup));
     if arguments.list {
@@ -46,13 +47,12 @@ pub(super) fn run(path: &Path, arguments: &RestoreArguments) -> Done {
     is_stopped(path, &config)?;
     let outside = outside(&backup, path, folder);
     // Nothing has been written until here.
-    let mut is_half = Store::is_half_restored_at(&config.site.state_dir);
+    let is_half = config.site.state_dir.join(files::RESTORING).exists();
     if !arguments.force && !is_half {
         is_new(&outside, &config)?;
     }
     let store = Store::open_to_restore(&config.site.state_dir).map_err(failed)?;
     let _lock = store.lock(&mut account::tell).map_err(failed)?;
-    is_half |= store.is_half_restored().map_err(failed)?;
     let state: Vec<(&'static str, &[u8])> = backup.state.iter().map(|(name, content)| (*name, &content[..])).collect();
     store.restore(&outside, &state).map_err(|error| {
         let way = "once that is mended, run the same command again";
@@ -134,10 +134,12 @@ fn is_new(outside: &[Outside<'_>], config: &Config) -> Done {
     let state = files::ALL.into_iter().filter(|(_, fate)| *fate == Fate::Taken);
     let state = state.map(|(name, _)| config.site.state_dir.join(name)).filter(|path| path.exists());
     // A certificate that is the same already is no obstacle.
-    let differs = |file: &&Outside<'_>| file.path.exists() && std::fs::read(&file.path).ok().as_deref() != Some(file.content);
+    let differs =
+        |file: &&Outside<'_>| file.path.exists() && std::fs::read(&file.path).ok().as_deref() != Some(file.content);
     let others = outside[1..].iter().filter(differs).map(|file| file.path.clone());
     let config = Some(outside[0].path.clone()).filter(|path| path.exists());
-    let there: Vec<String> = config.into_iter().chain(others).chain(state).map(|path| path.display().to_string()).collect();
+    let there: Vec<String> =
+        config.into_iter().chain(others).chain(state).map(|path| path.display().to_string()).collect();
     match there.is_empty() {
         true => Ok(()),
         false => Err(failed(format!(
@@ -150,5 +152,7 @@ fn is_new(outside: &[Outside<'_>], config: &Config) -> Done {
 /// What the config names and neither the backup nor this box has.
 fn missing(config: &Config) -> Vec<String> {
     let absent = named(config).into_iter().filter(|file| !file.path.exists());
-    absent.map(|file| format!("{} names {}, which is not here; copy it from the old box", file.key, file.path.display())).collect()
+    absent
+        .map(|file| format!("{} names {}, which is not here; copy it from the old box", file.key, file.path.display()))
+        .collect()
 }
