@@ -22,7 +22,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{DriftStatus, ExtensionStatus, Status, StoreStatus};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, Status, StoreStatus};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
@@ -52,6 +52,9 @@ pub enum Input {
     Resolved { query: u64, answer: DnsAnswer },
     /// From the media driver.
     Media(media::Notice),
+    /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
+    /// tells that it changed, so that what TLS refused may be tried again at once.
+    Time { doubt: Option<String> },
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop: calls are told, then nothing more is sent.
@@ -247,6 +250,7 @@ impl Engine {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
             }
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
             Input::Reload { config, secrets } => {
                 self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
                 self.config = config;
@@ -347,6 +351,11 @@ impl Engine {
         self.calls.sizes(self.registrar.sizes(sizes))
     }
 
+    /// Whether an emergency call waits for the trunk.
+    pub fn needs_trunk(&self) -> bool {
+        self.calls.needs_trunk()
+    }
+
     /// How calls ended since the start.
     pub fn call_counts(&self) -> &call::Counts {
         self.calls.counts()
@@ -377,6 +386,8 @@ impl Engine {
             drift: DriftStatus::default(),
             tunnel: None,
             store: StoreStatus::default(),
+            clock: ClockStatus::default(),
+            upgrade: None,
         }
     }
 

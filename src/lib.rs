@@ -25,6 +25,7 @@ pub mod trunk;
 pub mod tunnel;
 pub mod twilio;
 pub mod twiml;
+pub mod upgrade;
 
 /// Server and User-Agent header.
 pub const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));

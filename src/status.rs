@@ -26,6 +26,12 @@ pub struct Status {
     /// Of an older service: nothing.
     #[serde(default)]
     pub store: StoreStatus,
+    /// Of an older service: none.
+    #[serde(default)]
+    pub clock: ClockStatus,
+    /// The trial that this binary is on, in a sentence.
+    #[serde(default)]
+    pub upgrade: Option<String>,
 }
 
 /// The state folder.
@@ -35,6 +41,19 @@ pub struct StoreStatus {
     pub writes: u64,
     /// Why something cannot be saved now, for people.
     pub trouble: Option<String>,
+}
+
+/// What time it is, and who says so.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClockStatus {
+    /// What the system's clock shows, seconds since 1970.
+    pub system: u64,
+    /// What TLS goes by; absent while nothing can be trusted.
+    pub trusted: Option<u64>,
+    /// The SNTP server that it comes from, when not from the system's clock.
+    pub server: Option<String>,
+    /// What is wrong with the system's clock, while nothing can be trusted.
+    pub doubt: Option<String>,
 }
 
 /// Whether the account is what the config says, when it was last compared.

@@ -1,5 +1,7 @@
 //! Time as the core sees it: an argument, never read.
 
+pub mod trusted;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -59,7 +61,8 @@ impl Sub<Instant> for Instant {
 }
 
 /// Seconds since 1970 (UTC) as the box believes them to be. A router without a battery clock may be decades off:
-/// for display and for files that outlive the process, never for timers.
+/// for display and for files that outlive the process, never for timers. What certificates are judged by is
+/// [`trusted::TrustedTime`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct WallClock(pub u64);
 
@@ -70,6 +73,11 @@ impl WallClock {
     /// A clock before 1970 counts as 1970.
     pub fn from_system(time: SystemTime) -> WallClock {
         WallClock(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    }
+
+    /// So much later.
+    pub fn after(self, duration: Duration) -> WallClock {
+        WallClock(self.0.saturating_add(duration.as_secs()))
     }
 
     /// `2026-11-22T07:31:52Z` (RFC 3339), always UTC.

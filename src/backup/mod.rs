@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::random::Random;
 use crate::store::files::{self, Fate};
 use crate::time::WallClock;
+use crate::upgrade::candidate::is_lower;
 use age::AgeError;
 use named::named;
 use tar::{Entry, TarError};
@@ -145,7 +146,7 @@ impl Backup {
         let about = take(&mut entries, ABOUT)?;
         let about: About = serde_json::from_slice(&about.content).map_err(|error| broken(ABOUT, &error))?;
         // Before anything else of it is looked at: what a newer version keeps is not ours to judge.
-        if about.format > FORMAT || is_newer(&about.gateway, env!("CARGO_PKG_VERSION")) {
+        if about.format > FORMAT || is_lower(env!("CARGO_PKG_VERSION"), &about.gateway) {
             return Err(BackupError::Newer { gateway: about.gateway, own: env!("CARGO_PKG_VERSION") });
         }
         let config = take(&mut entries, CONFIG)?.content;
@@ -210,15 +211,6 @@ fn take(entries: &mut Vec<Entry>, name: &'static str) -> Result<Entry, BackupErr
 
 fn broken(name: &str, reason: &dyn std::fmt::Display) -> BackupError {
     BackupError::Broken { name: name.to_owned(), reason: reason.to_string() }
-}
-
-/// By their three numbers; what is no version of ours is newer.
-fn is_newer(version: &str, than: &str) -> bool {
-    let numbers = |version: &str| -> Option<[u64; 3]> {
-        let parts: Option<Vec<u64>> = version.split('.').map(|part| part.parse().ok()).collect();
-        parts?.try_into().ok()
-    };
-    numbers(version).is_none_or(|version| numbers(than).is_some_and(|than| version > than))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failed;
-use crate::config::{Config, NoEnvironment, Twilio};
+use crate::config::{Config, NoEnvironment};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Lock, Owned, Secrets, Store};
@@ -53,6 +53,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     let manner = Manner {
         token: token_from_environment()?,
         random: super::random()?,
+        clock: super::clock(&store)?,
         pause: telling(tell),
         trace: trace.then(tracing),
     };
@@ -119,10 +120,10 @@ fn tracing() -> Trace {
 }
 
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.
-pub(super) fn client(twilio: &Twilio, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
+pub(super) fn client(config: &Config, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
     let trace = trace.then(tracing);
-    let clock = Clock::system(store.last_change());
-    login.client(twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
+    let clock = Clock::new(super::clock(store)?, &config.clock.sntp, super::random()?);
+    login.client(&config.twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
 }
 
 /// The scope that `--environment` names; an unknown one is an error with the names that there are.

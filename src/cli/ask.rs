@@ -5,6 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+
 use crate::config::Config;
 use crate::net::control::SOCKET;
 
@@ -36,6 +39,11 @@ pub(super) fn ask_for(config: &Config, command: &str, timeout: Duration) -> Resu
 }
 
 fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<String, AskError> {
+    ask_whom(socket, command, timeout).map(|(answer, _)| answer)
+}
+
+/// As [`ask`], at a socket; and the process id of who answered, 0 when that cannot be known.
+pub(super) fn ask_whom(socket: &Path, command: &str, timeout: Duration) -> Result<(String, u32), AskError> {
     let told = |error: std::io::Error| format!("{}: {error}", socket.display());
     let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => AskError::NotRunning(told(error)),
@@ -46,9 +54,10 @@ fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<String, Ask
     stream.set_read_timeout(Some(timeout)).map_err(no_answer)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(no_answer)?;
     stream.write_all(format!("{command}\n").as_bytes()).map_err(no_answer)?;
+    let pid = getsockopt(&stream, PeerCredentials).ok().and_then(|peer| u32::try_from(peer.pid()).ok());
     let mut answer = String::new();
     stream.take(MAX_ANSWER).read_to_string(&mut answer).map_err(no_answer)?;
-    Ok(answer)
+    Ok((answer, pid.unwrap_or_default()))
 }
 
 #[cfg(test)]

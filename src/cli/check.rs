@@ -71,8 +71,14 @@ pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Re
     let nonce = opened.random.hex(NONCE_BYTES);
     let expected = proof(&opened.secrets, &nonce)?;
     let path = format!("{NONCE_PATH}{nonce}");
-    let ca_file = opened.config.twilio.ca_file.as_deref();
-    Some(reach::fetch(&environment.public_url, &path, ca_file, |answer| answer == expected).map_err(|e| e.to_string()))
+    let url = &environment.public_url;
+    if url.starts_with("https:")
+        && let Err(error) = opened.client.wait_for_time(&format!("GET {url}"))
+    {
+        return Some(Err(error.to_string()));
+    }
+    let (ca_file, clock) = (opened.config.twilio.ca_file.as_deref(), opened.client.time());
+    Some(reach::fetch(url, &path, ca_file, clock, |answer| answer == expected).map_err(|error| error.to_string()))
 }
 
 /// Three lines each.

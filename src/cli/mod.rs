@@ -23,10 +23,12 @@ mod show;
 mod status;
 mod tunnel;
 mod undo;
+mod upgrade;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -34,6 +36,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config};
 use crate::log::Target;
+use crate::net::clock::Clock;
 use crate::random::Random;
 use crate::store::{Loaded, Store};
 
@@ -170,6 +173,9 @@ enum Command {
         #[command(subcommand)]
         what: Tunnel,
     },
+    /// Put a new binary in place, if it is signed and can live with the config and state that are here; the old one comes
+    /// back when the new one does not become healthy
+    Upgrade(upgrade::UpgradeArguments),
     /// Show what happened: faults, calls, the tunnel's states; also of the time before a restart, and with the service down
     History {
         /// Only what mentions it: a part of the codes (tunnel, call, trunk), an extension, a number, an address
@@ -392,6 +398,7 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
         Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
         Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),
+        Command::Upgrade(arguments) => upgrade::run(&path, environment, &arguments),
         Command::History { subject, since, code, json } => history::run(&path, subject, since, code, json),
         Command::Metrics => metrics::run(&path),
         Command::Backup(arguments) => backup::run(&path, &arguments),
@@ -454,6 +461,13 @@ fn told<T>(loaded: Loaded<T>) -> T {
 fn open_store(config: &Config) -> Result<Store, Vec<String>> {
     let store = Store::open(&config.site.state_dir).map_err(failed)?;
     Ok(store.with_lent_token(account::lent_token()))
+}
+
+/// The clock of this command: what SNTP said to one part of it counts for all.
+fn clock(store: &Store) -> Result<Clock, Vec<String>> {
+    static CLOCK: OnceLock<Clock> = OnceLock::new();
+    let recorded = store.last_time().map_err(failed)?.value;
+    Ok(CLOCK.get_or_init(|| Clock::start(recorded)).clone())
 }
 
 /// The only place where the commands get randomness.

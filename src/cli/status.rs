@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::{Done, failed};
 use crate::config::Config;
-use crate::status::{DriftStatus, RegistrationStatus, Status};
+use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, Status};
+use crate::time::WallClock;
 use crate::tunnel::watch::TunnelStatus;
 
 /// How long the comparison of the account may take: Twilio may be busy.
@@ -43,6 +44,9 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    if let Some(trial) = &status.upgrade {
+        let _ = writeln!(text, "upgrade: {trial}");
+    }
     let public_url = match status.public_url.as_str() {
         "" => "a URL that the tunnel has not told yet",
         url => url,
@@ -65,6 +69,9 @@ fn table(status: &Status) -> String {
     let _ = write!(text, "\naccount {}", account(&status.drift));
     if let Some(trouble) = &status.store.trouble {
         let _ = write!(text, "\nstate not saved: {trouble}");
+    }
+    if let Some(clock) = clock(&status.clock) {
+        let _ = write!(text, "\nclock {clock}");
     }
     text.push_str("\n\n");
 
@@ -121,6 +128,16 @@ fn tunnel(tunnel: &TunnelStatus) -> String {
         text.push_str(&format!("; next try in {}", span(retry)));
     }
     text
+}
+
+/// Nothing as long as the system's clock is what counts.
+fn clock(clock: &ClockStatus) -> Option<String> {
+    let shown = WallClock(clock.system);
+    match (&clock.doubt, &clock.server, clock.trusted) {
+        (Some(doubt), ..) => Some(format!("not set: it says {doubt}")),
+        (None, Some(server), Some(time)) => Some(format!("{} by {server}; the system's says {shown}", WallClock(time))),
+        _ => None,
+    }
 }
 
 /// Most differences that the table shows; JSON has more.
@@ -244,6 +261,8 @@ mod tests {
             drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
             tunnel: None,
             store: StoreStatus::default(),
+            clock: ClockStatus::default(),
+            upgrade: None,
         }
     }
 
@@ -272,6 +291,16 @@ mod tests {
         let trouble = "/var/lib/gateway/bindings.json cannot be written: No space left on device";
         status.store = StoreStatus { writes: 3, trouble: Some(trouble.to_owned()) };
         assert!(table(&status).contains(&format!("\nstate not saved: {trouble}\n\n")), "{}", table(&status));
+    }
+
+    #[test]
+    fn the_clock_is_told_of_only_when_it_is_not_the_systems() {
+        let set = ClockStatus { system: 1_795_332_000, trusted: Some(1_795_332_000), ..ClockStatus::default() };
+        assert_eq!(clock(&set), None);
+        let told = ClockStatus { system: 7, server: Some("0.pool.ntp.org".to_owned()), ..set };
+        assert_eq!(clock(&told).unwrap(), "2026-11-22 by 0.pool.ntp.org; the system's says 1970-01-01");
+        let lost = ClockStatus { system: 7, doubt: Some("1970-01-01, before X".to_owned()), ..ClockStatus::default() };
+        assert_eq!(clock(&lost).unwrap(), "not set: it says 1970-01-01, before X");
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod parse;
 mod reader;
 pub mod rules;
 mod tunnel;
+mod upgrade;
 mod value;
 
 #[cfg(test)]
@@ -46,6 +47,9 @@ pub const MAX_COUNTRIES: usize = 300;
 
 /// Most `[environment.NAME]` tables.
 pub const MAX_ENVIRONMENTS: usize = 10;
+
+/// Most entries of `[clock] sntp`.
+pub const MAX_TIME_SERVERS: usize = 8;
 
 /// The environment of a config that names none.
 pub const DEFAULT_ENVIRONMENT: &str = "prod";
@@ -87,11 +91,14 @@ pub struct Config {
     pub tunnel: crate::tunnel::Settings,
     pub metrics: Metrics,
     pub emergency: Emergency,
+    pub clock: Clock,
     pub limits: Limits,
     pub access: Access,
     pub dialing: Dialing,
     pub spend: Spend,
     pub hosted: Hosted,
+    /// `[upgrade]`
+    pub upgrade: crate::upgrade::Settings,
     pub extensions: Vec<Extension>,
     pub numbers: Vec<Number>,
     pub addresses: Vec<Address>,
@@ -207,6 +214,21 @@ pub enum Protection {
     Signature,
     /// A name and a password in the URLs that are set at Twilio; the auth token is not kept.
     Credentials,
+}
+
+/// `[clock]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clock {
+    /// Who is asked for the time when the system's clock cannot be right: `host` or `host:port`. None: nobody.
+    pub sntp: Vec<Server>,
+}
+
+impl Default for Clock {
+    /// The public pool; two of these names are asked together.
+    fn default() -> Self {
+        let name = |number| Server { host: format!("{number}.pool.ntp.org"), port: None };
+        Clock { sntp: (0..4).map(name).collect() }
+    }
 }
 
 /// `[access]`

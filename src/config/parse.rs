@@ -10,7 +10,7 @@ use super::host::is_private;
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
-use super::{account, environment, tunnel};
+use super::{account, environment, tunnel, upgrade};
 use crate::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
@@ -68,11 +68,13 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         tunnel,
         metrics,
         emergency,
+        clock: clock(root.section("clock", false)),
         limits,
         access: account::access(root.section("access", false)),
         dialing: account::dialing(root.section("dialing", false)),
         spend: account::spend(root.section("spend", false)),
         hosted: account::hosted(root.section("hosted", false), folder),
+        upgrade: upgrade::upgrade(root.section("upgrade", false)),
         extensions,
         numbers,
         addresses,
@@ -85,6 +87,18 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
 /// A path, meant from the folder of the file.
 pub(super) fn path(section: &mut Section<'_>, key: &'static str, folder: &Path) -> Option<PathBuf> {
     section.optional(key, value::text).map(|path| folder.join(path))
+}
+
+fn clock(mut section: Section<'_>) -> Clock {
+    let given = section.list("sntp", value::time_server);
+    if given.as_ref().is_some_and(|given| given.len() > MAX_TIME_SERVERS) {
+        section.error(section.line_of("sntp"), format!("sntp has too many servers; write at most {MAX_TIME_SERVERS}"));
+    }
+    let clock = given.map_or_else(Clock::default, |given| Clock {
+        sntp: given.into_iter().map(|(server, _)| server).take(MAX_TIME_SERVERS).collect(),
+    });
+    section.finish();
+    clock
 }
 
 fn lan(mut section: Section<'_>, host: &Host) -> Lan {

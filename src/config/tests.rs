@@ -787,6 +787,24 @@ fn drift_is_looked_for_once_a_day_unless_the_file_says_otherwise() {
 }
 
 #[test]
+fn the_time_is_asked_of_the_public_pool_of_others_or_of_nobody() {
+    let servers = |text: &str| crate::net::sntp::names(&read(&format!("{MINIMAL}{text}")).clock.sntp);
+    assert_eq!(servers(""), "0.pool.ntp.org, 1.pool.ntp.org, 2.pool.ntp.org, 3.pool.ntp.org");
+    assert_eq!(servers("[clock]\nsntp = [\"192.168.1.1\", \"time.example:1123\"]"), "192.168.1.1, time.example");
+    assert_eq!(servers("[clock]\nsntp = []"), "");
+    says(
+        "[clock]",
+        "sntp = [\"time server\"]",
+        &["gateway.toml:10: clock: sntp \"time server\" is not a server; write \"host\" or \"host:123\""],
+    );
+    says(
+        "[clock]",
+        "sntp = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\"]",
+        &["gateway.toml:10: clock: sntp has too many servers; write at most 8"],
+    );
+}
+
+#[test]
 fn webhooks_are_protected_by_signature_or_credentials() {
     assert_eq!(read(MINIMAL).webhook.protect, Protection::Signature);
     let text = MINIMAL.replace("[webhook]", "[webhook]\nprotect = \"credentials\"");

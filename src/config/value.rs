@@ -241,8 +241,17 @@ pub(super) fn label(value: &DeValue<'_>) -> Read<String> {
 
 /// A next hop: `host`, `host:port`, `[2001:db8::1]:5061`.
 pub(super) fn server(value: &DeValue<'_>) -> Read<Server> {
+    server_like(value, "host:5061")
+}
+
+/// Who tells the time: the same, with another port.
+pub(super) fn time_server(value: &DeValue<'_>) -> Read<Server> {
+    server_like(value, "host:123")
+}
+
+fn server_like(value: &DeValue<'_>, example: &str) -> Read<Server> {
     let text = text(value)?;
-    let wrong = || "is not a server; write \"host\" or \"host:5061\"".to_owned();
+    let wrong = || format!("is not a server; write \"host\" or \"{example}\"");
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(Server { host: address.to_string(), port: None });
     }

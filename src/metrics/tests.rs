@@ -32,6 +32,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         status: Status {
             store: StoreStatus::default(),
+            clock: Default::default(),
             version: "0.1.0".to_owned(),
             uptime: 90,
             environment: "prod".to_owned(),
@@ -47,6 +48,7 @@ fn snapshot() -> Snapshot {
                 since: 5,
             }],
             drift: DriftStatus { changes: Some(2), checked_ago: Some(60), ..DriftStatus::default() },
+            upgrade: None,
             tunnel: Some(TunnelStatus {
                 state: State::Connected,
                 driver: "ssh".to_owned(),

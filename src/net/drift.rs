@@ -67,7 +67,7 @@ impl Drift {
     pub async fn look(&self, environment: &str) {
         let _one_at_a_time = self.looking.lock().await;
         let (answer, answered) = oneshot::channel();
-        let (path, store) = (self.config_path.clone(), self.store.clone());
+        let (path, store, clock) = (self.config_path.clone(), self.store.clone(), self.clock.clone());
         let seed = self.random.borrow_mut().bytes();
         let name = environment.to_owned();
         let recorder = self.recorder.clone();
@@ -75,7 +75,7 @@ impl Drift {
             let tell = move |reason: &str| {
                 recorder.tell(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
             };
-            let found = compare(&path, &name, &store, Random::new(seed), tell);
+            let found = compare(&path, &name, &store, &clock, Random::new(seed), tell);
             // Nobody waits any more when the service stops.
             let _ = answer.send(found.map_err(|error| error.to_string()));
         };

@@ -27,10 +27,12 @@ impl Picture {
     pub fn status(&self) -> Status {
         let mut status = self.shell.look(|engine, now| engine.status(now));
         status.drift = self.drift.status();
+        status.clock = self.shell.clock.status();
         let way = self.tunnel.status();
         status.public_url.clone_from(&way.public_url);
         status.tunnel = Some(way);
         status.store = keep::status(&self.store);
+        status.upgrade = crate::upgrade::on_trial();
         status
     }
 

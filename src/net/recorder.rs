@@ -57,7 +57,7 @@ impl Recorder {
         if event.level != Level::Debug {
             log::write(event);
         }
-        let clock = self.0.clock;
+        let clock = &self.0.clock;
         let was = self.history().save_at();
         self.history().record(clock.now(), clock.wall(), event);
         if was.is_none() {

@@ -19,7 +19,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, keep, metrics, rtp, stream, udp};
+use super::{control, drift, http, keep, metrics, rtp, stream, timekeeper, udp};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -79,8 +79,16 @@ fn raise_descriptor_limit() {
 
 async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
-    let clock = Clock::start();
-    let recorder = Recorder::open(store.clone(), clock);
+    let recorded = store.last_time();
+    let last_time = recorded.as_ref().ok().and_then(|recorded| recorded.value);
+    let clock = Clock::start(last_time);
+    let recorder = Recorder::open(store.clone(), clock.clone());
+    // Phones are served also without it.
+    let time_warning =
+        recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
+    if let Some(warning) = time_warning {
+        recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning));
+    }
     let config = Arc::new(config);
     let secrets = store.secrets_or_none()?;
     if let Some(warning) = &secrets.warning {
@@ -88,7 +96,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     }
     let bindings = keep::bindings(&store, &recorder);
     let secrets = Arc::new(secrets.value);
-    let tls = Tls::new(config.trunk.ca_file.as_deref())?;
+    let tls = Tls::new(config.trunk.ca_file.as_deref(), &clock)?;
 
     let (notices, mut noticed) = tokio::sync::mpsc::unbounded_channel();
     let media = rtp::start(
@@ -100,7 +108,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let shell = Shell::new(engine, clock, media, tls, recorder.clone());
+    let shell = Shell::new(engine, clock.clone(), media, tls, recorder.clone());
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
         let (local, socket, listener) = open_lan(*listen).await?;
@@ -137,7 +145,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     ));
 
     let place = Place { local: webhook_address, store: store.clone() };
-    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock, &shared, &recorder)?);
+    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock.clone(), &shared, &recorder)?);
     {
         let tunnel = Rc::clone(&tunnel);
         tokio::task::spawn_local(async move {
@@ -162,7 +170,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         source,
     })?;
 
-    let drift = Drift::new(config_path.clone(), store.clone(), clock, recorder.clone(), Random::new(seed()?));
+    let drift = Drift::new(config_path.clone(), store.clone(), clock.clone(), recorder.clone(), Random::new(seed()?));
     let reloader = Rc::new(Reloader {
         path: config_path,
         environment,
@@ -208,7 +216,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     }
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(recorder.clone().keep());
-    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock, recorder.clone()));
+    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));
     tokio::task::spawn_local(keep::tell_left_out());
     {
         let shell = Rc::clone(&shell);
@@ -218,7 +226,14 @@ async fn serve(options: Options) -> Result<(), RunError> {
             }
         });
     }
+    let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
+    timekeeper::begin(&clock, &office);
+    if let Some(trial) = crate::upgrade::on_trial() {
+        recorder.tell(&Event::new(Level::Notice, "upgrade.trial", "gateway", trial));
+    }
     shell.input(Input::Tick);
+    tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
+    tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
@@ -250,6 +265,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
     tunnel.stop().await;
+    timekeeper::record(&clock, &store, &recorder, true);
     if let Some(json) = shell.take_bindings() {
         keep::save_last(&store, &json, &recorder);
     }
@@ -279,18 +295,20 @@ fn start_tunnel(
     let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
     let random = Mutex::new(Random::new(seed()?));
     let write_url = {
-        let (store, recorder) = (store.clone(), recorder.clone());
+        let (store, recorder, clock) = (store.clone(), recorder.clone(), clock.clone());
         move |_: &str, new: &str| {
             let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
             let recorder = recorder.clone();
             let tell =
                 move |reason: &str| recorder.tell(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
-            moved::write(&path, &environment, &store, new, Random::new(seed), tell).map_err(|error| error.to_string())
+            moved::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
+                .map_err(|error| error.to_string())
         }
     };
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
     let prove: tunnel::Prove = {
-        let (shared, prove) = (Arc::clone(&shared), tunnel::prover(store, config.twilio.ca_file.clone()));
+        let (shared, prove) =
+            (Arc::clone(&shared), tunnel::prover(store, config.twilio.ca_file.clone(), clock.clone()));
         Arc::new(move |url, nonce| {
             shared.expect_nonce(nonce);
             prove(url, nonce)
@@ -323,6 +341,31 @@ async fn open_lan(listen: SocketAddr) -> Result<(SocketAddr, Rc<UdpSocket>, TcpL
     let local = listener.local_addr().map_err(failed)?;
     let socket = UdpSocket::bind(local).await.map_err(failed)?;
     Ok((local, Rc::new(socket), listener))
+}
+
+/// What the timekeeper needs of the service.
+struct Office {
+    shell: Rc<Shell>,
+    reloader: Rc<Reloader>,
+    recorder: Recorder,
+}
+
+impl timekeeper::Office for Office {
+    fn servers(&self) -> Vec<config::Server> {
+        self.reloader.running.borrow().clock.sntp.clone()
+    }
+
+    fn tell(&self, doubt: Option<String>) {
+        self.shell.input(Input::Time { doubt });
+    }
+
+    fn record(&self, event: &Event) {
+        self.recorder.tell(event);
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.shell.look(|engine, _| engine.needs_trunk())
+    }
 }
 
 /// Reads the configuration again; a broken one changes nothing.
@@ -363,7 +406,8 @@ impl Reloader {
             config = config.selected(name).map_err(|error| vec![error.to_string()])?;
         }
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
-        let tls = Tls::new(config.trunk.ca_file.as_deref()).map_err(|error| vec![error.to_string()])?;
+        let tls =
+            Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
         let running = Arc::clone(&self.running.borrow());
         // What is bound once stays bound until a restart, and the configuration in force says so.

@@ -28,7 +28,7 @@ const STREAM_QUEUE: usize = 256;
 /// The engine with all that it needs to act.
 pub struct Shell {
     engine: RefCell<Engine>,
-    clock: Clock,
+    pub(super) clock: Clock,
     dns: Resolver,
     media: MediaHandle,
     tls: RefCell<Rc<Tls>>,
@@ -48,8 +48,8 @@ impl Shell {
     pub fn new(engine: Engine, clock: Clock, media: MediaHandle, tls: Tls, recorder: Recorder) -> Rc<Self> {
         Rc::new(Shell {
             engine: RefCell::new(engine),
+            dns: Resolver::new(clock.clone()),
             clock,
-            dns: Resolver::new(clock),
             media,
             tls: RefCell::new(Rc::new(tls)),
             recorder,

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::shell::Shell;
-use super::tls::Tls;
+use super::tls::{Tls, is_about_time};
 use crate::engine::Input;
 use crate::sip::flow::{Flow, Transport};
 
@@ -49,12 +49,21 @@ pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, 
 pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: SocketAddr, server_name: String) {
     match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
         Ok(Ok((socket, local))) => {
+            shell.clock.verified();
             let flow = Flow { transport: Transport::Tls, local, remote: address, connection };
             let queue = shell.add_stream(connection);
             shell.input(Input::Connected { connection, flow });
             carry(shell, flow, socket, queue).await;
         }
-        Ok(Err(error)) => shell.input(Input::ConnectFailed { connection, error: error.to_string() }),
+        Ok(Err(error)) => {
+            let mut text = error.to_string();
+            if is_about_time(&error) {
+                // rustls shows the seconds since 1970.
+                text.push_str(&format!("; it is {} by this box", shell.clock.wall()));
+                shell.clock.question();
+            }
+            shell.input(Input::ConnectFailed { connection, error: text });
+        }
         Err(_) => {
             let error = format!("no connection within {} s", CONNECT_LIMIT.as_secs());
             shell.input(Input::ConnectFailed { connection, error });

@@ -1,12 +1,14 @@
-//! TLS to the SIP domain: strict, with the roots of the configuration.
+//! TLS as a client: strict, with the roots of the configuration and the time that we trust.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
+
+use super::clock::Clock;
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -19,40 +21,75 @@ pub enum TlsError {
     Config(#[from] rustls::Error),
 }
 
-/// A connector; TLS 1.2 and 1.3 (Twilio speaks 1.2, twilio.md 4.2), certificates always verified.
+/// TLS 1.2 and 1.3 (Twilio speaks 1.2, twilio.md 4.2), certificates always verified: with Mozilla's roots or those of
+/// `ca_file` instead, at the time of `clock`.
+pub fn client(ca_file: Option<&Path>, clock: &Clock) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_details(provider, Arc::new(clock.clone()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots(ca_file)?)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca_file else {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        return Ok(roots);
+    };
+    let shown = path.display().to_string();
+    let failed =
+        |error: rustls::pki_types::pem::Error| TlsError::File { path: shown.clone(), error: error.to_string() };
+    for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
+        // A system's whole bundle may hold one that is not understood: the others count.
+        roots.add_parsable_certificates([certificate.map_err(failed)?]);
+    }
+    match roots.is_empty() {
+        true => Err(TlsError::Empty { path: shown }),
+        false => Ok(roots),
+    }
+}
+
+/// Whether the only thing wrong with the certificate is the time, or there is no time to judge it by.
+pub fn is_about_time(error: &std::io::Error) -> bool {
+    use CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    // The handshake's errors come as the socket's.
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(rustls::Error::FailedToGetCurrentTime) => true,
+        Some(rustls::Error::InvalidCertificate(reason)) => {
+            matches!(reason, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+        }
+        _ => false,
+    }
+}
+
+/// A connector for the trunk.
 #[derive(Clone)]
 pub struct Tls(TlsConnector);
 
 impl Tls {
-    /// Trusting `ca_file`, or Mozilla's roots.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
-        let mut roots = RootCertStore::empty();
-        match ca_file {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(path) => {
-                let shown = path.display().to_string();
-                let failed = |error: rustls::pki_types::pem::Error| TlsError::File {
-                    path: shown.clone(),
-                    error: error.to_string(),
-                };
-                for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
-                    roots.add(certificate.map_err(failed)?)?;
-                }
-                if roots.is_empty() {
-                    return Err(TlsError::Empty { path: shown });
-                }
-            }
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Tls(TlsConnector::from(Arc::new(config))))
+    /// As [`client`] has it.
+    pub fn new(ca_file: Option<&Path>, clock: &Clock) -> Result<Self, TlsError> {
+        Ok(Tls(TlsConnector::from(client(ca_file, clock)?)))
     }
 
     /// The connector.
     pub fn connector(&self) -> &TlsConnector {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_file_without_a_certificate_names_itself() {
+        let path = std::env::temp_dir().join(format!("gateway-ca-{}.pem", std::process::id()));
+        std::fs::write(&path, "nothing").unwrap();
+        let error = client(Some(&path), &Clock::start(None)).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(error.to_string(), format!("{} holds no usable certificate", path.display()));
     }
 }

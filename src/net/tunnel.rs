@@ -28,12 +28,13 @@ pub type WriteUrl = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
 
 /// The usual [`Prove`]: fetches [`NONCE_PATH`] through DNS, the internet and the tunnel, and compares the answer with
 /// what the secrets say. They are read each time, for they may change.
-pub fn prover(store: Store, ca_file: Option<PathBuf>) -> Prove {
+pub fn prover(store: Store, ca_file: Option<PathBuf>, clock: Clock) -> Prove {
     Arc::new(move |url, nonce| {
         let secrets = store.secrets().map_err(|error| error.to_string())?.value;
         let expected = proof(&secrets, nonce).ok_or("there are no secrets yet; run \"gateway setup\"")?;
         let is_ours = |answer: &str| answer == expected;
-        fetch(url, &format!("{NONCE_PATH}{nonce}"), ca_file.as_deref(), is_ours).map_err(|error| error.to_string())
+        fetch(url, &format!("{NONCE_PATH}{nonce}"), ca_file.as_deref(), &clock, is_ours)
+            .map_err(|error| error.to_string())
     })
 }
 
@@ -69,7 +70,7 @@ pub struct Tunnel {
 impl Tunnel {
     /// Starts it, within a tokio runtime.
     pub fn start(options: Options) -> Tunnel {
-        let clock = options.clock;
+        let clock = options.clock.clone();
         let random = Random::new(options.seed);
         let watch = Watch::new(clock.now(), &options.settings, &options.known_url, random);
         let watch = Arc::new(Mutex::new(watch));

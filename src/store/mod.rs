@@ -1,4 +1,4 @@
-//! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings.
+//! What must survive a restart, in `site.state_dir`: secrets, owned SIDs, bindings, the last time that was certain.
 //!
 //! Files are JSON, mode 0600 in a folder of mode 0700, replaced atomically and only when they change (flash wears out).
 //! One that cannot be understood never counts as empty for whoever changes the account: it is an error until a person has
@@ -34,7 +34,7 @@ use crate::secret::Secret;
 use crate::time::WallClock;
 use atomic::{Exposed, Found};
 use disk::{Disk, RealDisk};
-use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS};
+use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS, TIME};
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -183,10 +183,15 @@ impl Store {
         atomic::lock(&path, &mut tell).map(Lock).map_err(|source| failed(&path, "locked", source))
     }
 
-    /// When a former run last wrote something, by the clock of then.
-    pub fn last_change(&self) -> Option<WallClock> {
-        let written = |name| std::fs::metadata(self.dir.join(name)).ok()?.modified().ok();
-        [SECRETS, OWNED, BINDINGS].into_iter().filter_map(written).max().map(WallClock::from_system)
+    /// `time.json`: the last time that a former run knew for certain (not when a file was written: by a clock of 1970
+    /// that says nothing).
+    pub fn last_time(&self) -> Result<Loaded<Option<WallClock>>, StoreError> {
+        self.load_or_none(TIME)
+    }
+
+    /// Replaces `time.json`; the caller does so once a day at most.
+    pub fn save_last_time(&self, time: WallClock) -> Result<(), StoreError> {
+        self.save(TIME, &time)
     }
 
     /// `secrets.json`, and empty secrets in the place of a broken one, which is kept aside: for the start of the service,

@@ -223,19 +223,17 @@ fn whoever_waits_for_a_lock_is_told_once_for_whom() {
 }
 
 #[test]
-fn the_last_change_is_that_of_the_youngest_state_file() {
+fn the_last_time_is_what_was_written_and_not_when() {
     let folder = Folder::new();
     let store = folder.store();
-    assert_eq!(store.last_change(), None);
-    store.save_secrets(&secrets("one")).unwrap();
-    store.save_bindings("[]").unwrap();
-    let set = |name: &str, seconds| {
-        let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-        fs::File::options().write(true).open(folder.0.join(name)).unwrap().set_modified(time).unwrap();
-    };
-    set(SECRETS, 1000);
-    set(BINDINGS, 2000);
-    assert_eq!(store.last_change(), Some(WallClock(2000)));
+    assert_eq!(store.last_time().unwrap(), Loaded { value: None, warning: None });
+    store.save_last_time(WallClock(4_000_000_000)).unwrap();
+    assert_eq!(store.last_time().unwrap().value, Some(WallClock(4_000_000_000)));
+    for broken in ["", "soon", "-1", "[4]"] {
+        fs::write(folder.0.join(TIME), broken).unwrap();
+        let loaded = store.last_time().unwrap();
+        assert!(loaded.value.is_none() && loaded.warning.is_some(), "{broken:?}");
+    }
 }
 
 #[test]

@@ -68,6 +68,8 @@ pub struct Trunk {
     last_number: u64,
     /// The addresses that each server had last, for the time when DNS is down.
     remembered: Vec<VecDeque<SocketAddr>>,
+    /// Why there is no time to judge certificates by: nothing is tried then.
+    doubt: Option<String>,
     /// What the flow and its search hang on; a reload that changes it begins anew.
     config: Option<crate::config::Trunk>,
     stopping: bool,
@@ -75,9 +77,24 @@ pub struct Trunk {
 
 #[derive(Debug)]
 enum State {
-    Waiting { until: Instant },
-    Resolving { server: usize, query: u64, lookup: Lookup, deadline: Instant },
-    Connecting { server: usize, connection: u64, address: SocketAddr, rest: VecDeque<SocketAddr>, deadline: Instant },
+    Waiting {
+        until: Instant,
+    },
+    /// For the time.
+    Timeless,
+    Resolving {
+        server: usize,
+        query: u64,
+        lookup: Lookup,
+        deadline: Instant,
+    },
+    Connecting {
+        server: usize,
+        connection: u64,
+        address: SocketAddr,
+        rest: VecDeque<SocketAddr>,
+        deadline: Instant,
+    },
     Up(Up),
     Stopped,
 }
@@ -126,6 +143,7 @@ impl Trunk {
             backoff: Backoff::new(CONNECT_BASE, CONNECT_MAX),
             last_number: 0,
             remembered: Vec::new(),
+            doubt: None,
             config: None,
             stopping: false,
         }
@@ -316,6 +334,35 @@ impl Trunk {
         }
     }
 
+    /// There is a time that TLS can go by, or another one than before; or there is none, and why.
+    pub fn handle_time(&mut self, context: &mut Context<'_>, doubt: Option<String>) {
+        self.doubt = doubt;
+        match &mut self.state {
+            // What is under way ends by itself, and a flow that stands was judged when it was made.
+            State::Up(_) | State::Resolving { .. } | State::Connecting { .. } | State::Stopped => {}
+            State::Waiting { until } if self.doubt.is_none() => *until = context.now,
+            State::Timeless if self.doubt.is_none() => {
+                self.backoff.reset();
+                self.state = State::Waiting { until: context.now };
+            }
+            State::Waiting { .. } | State::Timeless => {
+                self.wait_for_time(context);
+            }
+        }
+    }
+
+    /// Whether there is no time; then nothing else is done.
+    fn wait_for_time(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(doubt) = &self.doubt else { return false };
+        self.fault.clone_from(doubt);
+        if !matches!(self.state, State::Timeless) {
+            let domain = context.config.trunk.domain.as_str();
+            context.event(Event::new(Level::Warning, "trunk.waiting", domain, doubt.as_str()));
+        }
+        self.state = State::Timeless;
+        true
+    }
+
     /// We stop for good: each binding is removed, as far as the server answers in time, or Twilio would ring a
     /// connection that is gone until it expires. [`Trunk::is_quiet`] tells when that is done.
     pub fn stop(&mut self, context: &mut Context<'_>) {
@@ -343,7 +390,7 @@ impl Trunk {
             State::Resolving { deadline, .. } | State::Connecting { deadline, .. } => Some(*deadline),
             State::Up(_) if self.stopping => None,
             State::Up(up) => soonest(up.keepalive.poll_timeout(), self.due.map(|due| due.max(self.next_send))),
-            State::Stopped => None,
+            State::Timeless | State::Stopped => None,
         }
     }
 
@@ -370,7 +417,11 @@ impl Trunk {
                 self.keep_alive(context);
                 self.register_next(context);
             }
-            State::Waiting { .. } | State::Resolving { .. } | State::Connecting { .. } | State::Stopped => {}
+            State::Waiting { .. }
+            | State::Timeless
+            | State::Resolving { .. }
+            | State::Connecting { .. }
+            | State::Stopped => {}
         }
     }
 
@@ -392,6 +443,7 @@ impl Trunk {
         let (state, flow, retry_in) = match &self.state {
             State::Up(up) => ("up", Some(format!("{} from {}", up.name, up.flow.local)), None),
             State::Waiting { until } => ("waiting", None, Some(until.since(now).as_secs())),
+            State::Timeless => ("waiting", None, None),
             State::Resolving { .. } => ("resolving", None, None),
             State::Connecting { address, .. } => ("connecting", Some(address.to_string()), None),
             State::Stopped => ("stopped", None, None),
@@ -442,6 +494,9 @@ impl Trunk {
 
     /// Begins with the next server of this round; waits when all have failed.
     fn next_server(&mut self, context: &mut Context<'_>) {
+        if self.wait_for_time(context) {
+            return;
+        }
         let trunk = &context.config.trunk;
         self.config = Some(trunk.clone());
         if self.failed >= trunk.servers.len() {

@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::setting::masked;
 use crate::secret::Secret;
-use crate::time::WallClock;
 
 /// The form of a POST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,10 +134,10 @@ pub enum ApiError {
     NoAnswer { request: String, reason: String },
     /// The clock is wrong, so no certificate could be checked; nothing was sent.
     #[error(
-        "{request}: nothing was sent: this machine's clock says {now}, which cannot be, and TLS needs the time to check \
-         Twilio's certificate; set the clock (is NTP on and reachable?) and run the command again"
+        "{request}: nothing was sent: this machine's clock says {doubt}; set it with \"date -s\", or see why SNTP \
+         ([clock] sntp) is not reached, and run the command again"
     )]
-    Clock { request: String, now: WallClock },
+    Clock { request: String, doubt: String },
     /// An answer that is none of Twilio's.
     #[error("{request}: the answer cannot be understood: {reason}; check twilio.api")]
     Nonsense { request: String, reason: String },

@@ -10,6 +10,7 @@ use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
 use crate::config;
 use crate::event::{Event, Level};
+use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::Store;
 use crate::time::WallClock;
@@ -105,12 +106,14 @@ pub fn compare(
     config: &Path,
     environment: &str,
     store: &Store,
+    clock: &TrustedClock,
     mut random: Random,
     tell: impl FnMut(&str) + 'static,
 ) -> Result<Differences, DriftError> {
     // As the file is: what all environments share does not depend on the one that this box runs.
     let config = config::load(config).map_err(OpenError::Config)?;
-    let manner = Manner { token: None, random: Random::new(random.bytes()), pause: telling(tell), trace: None };
+    let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
+    let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;
     // An extension without a password is one that the account lacks, too. Nothing is saved.
     opening.mint(&mut random);

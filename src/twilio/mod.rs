@@ -10,6 +10,7 @@ pub mod api;
 pub mod apply;
 pub mod check;
 pub mod client;
+mod connector;
 pub mod drift;
 pub mod grouping;
 pub mod hosted;

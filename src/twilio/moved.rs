@@ -10,6 +10,7 @@ use super::model::is_webhook;
 use super::opening::{Manner, OpenError, Opening};
 use super::plan::{Change, Plan};
 use crate::config::{self, Config};
+use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Store, StoreError, files};
 use crate::tunnel::UrlFrom;
@@ -58,12 +59,14 @@ pub fn write(
     environment: &str,
     store: &Store,
     url: &str,
+    clock: &TrustedClock,
     mut random: Random,
     mut tell: impl FnMut(&str) + 'static,
 ) -> Result<(), MovedError> {
     let _lock = store.lock(&mut tell)?;
     let config = config::load(config).map_err(OpenError::Config)?;
-    let manner = Manner { token: None, random: Random::new(random.bytes()), pause: telling(tell), trace: None };
+    let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
+    let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;
     opening.config.set_public_url(environment, url);
     let mut pause = std::thread::sleep;

@@ -9,6 +9,7 @@ use super::client::{Client, Clock, Pause, Trace};
 use super::login::Login;
 use super::moved;
 use crate::config::{Config, ConfigError};
+use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Owned, Secrets, Store, StoreError, Warning};
@@ -32,6 +33,8 @@ pub struct Manner {
     /// An auth token for this time alone.
     pub token: Option<Secret<String>>,
     pub random: Random,
+    /// What certificates are judged by.
+    pub clock: TrustedClock,
     pub pause: Pause,
     pub trace: Option<Trace>,
 }
@@ -52,7 +55,7 @@ pub enum OpenError {
 
 impl Opening {
     /// Opens all. Nothing is sent, and nothing is written. Whoever is going to change something holds the store's lock.
-    pub fn of(config: Config, store: &Store, manner: Manner) -> Result<Opening, OpenError> {
+    pub fn of(config: Config, store: &Store, mut manner: Manner) -> Result<Opening, OpenError> {
         let config = moved::in_force(config, store);
         let (secrets, owned) = (store.secrets()?, store.owned()?);
         let warnings = secrets.warning.into_iter().chain(owned.warning).collect();
@@ -64,7 +67,7 @@ impl Opening {
         let account_sid = &config.twilio.account_sid;
         let login =
             Login::of(&secrets, account_sid).ok_or_else(|| OpenError::NoLogin { account_sid: account_sid.clone() })?;
-        let clock = Clock::system(store.last_change());
+        let clock = Clock::new(manner.clock, &config.clock.sntp, Random::new(manner.random.bytes()));
         let client = login.client(&config.twilio, manner.random, manner.pause, clock, manner.trace)?;
         Ok(Opening { config, secrets, owned, client, kept_token, warnings })
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::agent::agent;
+use crate::net::clock::Clock;
 
 /// From the first packet to the last byte of the answer: Twilio itself waits 15 s (twilio.md 5.1).
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -29,10 +30,16 @@ pub fn fetch(
     public_url: &str,
     path: &str,
     ca_file: Option<&Path>,
+    clock: &Clock,
     is_ours: impl Fn(&str) -> bool,
 ) -> Result<(), ReachError> {
-    let agent = agent(ca_file, TIMEOUT, TIMEOUT).map_err(|error| ReachError::Ca(error.to_string()))?;
-    let no_answer = |error: ureq::Error| ReachError::NoAnswer(error.to_string());
+    let agent = agent(ca_file, clock, TIMEOUT, TIMEOUT).map_err(|error| ReachError::Ca(error.to_string()))?;
+    let no_answer = |error: ureq::Error| {
+        ReachError::NoAnswer(match (clock.trusted(), &error) {
+            (Err(doubt), ureq::Error::Io(_)) => format!("{error} (this machine's clock says {doubt})"),
+            _ => error.to_string(),
+        })
+    };
     let mut response = agent.get(format!("{public_url}{path}")).call().map_err(no_answer)?;
     if response.status().as_u16() != 200 {
         return Err(ReachError::Status(response.status().as_u16()));
@@ -71,7 +78,7 @@ mod tests {
     #[test]
     fn only_the_right_answer_shows_that_the_url_leads_here() {
         let ours = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nours\n";
-        let ask = |answer| fetch(&server(answer), "/twilio/nonce/1", None, |body| body == "ours");
+        let ask = |answer| fetch(&server(answer), "/twilio/nonce/1", None, &Clock::start(None), |body| body == "ours");
         assert_eq!(ask(ours), Ok(()));
         let other = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlogin";
         assert_eq!(ask(other), Err(ReachError::Stranger));
@@ -81,7 +88,7 @@ mod tests {
         ] {
             assert_eq!(ask(answer), Err(ReachError::Status(status)));
         }
-        let nobody = fetch("http://127.0.0.1:1", "/", None, |_| true);
+        let nobody = fetch("http://127.0.0.1:1", "/", None, &Clock::start(None), |_| true);
         assert!(matches!(nobody, Err(ReachError::NoAnswer(_))), "{nobody:?}");
     }
 }

@@ -31,7 +31,7 @@ def short_folder():
     return path
 
 
-def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits=""):
+def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits="", clock=None):
     """`gateway.toml` in `folder`. `trunk` is a table of strings; every extension shows NUMBER outside."""
     account = twilio or {"account_sid": "AC" + "0" * 32}
     tables = {
@@ -42,6 +42,7 @@ def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, r
         "media": {"ports": "20000-29999"},
         "webhook": webhook or {"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"},
         "emergency": {"caller_id": NUMBER},
+        **({"clock": clock} if clock else {}),
     }
     lines = []
     for name, table in tables.items():

@@ -41,7 +41,7 @@ pub(super) fn provide(path: &Path, arguments: &SetupArguments, is_asking: bool) 
         }
     };
     // Not kept before it proved right.
-    let mut client = account::client(&config.twilio, &store, &Login::token(sid, &token), arguments.trace)?;
+    let mut client = account::client(&config, &store, &Login::token(sid, &token), arguments.trace)?;
     match Standing::read(&mut client) {
         Ok(_) => secrets.auth_token = Some(token),
         Err(error) if is_asking && is_refused(&error) => {

@@ -232,7 +232,7 @@ impl Wizard<'_> {
             let config = skeleton(&self.answers, self.path)?;
             let owned = told(self.store.owned().map_err(failed)?);
             let login = Login::token(&config.twilio.account_sid, &token);
-            let mut client = account::client(&config.twilio, &self.store, &login, self.arguments.trace)?;
+            let mut client = account::client(&config, &self.store, &login, self.arguments.trace)?;
             match facts::read(&mut client, &owned) {
                 Ok(facts) => {
                     self.secrets.auth_token = Some(token);

@@ -16,7 +16,7 @@ fn resolver(name: &str, servers: &[IpAddr], port: u16) -> Resolver {
     let lines: Vec<String> = servers.iter().map(|ip| format!("nameserver {ip}\n")).collect();
     std::fs::write(folder.join("resolv.conf"), lines.concat()).unwrap();
     let (resolv_conf, hosts) = (folder.join("resolv.conf"), folder.join("hosts"));
-    Resolver { resolv_conf, hosts, port, clock: Clock::start(), memory: RefCell::default() }
+    Resolver { resolv_conf, hosts, port, clock: Clock::start(None), memory: RefCell::default() }
 }
 
 fn resolve(resolver: &Resolver, question: DnsQuestion) -> DnsAnswer {

@@ -26,7 +26,7 @@ fn scene(script: &str, proved: impl Fn() -> Result<(), String> + Send + Sync + '
         settings,
         place: Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store },
         known_url: OLD.into(),
-        clock: Clock::start(),
+        clock: Clock::start(None),
         seed: [7; 32],
         prove: Arc::new(move |url, _| {
             let _ = asked.send(url.to_owned());

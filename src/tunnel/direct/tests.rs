@@ -110,7 +110,7 @@ async fn a_request_comes_through_tls_to_the_listener_and_the_answer_back() {
     assert_eq!(received.recv().await, Some(Report::Connecting));
     assert_eq!(received.recv().await, Some(Report::Up { public_url: None }));
 
-    let tls = Tls::new(Some(&files.certificate())).unwrap();
+    let tls = Tls::new(Some(&files.certificate()), &crate::net::clock::Clock::start(None)).unwrap();
     let ask = async {
         let stream = TcpStream::connect(listen).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();

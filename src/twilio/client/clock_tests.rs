@@ -12,6 +12,8 @@ use serde_json::json;
 
 use super::tests::{SID, Script, answer, answer_one};
 use super::*;
+use crate::net::clock::Clock as Trusted;
+use crate::time::WallClock;
 
 /// When a certificate is valid, in years.
 type Years = (i32, i32);
@@ -61,11 +63,17 @@ impl Server {
         self.thread.join().unwrap()
     }
 
-    /// A client whose clock shows `clock`, whose pauses let `pass` happen to it instead of waiting.
-    fn client(&self, clock: WallClock, pass: impl Fn(&mut WallClock) + 'static) -> (Client, Told) {
-        let clock = Arc::new(Mutex::new(clock));
+    /// A client on a machine whose clock shows `system`, whose pauses let `pass` happen to it instead of waiting, and
+    /// whose questions to SNTP are answered by `ask`.
+    fn client(
+        &self,
+        system: WallClock,
+        pass: impl Fn(&mut WallClock) + 'static,
+        ask: impl FnMut(&Trusted) -> Option<String> + 'static,
+    ) -> (Client, Told) {
+        let system = Arc::new(Mutex::new(system));
         let told = Told::default();
-        let (read, noted) = (Arc::clone(&clock), Arc::clone(&told));
+        let (read, noted) = (Arc::clone(&system), Arc::clone(&told));
         let client = Client::new(Options {
             base: &self.base,
             account_sid: SID,
@@ -75,11 +83,12 @@ impl Server {
             random: Random::from_number(1),
             pause: Box::new(move |pause, reason| {
                 noted.lock().unwrap().push((pause, reason.to_owned()));
-                pass(&mut clock.lock().unwrap());
+                pass(&mut system.lock().unwrap());
             }),
             clock: Clock {
-                now: Box::new(move || *read.lock().unwrap()),
-                floor: WallClock::RELEASED,
+                trusted: Trusted::with_system(None, move || *read.lock().unwrap()),
+                ask: Box::new(ask),
+                servers: "0.pool.ntp.org".to_owned(),
                 patience: Duration::from_secs(60),
             },
             trace: None,
@@ -110,32 +119,53 @@ fn create(client: &mut Client) -> Result<Value, ApiError> {
     client.create(&Collection::new(Product::Core, "Applications"), &Form::default())
 }
 
+/// An SNTP that is not reached.
+fn silence(_: &Trusted) -> Option<String> {
+    Some("0.pool.ntp.org: no answer within 3 s".to_owned())
+}
+
+/// Years after this version, in seconds since 1970.
+fn ahead(years: u64) -> WallClock {
+    WallClock(WallClock::RELEASED.0 + years * 365 * 86_400)
+}
+
 #[test]
 fn a_clock_that_cannot_be_right_is_waited_for_and_then_the_request_is_made() {
-    for years in [NOT_YET, EXPIRED] {
-        let server = Server::start(vec![(years, ok()), (VALID, ok())]);
-        let hour = |clock: &mut WallClock| clock.0 += WallClock::RELEASED.0 / 2;
-        let (mut client, told) = server.client(WallClock(3), hour);
-        assert_eq!(create(&mut client).unwrap(), json!({"sid": "AP1"}));
-        assert_eq!(client.count, Count { reads: 0, writes: 1 });
-        let reason = "this machine's clock says 1970-01-01, which cannot be, and TLS needs the time to check Twilio's \
-                      certificate; waiting until the clock is set";
-        // 3 s and half of the time since 1970, twice: then it is right.
-        assert_eq!(*told.lock().unwrap(), vec![(Duration::from_secs(5), reason.to_owned()); 2]);
-        let requests = server.requests();
-        assert_eq!((&requests[0], requests[1].is_some()), (&None, true));
-    }
+    let server = Server::start(vec![(VALID, ok()), (VALID, ok())]);
+    let hour = |clock: &mut WallClock| clock.0 += WallClock::RELEASED.0 / 2;
+    let (mut client, told) = server.client(WallClock(3), hour, silence);
+    assert_eq!(create(&mut client).unwrap(), json!({"sid": "AP1"}));
+    assert_eq!(client.count, Count { reads: 0, writes: 1 });
+    let told = told.lock().unwrap().clone();
+    // 3 s and half of the time since 1970, twice: then it is right.
+    assert_eq!(told.len(), 2);
+    let reason = "this machine's clock says 1970-01-01, before this version was made (2026-11-01), and TLS needs the time \
+                  to check Twilio's certificate; waiting for it from 0.pool.ntp.org or by \"date -s\"";
+    assert_eq!(told[0], (Duration::from_secs(5), reason.to_owned()));
+    let requests = server.requests();
+    assert_eq!((&requests[0], requests[1].is_some()), (&None, true));
+}
+
+#[test]
+fn the_time_of_sntp_is_what_certificates_are_judged_by() {
+    let server = Server::start(vec![(VALID, ok()), (VALID, ok())]);
+    let sntp = |clock: &Trusted| clock.tell(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+    let (mut client, told) = server.client(WallClock(3), |_| {}, sntp);
+    create(&mut client).unwrap();
+    assert!(told.lock().unwrap().is_empty());
+    assert!(server.requests()[1].is_some());
 }
 
 #[test]
 fn a_clock_that_stays_wrong_is_an_error_of_its_own() {
     let server = Server::start(vec![(NOT_YET, ok())]);
-    let (mut client, told) = server.client(WallClock(3), |clock| clock.0 += 5);
+    let (mut client, told) = server.client(WallClock(3), |clock| clock.0 += 5, silence);
     let error = create(&mut client).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "POST Applications.json: nothing was sent: this machine's clock says 1970-01-01, which cannot be, and TLS needs \
-         the time to check Twilio's certificate; set the clock (is NTP on and reachable?) and run the command again"
+        "POST Applications.json: nothing was sent: this machine's clock says 1970-01-01, before this version was made \
+         (2026-11-01), and TLS needs the time to check Twilio's certificate (0.pool.ntp.org: no answer within 3 s); set \
+         it with \"date -s\", or see why SNTP ([clock] sntp) is not reached, and run the command again"
     );
     assert!(!error.is_uncertain());
     assert_eq!(told.lock().unwrap().len(), 12);
@@ -144,10 +174,11 @@ fn a_clock_that_stays_wrong_is_an_error_of_its_own() {
 }
 
 #[test]
-fn a_certificate_that_is_not_valid_by_a_plausible_clock_is_refused() {
+fn a_certificate_that_is_not_valid_by_a_plausible_clock_is_refused_when_sntp_says_the_same() {
     for years in [NOT_YET, EXPIRED] {
         let server = Server::start(vec![(years, ok())]);
-        let (mut client, told) = server.client(WallClock::RELEASED, |_| {});
+        let same = |clock: &Trusted| clock.tell(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+        let (mut client, told) = server.client(ahead(1), |_| {}, same);
         let error = create(&mut client).unwrap_err();
         assert!(matches!(error, ApiError::NoAnswer { .. }), "{error}");
         assert!(told.lock().unwrap().is_empty());
@@ -156,18 +187,22 @@ fn a_certificate_that_is_not_valid_by_a_plausible_clock_is_refused() {
 }
 
 #[test]
-fn a_wrong_clock_does_not_stop_a_request_whose_certificate_is_valid() {
-    let server = Server::start(vec![(VALID, ok())]);
-    let (mut client, told) = server.client(WallClock(3), |_| {});
+fn a_clock_that_is_years_ahead_is_put_right_by_sntp_when_the_certificate_has_expired_by_it() {
+    let until_2030 = (2000, 2030);
+    let server = Server::start(vec![(until_2030, ok()), (until_2030, ok())]);
+    let sntp = |clock: &Trusted| clock.tell(ahead(0), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+    let (mut client, told) = server.client(ahead(9), |_| {}, sntp);
     create(&mut client).unwrap();
     assert!(told.lock().unwrap().is_empty());
-    assert!(server.requests()[0].is_some());
+    let requests = server.requests();
+    assert_eq!((&requests[0], requests[1].is_some()), (&None, true));
 }
 
 #[test]
-fn a_clock_behind_the_last_run_cannot_be_right() {
-    let later = WallClock(WallClock::RELEASED.0 + 1);
-    assert_eq!(Clock::system(Some(later)).floor, later);
-    assert_eq!(Clock::system(Some(WallClock(5))).floor, WallClock::RELEASED);
-    assert_eq!(Clock::system(None).floor, WallClock::RELEASED);
+fn a_right_clock_asks_nobody() {
+    let server = Server::start(vec![(VALID, ok())]);
+    let (mut client, _) = server.client(ahead(1), |_| {}, |_| panic!("SNTP is asked"));
+    create(&mut client).unwrap();
+    client.wait_for_time("GET /").unwrap();
+    assert!(server.requests()[0].is_some());
 }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use ureq::SendBody;
 
 use self::answer::Answer;
-pub use self::clock::Clock;
+pub use self::clock::{Ask, Clock};
 use self::hosts::Hosts;
 use self::login::Login;
 use self::multipart::Multipart;
@@ -25,7 +25,6 @@ use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use super::setting::masked;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::time::WallClock;
 
 /// One request from its beginning to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,7 +64,7 @@ pub struct Options<'a> {
     pub ca_file: Option<&'a Path>,
     /// Seed for the jitter of pauses and the boundaries of uploads.
     pub random: Random,
-    /// Between attempts, and while the clock is wrong. [`telling`] makes one that sleeps.
+    /// Between attempts, and while there is no time that can be trusted. [`telling`] makes one that sleeps.
     pub pause: Pause,
     pub clock: Clock,
     pub trace: Option<Trace>,
@@ -135,7 +134,7 @@ enum Request<'a> {
 impl Client {
     /// A client; nothing is sent yet.
     pub fn new(options: Options<'_>) -> Result<Client, CaError> {
-        let agent = agent(options.ca_file, TIMEOUT, CONNECT_TIMEOUT)?;
+        let agent = agent(options.ca_file, &options.clock.trusted, TIMEOUT, CONNECT_TIMEOUT)?;
         Ok(Client {
             agent,
             hosts: Hosts::new(options.base, options.account_sid),
@@ -163,9 +162,8 @@ impl Client {
             let sent = self.send(request, url);
             if let Err(error) = &sent
                 && clock::is_about_time(error)
-                && let Some(now) = self.clock.wrong()
+                && self.see_to_clock(&shown, &mut clock_waits)?
             {
-                self.wait_for_clock(&shown, now, &mut clock_waits)?;
                 // Nothing was sent: the handshake comes before the request.
                 continue;
             }
@@ -240,20 +238,24 @@ impl Client {
         Answer::read(response?)
     }
 
-    /// Until the clock shows what may be, or for as long as its patience lasts over all waits of a request.
-    fn wait_for_clock(&mut self, shown: &str, now: WallClock, waited: &mut Duration) -> Result<(), ApiError> {
-        let reason = format!(
-            "this machine's clock says {now}, which cannot be, and TLS needs the time to check Twilio's certificate; \
-             waiting until the clock is set"
-        );
-        while let Some(now) = self.clock.wrong() {
-            if *waited >= self.clock.patience {
-                return Err(ApiError::Clock { request: shown.to_owned(), now });
-            }
-            (self.pause)(clock::STEP, &reason);
-            *waited += clock::STEP;
+    /// Waits until there is a time that can be trusted, for what is asked over TLS without this client.
+    pub fn wait_for_time(&mut self, shown: &str) -> Result<(), ApiError> {
+        let mut waited = Duration::ZERO;
+        match self.clock.trusted.trusted() {
+            Ok(_) => Ok(()),
+            Err(_) => self.see_to_clock(shown, &mut waited).map(drop),
         }
-        Ok(())
+    }
+
+    /// What requests go by.
+    pub fn time(&self) -> &crate::net::clock::Clock {
+        &self.clock.trusted
+    }
+
+    /// Whether there is another time than the one by which a certificate was refused.
+    fn see_to_clock(&mut self, shown: &str, waited: &mut Duration) -> Result<bool, ApiError> {
+        let seen_to = self.clock.see_to(&mut self.pause, waited);
+        seen_to.map_err(|doubt| ApiError::Clock { request: shown.to_owned(), doubt })
     }
 
     /// `500 ms · 2^n`, up to a quarter more by chance, and at least what Twilio asks for.

@@ -117,7 +117,11 @@ fn client(base: &str) -> (Client, Arc<Mutex<Vec<u128>>>) {
 }
 
 fn right_clock() -> Clock {
-    Clock { now: Box::new(|| WallClock::RELEASED), floor: WallClock::RELEASED, patience: Duration::ZERO }
+    Clock::new(
+        crate::net::clock::Clock::with_system(None, || crate::time::WallClock::RELEASED),
+        &[],
+        Random::from_number(1),
+    )
 }
 
 fn core(path: &str) -> Collection {
