@@ -26,7 +26,7 @@ use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, Status, StoreStat
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
-use crate::trunk::Trunk;
+use crate::trunk::{Link, Trunk};
 
 /// Handsets' TCP connections at a time. For a further one the oldest goes that no handset is registered by and no call
 /// uses: strangers who connect and keep silent, or say something harmless once, must not lock handsets out.
@@ -50,6 +50,8 @@ pub enum Input {
     Disconnected { flow: Flow, reason: String },
     /// The answer to [`Output::Resolve`].
     Resolved { query: u64, answer: DnsAnswer },
+    /// Interfaces, addresses or routes of this machine changed, or were looked at for the first time.
+    LinkChanged(Link),
     /// From the media driver.
     Media(media::Notice),
     /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
@@ -240,7 +242,16 @@ impl Engine {
             Input::Accepted { flow } => self.on_accepted(now, wall, flow),
             Input::Connected { connection, flow } => {
                 self.streams.insert(flow, Stream { proven: true, ..Stream::default() });
-                self.part(now, wall, |engine, cx| engine.trunk.handle_connected(cx, connection, flow));
+                self.part(now, wall, |engine, cx| {
+                    let (calls, registrar) = (&*engine.calls, &*engine.registrar);
+                    // Who talks and who can be rung first.
+                    let rank = |name: &str| match () {
+                        () if calls.on_trunk().any(|extension| extension == name) => 0,
+                        () if !registrar.bindings(name, now).is_empty() => 1,
+                        () => 2,
+                    };
+                    engine.trunk.handle_connected(cx, connection, flow, &rank);
+                });
             }
             Input::ConnectFailed { connection, error } => {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
@@ -249,6 +260,7 @@ impl Engine {
             Input::Resolved { query, answer } => {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
             }
+            Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
             Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
             Input::Reload { config, secrets } => {
@@ -343,6 +355,11 @@ impl Engine {
     /// Whether nothing of any call or transaction is left (bindings and registrations stay).
     pub fn is_quiet(&self) -> bool {
         self.calls.is_idle() && self.transactions.is_empty()
+    }
+
+    /// The server that [`Link::towards`] is about.
+    pub fn trunk_remote(&self) -> Option<SocketAddr> {
+        self.trunk.remote()
     }
 
     /// How full the tables are.

@@ -92,15 +92,8 @@ impl Leg {
         let timer = incoming.timer;
         scope.cx.transactions.respond(now, server, response.clone());
         scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
-        self.state = State::Confirmed(Box::new(Confirmed {
-            dialog,
-            unacknowledged: Some(Unacknowledged::new(server, response, cseq, now, offers, true)),
-            ack: None,
-            timer,
-            hang_up: None,
-            before_reinvite: None,
-            wanted: None,
-        }));
+        let unacknowledged = Unacknowledged::new(server, response, cseq, now, offers, true);
+        self.state = State::Confirmed(Box::new(Confirmed::new(dialog, Some(unacknowledged), None, timer)));
         self.restart_session_timer(scope);
     }
 
@@ -203,6 +196,11 @@ impl Leg {
         let waiting = confirmed.unacknowledged.as_mut()?;
         if now >= waiting.give_up {
             confirmed.unacknowledged = None;
+            if confirmed.repair.is_some() && confirmed.hang_up.is_none() {
+                // The ACK may have gone with the flow; whether they are there is for the repair to find out.
+                self.offer_what_waited(scope);
+                return None;
+            }
             // Section 13.3.1.4: the dialog is confirmed, but the session is to be ended by BYE.
             self.bye(scope, Cause::Lost);
             return Some(LegEvent::Broken(Cause::Lost));
@@ -210,7 +208,13 @@ impl Leg {
         waiting.interval = (waiting.interval * 2).min(T2);
         let next = (now + waiting.interval).min(waiting.give_up);
         scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), next);
-        scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
+        if confirmed.repair.is_some() {
+            // Its transaction went with the flow that the INVITE came on.
+            let response = waiting.response.clone();
+            self.send_outside(scope, response);
+        } else {
+            scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
+        }
         None
     }
 }

@@ -26,6 +26,7 @@ impl Calls {
                 }
             }
             Notice::Started { .. } => {}
+            Notice::Moved { leg, to } => self.media_moved(core, leg, to),
             Notice::Silent { leg } => self.media_silent(core, leg),
             Notice::Closed { leg, report } => {
                 self.counts.close(&report);

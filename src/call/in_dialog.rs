@@ -210,6 +210,10 @@ impl Leg {
         }
         let Some(negotiation) = &mut self.negotiation else { return };
         confirmed.before_reinvite = Some(negotiation.clone());
+        if !refresh {
+            // It goes now.
+            confirmed.wanted = None;
+        }
         let body = if refresh { negotiation.repeat() } else { negotiation.offer(&agreed, wish, scope.cx.random) };
         let mut request = confirmed.dialog.request(Method::Invite);
         request.headers.push(header::make("Allow", ALLOW));
@@ -248,23 +252,36 @@ impl Leg {
         confirmed.ack = Some((cseq, ack.clone()));
         let before = confirmed.before_reinvite.take();
         confirmed.timer = session_timer::as_uac(&response.headers).or(confirmed.timer);
+        confirmed.silent = false;
+        let repaired = confirmed.repair.take();
         let taken = self.negotiation.as_mut().is_some_and(|n| n.take_answer(&response.body).is_ok());
         if !taken {
             // Nothing to fall back on at their end: stay with the media that flowed before.
             self.negotiation = before;
         }
         self.send_ack(scope, ack);
+        if let Some(repair) = repaired {
+            self.tell_repaired(scope, &repair);
+        }
         self.restart_session_timer(scope);
         self.offer_what_waited(scope);
         Some(LegEvent::Modified { offered: false })
     }
 
-    /// A refusal of our re-INVITE (RFC 3261 section 14.1): the session stays as it was.
-    pub(super) fn on_reinvite_refused(&mut self, scope: &mut Scope<'_, '_>, code: u16) -> Option<LegEvent> {
-        if !self.is_confirmed() {
+    /// A refusal of our re-INVITE (RFC 3261 section 14.1), or none at all (408): the session stays as it was.
+    pub(super) fn on_reinvite_refused(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        code: u16,
+        response: Option<&Response>,
+    ) -> Option<LegEvent> {
+        self.undo_reinvite();
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        let silent = std::mem::take(&mut confirmed.silent);
+        if code != 491 && !silent && confirmed.repair.is_some() {
+            self.not_repaired(scope, code, response);
             return None;
         }
-        self.undo_reinvite();
         match code {
             481 | 408 => self.lost(scope),
             491 => {
@@ -326,7 +343,8 @@ impl Leg {
             }
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
-                if confirmed.timer.is_some_and(|timer| timer.refresher) {
+                // Before a repair their refresh has no way to us: ask instead of giving up.
+                if confirmed.repair.is_some() || confirmed.timer.is_some_and(|timer| timer.refresher) {
                     self.reinvite(scope, true);
                     self.restart_session_timer(scope);
                     None
@@ -340,6 +358,9 @@ impl Leg {
 
     /// Silence where sound should be: ask by a refresh whether they are still there.
     pub fn probe(&mut self, scope: &mut Scope<'_, '_>) {
+        if let State::Confirmed(confirmed) = &mut self.state {
+            confirmed.silent = true;
+        }
         self.reinvite(scope, true);
     }
 

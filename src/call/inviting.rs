@@ -158,15 +158,7 @@ impl Leg {
             scope.dialogs.remove(&id);
         }
         self.index(scope, dialog.id.clone());
-        self.state = State::Confirmed(Box::new(Confirmed {
-            dialog,
-            unacknowledged: None,
-            ack: Some((cseq, ack)),
-            timer,
-            hang_up: None,
-            before_reinvite: None,
-            wanted: None,
-        }));
+        self.state = State::Confirmed(Box::new(Confirmed::new(dialog, None, Some((cseq, ack)), timer)));
         self.restart_session_timer(scope);
         match (cancelled, answered) {
             // The CANCEL came too late (RFC 3261 section 9.1): hang up what they answered.

@@ -11,6 +11,7 @@ use rsip::{Method, Request, Response, Uri};
 
 use super::cause::Cause;
 use super::negotiation::Negotiation;
+use super::repair::Repair;
 use super::session_timer::{self, SessionTimer};
 use super::{CallId, LegId, Timer};
 use crate::engine::Context;
@@ -191,6 +192,32 @@ pub struct Confirmed {
     pub(super) before_reinvite: Option<Negotiation>,
     /// A direction to offer when the pending re-INVITE is through.
     pub(super) wanted: Option<Direction>,
+    /// The trunk's flow went from under the dialog, and it is not known yet to live on the new one.
+    pub(super) repair: Option<Repair>,
+    /// The media driver hears nothing: the pending re-INVITE asks whether anybody is there.
+    pub(super) silent: bool,
+}
+
+impl Confirmed {
+    /// A dialog that has just been made, with nothing under way but what is named.
+    pub(super) fn new(
+        dialog: Dialog,
+        unacknowledged: Option<Unacknowledged>,
+        ack: Option<(u32, Request)>,
+        timer: Option<SessionTimer>,
+    ) -> Self {
+        Confirmed {
+            dialog,
+            unacknowledged,
+            ack,
+            timer,
+            hang_up: None,
+            before_reinvite: None,
+            wanted: None,
+            repair: None,
+            silent: false,
+        }
+    }
 }
 
 /// Where a leg is.
@@ -223,7 +250,7 @@ pub struct Leg {
     pub server: Option<ServerId>,
     pub(super) pending: Vec<Pending>,
     /// Our BYE, while there is no flow to send it on.
-    parked: Option<Request>,
+    pub(super) parked: Option<Request>,
     /// Dialogs of this leg in the index.
     pub(super) indexed: Vec<DialogId>,
 }
@@ -349,14 +376,6 @@ impl Leg {
         }
     }
 
-    /// The trunk has a flow again: what waited for it goes.
-    pub fn on_trunk_up(&mut self, scope: &mut Scope<'_, '_>) {
-        if let Some(bye) = self.parked.take() {
-            self.send(scope, bye, Purpose::Bye, 0);
-        }
-        self.offer_what_waited(scope);
-    }
-
     /// The trunk will have no flow any more: nothing waits.
     pub fn on_trunk_stopped(&mut self, scope: &mut Scope<'_, '_>) {
         if self.parked.is_some() {
@@ -454,7 +473,7 @@ impl Leg {
                         self.end(scope);
                         None
                     }
-                    Purpose::Reinvite => self.on_reinvite_refused(scope, code),
+                    Purpose::Reinvite => self.on_reinvite_refused(scope, code, Some(response)),
                     // A refused NOTIFY ends the subscription, not the call (RFC 5057 section 5.2).
                     Purpose::Invite | Purpose::Other => None,
                 }
@@ -495,7 +514,7 @@ impl Leg {
                 scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + AFTER_LOSS);
                 None
             }
-            Purpose::Reinvite => self.lost(scope),
+            Purpose::Reinvite => self.on_reinvite_refused(scope, 408, None),
             Purpose::Other => None,
         }
     }

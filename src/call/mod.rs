@@ -15,6 +15,7 @@ mod in_dialog;
 mod inviting;
 mod media_target;
 mod negotiation;
+mod repair;
 mod session_timer;
 mod transfer;
 
@@ -25,7 +26,7 @@ use rsip::{Request, Response};
 
 pub use self::cause::Cause;
 pub use self::counts::Counts;
-use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
+use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope, State};
 use self::transfer::Transfer;
 use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
@@ -56,7 +57,7 @@ pub enum Timer {
     Ring(CallId),
     /// `limits.call_duration`.
     Duration(CallId),
-    /// An emergency call waits for the trunk to come up.
+    /// A call waits for the trunk to come up.
     TrunkWait(CallId),
     /// Nothing has answered an emergency INVITE.
     Unheard(CallId),
@@ -68,6 +69,10 @@ const TRUNK_RING: Duration = Duration::from_secs(200);
 
 /// How long an emergency call waits for the trunk to come back before the handset is told to try another way.
 const EMERGENCY_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a call outside that lost its flow before it rang waits for the next one: a change of address takes a second
+/// or two, and people wait about as long for a tone before they hang up.
+const REDIAL_WAIT: Duration = Duration::from_secs(10);
 
 /// How long an emergency INVITE may be without any response, a 100 even, before its flow counts as dead: Twilio's proxy
 /// says 100 at once (twilio.md 4.3), and timer B would take 32 s.
@@ -99,7 +104,7 @@ impl Kind {
 enum Phase {
     /// Media ports are being opened; who will be rung then.
     Opening(Vec<(LegId, Invitation)>),
-    /// An emergency call without a trunk.
+    /// An emergency call without a trunk, or a call outside whose flow went before it rang.
     WaitingForTrunk,
     Ringing,
     /// With the leg that answered.
@@ -119,6 +124,8 @@ struct Call {
     /// The legs that are rung.
     ringing: Vec<LegId>,
     phase: Phase,
+    /// A party that was rung said so.
+    rang: bool,
     /// The best refusal so far.
     refusal: Option<Cause>,
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
@@ -303,10 +310,11 @@ impl Calls {
     }
 
     fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
-        let Some(call) = self.calls.get(&call_id) else { return };
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
         if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
             return;
         }
+        call.rang = true;
         let caller = call.caller;
         // Early media of one party is passed on; with several ringing, whose would it be?
         let body = match media && call.ringing.len() == 1 {
@@ -389,10 +397,17 @@ impl Calls {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
-        let young = core.cx.now.since(call.began) < TRUNK_RING;
-        if flow_lost && young && call.emergency.is_some() && call.transfer.is_none() {
+        let age = core.cx.now.since(call.began);
+        let redial = match call.kind {
+            Kind::Emergency => age < TRUNK_RING,
+            // Where it rings already, the far end's telephone would ring a second time, beside the first call that
+            // nobody can take back any more: better the caller hears that it failed and decides.
+            Kind::Outbound => age < REDIAL_WAIT && !call.rang,
+            Kind::Local | Kind::Inbound => false,
+        };
+        if flow_lost && redial && call.transfer.is_none() {
             // Its flow went: by the next one, then.
-            self.dial_emergency(core, call_id);
+            self.dial_trunk(core, call_id);
             return;
         }
         let cause = call.refusal.unwrap_or(cause);
@@ -498,25 +513,19 @@ impl Calls {
         }
     }
 
-    /// The trunk's flow is gone. Nobody can answer an INVITE that came on it; calls that talk go on.
+    /// The trunk's flow is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
+    /// can leave by it; calls that talk go on.
     pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>) {
-        let ringing = |leg: &&Leg| matches!(leg.party, Party::Trunk(_)) && leg.invite_to_answer().is_some();
-        let lost: Vec<LegId> = self.legs.values().filter(ringing).map(|leg| leg.id).collect();
-        for id in lost {
-            self.drive(core, id, |leg, scope| {
-                leg.end(scope);
-                Some(LegEvent::Broken(Cause::TrunkDown))
-            });
-        }
-    }
-
-    /// The trunk is up: emergency calls that waited for it leave now, and what calls had to say to the far end.
-    pub fn handle_trunk_up(&mut self, core: &mut Core<'_, '_>) {
-        for id in self.waiting_for_trunk() {
-            self.dial_emergency(core, id);
-        }
         for id in self.trunk_legs() {
-            self.with(core, id, |leg, scope| leg.on_trunk_up(scope));
+            self.drive(core, id, |leg, scope| {
+                let event = match leg.state {
+                    State::New => LegEvent::Refused(Cause::TrunkDown),
+                    State::Incoming(_) => LegEvent::Broken(Cause::TrunkDown),
+                    _ => return None,
+                };
+                leg.end(scope);
+                Some(event)
+            });
         }
     }
 
@@ -525,10 +534,6 @@ impl Calls {
         for id in self.trunk_legs() {
             self.with(core, id, |leg, scope| leg.on_trunk_stopped(scope));
         }
-    }
-
-    fn trunk_legs(&self) -> Vec<LegId> {
-        self.legs.values().filter(|leg| matches!(leg.party, Party::Trunk(_))).map(|leg| leg.id).collect()
     }
 
     /// The service stops: everybody is told.

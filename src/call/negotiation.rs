@@ -31,8 +31,9 @@ pub enum NegotiationError {
 pub struct Negotiation {
     /// Our RTP socket.
     rtp: SocketAddr,
-    /// The address that we write for it.
+    /// The address that we write for it, and the one that we wrote first.
     address: IpAddr,
+    origin: IpAddr,
     /// Offer RTP/SAVP.
     secure: bool,
     session_id: u64,
@@ -49,7 +50,24 @@ impl Negotiation {
     pub fn new(rtp: SocketAddr, address: IpAddr, secure: bool, random: &mut Random) -> Self {
         // RFC 8866 section 5.2 wants a numeric id; 62 bits keep within what 64-bit signed parsers take.
         let session_id = random.u64() >> 2;
-        Negotiation { rtp, address, secure, session_id, local: None, remote: None, keys: None }
+        Negotiation { rtp, address, origin: address, secure, session_id, local: None, remote: None, keys: None }
+    }
+
+    /// Our RTP socket.
+    pub fn rtp(&self) -> SocketAddr {
+        self.rtp
+    }
+
+    /// Our RTP socket has moved. What was described before is so with the new address, as the next version (RFC 3264
+    /// section 8.3.1): whatever is sent next tells them.
+    pub fn move_to(&mut self, rtp: SocketAddr, address: IpAddr) {
+        (self.rtp, self.address) = (rtp, address);
+        if let Some(local) = &mut self.local
+            && (local.rtp, local.address) != (rtp, address)
+        {
+            (local.rtp, local.address) = (rtp, address);
+            local.version += 1;
+        }
     }
 
     /// What they sent last.
@@ -177,6 +195,7 @@ impl Negotiation {
         let mut next = Local {
             rtp: self.rtp,
             address: self.address,
+            origin: self.origin,
             session_id: self.session_id,
             version: 0,
             codecs: codecs.to_vec(),
@@ -216,4 +235,30 @@ fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
         .zip(1..)
         .map(|(suite, tag)| Crypto { tag, suite, key: MasterKey(random.bytes()) })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_that_moved_is_described_by_the_next_version_of_the_same_session() {
+        let mut random = Random::from_number(1);
+        let rtp = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let old = rtp("203.0.113.7:20000");
+        let mut negotiation = Negotiation::new(old, old.ip(), true, &mut random);
+        let codecs = [Codec::Pcmu];
+        let first = String::from_utf8(negotiation.offer(&codecs, Direction::SendRecv, &mut random)).unwrap();
+        let new = rtp("203.0.113.99:20002");
+        negotiation.move_to(new, new.ip());
+        let second = String::from_utf8(negotiation.offer(&codecs, Direction::SendRecv, &mut random)).unwrap();
+        assert_eq!(second.as_bytes(), negotiation.repeat());
+        // RFC 3264 section 8: of the origin nothing but the version changes; keys stay (RFC 4568 section 7.1.4).
+        let expected = first
+            .replacen(" 0 IN IP4 203.0.113.7", " 1 IN IP4 203.0.113.7", 1)
+            .replace("c=IN IP4 203.0.113.7", "c=IN IP4 203.0.113.99")
+            .replace("m=audio 20000", "m=audio 20002");
+        assert!(second.contains("m=audio 20002") && second.contains("c=IN IP4 203.0.113.99"), "{second}");
+        assert_eq!(second.replace("a=rtcp:20003", "a=rtcp:20001"), expected.replace("a=rtcp:20003", "a=rtcp:20001"));
+    }
 }

@@ -7,7 +7,8 @@ use rsip::{Request, Response, Uri};
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::{self, Negotiation};
 use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, TRUNK_RING, Timer, UNHEARD, answering,
+    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer,
+    UNHEARD, answering,
 };
 use crate::engine::Output;
 use crate::event::{Event, Level};
@@ -89,7 +90,7 @@ impl Calls {
                 if let Some(call) = self.calls.get_mut(&call) {
                     call.emergency = Some((number, caller_id));
                 }
-                self.dial_emergency(core, call);
+                self.dial_trunk(core, call);
             }
             Route::Outside { number, .. } => {
                 let trunk = match core.trunk.flow() {
@@ -205,6 +206,7 @@ impl Calls {
             caller,
             ringing: Vec::new(),
             phase: Phase::Opening(Vec::new()),
+            rang: false,
             refusal: None,
             early_media: None,
             transfer: None,
@@ -299,23 +301,30 @@ impl Calls {
         }
     }
 
-    /// An emergency call leaves, or waits for the trunk.
-    pub(super) fn dial_emergency(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
+    /// A call leaves by the trunk, or waits for it.
+    pub(super) fn dial_trunk(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        let Some((number, caller_id)) = call.emergency.clone() else { return };
         let extension = self.legs.get(&call.caller).and_then(|leg| leg.extension());
-        match core.trunk.flow() {
-            Ok(flow) => {
-                let target = emergency_target(core, flow, extension, &number, caller_id);
+        match (core.trunk.flow(), call.emergency.clone()) {
+            (Ok(flow), emergency) => {
+                let target = match emergency {
+                    Some((number, caller_id)) => emergency_target(core, flow, extension, &number, caller_id),
+                    None => trunk_target(core, flow, extension, extension.unwrap_or("gateway"), &call.to),
+                };
                 self.timers.cancel(Timer::TrunkWait(call_id));
                 self.open(core, call_id, vec![target]);
             }
-            Err(reason) => {
-                let text = format!("emergency call to {number} waits, no connection to the SIP domain: {reason}");
+            (Err(reason), emergency) => {
+                let (level, code, wait) = match emergency {
+                    Some(_) => (Level::Error, "call.emergency", EMERGENCY_WAIT),
+                    None => (Level::Notice, "call.waiting", REDIAL_WAIT),
+                };
+                let (kind, to) = (call.kind.word(), &call.to);
+                let text = format!("{kind} call to {to} waits, no connection to the SIP domain: {reason}");
                 call.phase = Phase::WaitingForTrunk;
-                core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
+                core.cx.event(Event::new(level, code, format!("call {}", call_id.0), text));
                 self.timers.cancel(Timer::Ring(call_id));
-                self.timers.set(Timer::TrunkWait(call_id), core.cx.now + EMERGENCY_WAIT);
+                self.timers.set(Timer::TrunkWait(call_id), core.cx.now + wait);
             }
         }
     }
@@ -334,7 +343,7 @@ impl Calls {
         self.calls.iter().filter(|(_, call)| waits(call)).map(|(id, _)| *id).collect()
     }
 
-    /// Whether an emergency call waits for the trunk: then it must not wait for its back-off.
+    /// Whether a call waits for the trunk: then it must not wait for its back-off.
     pub fn needs_trunk(&self) -> bool {
         self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk))
     }

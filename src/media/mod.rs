@@ -26,6 +26,10 @@ pub enum Command {
     /// Bind an even port of the configured range and the odd one above on this address. Answered by
     /// [`Notice::Opened`] or [`Notice::Refused`].
     Open { leg: MediaLeg, bind: IpAddr },
+    /// This machine's address changed: bind a leg's ports anew on this one, the same numbers if they can be had.
+    /// Everything else of the leg stays: keys, counters, partner, the far end's address. Answered by
+    /// [`Notice::Moved`].
+    Move { leg: MediaLeg, bind: IpAddr },
     /// What SDP negotiation settled for a leg; sent again whenever it changes (re-INVITE, hold, new keys).
     Set { leg: MediaLeg, params: Box<LegParams> },
     /// From now on, what one of the two receives goes out by the other. A leg has at most one partner: a former
@@ -44,6 +48,8 @@ pub enum Notice {
     Opened { leg: MediaLeg, local: SocketAddr },
     /// No port could be bound: range exhausted or in use.
     Refused { leg: MediaLeg, error: String },
+    /// The leg's RTP address from now on; or it stays where it was, and why.
+    Moved { leg: MediaLeg, to: Result<SocketAddr, String> },
     /// The leg's first packet came: media flows.
     Started { leg: MediaLeg, from: SocketAddr },
     /// A leg that may receive has received nothing for [`LegParams::silence`].

@@ -216,6 +216,11 @@ impl Relay {
         self.leg(*self.slots.get(&id)?).map(Leg::report)
     }
 
+    /// Where a leg lies.
+    pub fn slot(&self, id: MediaLeg) -> Option<Slot> {
+        self.slots.get(&id).copied()
+    }
+
     /// The open legs.
     pub fn legs(&self) -> impl Iterator<Item = MediaLeg> {
         self.slots.keys().copied()

@@ -6,6 +6,8 @@ pub mod dns;
 pub mod drift;
 pub mod http;
 mod keep;
+pub mod lan;
+pub mod link;
 pub mod metrics;
 pub mod picture;
 pub mod ready;

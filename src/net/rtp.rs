@@ -252,6 +252,13 @@ impl<F: FnMut(Notice)> Driver<F> {
                 };
                 (self.notices)(notice);
             }
+            Command::Move { leg, bind } => {
+                // A leg that is gone has nobody who waits for the answer.
+                if let Some(slot) = self.relay.slot(leg) {
+                    let to = self.move_to(now, slot, bind);
+                    (self.notices)(Notice::Moved { leg, to });
+                }
+            }
             Command::Set { leg, params } => self.relay.set(now, leg, *params),
             Command::Connect { a, b } => self.relay.connect(a, b),
             Command::Dtmf { leg, digit, duration } => {
@@ -273,9 +280,34 @@ impl<F: FnMut(Notice)> Driver<F> {
 
     fn bind(&mut self, now: Instant, slot: Slot, bind: IpAddr) -> Result<SocketAddr, String> {
         let sockets = self.ports.bind(now, bind)?;
+        self.wait_for(now, slot, sockets, bind)
+    }
+
+    /// The former sockets close when the new ones are there.
+    fn move_to(&mut self, now: Instant, slot: Slot, bind: IpAddr) -> Result<SocketAddr, String> {
+        let former = self.sockets.get(slot.0 as usize).and_then(Option::as_ref).map(|sockets| sockets.port);
+        // The same numbers, so that a port forwarded by hand still leads here.
+        let same = former
+            .and_then(|port| Some(Sockets { rtp: socket(bind, port).ok()?, rtcp: socket(bind, port + 1).ok()?, port }));
+        let sockets = match same {
+            Some(sockets) => sockets,
+            None => self.ports.bind(now, bind)?,
+        };
+        let local = self.wait_for(now, slot, sockets, bind)?;
+        if let Some(port) = former.filter(|port| *port != local.port()) {
+            self.ports.give_back(now, port);
+        }
+        Ok(local)
+    }
+
+    /// Puts sockets in their slot and waits for what comes to them.
+    fn wait_for(&mut self, now: Instant, slot: Slot, sockets: Sockets, bind: IpAddr) -> Result<SocketAddr, String> {
         let wait = |kind| self.epoll.add(sockets.get(kind), EpollEvent::new(EpollFlags::EPOLLIN, token(slot, kind)));
         if let Err(error) = wait(Kind::Rtp).and_then(|()| wait(Kind::Rtcp)) {
-            self.ports.give_back(now, sockets.port);
+            let in_use = self.sockets.get(slot.0 as usize).and_then(Option::as_ref);
+            if in_use.is_none_or(|former| former.port != sockets.port) {
+                self.ports.give_back(now, sockets.port);
+            }
             return Err(format!("media port {bind}:{}: epoll: {error}", sockets.port));
         }
         let at = slot.0 as usize;

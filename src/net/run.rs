@@ -1,7 +1,6 @@
 //! `gateway run`: opens everything, runs until told to stop.
 
 use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::clock::Clock;
@@ -19,7 +18,7 @@ use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, keep, metrics, rtp, stream, timekeeper, udp};
+use super::{control, drift, http, keep, lan, link, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -111,11 +110,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let shell = Shell::new(engine, clock.clone(), media, tls, recorder.clone());
     let numbers = Rc::new(Cell::new(0));
     for listen in &config.lan.listen {
-        let (local, socket, listener) = open_lan(*listen).await?;
-        shell.add_udp(local, Rc::clone(&socket));
-        tokio::task::spawn_local(udp::receive(Rc::clone(&shell), local, socket));
-        tokio::task::spawn_local(stream::accept(Rc::clone(&shell), local, listener, Rc::clone(&numbers)));
-        recorder.tell(&Event::new(Level::Notice, "lan.listening", local.to_string(), "UDP and TCP for handsets"));
+        let failed = |source| RunError::Listen { what: "lan.listen", address: listen.to_string(), source };
+        lan::listen(&shell, *listen, &numbers).await.map_err(failed)?;
     }
 
     let webhooks = TcpListener::bind(config.webhook.listen).await.map_err(|source| RunError::Listen {
@@ -234,6 +230,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     shell.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
     tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
+    tokio::task::spawn_local(link::watch(Rc::clone(&shell), config.lan.listen.clone()));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
@@ -332,15 +329,6 @@ fn seed() -> Result<[u8; 32], RunError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(RunError::Random)?;
     Ok(seed)
-}
-
-/// UDP and TCP on the same address; port 0 means the same free port for both.
-async fn open_lan(listen: SocketAddr) -> Result<(SocketAddr, Rc<UdpSocket>, TcpListener), RunError> {
-    let failed = |source| RunError::Listen { what: "lan.listen", address: listen.to_string(), source };
-    let listener = TcpListener::bind(listen).await.map_err(failed)?;
-    let local = listener.local_addr().map_err(failed)?;
-    let socket = UdpSocket::bind(local).await.map_err(failed)?;
-    Ok((local, Rc::new(socket), listener))
 }
 
 /// What the timekeeper needs of the service.

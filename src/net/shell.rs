@@ -18,6 +18,7 @@ use super::rtp::MediaHandle;
 use super::stream;
 use super::tls::Tls;
 use crate::engine::{Engine, Input, Output};
+use crate::event::Event;
 use crate::media::Command;
 use crate::sip::flow::{Flow, Transport};
 use crate::time::Instant;
@@ -159,6 +160,11 @@ impl Shell {
     /// A connection is gone.
     pub fn remove_stream(&self, connection: u64) {
         self.streams.borrow_mut().remove(&connection);
+    }
+
+    /// Tells people, as the engine's events are told.
+    pub(super) fn tell(&self, event: &Event) {
+        self.recorder.tell(event);
     }
 
     /// Sleeps until the engine wants to be woken, for ever.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,6 +24,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Octets read at once.
 const CHUNK: usize = 8 * 1024;
+
+/// Names of a wrong certificate that are shown.
+const MAX_NAMES: usize = 3;
 
 /// Connections that come in are numbered apart from those that the engine asks for.
 const ACCEPTED: u64 = 1 << 63;
@@ -47,6 +51,7 @@ pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, 
 
 /// Connects to the SIP domain, tells the engine, and carries the flow until it ends.
 pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: SocketAddr, server_name: String) {
+    let name = server_name.clone();
     match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
         Ok(Ok((socket, local))) => {
             shell.clock.verified();
@@ -56,7 +61,7 @@ pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: S
             carry(shell, flow, socket, queue).await;
         }
         Ok(Err(error)) => {
-            let mut text = error.to_string();
+            let mut text = explain(&error, &name);
             if is_about_time(&error) {
                 // rustls shows the seconds since 1970.
                 text.push_str(&format!("; it is {} by this box", shell.clock.wall()));
@@ -82,6 +87,43 @@ async fn handshake(
     socket.set_nodelay(true)?;
     let local = socket.local_addr()?;
     Ok((tls.connector().connect(name, socket).await?, local))
+}
+
+/// What went wrong, for people who look at it in `gateway status`: a certificate that is another's mostly means that a
+/// DNS server lied, as those of hotels and captive portals do, or that `trunk.servers` names the wrong host.
+fn explain(error: &std::io::Error, name: &str) -> String {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(
+            fault @ (CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }),
+        )) => {
+            let whose = match fault {
+                CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+                    let names: Vec<String> = presented.iter().take(MAX_NAMES).map(|one| shown_name(one)).collect();
+                    format!("it is for {}", names.join(", "))
+                }
+                _ => "it names nobody".into(),
+            };
+            format!(
+                "the certificate there is another's: {whose}, not for {name}; does DNS lie here (a captive portal)?"
+            )
+        }
+        Some(rustls::Error::InvalidCertificate(fault)) => {
+            format!("the certificate there, asked for as {name}, is not to be trusted: {fault}")
+        }
+        Some(rustls::Error::InvalidMessage(_)) => {
+            format!(
+                "no TLS there, but something else answers in place of {name}; does DNS lie here (a captive portal)?"
+            )
+        }
+        _ => error.to_string(),
+    }
+}
+
+/// A name in a certificate as rustls shows it, `DnsName("host")`, cut to a name's length: a stranger wrote it.
+fn shown_name(name: &str) -> String {
+    let inner = name.split('"').nth(1).unwrap_or(name);
+    inner.chars().filter(|char| !char.is_control()).take(253).collect()
 }
 
 /// Reads and writes until either end closes.
@@ -122,4 +164,62 @@ where
 async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
     writer.write_all(bytes).await?;
     writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::super::clock::Clock;
+    use super::*;
+
+    /// What people read when somebody else answers where `office.sip.twilio.com` should.
+    fn shown(speaks_tls: bool) -> String {
+        let portal = rcgen::generate_simple_self_signed(vec!["portal.example".to_string()]).unwrap();
+        let file = std::env::temp_dir().join(format!("gateway-portal-{}-{speaks_tls}.pem", std::process::id()));
+        std::fs::write(&file, portal.cert.pem()).unwrap();
+        let tls = Tls::new(Some(&file), &Clock::start(None)).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        let key = PrivateKeyDer::try_from(portal.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![portal.cert.der().clone()], key)
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let name = "office.sip.twilio.com";
+            let server = async {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                if speaks_tls {
+                    let _ = TlsAcceptor::from(Arc::new(config)).accept(socket).await;
+                } else {
+                    let _ = socket.write_all(b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n").await;
+                    let _ = socket.read(&mut [0; CHUNK]).await;
+                }
+            };
+            let (error, ()) = tokio::join!(handshake(&tls, address, name.into()), server);
+            explain(&error.unwrap_err(), name)
+        })
+    }
+
+    #[test]
+    fn a_certificate_of_somebody_else_is_told_by_both_names() {
+        let text = shown(true);
+        assert!(text.contains("it is for portal.example, not for office.sip.twilio.com"), "{text}");
+        assert!(text.contains("does DNS lie"), "{text}");
+    }
+
+    #[test]
+    fn a_web_server_in_place_of_the_domain_is_told_so() {
+        let text = shown(false);
+        assert!(text.contains("no TLS there") && text.contains("office.sip.twilio.com"), "{text}");
+    }
 }

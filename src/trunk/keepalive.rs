@@ -14,6 +14,8 @@ use crate::time::{Instant, soonest};
 pub(super) const PING: &[u8] = b"\r\n\r\n";
 /// How long a pong may take (RFC 5626 section 4.4.1).
 const PONG_WAIT: Duration = Duration::from_secs(10);
+/// The same when there is reason to doubt the flow. TCP itself may need longer after a break, and a new flow does not.
+const PONG_WAIT_IN_DOUBT: Duration = Duration::from_secs(3);
 /// OPTIONS is sent only when nothing else proved the flow alive for so long.
 const PROBE_AFTER: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,8 @@ pub(super) struct Keepalive {
     /// The oldest ping without a pong.
     sent: Option<Instant>,
     pong_seen: bool,
+    /// Its pong decides; see [`Keepalive::hurry`].
+    in_doubt: bool,
     /// The last proof of life.
     heard: Instant,
     /// The OPTIONS in flight.
@@ -41,7 +45,7 @@ pub(super) struct Keepalive {
 impl Keepalive {
     pub fn new(now: Instant, interval: Duration, random: &mut Random) -> Self {
         let next = now + jitter(interval, 80, random);
-        Keepalive { next, sent: None, pong_seen: false, heard: now, probe: None }
+        Keepalive { next, sent: None, pong_seen: false, in_doubt: false, heard: now, probe: None }
     }
 
     /// Anything came from the other end.
@@ -52,21 +56,35 @@ impl Keepalive {
     pub fn on_pong(&mut self, now: Instant) {
         self.heard = now;
         self.pong_seen = true;
+        self.in_doubt = false;
         self.sent = None;
     }
 
+    /// The path was broken: ask now whether the flow still stands, and wait less for the answer.
+    pub fn hurry(&mut self, now: Instant) {
+        self.next = now;
+        self.sent = None;
+        self.in_doubt = true;
+    }
+
+    fn pong_due(&self) -> Option<Instant> {
+        let wait = if self.in_doubt { PONG_WAIT_IN_DOUBT } else { PONG_WAIT };
+        self.sent.map(|sent| sent + wait)
+    }
+
     pub fn poll_timeout(&self) -> Option<Instant> {
-        soonest(Some(self.next), self.sent.map(|sent| sent + PONG_WAIT))
+        soonest(Some(self.next), self.pong_due())
     }
 
     /// Call until `None`.
     pub fn handle_timeout(&mut self, now: Instant, interval: Duration, random: &mut Random) -> Option<Action> {
-        if self.sent.is_some_and(|sent| now >= sent + PONG_WAIT) {
+        if self.pong_due().is_some_and(|due| now >= due) {
             self.sent = None;
             if self.pong_seen {
                 return Some(Action::Dead);
             }
-            if self.probe.is_none() && now.since(self.heard) >= PROBE_AFTER {
+            let doubted = std::mem::take(&mut self.in_doubt);
+            if self.probe.is_none() && (doubted || now.since(self.heard) >= PROBE_AFTER) {
                 return Some(Action::Probe);
             }
         }

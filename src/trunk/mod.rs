@@ -9,13 +9,14 @@
 mod backoff;
 mod credentials;
 mod keepalive;
+mod link;
 mod locate;
 mod registration;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rsip::{Headers, Method, Request, Response, Version};
@@ -32,6 +33,8 @@ use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
 use backoff::Backoff;
 use keepalive::{Action, Keepalive};
+pub use link::Link;
+use link::PublicAddress;
 use locate::{Lookup, Next};
 use registration::{Origin, Outcome, Registration};
 
@@ -39,6 +42,9 @@ use registration::{Origin, Outcome, Registration};
 /// (RFC 5626 section 4.5) after the internet is back would cost the office its calls.
 const CONNECT_BASE: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_secs(120);
+/// The same while no server could even be looked up: at boot the line often comes after us, and a question to the local
+/// DNS burdens nobody.
+const UNRESOLVED_MAX: Duration = Duration::from_secs(15);
 /// For one DNS question, beside the driver's own limit.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
 /// For TCP and TLS to one address.
@@ -66,10 +72,16 @@ pub struct Trunk {
     backoff: Backoff,
     /// Numbers of queries and connections.
     last_number: u64,
-    /// The addresses that each server had last, for the time when DNS is down.
-    remembered: Vec<VecDeque<SocketAddr>>,
     /// Why there is no time to judge certificates by: nothing is tried then.
     doubt: Option<String>,
+    /// The address at which each server has shown its certificate last, for the time when DNS is silent or lies. Others
+    /// are forgotten with the round that they were found in.
+    proven: Vec<Option<SocketAddr>>,
+    /// An address was tried in this round.
+    dialled: bool,
+    /// The local address of the way to the SIP domain, once it was looked at; see [`Link`].
+    path: Option<Option<IpAddr>>,
+    public: PublicAddress,
     /// What the flow and its search hang on; a reload that changes it begins anew.
     config: Option<crate::config::Trunk>,
     stopping: bool,
@@ -97,6 +109,14 @@ enum State {
     },
     Up(Up),
     Stopped,
+}
+
+/// When to look for another flow.
+#[derive(Clone, Copy, Debug)]
+enum Again {
+    /// We know what ended this one, and that it does not concern the next.
+    AtOnce,
+    Later,
 }
 
 #[derive(Debug)]
@@ -142,8 +162,11 @@ impl Trunk {
             failed: 0,
             backoff: Backoff::new(CONNECT_BASE, CONNECT_MAX),
             last_number: 0,
-            remembered: Vec::new(),
             doubt: None,
+            proven: Vec::new(),
+            dialled: false,
+            path: None,
+            public: PublicAddress::default(),
             config: None,
             stopping: false,
         }
@@ -188,7 +211,15 @@ impl Trunk {
     }
 
     /// The connection that [`Output::Connect`] asked for stands.
-    pub fn handle_connected(&mut self, context: &mut Context<'_>, connection: u64, flow: Flow) {
+    ///
+    /// `rank` orders the registrations that are all due now: the lowest first.
+    pub fn handle_connected(
+        &mut self,
+        context: &mut Context<'_>,
+        connection: u64,
+        flow: Flow,
+        rank: &dyn Fn(&str) -> u8,
+    ) {
         let server = match &self.state {
             State::Connecting { server, connection: asked, .. } if *asked == connection => *server,
             // Too late: given up, or the config changed.
@@ -211,6 +242,10 @@ impl Trunk {
         self.sync(context);
         for registration in &mut self.registrations {
             registration.start(context.now);
+            registration.rank = rank(&registration.extension);
+        }
+        if let Some(proven) = self.proven.get_mut(server) {
+            *proven = Some(flow.remote);
         }
         self.next_send = context.now;
         self.settle();
@@ -227,7 +262,7 @@ impl Trunk {
     /// A flow ended; anything but our flow is ignored.
     pub fn handle_disconnected(&mut self, context: &mut Context<'_>, flow: Flow, reason: &str) {
         if self.is_trunk(flow) {
-            self.lose(context, reason);
+            self.lose(context, reason, Again::Later);
         }
     }
 
@@ -261,6 +296,7 @@ impl Trunk {
         let State::Up(up) = &mut self.state else { return };
         up.keepalive.on_heard(context.now);
         up.unanswered = 0;
+        self.public.on_response(context, response);
         if up.keepalive.probe == Some(id) {
             up.keepalive.probe = None;
             return;
@@ -312,7 +348,7 @@ impl Trunk {
                 _ => self.state = State::Waiting { until: context.now },
             }
             (self.first, self.failed) = (0, 0);
-            self.remembered.clear();
+            self.proven.clear();
             self.backoff.reset();
             if let State::Waiting { until } = &mut self.state {
                 *until = context.now;
@@ -402,7 +438,7 @@ impl Trunk {
         let now = context.now;
         match &mut self.state {
             State::Waiting { until } if *until <= now => {
-                self.failed = 0;
+                (self.failed, self.dialled) = (0, false);
                 self.next_server(context);
             }
             State::Resolving { server, lookup, deadline, .. } if *deadline <= now => {
@@ -510,7 +546,10 @@ impl Trunk {
     }
 
     fn wait(&mut self, context: &mut Context<'_>, what: &str) {
-        let wait = self.backoff.next(context.random);
+        let mut wait = self.backoff.next(context.random);
+        if !self.dialled {
+            wait = wait.min(UNRESOLVED_MAX);
+        }
         self.state = State::Waiting { until: context.now + wait };
         let text = format!("{what}: {}; next try in {} s", self.fault, wait.as_secs().max(1));
         context.event(Event::new(Level::Warning, "trunk.waiting", context.config.trunk.domain.as_str(), text));
@@ -518,7 +557,7 @@ impl Trunk {
 
     /// One step of resolving.
     fn look_up(&mut self, context: &mut Context<'_>, server: usize, next: Next) {
-        self.remembered.resize(context.config.trunk.servers.len(), VecDeque::new());
+        self.proven.resize(context.config.trunk.servers.len(), None);
         match next {
             Next::Ask(question) => {
                 self.last_number += 1;
@@ -527,15 +566,15 @@ impl Trunk {
                 }
                 context.outputs.push_back(Output::Resolve { query: self.last_number, question });
             }
-            Next::Found(addresses) => {
-                if let Some(remembered) = self.remembered.get_mut(server) {
-                    remembered.clone_from(&addresses);
-                }
+            Next::Found(mut addresses) => {
+                // DNS may lie; the certificate did not.
+                let proven = self.proven.get(server).copied().flatten();
+                addresses.extend(proven.filter(|proven| !addresses.contains(proven)));
                 self.connect(context, server, addresses);
             }
             Next::Nothing(fault) => {
-                let addresses = self.remembered.get(server).cloned().unwrap_or_default();
-                let next = if addresses.is_empty() { "" } else { "; trying the addresses it had before" };
+                let addresses: VecDeque<SocketAddr> = self.proven.get(server).copied().flatten().into_iter().collect();
+                let next = if addresses.is_empty() { "" } else { "; trying the address it had before" };
                 let text = format!("{fault}{next}; see whether this box has internet and DNS");
                 context.event(Event::new(
                     Level::Warning,
@@ -556,6 +595,7 @@ impl Trunk {
             self.failed += 1;
             return self.next_server(context);
         };
+        self.dialled = true;
         self.last_number += 1;
         let (connection, deadline) = (self.last_number, context.now + CONNECT_TIMEOUT);
         let name = certificate_name(trunk, configured);
@@ -577,11 +617,11 @@ impl Trunk {
         let State::Up(up) = &self.state else { return };
         let flow = up.flow;
         context.outputs.push_back(Output::Close { flow });
-        self.lose(context, reason);
+        self.lose(context, reason, Again::Later);
         context.transactions.flow_down(context.now, flow);
     }
 
-    fn lose(&mut self, context: &mut Context<'_>, reason: &str) {
+    fn lose(&mut self, context: &mut Context<'_>, reason: &str, again: Again) {
         let State::Up(up) = &self.state else { return };
         self.fault = format!("{}: {reason}", up.name);
         // A server that took the connection but never a registration is no better than one that is down.
@@ -591,10 +631,13 @@ impl Trunk {
         }
         let text = format!("the connection is gone: {reason}; calls to and from outside fail until it is back");
         context.event(Event::new(Level::Warning, "trunk.lost", up.name.as_str(), text));
-        if self.stopping {
-            self.state = State::Stopped;
-        } else {
-            self.wait(context, "reconnecting");
+        match again {
+            _ if self.stopping => self.state = State::Stopped,
+            Again::AtOnce => {
+                self.backoff.reset();
+                self.state = State::Waiting { until: context.now };
+            }
+            Again::Later => self.wait(context, "reconnecting"),
         }
         self.settle();
     }
@@ -626,7 +669,7 @@ impl Trunk {
             return;
         }
         let waiting = self.registrations.iter_mut().filter_map(|one| Some((one.due()?, one)));
-        if let Some((_, registration)) = waiting.min_by_key(|(due, _)| *due) {
+        if let Some((_, registration)) = waiting.min_by_key(|(due, one)| (*due, one.rank)) {
             registration.send_due(context, &up.origin(&registration.extension));
             self.next_send = context.now + PACE;
         }

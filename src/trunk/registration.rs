@@ -82,6 +82,8 @@ pub(super) struct Registration {
     pub extension: String,
     /// Its place in the config, for [`Owner::Registration`].
     pub index: usize,
+    /// Of those that are due at the same time, the lowest goes first.
+    pub rank: u8,
     /// Not in the config any more; goes away when it is idle.
     pub leaving: bool,
     /// One Call-ID for all (RFC 3261 section 10.2), so that CSeq orders them.
@@ -108,6 +110,7 @@ impl Registration {
         Registration {
             extension,
             index,
+            rank: 0,
             leaving: false,
             call_id,
             cseq: 0,

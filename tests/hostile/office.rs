@@ -263,6 +263,12 @@ impl Office {
                     self.pending.push(Input::Media(Notice::Closed { leg, report: Report::default() }));
                 }
             }
+            Command::Move { leg, bind } => {
+                if let Some((local, _)) = self.media.get_mut(&leg) {
+                    local.set_ip(bind);
+                    self.pending.push(Input::Media(Notice::Moved { leg, to: Ok(*local) }));
+                }
+            }
             Command::Connect { .. } | Command::Dtmf { .. } => {}
         }
     }

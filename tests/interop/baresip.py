@@ -60,6 +60,7 @@ class Baresip:
         with open(os.path.join(self.folder, "accounts"), "w") as accounts:
             accounts.write(account + "\n")
         open(os.path.join(self.folder, "contacts"), "w").close()
+        self.host = host
         self.events = []
         self.old = []  # recordings of calls that are over
         self.answers = {}

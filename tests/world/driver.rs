@@ -38,6 +38,13 @@ impl Driver {
         self.commands.push(command.clone());
         match command {
             Command::Open { leg, bind } => return Some(self.open(leg, bind)),
+            Command::Move { leg, bind } => match self.open.get_mut(&leg) {
+                Some(port) => {
+                    port.local.set_ip(bind);
+                    return Some(Notice::Moved { leg, to: Ok(port.local) });
+                }
+                None => self.faults.push(format!("{leg:?} moved, and it is not open")),
+            },
             Command::Set { leg, params } => match self.open.get_mut(&leg) {
                 Some(port) => port.params = Some(*params),
                 None => self.faults.push(format!("parameters for {leg:?}, which is not open")),

@@ -11,6 +11,7 @@ mod bits;
 mod emergency;
 mod flows;
 mod hold;
+mod network;
 mod races;
 mod random;
 mod sound;

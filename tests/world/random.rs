@@ -86,6 +86,10 @@ fn run(seed: u64) -> String {
     }
     world.agents[DOMAIN].traits = Traits { codecs: vec![0, 8], reliable_provisionals: false, ..dice.traits() };
     world.agents[DOMAIN].reaction = dice.reaction();
+    if dice.one_in(4) {
+        let code = dice.pick(&[403, 408, 481, 488, 500, 503]);
+        world.agents[DOMAIN].domain.as_mut().expect("it is the domain").refuses_reinvites = Some(code);
+    }
     for number in OUTSIDE {
         let reaction = dice.reaction();
         world.outside(&format!("+1{number}"), reaction);
@@ -118,7 +122,7 @@ fn run(seed: u64) -> String {
 fn step(world: &mut World, dice: &mut Dice) {
     let handset = 1 + dice.below(world.agents.len() as u64 - 1) as usize;
     let somebody = dice.pick(&NAMES[..3]);
-    match dice.below(40) {
+    match dice.below(44) {
         0..6 => dial(world, handset, somebody),
         6..12 => {
             let number = dice.pick(&OUTSIDE);
@@ -172,12 +176,32 @@ fn step(world: &mut World, dice: &mut Dice) {
         34 => with_call(world, dice, |state| state == State::Incoming, |agent, call, _| agent.pick_up(call)),
         35 => world.cut(DOMAIN),
         36 => {
-            world.internet = dice.pick(&[Internet::Up, Internet::Down, Internet::NoDns, Internet::Up]);
+            let all =
+                [Internet::Up, Internet::Down, Internet::NoDns, Internet::LateDns, Internet::LyingDns, Internet::Up];
+            world.internet = dice.pick(&all);
             if world.internet != Internet::Up {
                 world.cut(DOMAIN);
             }
         }
         37 => world.internet = Internet::Up,
+        40 => {
+            let (host, after) = (10 + dice.below(90), dice.below(2000));
+            world.change_address(&format!("203.0.113.{host}"), ms(after));
+        }
+        41 => {
+            let plugged = world.internet == Internet::Unplugged || dice.one_in(4);
+            world.plug(plugged);
+        }
+        42 => world.break_trunk(),
+        43 => {
+            // DHCP takes an address away before it gives another one.
+            world.plug(false);
+            let pause = dice.below(8000);
+            world.run(ms(pause));
+            let host = 10 + dice.below(90);
+            world.internet = Internet::Up;
+            world.change_address(&format!("203.0.113.{host}"), ms(200));
+        }
         38 if dice.one_in(10) => {
             world.restart();
             world.listen();
@@ -243,7 +267,7 @@ fn all_calls(world: &World) -> Vec<CallRef> {
 
 /// The internet works, and everybody hangs up until nobody talks.
 fn go_home(world: &mut World) {
-    world.internet = Internet::Up;
+    world.plug(true);
     for agent in &mut world.agents {
         agent.reaction = Reaction::refuses(480);
         agent.resting = true;

@@ -29,6 +29,7 @@ impl Desk {
         for command in &world.media.commands[self.done..] {
             match command.clone() {
                 Command::Open { leg, .. } => drop(self.slots.insert(leg, self.relay.open(leg).unwrap())),
+                Command::Move { .. } => {}
                 Command::Set { leg, params } => self.relay.set(world.now, leg, *params),
                 Command::Connect { a, b } => self.relay.connect(a, b),
                 Command::Dtmf { leg, digit, duration } => assert!(self.relay.dtmf(leg, digit, duration)),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use gateway::secret::Secret;
 use gateway::sip::flow::{Flow, Transport};
 use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock, soonest};
+use gateway::trunk;
 use sha2::{Digest, Sha256};
 
 use crate::agent::{Agent, Call, Ended, Reaction, State, ms};
@@ -28,6 +29,8 @@ pub const DOMAIN: usize = 0;
 const LAN: &str = "192.168.1.1:5060";
 const EDGE: &str = "54.172.60.1:5061";
 const WAN: &str = "203.0.113.7";
+/// Where DNS leads when it lies.
+const PORTAL: &str = "198.51.100.66:5061";
 /// Steps without time passing that mean a live-lock.
 const MAX_STEPS: usize = 20_000;
 
@@ -44,6 +47,8 @@ enum Delivery {
     Input(Input),
     /// The stream's other end hears that it is gone.
     Gone(usize, Flow),
+    /// The driver has looked at interfaces and routes.
+    Link,
     /// The media driver looks for silence.
     Listen,
 }
@@ -56,6 +61,12 @@ pub enum Internet {
     Down,
     /// No name can be resolved.
     NoDns,
+    /// Questions are not answered at all.
+    LateDns,
+    /// Every name is at another host, which has another certificate.
+    LyingDns,
+    /// There is no way out: the cable is unplugged.
+    Unplugged,
 }
 
 pub struct World {
@@ -69,6 +80,8 @@ pub struct World {
     pub links: Vec<Link>,
     pub media: Driver,
     pub internet: Internet,
+    /// Our address outside.
+    pub wan: IpAddr,
     /// Set when it was up at that time or later.
     pub trunk_up_since: Option<Instant>,
     pub trunk_last_up: Instant,
@@ -85,6 +98,8 @@ pub struct World {
     /// Of the newest connection outwards.
     port: u16,
     dead: BTreeSet<Flow>,
+    /// Streams that carry nothing any more, which neither end knows.
+    broken: BTreeSet<Flow>,
     trace: Vec<(Instant, &'static str, String, Vec<u8>)>,
     hash: Sha256,
     /// A run that ended well prints nothing.
@@ -148,6 +163,8 @@ impl World {
             links: vec![Link::new(trunk, true)],
             media: Driver::default(),
             internet: Internet::Up,
+            wan: WAN.parse().expect("an address"),
+            broken: BTreeSet::new(),
             trunk_up_since: None,
             trunk_last_up: Instant::ZERO,
             events: Vec::new(),
@@ -186,6 +203,7 @@ impl World {
     /// The engine's first input.
     pub fn start(&mut self) {
         self.input(Input::Tick);
+        self.later(self.now, Delivery::Link);
     }
 
     /// Another process on the same state.
@@ -203,6 +221,7 @@ impl World {
         }
         self.queue.clear();
         self.dead.clear();
+        self.broken.clear();
         // Calls of the old process have no end, and numbers begin anew.
         self.events.clear();
         self.restarted = Some(self.now);
@@ -338,23 +357,35 @@ impl World {
     fn deliver(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::ToEngine(flow, bytes) => {
-                if self.dead.contains(&flow) {
+                if self.dead.contains(&flow) || self.broken.contains(&flow) {
                     return;
                 }
                 self.record("<-", flow.remote.to_string(), &bytes);
                 self.input(Input::Received { flow, bytes });
             }
             Delivery::ToAgent(agent, flow, bytes) => {
-                if self.agents[agent].flow == Some(flow) {
+                if self.agents[agent].flow == Some(flow) && !self.broken.contains(&flow) {
                     self.agents[agent].receive(self.now, &bytes);
                 }
             }
             Delivery::Input(input) => {
+                if let Input::Connected { flow, connection } = &input
+                    && flow.local.ip() != self.wan
+                {
+                    // The address went meanwhile.
+                    let (connection, error) = (*connection, "no route to host".into());
+                    return self.input(Input::ConnectFailed { connection, error });
+                }
                 if let Input::Connected { flow, .. } = &input {
                     self.agents[DOMAIN].set_flow(Some(*flow));
                     self.trunk_up_since = Some(self.now);
                 }
                 self.input(input);
+            }
+            Delivery::Link => {
+                let towards = (self.internet != Internet::Unplugged).then_some(self.wan);
+                let addresses = vec![address(LAN).ip(), self.wan];
+                self.input(Input::LinkChanged(trunk::Link { addresses, towards }));
             }
             Delivery::Listen => self.listen(),
             Delivery::Gone(agent, flow) => {
@@ -411,10 +442,14 @@ impl World {
             Output::Connect { connection, address, .. } => {
                 self.record("connect", address.to_string(), &[]);
                 let input = match self.internet {
-                    Internet::Up => {
+                    _ if address.to_string() == PORTAL => {
+                        let error = "the certificate there is another's: it is for portal.example".into();
+                        Input::ConnectFailed { connection, error }
+                    }
+                    Internet::Up | Internet::LateDns | Internet::LyingDns => {
                         self.port = 40_000 + (self.port + 1) % 20_000;
                         let port = self.port;
-                        let local = SocketAddr::new(WAN.parse().expect("an address"), port);
+                        let local = SocketAddr::new(self.wan, port);
                         Input::Connected {
                             connection,
                             flow: Flow { transport: Transport::Tls, local, remote: address, connection },
@@ -443,6 +478,8 @@ impl World {
             }
             Output::Resolve { query, question } => {
                 let answer = match (self.internet, question) {
+                    (Internet::LateDns | Internet::Unplugged, _) => return,
+                    (Internet::LyingDns, DnsQuestion::Address(_)) => DnsAnswer::Address(vec![address(PORTAL).ip()]),
                     (Internet::NoDns, _) => DnsAnswer::Failed("no answer from 192.168.1.254".into()),
                     (_, DnsQuestion::Naptr(_)) => DnsAnswer::Naptr(Vec::new()),
                     (_, DnsQuestion::Srv(_)) => DnsAnswer::Srv(Vec::new()),
@@ -535,6 +572,27 @@ impl World {
         self.input(Input::Disconnected { flow, reason: "connection reset".into() });
     }
 
+    /// From now on the trunk's flow carries nothing, and nobody is told: another router's NAT forgot it.
+    pub fn break_trunk(&mut self) {
+        if let Some(flow) = self.agents[DOMAIN].flow {
+            self.broken.insert(flow);
+        }
+    }
+
+    /// We get another address outside; the driver tells a moment later.
+    pub fn change_address(&mut self, wan: &str, after: Duration) {
+        self.wan = address(&format!("{wan}:0")).ip();
+        self.break_trunk();
+        self.later(self.now + after, Delivery::Link);
+    }
+
+    /// The cable outside, by which nothing gets through until it is plugged in again.
+    pub fn plug(&mut self, plugged: bool) {
+        self.internet = if plugged { Internet::Up } else { Internet::Unplugged };
+        self.break_trunk();
+        self.later(self.now + ms(300), Delivery::Link);
+    }
+
     /// All bad links at once.
     pub fn set_lan(&mut self, quality: Quality) {
         for link in &mut self.links[1..] {
@@ -608,6 +666,9 @@ impl World {
         let (Some((_, input)), Some((output_leg, output))) = (self.media.at(into), self.media.at(out)) else {
             return Some("no port open at the described address");
         };
+        if ![input, output].iter().all(|port| [address(LAN).ip(), self.wan].contains(&port.local.ip())) {
+            return Some("the port is at an address that is gone");
+        }
         if input.partner != Some(output_leg) {
             return Some("not connected");
         }

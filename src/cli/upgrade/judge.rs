@@ -134,6 +134,6 @@ fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
 /// The system log, where there is one, hears of it whoever runs this; stdout and stderr do in other words.
 fn tell(level: Level, code: &'static str, text: &str) {
     if log::init(Target::Syslog).is_ok() {
-        log::write(level, &Event::new(level, code, "gateway", text).to_string());
+        log::write(&Event::new(level, code, "gateway", text));
     }
 }

@@ -175,3 +175,44 @@ fn a_closed_port_rests_before_it_is_used_again() {
     assert!(ports.bind(Instant::from_secs(11), own_address(6)).is_err());
     assert!(ports.bind(Instant::from_secs(12), own_address(6)).is_ok());
 }
+
+#[test]
+fn a_leg_moves_to_another_address_with_its_port_and_everything_else() {
+    let running = running(9, 4);
+    let (a, b) = (endpoint(), endpoint());
+    let from = running.open(1).unwrap();
+    let other = running.open(2).unwrap();
+    running.set(1, &a, None);
+    running.set(2, &b, None);
+    running.handle.send(Command::Connect { a: MediaLeg(1), b: MediaLeg(2) });
+    let bind = own_address(10);
+    running.handle.send(Command::Move { leg: MediaLeg(1), bind });
+    let Notice::Moved { leg: MediaLeg(1), to: Ok(to) } = running.notice() else { panic!() };
+    assert_eq!((to.ip(), to.port()), (bind, from.port()));
+    let mut packet = [0; 172];
+    (packet[0], packet[3], packet[11]) = (0x80, 1, 7);
+    let mut buffer = [0; 1500];
+    // The first packets of a source are on trial (RFC 3550 A.1).
+    for sequence in 1..=3 {
+        packet[3] = sequence;
+        a.send_to(&packet, to).unwrap();
+    }
+    assert_eq!(b.recv_from(&mut buffer).unwrap().1, other);
+    for sequence in 1..=3 {
+        packet[3] = sequence;
+        b.send_to(&packet, other).unwrap();
+    }
+    assert_eq!(a.recv_from(&mut buffer).unwrap().1, to);
+    // Nobody listens at the former address any more.
+    let probe = UdpSocket::bind(from);
+    assert!(probe.is_ok(), "{probe:?}");
+    running.handle.send(Command::Move { leg: MediaLeg(1), bind: "192.0.2.1".parse().unwrap() });
+    let error = loop {
+        match running.notice() {
+            Notice::Moved { to, .. } => break to.unwrap_err(),
+            Notice::Started { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(error.contains("192.0.2.1"), "{error}");
+}

@@ -152,8 +152,10 @@ impl SdpError {
 pub struct Local {
     /// Our RTP address; RTCP is one port above.
     pub rtp: SocketAddr,
-    /// The `c=` and `o=` address when it differs (public address).
+    /// The `c=` address when it differs (public address).
     pub address: IpAddr,
+    /// The `o=` address: with the session id it names the session, and stays when `address` moves (RFC 3264 section 8).
+    pub origin: IpAddr,
     /// `o=` session id and version: the version grows with each change.
     pub session_id: u64,
     pub version: u64,

@@ -222,6 +222,7 @@ fn local() -> Local {
     Local {
         rtp: address("192.0.2.1:16384"),
         address: "203.0.113.7".parse().unwrap(),
+        origin: "203.0.113.7".parse().unwrap(),
         session_id: 42,
         version: 3,
         codecs: vec![Codec::Pcmu, Codec::Pcma],
@@ -268,7 +269,7 @@ fn an_independent_reader_and_ours_read_what_we_write() {
             assert!(independent.medias[0].has_attribute(direction.token()));
         }
     }
-    let v6 = Local { address: "2001:db8::1".parse().unwrap(), ..local() };
+    let v6 = Local { address: "2001:db8::1".parse().unwrap(), origin: "2001:db8::1".parse().unwrap(), ..local() };
     assert_eq!(read(&write(&v6, None)).unwrap().rtp, Some(address("[2001:db8::1]:16384")));
 }
 

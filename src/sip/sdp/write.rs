@@ -6,14 +6,12 @@ use super::{Local, Remote};
 
 /// An offer, or an answer to `offer` (as many `m=` lines in the same order, others refused with port 0).
 pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
-    let family = match local.address {
-        IpAddr::V4(_) => "IP4",
-        IpAddr::V6(_) => "IP6",
-    };
-    let address = local.address;
     let mut out = format!(
-        "v=0\r\no=- {} {} IN {family} {address}\r\ns=-\r\nc=IN {family} {address}\r\nt=0 0\r\n",
-        local.session_id, local.version
+        "v=0\r\no=- {} {} {}\r\ns=-\r\nc={}\r\nt=0 0\r\n",
+        local.session_id,
+        local.version,
+        connection(local.origin),
+        connection(local.address)
     );
     match offer {
         None => {
@@ -35,6 +33,12 @@ pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
         }
     }
     out.into_bytes()
+}
+
+/// Network type, address type and address (RFC 8866 section 5.7).
+fn connection(address: IpAddr) -> String {
+    let family = if address.is_ipv4() { "IP4" } else { "IP6" };
+    format!("IN {family} {address}")
 }
 
 fn audio(out: &mut String, local: &Local, port: u16, proto: &str) {

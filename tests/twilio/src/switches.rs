@@ -67,6 +67,9 @@ pub struct Switches {
     pub reinvite_after_ms: u64,
     /// The re-INVITE puts the far end on hold (`a=sendonly`) and takes it back 300 ms later (4.6).
     pub reinvite_is_hold: bool,
+    /// SIP code for a re-INVITE that comes by another connection than its dialog began on; 0 = it is taken (4.6, not
+    /// documented: an edge that restarted may not know the dialog).
+    pub moved_dialog_code: u16,
     /// How long Twilio waits for the ACK of a 200 (4.3, "after 32 s Twilio ends the call, alert 32022").
     pub ack_timeout_ms: u64,
     /// How many reads of a number still see its emergency address pending (8: minutes to days).
@@ -114,6 +117,7 @@ pub const CONTRARY: &[&[&str]] = &[
         "sign_without_call_token=true",
         "action_after_caller_hangup=true",
         "decline_is_busy=false",
+        "moved_dialog_code=481",
     ],
     &[
         "min_expires_is_423=false",
@@ -166,6 +170,7 @@ impl Default for Switches {
             retry_after: false,
             reinvite_after_ms: 0,
             reinvite_is_hold: false,
+            moved_dialog_code: 0,
             ack_timeout_ms: 32_000,
             registration_reads: 2,
             cleared_address_lingers: false,

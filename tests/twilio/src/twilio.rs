@@ -17,7 +17,7 @@ use crate::pstn::Pstn;
 use crate::rest::account::AccountState;
 use crate::rest::{self, Store, Trace};
 use crate::sip::auth::Nonces;
-use crate::sip::flow::Flow;
+use crate::sip::flow::{Arrived, Flow};
 use crate::sip::inbound::PRIVATE;
 use crate::sip::message::Message;
 use crate::sip::registrar::Registrar;
@@ -78,7 +78,7 @@ pub struct ServerInvite {
     /// The request.
     pub invite: Message,
     /// Where its CANCEL goes.
-    pub queue: mpsc::Sender<Message>,
+    pub queue: mpsc::Sender<Arrived>,
 }
 
 /// A whole Twilio.
@@ -107,7 +107,7 @@ pub struct Twilio {
     store: Mutex<Store>,
     registrar: Mutex<Registrar>,
     pstn: Mutex<Pstn>,
-    dialogs: Mutex<HashMap<(String, String), mpsc::Sender<Message>>>,
+    dialogs: Mutex<HashMap<(String, String), mpsc::Sender<Arrived>>>,
     invites: Mutex<HashMap<String, ServerInvite>>,
     unacknowledged: Mutex<HashMap<String, Message>>,
     flows: Mutex<HashMap<u64, Flow>>,
@@ -254,7 +254,7 @@ impl Twilio {
     }
 
     /// Opens the queue of a dialog that is named by Call-ID and our tag.
-    pub fn open_dialog(&self, call_id: &str, tag: &str) -> mpsc::Receiver<Message> {
+    pub fn open_dialog(&self, call_id: &str, tag: &str) -> mpsc::Receiver<Arrived> {
         let (sender, receiver) = mpsc::channel(DIALOG_QUEUE);
         let key = (call_id.to_owned(), tag.to_owned());
         self.dialogs.lock().expect("no holder of this lock panics").insert(key, sender);
@@ -268,10 +268,10 @@ impl Twilio {
     }
 
     /// Hands a request to its dialog; `false` when there is none.
-    pub fn to_dialog(&self, call_id: &str, tag: &str, message: Message) -> bool {
+    pub fn to_dialog(&self, call_id: &str, tag: &str, arrived: Arrived) -> bool {
         let key = (call_id.to_owned(), tag.to_owned());
         let dialogs = self.dialogs.lock().expect("no holder of this lock panics");
-        dialogs.get(&key).is_some_and(|queue| queue.try_send(message).is_ok())
+        dialogs.get(&key).is_some_and(|queue| queue.try_send(arrived).is_ok())
     }
 
     /// How many calls' dialogs are open.

@@ -148,6 +148,44 @@ async fn a_call_out_goes_by_webhook_to_the_pstn_and_sound_passes_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dialog_goes_on_by_another_connection_or_is_not_known_there_as_the_switch_says() {
+    for (moved_dialog_code, expected) in [(0, 200), (481, 481)] {
+        let twilio = start(Switches { moved_dialog_code, ..Switches::default() }).await;
+        let (base, _) = hooks(&[("/out", dial_out())]).await;
+        configure(&twilio, true, &base).await;
+        twilio.pstn().connect("+15035551212", Party::default());
+        let mut first = Client::connect(&twilio, "101").await;
+        let sound = Voice::open(true).await;
+        let (invite, _) = first.invite("5035551212", &sound.offer.to_phone_text(1)).await;
+        let ok = first.last().await;
+        let mut dialog = Dialog::caller(&invite, &ok);
+        let mut ack = dialog.ack(2);
+        ack.headers.insert(0, ("Via".to_owned(), first.via()));
+        first.send(&ack).await;
+        drop(first);
+        let mut second = Client::connect(&twilio, "101").await;
+        let mut again = dialog
+            .request("INVITE")
+            .with("Contact", format!("<{}>", second.contact()))
+            .with_body("application/sdp", sound.offer.to_phone_text(2));
+        again.headers.insert(0, ("Via".to_owned(), second.via()));
+        second.send(&again).await;
+        let answer = second.last().await;
+        assert_eq!(answer.code(), expected);
+        let mut ack = if expected == 200 { dialog.ack(dialog.local_cseq) } else { refusal_ack(&again, &answer) };
+        if expected == 200 {
+            ack.headers.insert(0, ("Via".to_owned(), second.via()));
+        }
+        second.send(&ack).await;
+        let mut bye = dialog.request("BYE");
+        bye.headers.insert(0, ("Via".to_owned(), second.via()));
+        second.send(&bye).await;
+        assert_eq!(second.last().await.code(), 200);
+        assert_eq!(twilio.journal.violations(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_ignores_the_route_set_is_refused_loudly() {
     let twilio = start(Switches::default()).await;
     let (base, _) = hooks(&[("/out", dial_out())]).await;

@@ -19,12 +19,16 @@ pub struct Domain {
     pub pongs: bool,
     /// Reads everything, says nothing.
     pub deaf: bool,
+    /// How it refuses every re-INVITE, as an edge that does not know the dialog.
+    pub refuses_reinvites: Option<u16>,
     /// RTP/SAVP and nothing else (the domain's Secure flag).
     pub secure: bool,
     pub nonce: String,
     /// How calls to a number go.
     pub numbers: BTreeMap<String, Reaction>,
     pub registers: usize,
+    /// Users in the order of their registrations.
+    pub registered: Vec<String>,
     pub challenges: usize,
 }
 
@@ -54,6 +58,7 @@ impl Agent {
         let mut response = response_to(request, 200, Some("domain"));
         let Some(domain) = &mut self.domain else { return };
         domain.registers += 1;
+        domain.registered.push(user.clone());
         let bindings = domain.bindings.entry(user).or_default();
         bindings.retain(|old| *old != contact);
         if expires > 0 {

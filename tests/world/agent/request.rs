@@ -204,6 +204,9 @@ impl Agent {
         if self.calls[call].reinviting {
             return self.answer(server, request, 491);
         }
+        if let Some(code) = self.domain.as_ref().and_then(|domain| domain.refuses_reinvites) {
+            return self.respond(server, &response_to(request, code, None), true);
+        }
         self.servers[server].call = Some(call);
         self.calls[call].reinvites_seen += 1;
         let body = match request.body.is_empty() {

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::dialog::Dialog;
 use super::edge::{ALLOW, refuse};
-use super::flow::Flow;
+use super::flow::{Arrived, Flow};
 use super::message::Message;
 use super::sdp::{Audio, mirrored};
 use super::{check, edge};
@@ -25,8 +25,10 @@ const HOLD: Duration = Duration::from_millis(300);
 pub struct Confirmed {
     /// The simulator.
     pub twilio: Arc<Twilio>,
-    /// The connection of the far end.
+    /// The connection of the far end: the one that its last request came by.
     pub flow: Flow,
+    /// The one that the dialog began on.
+    pub first_flow: u64,
     /// The dialog; our requests carry no Route, because the edge takes its own off before the gateway sees them.
     pub dialog: Dialog,
     /// The sound.
@@ -45,7 +47,7 @@ pub struct Confirmed {
 
 impl Confirmed {
     /// Runs until one side hangs up.
-    pub async fn run(mut self, messages: &mut mpsc::Receiver<Message>, commands: &mut mpsc::Receiver<Command>) -> End {
+    pub async fn run(mut self, messages: &mut mpsc::Receiver<Arrived>, commands: &mut mpsc::Receiver<Command>) -> End {
         let switches = self.twilio.switches();
         let far = Instant::now() + Duration::from_secs(24 * 3600);
         let mut ack_deadline = match self.unacknowledged {
@@ -61,7 +63,8 @@ impl Confirmed {
         loop {
             tokio::select! {
                 message = messages.recv() => {
-                    let Some(message) = message else { break };
+                    let Some(Arrived { flow, message }) = message else { break };
+                    self.flow = flow;
                     if self.on_request(message, &mut version).await {
                         break;
                     }
@@ -128,6 +131,11 @@ impl Confirmed {
             "BYE" => {
                 self.flow.send(&Message::response(&message, 200, "OK").with("Server", "Twilio"));
                 return true;
+            }
+            // 4.6 says nothing of a dialog that goes on by another connection.
+            "INVITE" if self.flow.id != self.first_flow && self.twilio.switches().moved_dialog_code > 0 => {
+                let code = self.twilio.switches().moved_dialog_code;
+                refuse(&self.twilio, &self.flow, &message, code, "Call/Transaction Does Not Exist");
             }
             "INVITE" => {
                 *version += 1;

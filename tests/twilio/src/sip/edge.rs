@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use super::flow::Flow;
+use super::flow::{Arrived, Flow};
 use super::framing::{Frame, Framer};
 use super::message::{Message, Start};
 use super::{check, inbound, registrar};
@@ -124,7 +124,7 @@ fn on_message(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
         return refuse(twilio, flow, &message, 483, "Too many hops");
     }
     match message.method() {
-        "ACK" => on_ack(twilio, message),
+        "ACK" => on_ack(twilio, flow, message),
         "CANCEL" => on_cancel(twilio, flow, message),
         _ if message.to_tag().is_some() => on_in_dialog(twilio, flow, message),
         "REGISTER" => {
@@ -171,12 +171,12 @@ pub fn send_final(twilio: &Arc<Twilio>, flow: &Flow, request: &Message, reply: &
     });
 }
 
-fn on_ack(twilio: &Arc<Twilio>, message: Message) {
+fn on_ack(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
     if let Some(invite) = twilio.take_unacknowledged(message.branch()) {
         return check::ack_of_refusal(&twilio.journal, &invite, &message);
     }
     let (call_id, tag) = (message.call_id().to_owned(), message.to_tag().unwrap_or("").to_owned());
-    if !twilio.to_dialog(&call_id, &tag, message) {
+    if !twilio.to_dialog(&call_id, &tag, Arrived { flow: flow.clone(), message }) {
         // The dialog may be over already: a BYE of ours and this ACK can cross.
         twilio.journal.alert(0, "an ACK that fits no dialog");
     }
@@ -196,7 +196,7 @@ fn on_cancel(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
                 twilio.journal.violation("RFC 3261 9.1", format!("{}: does not match its INVITE", message.summary()));
             }
             flow.send(&Message::response(&message, 200, "OK").with_to_tag(&crate::random::tag()));
-            let _ = queue.try_send(message);
+            let _ = queue.try_send(Arrived { flow: flow.clone(), message });
         }
         None => refuse(twilio, flow, &message, 481, "Call/Transaction Does Not Exist"),
     }
@@ -205,7 +205,7 @@ fn on_cancel(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
 fn on_in_dialog(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
     let (call_id, tag) = (message.call_id().to_owned(), message.to_tag().unwrap_or("").to_owned());
     let copy = message.clone();
-    if !twilio.to_dialog(&call_id, &tag, message) {
+    if !twilio.to_dialog(&call_id, &tag, Arrived { flow: flow.clone(), message }) {
         refuse(twilio, flow, &copy, 481, "Call/Transaction Does Not Exist");
     }
 }

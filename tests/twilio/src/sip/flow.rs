@@ -24,6 +24,14 @@ pub struct Flow {
     journal: Arc<Journal>,
 }
 
+/// A request for a dialog, and the connection that it came by: not always the one that the dialog began on.
+pub struct Arrived {
+    /// Where its response goes, and our next requests.
+    pub flow: Flow,
+    /// The request.
+    pub message: Message,
+}
+
 impl Flow {
     /// A flow and the queue of bytes that its owner writes.
     pub fn new(id: u64, source: std::net::SocketAddr, journal: Arc<Journal>) -> (Self, mpsc::Receiver<Vec<u8>>) {

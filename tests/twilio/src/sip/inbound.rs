@@ -8,7 +8,7 @@ use super::auth::Verdict;
 use super::confirmed::Confirmed;
 use super::dialog::Dialog;
 use super::edge::{ALLOW, send_final};
-use super::flow::Flow;
+use super::flow::{Arrived, Flow};
 use super::message::{Message, host_of, uri_of, user_of};
 use super::sdp::{Audio, Crypto, SUITES};
 use crate::call::{self, SipCaller};
@@ -194,7 +194,7 @@ async fn run(
     invite: Message,
     accepted: Accepted,
     tag: &str,
-    mut messages: mpsc::Receiver<Message>,
+    mut messages: mpsc::Receiver<Arrived>,
 ) {
     let (port, queue) = Port::new();
     let Ok(endpoint) = Endpoint::open(port.clone(), queue).await else {
@@ -236,11 +236,11 @@ async fn run(
     let end = loop {
         tokio::select! {
             message = messages.recv() => match message {
-                Some(message) if message.method() == "CANCEL" => {
+                Some(Arrived { message, .. }) if message.method() == "CANCEL" => {
                     final_refusal(487, "Request Terminated", None);
                     break End { cause: Cause::Canceled, sip_code: Some(487), counters: None };
                 }
-                Some(message) => {
+                Some(Arrived { message, .. }) => {
                     let text = format!("{} in an early dialog", message.summary());
                     twilio.journal.violation("RFC 3261 12.2", text);
                 }
@@ -276,6 +276,7 @@ async fn run(
                     let confirmed = Confirmed {
                         twilio: twilio.clone(),
                         flow: flow.clone(),
+                        first_flow: flow.id,
                         dialog,
                         endpoint,
                         ours,

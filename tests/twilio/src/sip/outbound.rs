@@ -9,7 +9,7 @@ use super::check;
 use super::confirmed::{ANSWER_LIMIT, Confirmed, ack_of_refusal, hop_by_hop};
 use super::dialog::Dialog;
 use super::edge::ALLOW;
-use super::flow::Flow;
+use super::flow::{Arrived, Flow};
 use super::inbound::PRIVATE;
 use super::message::Message;
 use super::registrar::Binding;
@@ -71,7 +71,7 @@ impl Attempt {
         self,
         contact: &str,
         target: &Target,
-        messages: &mut mpsc::Receiver<Message>,
+        messages: &mut mpsc::Receiver<Arrived>,
         commands: &mut mpsc::Receiver<Command>,
         events: &mpsc::Sender<LegEvent>,
     ) -> End {
@@ -145,6 +145,7 @@ impl Attempt {
         let [tls, udp] = self.twilio.record_route();
         let mut confirmed = Confirmed {
             twilio: self.twilio.clone(),
+            first_flow: self.flow.id,
             flow: self.flow.clone(),
             dialog,
             endpoint: self.endpoint,
