@@ -93,6 +93,7 @@ class TakeOver(Box):
         stop = self.serve()
         password = self.office.state("secrets.json")["extensions"]["101"]["lan_password"]
         phone = Phone(("127.0.0.1", self.office.lan), "101", password)
+        self.addCleanup(phone.socket.close)
         self.assertIn("SIP/2.0 200", phone.register(LIMIT))
         said = self.backup()
         self.assertEqual(stat.S_IMODE(os.stat(self.file).st_mode), 0o600)
