@@ -84,6 +84,8 @@ fn collect(path: &Path, config: &Config, store: &Store) -> Result<(Backup, Strin
     for (name, fate) in files::ALL {
         let is_there = store.path(name).exists();
         match fate {
+            // Nobody looks for it in a backup.
+            Fate::Left(_) if name == files::LOCK => {}
             Fate::Left(reason) if is_there => left.push_str(&format!("  {}: {reason}\n", store.path(name).display())),
             Fate::Taken if is_there => {
                 let (content, _) = reader.read(&store.path(name))?;
