@@ -250,7 +250,9 @@ fn back(path: &Path, place: &Place) -> Done {
         Err(_) => record.restart.clone(),
     };
     let record = Record { restart, ..record };
-    judge::go_back(place, &record, "somebody asked for it")
+    let told = judge::bring_back(place, &record, "somebody asked for it")?;
+    super::print(&format!("{}\n", told.join("\n")));
+    Ok(())
 }
 
 #[cfg(test)]

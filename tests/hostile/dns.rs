@@ -7,7 +7,7 @@ use crate::allocation;
 
 const NAME: &str = "edge.example";
 const KINDS: [Kind; 4] = [Kind::A, Kind::Aaaa, Kind::Srv, Kind::Naptr];
-const ROUNDS: usize = 40_000;
+const ROUNDS: usize = 10_000;
 
 /// Octets spliced in: pointers of compression to before, to behind and to themselves, lengths that are too long, types.
 const TOKENS: [&[u8]; 12] = [

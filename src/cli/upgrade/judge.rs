@@ -97,26 +97,30 @@ fn ended(place: &Place, record: &Record) -> Done {
     let is_new = place::sha256(&place.binary).map_err(failed)? == record.new;
     match record.phase {
         Phase::Returned if is_new => go_back(place, record, &record.reason),
-        Phase::Returned => Err(came_back(place, record, Ok(()))),
+        Phase::Returned => Err(came_back(place, record, Ok(())).unwrap_or_else(|lines| lines)),
         _ => Err(failed(record.sentence())),
     }
 }
 
-/// Brings the old binary back, and looks whether it is healthy. That is a failure of the upgrade.
-pub(super) fn go_back(place: &Place, record: &Record, reason: &str) -> Done {
+/// The new binary is no good: the old one comes back. That is a failure of the upgrade.
+fn go_back(place: &Place, record: &Record, reason: &str) -> Done {
+    Err(bring_back(place, record, reason).unwrap_or_else(|lines| lines))
+}
+
+/// Brings the old binary back, starts it, and looks whether it is healthy: what there is to say, as an error if it is not.
+pub(super) fn bring_back(place: &Place, record: &Record, reason: &str) -> Result<Vec<String>, Vec<String>> {
     place.back(record, reason, &mut |_| Ok(())).map_err(failed)?;
     let record = Record { phase: Phase::Returned, reason: reason.to_owned(), ..record.clone() };
     tell(Level::Error, "upgrade.returned", &record.sentence());
-    Err(came_back(place, &record, restart(&record)))
+    came_back(place, &record, restart(&record))
 }
 
 /// What there is to say when the old binary is in place and was, or was not, started.
-fn came_back(place: &Place, record: &Record, started: Result<(), String>) -> Vec<String> {
-    let how = match started.and_then(|()| healthy_again(place, record)) {
-        Ok(()) => format!("{} is healthy again", record.from),
-        Err(error) => format!("{} is in place, but {error}", record.from),
-    };
-    vec![record.sentence(), how]
+fn came_back(place: &Place, record: &Record, started: Result<(), String>) -> Result<Vec<String>, Vec<String>> {
+    match started.and_then(|()| healthy_again(place, record)) {
+        Ok(()) => Ok(vec![record.sentence(), format!("{} is healthy again", record.from)]),
+        Err(error) => Err(vec![record.sentence(), format!("{} is in place, but {error}", record.from)]),
+    }
 }
 
 fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
