@@ -3,6 +3,7 @@
 mod account;
 mod apply;
 mod ask;
+mod backup;
 mod check;
 mod destroy;
 mod dial;
@@ -11,9 +12,11 @@ mod handset;
 mod history;
 mod metrics;
 mod number;
+mod passphrase;
 mod plan;
 mod promote;
 mod reload;
+mod restore;
 mod run;
 mod setup;
 mod show;
@@ -190,6 +193,11 @@ enum Command {
     },
     /// Show the running service's figures as Prometheus reads them
     Metrics,
+    /// Write config, credentials and state into one encrypted file, from which a new box takes over; also while the service
+    /// runs
+    Backup(backup::BackupArguments),
+    /// Put the config, credentials and state of a backup on this box; phones and Twilio notice nothing
+    Restore(restore::RestoreArguments),
     /// Read the config file again in the running service; with mistakes in it, the old one stays
     Reload,
     /// Show what becomes of a call, without making it
@@ -393,6 +401,8 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Upgrade(arguments) => upgrade::run(&path, environment, &arguments),
         Command::History { subject, since, code, json } => history::run(&path, subject, since, code, json),
         Command::Metrics => metrics::run(&path),
+        Command::Backup(arguments) => backup::run(&path, &arguments),
+        Command::Restore(arguments) => restore::run(&path, &arguments),
         Command::Reload => reload::run(&path),
         Command::Dial { extension, number, twiml } => dial::run(&path, environment, &extension, &number, twiml),
         Command::Handset { extension, json, show_password } => {

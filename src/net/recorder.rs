@@ -9,10 +9,10 @@ use super::clock::Clock;
 use crate::event::{Event, Level};
 use crate::history::History;
 use crate::log;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, files};
 
 /// The history's file in the state folder.
-pub const FILE: &str = "history.jsonl";
+pub const FILE: &str = files::HISTORY;
 
 /// A handle; all of them are the same recorder.
 #[derive(Clone, Debug)]

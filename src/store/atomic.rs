@@ -108,6 +108,20 @@ pub(super) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace
     disk.sync(folder)
 }
 
+/// Replaces a file outside the state folder, and makes its folder if there is none. It is for everybody, or for `owner`
+/// alone: whoever that folder belongs to.
+pub(super) fn write_outside(disk: &dyn Disk, path: &Path, content: &[u8], owner: Option<&Path>) -> io::Result<()> {
+    let folder = folder_of(path);
+    make_missing(disk, folder, CONFIG_DIR_MODE)?;
+    let new = suffixed(path, ".new");
+    prepare(disk, &new, content, if owner.is_some() { FILE_MODE } else { CONFIG_MODE })?;
+    if let Some(owner) = owner {
+        disk.give(&new, owner)?;
+    }
+    disk.rename(&new, path)?;
+    disk.sync(folder)
+}
+
 /// Where the former config file is kept.
 pub(super) fn former(path: &Path) -> PathBuf {
     suffixed(path, ".old")
@@ -176,7 +190,7 @@ pub(super) fn aside(path: &Path) -> PathBuf {
     suffixed(path, ".bad")
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

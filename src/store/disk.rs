@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::Path;
 
 /// Largest file that is read, in bytes.
@@ -22,6 +22,9 @@ pub(super) trait Disk: Debug + Send + Sync {
 
     /// Makes a file that is not there yet, with this content, owned as its folder is. Not synced.
     fn create(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()>;
+
+    /// Gives a file to the owner of another.
+    fn give(&self, path: &Path, owned_as: &Path) -> io::Result<()>;
 
     /// Makes one folder.
     fn make_dir(&self, path: &Path, mode: u32) -> io::Result<()>;
@@ -77,6 +80,14 @@ impl Disk for RealDisk {
         // Whatever the umask is.
         file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(content)
+    }
+
+    fn give(&self, path: &Path, owned_as: &Path) -> io::Result<()> {
+        let (wanted, own) = (fs::metadata(owned_as)?, fs::metadata(path)?);
+        match (wanted.uid(), wanted.gid()) == (own.uid(), own.gid()) {
+            true => Ok(()),
+            false => chown(path, Some(wanted.uid()), Some(wanted.gid())),
+        }
     }
 
     fn make_dir(&self, path: &Path, mode: u32) -> io::Result<()> {

@@ -212,6 +212,13 @@ impl Disk for FaultyDisk {
         })
     }
 
+    fn give(&self, path: &Path, _owned_as: &Path) -> io::Result<()> {
+        self.with(|state| {
+            state.request()?;
+            state.inode(path).map(drop)
+        })
+    }
+
     fn make_dir(&self, path: &Path, _mode: u32) -> io::Result<()> {
         self.with(|state| {
             state.request()?;

@@ -11,8 +11,10 @@ mod atomic;
 mod disk;
 #[cfg(test)]
 mod fault;
+pub mod files;
 mod owned;
 pub mod pace;
+mod restore;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -25,19 +27,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
+pub use restore::Outside;
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
 use crate::secret::Secret;
 use crate::time::WallClock;
 use atomic::{Exposed, Found};
 use disk::{Disk, RealDisk};
-
-const SECRETS: &str = "secrets.json";
-const OWNED: &str = "twilio.json";
-const BINDINGS: &str = "bindings.json";
-const ANSWERS: &str = "answers.toml";
-const TIME: &str = "time.json";
-const LOCK: &str = "lock";
+use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS, TIME};
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -72,6 +69,12 @@ pub enum StoreError {
         "{path} cannot be understood ({reason}); put a good copy in its place, or remove {broken} to begin without it"
     )]
     Broken { path: String, broken: String, reason: String },
+    /// A part of it may be new and a part old.
+    #[error(
+        "{dir} holds a part of a backup: a restore was stopped before its end; run \"gateway restore FILE\" again, or \
+         remove {marker} to go on with what is there"
+    )]
+    HalfRestored { dir: String, marker: String },
 }
 
 /// What was loaded, and what was odd about the file.
@@ -124,6 +127,17 @@ impl Store {
     }
 
     fn on(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
+        let store = Store::on_any(disk, dir)?;
+        match store.is_half_restored()? {
+            true => {
+                let (dir, marker) = (dir.display().to_string(), dir.join(RESTORING).display().to_string());
+                Err(StoreError::HalfRestored { dir, marker })
+            }
+            false => Ok(store),
+        }
+    }
+
+    fn on_any(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
         atomic::make_dir(&*disk, dir).map_err(|source| failed(dir, "opened", source))?;
         let shared = Shared { disk, writes: AtomicU64::new(0), failed: Mutex::default() };
         Ok(Store { dir: dir.to_owned(), shared: Arc::new(shared), lent_token: None })
@@ -277,11 +291,7 @@ impl Store {
                 };
                 Ok(Loaded { value, warning })
             }
-            // serde_json's own text may quote what it found, and that may be a secret.
-            Err(error) => Err(broken(
-                &path,
-                format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify()),
-            )),
+            Err(error) => Err(broken(&path, files::reason(&error))),
         }
     }
 
@@ -327,11 +337,12 @@ impl Store {
     }
 
     /// Where such a file is, for people.
-    pub fn path(&self, name: &'static str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
     fn save_bytes(&self, name: &'static str, content: &[u8]) -> Result<(), StoreError> {
+        debug_assert!(files::find(name).is_some(), "src/store/files.rs must say whether a backup takes {name}");
         let path = self.dir.join(name);
         let failed_before = self.failed().contains_key(name);
         // Flash wears out: what is there already is not written again. After a failure what is there may not last.
@@ -373,5 +384,7 @@ fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreErro
 
 #[cfg(test)]
 mod power_tests;
+#[cfg(test)]
+mod restore_tests;
 #[cfg(test)]
 mod tests;

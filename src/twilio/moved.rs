@@ -12,11 +12,11 @@ use super::plan::{Change, Plan};
 use crate::config::{self, Config};
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, files};
 use crate::tunnel::UrlFrom;
 
 /// Where the environment and the URL are kept that Twilio was told last, in the state folder: `prod https://…`.
-const FILE: &str = "tunnel_url";
+const FILE: &str = files::TUNNEL_URL;
 
 /// Why Twilio was not told.
 #[derive(Debug, thiserror::Error)]

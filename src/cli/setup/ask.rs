@@ -5,11 +5,11 @@ use std::io::IsTerminal;
 use super::hidden;
 use super::question::Prompt;
 use super::wizard::{interrupted, println_error};
-use crate::cli::account;
+use crate::cli::{account, failed};
 use crate::secret::Secret;
 
 /// Whether a person can be asked: questions go to stderr.
-pub(super) fn is_possible() -> bool {
+pub(in crate::cli) fn is_possible() -> bool {
     std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
@@ -34,12 +34,20 @@ pub(super) fn yes(prompt: &Prompt) -> Result<bool, dialoguer::Error> {
     }
 }
 
+/// A line that is not shown.
+pub(in crate::cli) fn unseen(prompt: &str) -> Result<String, Vec<String>> {
+    secret(prompt).map_err(|error| failed(format!("no answer ({error}); nothing was changed")))
+}
+
+fn secret(prompt: &str) -> Result<String, dialoguer::Error> {
+    let password = dialoguer::Password::new().with_prompt(prompt);
+    hidden::ask(|| password.interact())
+}
+
 /// The auth token, hidden, until it looks like one.
 pub(super) fn token(prompt: &Prompt) -> Result<Secret<String>, Vec<String>> {
     loop {
-        let password = dialoguer::Password::new().with_prompt(&prompt.text);
-        let given = hidden::ask(|| password.interact()).map_err(interrupted)?;
-        match account::checked_token(&given) {
+        match account::checked_token(&secret(&prompt.text).map_err(interrupted)?) {
             Ok(token) => return Ok(token),
             Err(wrong) => wrong.iter().for_each(|line| println_error(&format!("  {line}"))),
         }

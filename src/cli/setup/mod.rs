@@ -18,6 +18,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(super) use arguments::SetupArguments;
+pub(super) use ask::{is_possible as is_possible_to_ask, unseen as ask_unseen};
 
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};

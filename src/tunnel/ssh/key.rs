@@ -6,12 +6,12 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, files};
 use crate::tunnel::settings::Ssh;
 use crate::tunnel::{Culprit, Down, UrlFrom};
 
 /// In the state folder.
-const FILE: &str = "tunnel_key";
+const FILE: &str = files::TUNNEL_KEY;
 
 /// What stands behind the key in `authorized_keys`.
 const COMMENT: &str = "gateway";

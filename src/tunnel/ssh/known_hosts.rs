@@ -2,13 +2,13 @@
 
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, files};
 
 /// In the state folder.
-const FILE: &str = "tunnel_known_hosts";
+const FILE: &str = files::TUNNEL_KNOWN_HOSTS;
 
 /// The key that a server showed last in the place of the one that we know, in the same form.
-const REFUSED: &str = "tunnel_refused_host_key";
+const REFUSED: &str = files::TUNNEL_REFUSED_HOST_KEY;
 
 /// Most servers that are kept; the oldest goes first.
 const MAX: usize = 100;

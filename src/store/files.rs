@@ -1,0 +1,70 @@
+//! Every file of the state folder, in one place: whoever keeps something there says here whether a new box needs it.
+//! [`super::Store`] takes no other name (checked where assertions are).
+
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use super::{Owned, Secrets};
+
+pub const SECRETS: &str = "secrets.json";
+pub const OWNED: &str = "twilio.json";
+pub const BINDINGS: &str = "bindings.json";
+pub const ANSWERS: &str = "answers.toml";
+pub const HISTORY: &str = "history.jsonl";
+pub const TIME: &str = "time.json";
+pub const TUNNEL_KEY: &str = "tunnel_key";
+pub const TUNNEL_KNOWN_HOSTS: &str = "tunnel_known_hosts";
+pub const TUNNEL_REFUSED_HOST_KEY: &str = "tunnel_refused_host_key";
+pub const TUNNEL_URL: &str = "tunnel_url";
+pub const LOCK: &str = "lock";
+pub const RESTORING: &str = "restoring";
+
+/// Whether a backup takes a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A new box needs it.
+    Taken,
+    /// It is no use elsewhere, for this reason.
+    Left(&'static str),
+}
+
+/// All of them. What is beside them is part of one of them: `.new` is being written, `.bad` and `.old` were kept aside.
+pub const ALL: [(&str, Fate); 12] = [
+    (SECRETS, Fate::Taken),
+    (OWNED, Fate::Taken),
+    (BINDINGS, Fate::Taken),
+    (HISTORY, Fate::Taken),
+    // A floor for the clock of a new box, too.
+    (TIME, Fate::Taken),
+    (TUNNEL_KEY, Fate::Taken),
+    (TUNNEL_KNOWN_HOSTS, Fate::Taken),
+    (TUNNEL_URL, Fate::Taken),
+    (TUNNEL_REFUSED_HOST_KEY, Fate::Left("a question to the person at this box")),
+    (ANSWERS, Fate::Left("a set-up that was stopped here goes on here")),
+    (LOCK, Fate::Left("it is held by commands on this box")),
+    (RESTORING, Fate::Left("it says that a restore goes on here")),
+];
+
+/// The name as it stands in [`ALL`], and what becomes of the file.
+pub fn find(name: &str) -> Option<(&'static str, Fate)> {
+    ALL.into_iter().find(|(known, _)| *known == name)
+}
+
+/// Whether the content is what this version can read; else why not, without repeating any of it.
+pub fn check(name: &str, content: &[u8]) -> Result<(), String> {
+    match name {
+        SECRETS => json::<Secrets>(content),
+        OWNED => json::<Owned>(content),
+        BINDINGS | TIME => json::<IgnoredAny>(content),
+        // Each line by itself, broken ones are left out by their readers.
+        _ => std::str::from_utf8(content).map(drop).map_err(|_| "it is no text".to_owned()),
+    }
+}
+
+fn json<T: DeserializeOwned>(content: &[u8]) -> Result<(), String> {
+    serde_json::from_slice::<T>(content).map(drop).map_err(|error| reason(&error))
+}
+
+/// Where JSON is wrong. serde_json's own text may quote what it found, and that may be a secret.
+pub(super) fn reason(error: &serde_json::Error) -> String {
+    format!("line {}, column {}: {:?} error", error.line(), error.column(), error.classify())
+}
