@@ -91,8 +91,9 @@ class Router:
         return name
 
     def on(self, options=""):
-        """The power comes. What is written from now on is in a file of its own (qcow2) whose tables are written out only
-        when the guest flushes: what it did not flush is lost when the emulator is killed, as in a disk with a cache."""
+        """The power comes. What is written from now on is in a file of its own (qcow2), whose tables the emulator keeps in
+        memory until the guest flushes or they are too many. So a killed emulator loses what the guest's kernel had not
+        written, and much of what it had written and not flushed; it does not tear sectors, nor wear flash."""
         self.boots += 1
         disk = f"{self.folder}/disk-{self.boots}.qcow2"
         below = "raw" if self.boots == 1 else "qcow2"
