@@ -3,6 +3,8 @@
 use aes::Aes256;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 
+use crate::hex::hex;
+
 /// A generator good enough for SRTP keys, tags and nonces: the AES-256-CTR key stream of the seed.
 pub struct Random(ctr::Ctr64BE<Aes256>);
 
@@ -51,8 +53,7 @@ impl Random {
     pub fn hex(&mut self, len: usize) -> String {
         let mut bytes = vec![0; len];
         self.fill(&mut bytes);
-        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        hex(&bytes)
     }
 }
 

@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Event, Level};
+use crate::hex::hex;
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner};
@@ -607,7 +608,7 @@ fn options(context: &mut Context<'_>, contact: &str) -> Request {
 fn instance(config: &Config) -> String {
     let hash =
         Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&hash[..16]);
     // Version 8 of RFC 9562: made by a rule of our own.
     format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
