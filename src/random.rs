@@ -1,5 +1,7 @@
 //! Randomness as the core sees it: a seed, given once. The same seed gives the same bytes.
 
+use std::time::Duration;
+
 use aes::Aes256;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 
@@ -47,6 +49,13 @@ impl Random {
     /// A number in `0..bound`; 0 when `bound` is 0. The bias is below 2^-32 for bounds of 32 bits.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound == 0 { 0 } else { self.u64() % bound }
+    }
+
+    /// `percent` to 100 % of a duration, so that what waits does not come at once.
+    pub fn jittered(&mut self, full: Duration, percent: u32) -> Duration {
+        let least = full * percent / 100;
+        let spread = u64::try_from((full - least).as_micros()).unwrap_or(u64::MAX);
+        least + Duration::from_micros(self.below(spread.saturating_add(1)))
     }
 
     /// `len` random bytes as lower-case hex: tags, branches, Call-IDs, nonces.
