@@ -23,7 +23,7 @@ CALLS = 200
 LONG_CALLS = 3
 LONG_HZ, SHORT_HZ = 600, 1004
 #: A call begins every so many seconds, at most so many are under way at once, and talk so long.
-EVERY, AT_ONCE, TALK_MS = 0.2, 20, 400
+EVERY, AT_ONCE, TALK_MS = 0.2, 20, 1000
 #: Longer than all of them take, with the tunnel's way back.
 LONG_MS = 60_000
 #: The session is killed so long after a proof came through; every so many times the line is cut for a while instead.
