@@ -11,10 +11,10 @@ def _digest(*parts):
 
 
 class Phone:
-    """Extension `name` that talks to `address`, a pair of host and port."""
+    """Extension `name` that talks to `address`, a pair of host and port; `make` makes its socket."""
 
-    def __init__(self, address, name, password=None):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, address, name, password=None, make=lambda kind: socket.socket(socket.AF_INET, kind)):
+        self.socket = make(socket.SOCK_DGRAM)
         self.socket.connect(address)
         self.name = name
         self.password = password

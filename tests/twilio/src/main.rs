@@ -1,5 +1,6 @@
-//! The simulator as a program: starts everything on free loopback ports, prints one JSON line, runs until Ctrl-C.
+//! The simulator as a program: starts everything on free ports, prints one JSON line, runs until Ctrl-C.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -8,12 +9,15 @@ use twilio_simulator::rest::account::AccountState;
 use twilio_simulator::switches::Switches;
 use twilio_simulator::twilio::{Options, StartError, Twilio};
 
-/// A Twilio to test against, on loopback.
+/// A Twilio to test against.
 #[derive(Parser)]
 struct Arguments {
     /// Number that the account owns, in E.164 (may be repeated).
     #[arg(long = "number", default_value = "+15035550100")]
     numbers: Vec<String>,
+    /// Address of this machine that everything listens on.
+    #[arg(long, default_value = "127.0.0.1")]
+    address: IpAddr,
     /// Switch, such as crlf_pong=false (may be repeated); `--switches` lists them.
     #[arg(long = "switch", value_name = "NAME=VALUE")]
     switches: Vec<String>,
@@ -51,10 +55,10 @@ async fn main() -> Result<(), StartError> {
         println!("{}", serde_json::to_string_pretty(&switches)?);
         return Ok(());
     }
-    let Arguments { numbers, verbose: echo, ca_file, record, webhook_ca, trial, balance, .. } = arguments;
+    let Arguments { numbers, address, verbose: echo, ca_file, record, webhook_ca, trial, balance, .. } = arguments;
     let kind = if trial { "Trial" } else { "Full" };
     let account = AccountState { r#type: kind.to_owned(), balance_cents: balance, ..AccountState::default() };
-    let options = Options { numbers, switches, echo, ca_file, record, webhook_ca, account };
+    let options = Options { numbers, address, switches, echo, ca_file, record, webhook_ca, account };
     let numbers = options.numbers.clone();
     let twilio = Twilio::start(options).await?;
     let line = json!({

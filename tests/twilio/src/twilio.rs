@@ -1,7 +1,7 @@
 //! The shared state of a simulator, and how it is started, stopped and started again.
 
 use std::collections::HashMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -44,6 +44,8 @@ pub struct Account {
 pub struct Options {
     /// Numbers that the account owns.
     pub numbers: Vec<String>,
+    /// Where everything listens: REST, SIP, control, and the far ends of calls.
+    pub address: IpAddr,
     /// The switches at the start.
     pub switches: Switches,
     /// Write every event to stderr.
@@ -63,6 +65,7 @@ impl Default for Options {
         let ca_file = PathBuf::from("twilio-simulator-ca.pem");
         Self {
             numbers: Vec::new(),
+            address: Ipv4Addr::LOCALHOST.into(),
             switches: Switches::default(),
             echo: false,
             ca_file,
@@ -119,11 +122,11 @@ pub struct Twilio {
 pub type StartError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Twilio {
-    /// Starts everything on loopback ports that are free.
+    /// Starts everything on ports that are free.
     pub async fn start(options: Options) -> Result<Arc<Self>, StartError> {
         let certificates = Certificates::generate()?;
         certificates.write_ca(&options.ca_file)?;
-        let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let bind = || TcpListener::bind((options.address, 0));
         let (rest, sip, control) = (bind().await?, bind().await?, bind().await?);
         let account = Account {
             sid: random::sid("AC"),

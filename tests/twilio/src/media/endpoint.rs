@@ -1,6 +1,6 @@
 //! An RTP endpoint on loopback, plain or SRTP, that sends back to where media comes from (twilio.md 4.5).
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
 use serde::Serialize;
@@ -66,9 +66,14 @@ impl Drop for Endpoint {
 }
 
 impl Endpoint {
-    /// Opens a socket on an even port (RFC 3550 11) and connects it to `port`; `queue` is what the port wants sent.
+    /// Opens a socket of loopback.
     pub async fn open(port: Port, queue: mpsc::Receiver<Frame>) -> std::io::Result<Self> {
-        let socket = Arc::new(even_socket().await?);
+        Self::open_at(Ipv4Addr::LOCALHOST.into(), port, queue).await
+    }
+
+    /// Opens a socket on an even port (RFC 3550 11) and connects it to `port`; `queue` is what the port wants sent.
+    pub async fn open_at(address: IpAddr, port: Port, queue: mpsc::Receiver<Frame>) -> std::io::Result<Self> {
+        let socket = Arc::new(even_socket(address).await?);
         let seed = crate::random::bytes::<10>();
         let inner = Arc::new(Mutex::new(Inner {
             remote: None,
@@ -120,14 +125,14 @@ impl Endpoint {
     }
 }
 
-async fn even_socket() -> std::io::Result<UdpSocket> {
+async fn even_socket(address: IpAddr) -> std::io::Result<UdpSocket> {
     for _ in 0..PORT_TRIES {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let socket = UdpSocket::bind((address, 0)).await?;
         if socket.local_addr()?.port() % 2 == 0 {
             return Ok(socket);
         }
     }
-    UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await
+    UdpSocket::bind((address, 0)).await
 }
 
 fn context(crypto: &Crypto) -> Result<Context, String> {

@@ -197,7 +197,7 @@ async fn run(
     mut messages: mpsc::Receiver<Arrived>,
 ) {
     let (port, queue) = Port::new();
-    let Ok(endpoint) = Endpoint::open(port.clone(), queue).await else {
+    let Ok(endpoint) = Endpoint::open_at(twilio.sip_address.ip(), port.clone(), queue).await else {
         return crate::sip::edge::refuse(twilio, &flow, &invite, 503, "Service Unavailable");
     };
     let call_sid = crate::random::sid("CA");

@@ -38,7 +38,7 @@ pub struct Target {
 /// Starts a call to one contact.
 pub async fn call(twilio: &Arc<Twilio>, binding: Binding, target: Target, call_sid: &str) -> std::io::Result<Leg> {
     let (port, queue) = Port::new();
-    let endpoint = Endpoint::open(port.clone(), queue).await?;
+    let endpoint = Endpoint::open_at(twilio.sip_address.ip(), port.clone(), queue).await?;
     // 4.4: Call-ID of Twilio's legs ends in @0.0.0.0.
     let call_id = format!("{}@0.0.0.0", random::hex(&random::bytes::<16>()));
     let (leg, driver) = Leg::new(call_sid, port, Some(call_id.clone()));
