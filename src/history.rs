@@ -21,8 +21,9 @@ use crate::time::{Instant, WallClock};
 pub const MAX_ENTRIES: usize = 1000;
 /// Most bytes of all entries together, each counted as [`Entry::weight`] does: what one write costs the flash.
 pub const MAX_BYTES: usize = 192 * 1024;
-/// Longest subject and text that are kept, in bytes.
+/// Longest subject that is kept, in bytes.
 pub const MAX_SUBJECT: usize = 120;
+/// Longest text that is kept, in bytes.
 pub const MAX_TEXT: usize = 400;
 /// Of a longer file the end is read.
 pub const MAX_FILE: usize = 1 << 20;

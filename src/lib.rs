@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod event;
+mod hex;
 pub mod history;
 pub mod log;
 pub mod media;

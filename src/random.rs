@@ -1,7 +1,11 @@
 //! Randomness as the core sees it: a seed, given once. The same seed gives the same bytes.
 
+use std::time::Duration;
+
 use aes::Aes256;
 use ctr::cipher::{KeyIvInit, StreamCipher};
+
+use crate::hex::hex;
 
 /// A generator good enough for SRTP keys, tags and nonces: the AES-256-CTR key stream of the seed.
 pub struct Random(ctr::Ctr64BE<Aes256>);
@@ -47,12 +51,18 @@ impl Random {
         if bound == 0 { 0 } else { self.u64() % bound }
     }
 
+    /// `percent` to 100 % of a duration, so that what waits does not come at once.
+    pub fn jittered(&mut self, full: Duration, percent: u32) -> Duration {
+        let least = full * percent / 100;
+        let spread = u64::try_from((full - least).as_micros()).unwrap_or(u64::MAX);
+        least + Duration::from_micros(self.below(spread.saturating_add(1)))
+    }
+
     /// `len` random bytes as lower-case hex: tags, branches, Call-IDs, nonces.
     pub fn hex(&mut self, len: usize) -> String {
         let mut bytes = vec![0; len];
         self.fill(&mut bytes);
-        let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-        bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+        hex(&bytes)
     }
 }
 

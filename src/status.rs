@@ -17,16 +17,17 @@ pub struct Status {
     pub trunk: TrunkStatus,
     pub extensions: Vec<ExtensionStatus>,
     pub calls: Vec<CallStatus>,
-    /// Of an older service: none.
+    // A service older than the command that reads this says nothing of what follows.
+    /// How the account stands against the file.
     #[serde(default)]
     pub drift: DriftStatus,
-    /// Of an older service: none.
+    /// Whether Twilio can reach us.
     #[serde(default)]
     pub tunnel: Option<TunnelStatus>,
-    /// Of an older service: nothing.
+    /// The state folder and the flash below it.
     #[serde(default)]
     pub store: StoreStatus,
-    /// Of an older service: none.
+    /// The time that certificates are judged by.
     #[serde(default)]
     pub clock: ClockStatus,
     /// The trial that this binary is on, in a sentence.

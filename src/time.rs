@@ -1,5 +1,6 @@
 //! Time as the core sees it: an argument, never read.
 
+pub mod calendar;
 pub mod trusted;
 
 use std::fmt;
@@ -91,21 +92,7 @@ impl WallClock {
         if self.0 >= YEAR_10000 {
             return None;
         }
-        let (mut year, mut left) = (1970, self.0 / 86_400);
-        while left >= days_in(year) {
-            left -= days_in(year);
-            year += 1;
-        }
-        let lengths = [31, days_in(year) - 337, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        let mut month = 1;
-        for length in lengths {
-            if left < length {
-                break;
-            }
-            left -= length;
-            month += 1;
-        }
-        Some((year, month, left + 1))
+        Some(calendar::date_of(self.0 / 86_400))
     }
 }
 
@@ -121,11 +108,6 @@ impl fmt::Display for WallClock {
 
 /// Seconds from 1970 to 10000-01-01.
 const YEAR_10000: u64 = 253_402_300_800;
-
-fn days_in(year: u64) -> u64 {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    if leap { 366 } else { 365 }
-}
 
 /// The earlier of two optional deadlines.
 pub fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {

@@ -73,8 +73,8 @@ pub(super) fn clean(text: &str, max: usize) -> String {
 mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-    use crate::sip::header::date::seconds_of;
     use crate::time::WallClock;
+    use crate::time::calendar::seconds_of;
 
     pub fn serialize<S: Serializer>(at: &Option<WallClock>, serializer: S) -> Result<S::Ok, S::Error> {
         at.map(WallClock::rfc3339).serialize(serializer)
@@ -89,10 +89,6 @@ mod rfc3339 {
         let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
         let [year, month, day] = numbers(date, '-')?;
         let [hour, minute, second] = numbers(time, ':')?;
-        // Beyond, counting the days of all years would take as long as a stranger likes.
-        if year > 9999 {
-            return None;
-        }
         seconds_of(year, month, day, hour, minute, second)
     }
 

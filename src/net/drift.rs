@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::Mutex;
 
+use super::apart::apart;
 use super::clock::Clock;
 use super::recorder::Recorder;
 use crate::event::{Event, Level};
@@ -66,7 +67,6 @@ impl Drift {
     /// Looks now, tells the log, and keeps what was found for the status.
     pub async fn look(&self, environment: &str) {
         let _one_at_a_time = self.looking.lock().await;
-        let (answer, answered) = oneshot::channel();
         let (path, store, clock) = (self.config_path.clone(), self.store.clone(), self.clock.clone());
         let seed = self.random.borrow_mut().bytes();
         let name = environment.to_owned();
@@ -75,16 +75,9 @@ impl Drift {
             let tell = move |reason: &str| {
                 recorder.tell(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
             };
-            let found = compare(&path, &name, &store, &clock, Random::new(seed), tell);
-            // Nobody waits any more when the service stops.
-            let _ = answer.send(found.map_err(|error| error.to_string()));
+            compare(&path, &name, &store, &clock, Random::new(seed), tell).map_err(|error| error.to_string())
         };
-        // A thread of its own, and not one of the runtime's: those would be waited for at the end of the service.
-        let started = std::thread::Builder::new().name("drift".to_owned()).spawn(look);
-        let found = match started {
-            Ok(_) => answered.await.unwrap_or_else(|_| Err("the comparison ended without a result".to_owned())),
-            Err(error) => Err(format!("no thread: {error}")),
-        };
+        let found = apart("drift", look).await;
         let report = Report { at: self.clock.wall(), environment: environment.to_owned(), found };
         for event in report.events() {
             self.recorder.tell(&event);

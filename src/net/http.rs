@@ -25,6 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::config::{Config, Protection};
+use crate::hex::hex;
 use crate::store::Secrets;
 use crate::time::Instant;
 use crate::twilio::setting::Setting;
@@ -457,8 +458,7 @@ fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> 
 
 /// Stands for a request's content.
 fn digest(path_and_query: &str, body: &[u8]) -> String {
-    let digest = Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize())
 }
 
 /// The whole body, within size and time.

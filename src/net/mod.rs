@@ -1,5 +1,6 @@
 //! The drivers: they give the pure core sockets, clocks and files, and never decide.
 
+mod apart;
 pub mod clock;
 pub mod control;
 pub mod dns;

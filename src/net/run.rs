@@ -1,6 +1,7 @@
 //! `gateway run`: opens everything, runs until told to stop.
 
 use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,6 +11,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::clock::Clock;
 use super::drift::Drift;
@@ -22,6 +24,7 @@ use super::{control, drift, http, keep, lan, link, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
+use crate::media::Notice;
 use crate::random::Random;
 use crate::store::{Store, StoreError};
 use crate::tunnel::{Place, UrlFrom};
@@ -78,16 +81,7 @@ fn raise_descriptor_limit() {
 
 async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, config, store } = options;
-    let recorded = store.last_time();
-    let last_time = recorded.as_ref().ok().and_then(|recorded| recorded.value);
-    let clock = Clock::start(last_time);
-    let recorder = Recorder::open(store.clone(), clock.clone());
-    // Phones are served also without it.
-    let time_warning =
-        recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
-    if let Some(warning) = time_warning {
-        recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning));
-    }
+    let (clock, recorder) = open_clock_and_recorder(&store);
     let config = Arc::new(config);
     let secrets = store.secrets_or_none()?;
     if let Some(warning) = &secrets.warning {
@@ -97,7 +91,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let secrets = Arc::new(secrets.value);
     let tls = Tls::new(config.trunk.ca_file.as_deref(), &clock)?;
 
-    let (notices, mut noticed) = tokio::sync::mpsc::unbounded_channel();
+    let (notices, noticed) = mpsc::unbounded_channel();
     let media = rtp::start(
         rtp::MediaConfig { ports: config.media.ports, origin: clock.origin(), random: Random::new(seed()?) },
         // Not bounded: the engine bounds calls, and each makes a handful of notices; blocking would stop all media.
@@ -114,52 +108,18 @@ async fn serve(options: Options) -> Result<(), RunError> {
         lan::listen(&shell, *listen, &numbers).await.map_err(failed)?;
     }
 
-    let webhooks = TcpListener::bind(config.webhook.listen).await.map_err(|source| RunError::Listen {
-        what: "webhook.listen",
-        address: config.webhook.listen.to_string(),
-        source,
-    })?;
-    let shared = Arc::new(http::Shared::new(Arc::clone(&config), Arc::clone(&secrets)));
+    let webhooks = bind("webhook.listen", config.webhook.listen).await?;
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
-    let (came_in, mut requests) = tokio::sync::mpsc::channel(1);
-    let told = recorder.clone();
-    tokio::spawn(http::serve(webhooks, Arc::clone(&shared), move |event| {
-        if event.is_from_twilio() {
-            // One that waits says as much as two.
-            let _ = came_in.try_send(());
-        }
-        told.tell(&event.event());
-    }));
-    recorder.tell(&Event::new(
-        Level::Notice,
-        "webhook.listening",
-        config.webhook.listen.to_string(),
-        match config.webhook.public_url.as_str() {
-            "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
-            url => format!("TwiML for {url}, environment {}", config.site.environment),
-        },
-    ));
-
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets));
+    let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
     let place = Place { local: webhook_address, store: store.clone() };
     let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock.clone(), &shared, &recorder)?);
-    {
-        let tunnel = Rc::clone(&tunnel);
-        tokio::task::spawn_local(async move {
-            while requests.recv().await.is_some() {
-                tunnel.request();
-            }
-        });
-    }
+    tokio::task::spawn_local(pass_requests(requests, Rc::clone(&tunnel)));
 
     let scrapers = match config.metrics.listen {
-        Some(listen) => Some(TcpListener::bind(listen).await.map_err(|source| RunError::Listen {
-            what: "metrics.listen",
-            address: listen.to_string(),
-            source,
-        })?),
+        Some(listen) => Some(bind("metrics.listen", listen).await?),
         None => None,
     };
-
     let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
         what: "control socket",
         address: config.site.run_dir.join(control::SOCKET).display().to_string(),
@@ -189,23 +149,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         let picture = Rc::clone(&picture);
         tokio::task::spawn_local(metrics::serve(scrapers, Rc::new(move || picture.metrics())));
     }
-    {
-        let (reloader, drift, recorder) = (Rc::clone(&reloader), Rc::clone(&drift), recorder.clone());
-        tokio::task::spawn_local(control::serve(control, move |ask| {
-            let (reloader, drift, picture) = (Rc::clone(&reloader), Rc::clone(&drift), Rc::clone(&picture));
-            let recorder = recorder.clone();
-            async move {
-                match ask {
-                    control::Ask::Status => {}
-                    control::Ask::Reload => return reloader.reload(),
-                    control::Ask::Drift => drift.look(&reloader.drift_wanted().environment).await,
-                    control::Ask::History => return recorder.lines(),
-                    control::Ask::Metrics => return picture.metrics(),
-                }
-                serde_json::to_string(&picture.status()).unwrap_or_else(|error| error.to_string())
-            }
-        }));
-    }
+    let desk = Desk { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
+    tokio::task::spawn_local(control::serve(control, move |ask| desk.clone().answer(ask)));
     {
         let reloader = Rc::clone(&reloader);
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
@@ -214,14 +159,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     tokio::task::spawn_local(recorder.clone().keep());
     tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));
     tokio::task::spawn_local(keep::tell_left_out());
-    {
-        let shell = Rc::clone(&shell);
-        tokio::task::spawn_local(async move {
-            while let Some(notice) = noticed.recv().await {
-                shell.input(Input::Media(notice));
-            }
-        });
-    }
+    tokio::task::spawn_local(pass_notices(noticed, Rc::clone(&shell)));
     let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
     timekeeper::begin(&clock, &office);
     if let Some(trial) = crate::upgrade::on_trial() {
@@ -234,6 +172,81 @@ async fn serve(options: Options) -> Result<(), RunError> {
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
+    told_to_stop(&reloader).await?;
+    end_calls(&shell, &recorder).await;
+    // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
+    tunnel.stop().await;
+    timekeeper::record(&clock, &store, &recorder, true);
+    if let Some(json) = shell.take_bindings() {
+        keep::save_last(&store, &json, &recorder);
+    }
+    recorder.save_last();
+    let _ = std::fs::remove_file(socket_path);
+    Ok(())
+}
+
+/// The clock begins with the time that was recorded last. Phones are served also where that cannot be read.
+fn open_clock_and_recorder(store: &Store) -> (Clock, Recorder) {
+    let recorded = store.last_time();
+    let clock = Clock::start(recorded.as_ref().ok().and_then(|recorded| recorded.value));
+    let recorder = Recorder::open(store.clone(), clock.clone());
+    let warning =
+        recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
+    if let Some(warning) = warning {
+        recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning));
+    }
+    (clock, recorder)
+}
+
+/// A TCP listener; `what` is the key of the config that names its address.
+async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
+    TcpListener::bind(address).await.map_err(|source| RunError::Listen { what, address: address.to_string(), source })
+}
+
+/// Serves TwiML from now on. What comes back is told of each request that Twilio signed.
+fn serve_webhooks(
+    webhooks: TcpListener,
+    shared: &Arc<http::Shared>,
+    config: &Config,
+    recorder: &Recorder,
+) -> mpsc::Receiver<()> {
+    let (came_in, requests) = mpsc::channel(1);
+    let told = recorder.clone();
+    tokio::spawn(http::serve(webhooks, Arc::clone(shared), move |event| {
+        if event.is_from_twilio() {
+            // One that waits says as much as two.
+            let _ = came_in.try_send(());
+        }
+        told.tell(&event.event());
+    }));
+    recorder.tell(&Event::new(
+        Level::Notice,
+        "webhook.listening",
+        config.webhook.listen.to_string(),
+        match config.webhook.public_url.as_str() {
+            "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
+            url => format!("TwiML for {url}, environment {}", config.site.environment),
+        },
+    ));
+    requests
+}
+
+/// What Twilio asked proves the tunnel.
+async fn pass_requests(mut requests: mpsc::Receiver<()>, tunnel: Rc<Tunnel>) {
+    while requests.recv().await.is_some() {
+        tunnel.request();
+    }
+}
+
+/// What the media thread noticed, for the engine.
+async fn pass_notices(mut noticed: mpsc::UnboundedReceiver<Notice>, shell: Rc<Shell>) {
+    while let Some(notice) = noticed.recv().await {
+        shell.input(Input::Media(notice));
+    }
+}
+
+/// Until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async fn told_to_stop(reloader: &Reloader) -> Result<(), RunError> {
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
         signal(SignalKind::interrupt()).map_err(RunError::Runtime)?,
@@ -241,12 +254,15 @@ async fn serve(options: Options) -> Result<(), RunError> {
     );
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => drop(reloader.reload()),
         }
     }
+}
 
+/// Ends calls and withdraws registrations, as far as that is answered within [`STOP_LIMIT`].
+async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
     recorder.tell(&Event::new(
         Level::Notice,
         "service.stopping",
@@ -259,16 +275,29 @@ async fn serve(options: Options) -> Result<(), RunError> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
-    tunnel.stop().await;
-    timekeeper::record(&clock, &store, &recorder, true);
-    if let Some(json) = shell.take_bindings() {
-        keep::save_last(&store, &json, &recorder);
+}
+
+/// Where the control socket's questions are answered.
+#[derive(Clone)]
+struct Desk {
+    reloader: Rc<Reloader>,
+    drift: Rc<Drift>,
+    picture: Rc<Picture>,
+    recorder: Recorder,
+}
+
+impl Desk {
+    async fn answer(self, ask: control::Ask) -> String {
+        match ask {
+            control::Ask::Status => {}
+            control::Ask::Reload => return self.reloader.reload(),
+            control::Ask::Drift => self.drift.look(&self.reloader.drift_wanted().environment).await,
+            control::Ask::History => return self.recorder.lines(),
+            control::Ask::Metrics => return self.picture.metrics(),
+        }
+        serde_json::to_string(&self.picture.status()).unwrap_or_else(|error| error.to_string())
     }
-    recorder.save_last();
-    let _ = std::fs::remove_file(socket_path);
-    Ok(())
 }
 
 /// The tunnel to the webhook listener, and the proofs that Twilio can reach it.

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant as Deadline;
 
+use super::apart::apart;
 use super::clock::Clock;
 use crate::event::Event;
 use crate::random::Random;
@@ -233,7 +234,7 @@ impl Runner {
         let (prove, inputs) = (Arc::clone(&self.options.prove), self.inputs.clone());
         tokio::spawn(async move {
             let asked = nonce.clone();
-            let result = apart(move || prove(&url, &asked)).await;
+            let result = apart("tunnel", move || prove(&url, &asked)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::Proof { nonce, result }).await;
             }
@@ -250,21 +251,11 @@ impl Runner {
         let (write, inputs) = (Arc::clone(&self.options.write_url), self.inputs.clone());
         tokio::spawn(async move {
             let url = new.clone();
-            let result = apart(move || write(&old, &new)).await;
+            let result = apart("tunnel", move || write(&old, &new)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::UrlWritten { url, result }).await;
             }
         });
-    }
-}
-
-/// Runs what blocks on a thread of its own: those of the runtime would be waited for at the end of the service.
-async fn apart(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Result<(), String> {
-    let (answer, answered) = oneshot::channel();
-    let started = std::thread::Builder::new().name("tunnel".to_owned()).spawn(move || drop(answer.send(work())));
-    match started {
-        Ok(_) => answered.await.unwrap_or_else(|_| Err("it ended without a result".to_owned())),
-        Err(error) => Err(format!("no thread: {error}")),
     }
 }
 

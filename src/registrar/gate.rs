@@ -17,6 +17,7 @@ use subtle::ConstantTimeEq;
 use super::brake::Brake;
 use crate::engine::Context;
 use crate::event::{Event, Level};
+use crate::hex::hex;
 use crate::sip::digest::{Algorithm, Challenge, Credentials};
 use crate::sip::flow::Flow;
 use crate::sip::{header, uri};
@@ -185,10 +186,6 @@ fn sign(key: &[u8; 32], nonce: Nonce, source: IpAddr) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&mac.finalize().into_bytes()[..16]);
     out
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -5,17 +5,29 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::{Owned, Secrets};
 
+/// Passwords, and the auth token.
 pub const SECRETS: &str = "secrets.json";
+/// What we made in the account.
 pub const OWNED: &str = "twilio.json";
+/// Where handsets are registered from.
 pub const BINDINGS: &str = "bindings.json";
+/// What was answered in a set-up that has not ended.
 pub const ANSWERS: &str = "answers.toml";
+/// What happened, see [`crate::history`].
 pub const HISTORY: &str = "history.jsonl";
+/// A time that has passed for sure.
 pub const TIME: &str = "time.json";
+/// Our key for the SSH server of the tunnel.
 pub const TUNNEL_KEY: &str = "tunnel_key";
+/// The keys of that server that were accepted.
 pub const TUNNEL_KNOWN_HOSTS: &str = "tunnel_known_hosts";
+/// One that was not, for a person to judge.
 pub const TUNNEL_REFUSED_HOST_KEY: &str = "tunnel_refused_host_key";
+/// The URL of the tunnel that was written to Twilio last.
 pub const TUNNEL_URL: &str = "tunnel_url";
+/// Held by whoever changes the account.
 pub const LOCK: &str = "lock";
+/// There while files of a backup are put in place.
 pub const RESTORING: &str = "restoring";
 
 /// Whether a backup takes a file.

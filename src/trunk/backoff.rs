@@ -21,20 +21,13 @@ impl Backoff {
     pub fn next(&mut self, random: &mut Random) -> Duration {
         let full = self.base.saturating_mul(1 << self.failures.min(20)).min(self.max);
         self.failures = self.failures.saturating_add(1);
-        jitter(full, 50, random)
+        random.jittered(full, 50)
     }
 
     /// Success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
-}
-
-/// `percent` to 100 % of a duration.
-pub(super) fn jitter(full: Duration, percent: u32, random: &mut Random) -> Duration {
-    let least = full * percent / 100;
-    let spread = u64::try_from((full - least).as_micros()).unwrap_or(u64::MAX);
-    least + Duration::from_micros(random.below(spread.saturating_add(1)))
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::backoff::jitter;
 use crate::random::Random;
 use crate::sip::transaction::ClientId;
 use crate::time::{Instant, soonest};
@@ -44,7 +43,7 @@ pub(super) struct Keepalive {
 
 impl Keepalive {
     pub fn new(now: Instant, interval: Duration, random: &mut Random) -> Self {
-        let next = now + jitter(interval, 80, random);
+        let next = now + random.jittered(interval, 80);
         Keepalive { next, sent: None, pong_seen: false, in_doubt: false, heard: now, probe: None }
     }
 
@@ -89,7 +88,7 @@ impl Keepalive {
             }
         }
         if now >= self.next {
-            self.next = now + jitter(interval, 80, random);
+            self.next = now + random.jittered(interval, 80);
             self.sent = self.sent.or(Some(now));
             return Some(Action::Ping);
         }

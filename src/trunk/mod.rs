@@ -12,6 +12,7 @@ mod keepalive;
 mod link;
 mod locate;
 mod registration;
+mod search;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Event, Level};
+use crate::hex::hex;
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner};
@@ -35,20 +37,14 @@ use backoff::Backoff;
 use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;
-use locate::{Lookup, Next};
+use locate::Lookup;
 use registration::{Origin, Outcome, Registration};
+use search::{CONNECT_TIMEOUT, RESOLVE_TIMEOUT, server_name};
 
 /// Between two attempts at a flow. One office asks one edge: two minutes of waiting burden nobody, and half an hour
 /// (RFC 5626 section 4.5) after the internet is back would cost the office its calls.
 const CONNECT_BASE: Duration = Duration::from_secs(2);
 const CONNECT_MAX: Duration = Duration::from_secs(120);
-/// The same while no server could even be looked up: at boot the line often comes after us, and a question to the local
-/// DNS burdens nobody.
-const UNRESOLVED_MAX: Duration = Duration::from_secs(15);
-/// For one DNS question, beside the driver's own limit.
-const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);
-/// For TCP and TLS to one address.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Between two first REGISTERs, so that a big office does not come as a flood (20/s).
 const PACE: Duration = Duration::from_millis(50);
 /// REGISTERs in a row without any answer that make a flow dead.
@@ -528,90 +524,6 @@ impl Trunk {
         self.due = self.registrations.iter().filter_map(Registration::due).min();
     }
 
-    /// Begins with the next server of this round; waits when all have failed.
-    fn next_server(&mut self, context: &mut Context<'_>) {
-        if self.wait_for_time(context) {
-            return;
-        }
-        let trunk = &context.config.trunk;
-        self.config = Some(trunk.clone());
-        if self.failed >= trunk.servers.len() {
-            self.first = 0;
-            return self.wait(context, if trunk.servers.is_empty() { "no server" } else { "every server failed" });
-        }
-        let index = (self.first + self.failed) % trunk.servers.len();
-        let (lookup, next) = Lookup::start(&trunk.servers[index]);
-        self.state = State::Resolving { server: index, query: self.last_number, lookup, deadline: context.now };
-        self.look_up(context, index, next);
-    }
-
-    fn wait(&mut self, context: &mut Context<'_>, what: &str) {
-        let mut wait = self.backoff.next(context.random);
-        if !self.dialled {
-            wait = wait.min(UNRESOLVED_MAX);
-        }
-        self.state = State::Waiting { until: context.now + wait };
-        let text = format!("{what}: {}; next try in {} s", self.fault, wait.as_secs().max(1));
-        context.event(Event::new(Level::Warning, "trunk.waiting", context.config.trunk.domain.as_str(), text));
-    }
-
-    /// One step of resolving.
-    fn look_up(&mut self, context: &mut Context<'_>, server: usize, next: Next) {
-        self.proven.resize(context.config.trunk.servers.len(), None);
-        match next {
-            Next::Ask(question) => {
-                self.last_number += 1;
-                if let State::Resolving { query, deadline, .. } = &mut self.state {
-                    (*query, *deadline) = (self.last_number, context.now + RESOLVE_TIMEOUT);
-                }
-                context.outputs.push_back(Output::Resolve { query: self.last_number, question });
-            }
-            Next::Found(mut addresses) => {
-                // DNS may lie; the certificate did not.
-                let proven = self.proven.get(server).copied().flatten();
-                addresses.extend(proven.filter(|proven| !addresses.contains(proven)));
-                self.connect(context, server, addresses);
-            }
-            Next::Nothing(fault) => {
-                let addresses: VecDeque<SocketAddr> = self.proven.get(server).copied().flatten().into_iter().collect();
-                let next = if addresses.is_empty() { "" } else { "; trying the address it had before" };
-                let text = format!("{fault}{next}; see whether this box has internet and DNS");
-                context.event(Event::new(
-                    Level::Warning,
-                    "trunk.not-resolved",
-                    server_name(&context.config.trunk, server),
-                    text,
-                ));
-                self.fault = fault;
-                self.connect(context, server, addresses);
-            }
-        }
-    }
-
-    /// Tries the first of the addresses, or the next server.
-    fn connect(&mut self, context: &mut Context<'_>, server: usize, mut addresses: VecDeque<SocketAddr>) {
-        let trunk = &context.config.trunk;
-        let (Some(address), Some(configured)) = (addresses.pop_front(), trunk.servers.get(server)) else {
-            self.failed += 1;
-            return self.next_server(context);
-        };
-        self.dialled = true;
-        self.last_number += 1;
-        let (connection, deadline) = (self.last_number, context.now + CONNECT_TIMEOUT);
-        let name = certificate_name(trunk, configured);
-        context.outputs.push_back(Output::Connect { connection, address, server_name: name });
-        self.state = State::Connecting { server, connection, address, rest: addresses, deadline };
-    }
-
-    fn connect_failed(&mut self, context: &mut Context<'_>, error: &str) {
-        let State::Connecting { server, address, rest, .. } = &mut self.state else { return };
-        let (server, rest) = (*server, std::mem::take(rest));
-        let name = server_name(&context.config.trunk, server);
-        self.fault = format!("{name} ({address}): {error}");
-        context.event(Event::new(Level::Warning, "trunk.connect-failed", format!("{name} ({address})"), error));
-        self.connect(context, server, rest);
-    }
-
     /// The flow is silent, or no longer wanted: away with it.
     fn dead(&mut self, context: &mut Context<'_>, reason: &str) {
         let State::Up(up) = &self.state else { return };
@@ -696,33 +608,7 @@ fn options(context: &mut Context<'_>, contact: &str) -> Request {
 fn instance(config: &Config) -> String {
     let hash =
         Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
-    let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&hash[..16]);
     // Version 8 of RFC 9562: made by a rule of our own.
     format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
-}
-
-fn server_name(trunk: &crate::config::Trunk, index: usize) -> String {
-    match trunk.servers.get(index) {
-        Some(server) => match server.port {
-            Some(port) => format!("{}:{port}", server.host),
-            None => server.host.clone(),
-        },
-        None => trunk.domain.clone(),
-    }
-}
-
-/// The name that the certificate must carry: what was configured, not what DNS made of it (RFC 5922 section 4). A server
-/// given by its address has a certificate for the domain, not for the address.
-fn certificate_name(trunk: &crate::config::Trunk, server: &crate::config::Server) -> String {
-    let name = host(&server.host);
-    match &trunk.server_name {
-        Some(server_name) => server_name.clone(),
-        None if name.parse::<std::net::IpAddr>().is_ok() => trunk.domain.clone(),
-        None => name,
-    }
-}
-
-/// A host as TLS wants it: an IPv6 address without brackets, a name without its final dot.
-fn host(host: &str) -> String {
-    host.trim_matches(['[', ']']).trim_end_matches('.').to_string()
 }

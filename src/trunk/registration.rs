@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rsip::{Headers, Method, Request, Response, Version};
 
-use super::backoff::{Backoff, jitter};
+use super::backoff::Backoff;
 use super::credentials::Known;
 use crate::engine::Context;
 use crate::event::{Event, Level};
@@ -356,7 +356,7 @@ impl Registration {
         let fresh = self.expires.is_none() || self.reason.is_some();
         self.expires = Some(context.now + granted);
         // "About half" (twilio.md 4.1), so that a lost refresh has time for others.
-        self.refresh = context.now + jitter(granted / 2, 90, context.random);
+        self.refresh = context.now + context.random.jittered(granted / 2, 90);
         self.reason = None;
         self.backoff.reset();
         self.schedule(context.now);

@@ -10,6 +10,7 @@ use super::hosted::{self, File};
 use super::promote;
 use super::setting::Setting;
 use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment};
+use crate::hex::hex;
 use crate::secret::Secret;
 use crate::store::{Owned, Secrets};
 use crate::twiml::{INCOMING_PATH, OUTGOING_PATH, STATUS_PATH, USAGE_PATH, credentials};
@@ -288,7 +289,7 @@ fn field(param: &str, value: Value) -> (String, Value) {
 /// a digest in its name. Names of emergency addresses hold 32 characters (twilio.md 2.11).
 fn address_resource(owner: &str, environment: &str, address: &Address) -> Resource {
     let content = format!("{owner} {address:?}");
-    let digest: String = Sha256::digest(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(content)[..4]);
     let mut fields = vec![
         field("CustomerName", text(&address.customer)),
         field("Street", text(&address.street)),
@@ -307,7 +308,7 @@ fn address_resource(owner: &str, environment: &str, address: &Address) -> Resour
 /// Tells passwords apart without keeping them: 64 bits of SHA-256 of a random password of more than 90 bits say
 /// nothing about it.
 pub fn fingerprint(password: &Secret<String>) -> String {
-    Sha256::digest(password.expose().as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(password.expose().as_bytes())[..8])
 }
 
 /// The name of a form parameter in replies: `VoiceUrl` is `voice_url` (twilio.md 1.3).

@@ -4,6 +4,7 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use crate::hex::hex;
 use crate::store::Secrets;
 
 /// Shortest and longest nonce, in hex digits.
@@ -23,7 +24,7 @@ pub fn proof(secrets: &Secrets, nonce: &str) -> Option<String> {
     }
     let password = secrets.webhook.as_ref()?.password.expose();
     let key = hmac(password.as_bytes(), PURPOSE);
-    Some(hmac(&key, nonce.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&hmac(&key, nonce.as_bytes())))
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {

@@ -10,6 +10,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::form::Form;
+use crate::hex::hex;
 use crate::secret::Secret;
 
 /// The fields that, by a field report, Twilio leaves out of the signature; the official rule counts them. UNCERTAIN,
@@ -201,7 +202,7 @@ fn sorted_fields<'a>(form: &'a Form<'_>) -> Vec<(&'a str, &'a str)> {
 fn check_body_hash(path_and_query: &str, body: &[u8]) -> Result<(), SignatureError> {
     let (_, query) = path_and_query.split_once('?').ok_or(SignatureError::BodyHash)?;
     let said = query.split('&').find_map(|field| field.strip_prefix("bodySHA256=")).ok_or(SignatureError::BodyHash)?;
-    let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = hex(&Sha256::digest(body));
     // The hash is no secret: the signature covers it.
     if said == hash { Ok(()) } else { Err(SignatureError::BodyHash) }
 }

@@ -172,6 +172,7 @@ impl StateCopy {
         Err(FileError::new(&elsewhere, "used", io::Error::other("no folder can be made there, nor in /run")))
     }
 
+    /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir
     }

@@ -23,6 +23,7 @@ use super::FileError;
 use super::elf::{self, Machine};
 use super::record::{self, Phase, Record};
 use super::signature::Hasher;
+use crate::hex::hex;
 
 /// Largest binary that is taken, in bytes. Ours are 5 MB; one with debug symbols is 90.
 const MAX_BINARY: u64 = 256 << 20;
@@ -154,7 +155,7 @@ impl Place {
             copy.write_all(bytes).map_err(failed)?;
         }
         copy.sync_all().map_err(failed)?;
-        Ok(Copied { sha256: hexadecimal(&sha256.finalize()), signed: signed.finish(), machine: Machine::parse(&head) })
+        Ok(Copied { sha256: hex(&sha256.finalize()), signed: signed.finish(), machine: Machine::parse(&head) })
     }
 
     /// Makes the copy executable, as the present binary is.
@@ -247,17 +248,13 @@ pub fn sha256(path: &Path) -> Result<String, FileError> {
     let mut piece = vec![0; PIECE];
     loop {
         match file.read(&mut piece) {
-            Ok(0) => return Ok(hexadecimal(&hash.finalize())),
+            Ok(0) => return Ok(hex(&hash.finalize())),
             // `read` is at most the length of the piece.
             Ok(read) => hash.update(&piece[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(failed(error)),
         }
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Whether two names are one file.

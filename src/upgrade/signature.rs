@@ -139,10 +139,12 @@ pub type Hash = [u8; 64];
 pub struct Hasher(Blake2b512);
 
 impl Hasher {
+    /// The next piece.
     pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
+    /// After the last piece.
     pub fn finish(self) -> Hash {
         self.0.finalize().into()
     }

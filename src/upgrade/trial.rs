@@ -95,6 +95,7 @@ pub struct Judge {
 }
 
 impl Judge {
+    /// `within`: how long the new binary has to become healthy.
     pub fn new(before: Before, within: Duration) -> Judge {
         Judge { before, within, healthy: None, missing: "it has not been seen".to_owned() }
     }

@@ -5,6 +5,7 @@ mod agent;
 mod driver;
 mod invariants;
 mod link;
+mod observe;
 mod world;
 
 mod bits;

@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 
 use self::params::{Params, quotable};
 use super::header;
+use crate::hex::hex;
 
 /// The hash of a challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,10 +61,6 @@ impl Algorithm {
         let text = parts.join(":");
         if self.is_sha256() { hex(&Sha256::digest(text)) } else { hex(&Md5::digest(text)) }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A WWW-Authenticate or Proxy-Authenticate value.

@@ -3,6 +3,7 @@
 use rsip::Headers;
 
 use super::{HeaderError, value};
+use crate::time::calendar::seconds_of;
 
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -34,37 +35,8 @@ fn read(text: &str) -> Option<u64> {
     seconds_of(year, month + 1, day, hour, minute, second)
 }
 
-/// Seconds since 1970 of a date and a time in UTC; months count from 1.
-pub fn seconds_of(year: u64, month: u64, day: u64, hour: u64, minute: u64, second: u64) -> Option<u64> {
-    let month = month.checked_sub(1).filter(|month| *month < 12)?;
-    if year < 1970 || day == 0 || day > days_in(month, year) || hour > 23 || minute > 59 || second > 60 {
-        return None;
-    }
-    let days =
-        (1970..year).map(days_of_year).sum::<u64>() + (0..month).map(|m| days_in(m, year)).sum::<u64>() + day - 1;
-    Some(((days * 24 + hour) * 60 + minute) * 60 + second)
-}
-
 fn digits(text: &str, count: usize) -> Option<u64> {
     (text.len() == count && text.bytes().all(|b| b.is_ascii_digit())).then(|| text.parse().ok())?
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-fn days_of_year(year: u64) -> u64 {
-    if is_leap(year) { 366 } else { 365 }
-}
-
-/// `month` counts from 0.
-fn days_in(month: u64, year: u64) -> u64 {
-    match month {
-        1 if is_leap(year) => 29,
-        1 => 28,
-        3 | 5 | 8 | 10 => 30,
-        _ => 31,
-    }
 }
 
 #[cfg(test)]

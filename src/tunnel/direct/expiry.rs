@@ -1,6 +1,6 @@
 //! The end of a certificate's validity (RFC 5280 section 4.1.2.5), and nothing else of it.
 
-use crate::sip::header::date::seconds_of;
+use crate::time::calendar::seconds_of;
 
 /// Tags of DER (X.690 section 8).
 const SEQUENCE: u8 = 0x30;

@@ -53,8 +53,7 @@ impl Backoff {
         if full < max {
             self.doubled += 1;
         }
-        let half = u64::try_from((full / 2).as_micros()).unwrap_or(u64::MAX);
-        full / 2 + Duration::from_micros(random.below(half.saturating_add(1)))
+        random.jittered(full, 50)
     }
 
     /// Success.

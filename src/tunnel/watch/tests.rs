@@ -1,3 +1,4 @@
+use super::proofs::*;
 use super::*;
 use crate::tunnel::settings::{Driver, Program, UrlFrom};
 

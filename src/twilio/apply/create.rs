@@ -11,6 +11,7 @@ use super::super::model::{Id, Kind, Resource, Value, fingerprint};
 use super::super::plan::{FieldChange, Standing, Update};
 use super::super::setting::Setting;
 use super::{Applier, ApplyError, CREATE_ATTEMPTS};
+use crate::hex::hex;
 use crate::store::{Record, Undo};
 
 /// What came of a request that makes something.
@@ -199,6 +200,6 @@ fn not_made(id: &Id, error: ApiError) -> ApplyError {
 /// Names that are probably free.
 pub fn proposals(domain: &str) -> Vec<String> {
     let (name, rest) = domain.split_once('.').unwrap_or((domain, "sip.twilio.com"));
-    let digest: String = Sha256::digest(domain).iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex(&Sha256::digest(domain)[..2]);
     ["2", "pbx", &digest].iter().map(|suffix| format!("{name}-{suffix}.{rest}")).collect()
 }

@@ -3,10 +3,11 @@
 mod scan;
 mod steps;
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
+
+use crate::hex::hex;
 
 pub use scan::{MAX_FILE, MAX_FILES, MAX_PATH, scan};
 
@@ -78,14 +79,6 @@ fn content_type(path: &str) -> &'static str {
         "mp4" => "video/mp4",
         _ => "application/octet-stream",
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

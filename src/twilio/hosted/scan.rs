@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::{File, HostedError, hex};
+use super::{File, HostedError};
+use crate::hex::hex;
 
 /// Most files of the folder.
 pub const MAX_FILES: usize = 1000;

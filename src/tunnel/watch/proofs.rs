@@ -1,0 +1,144 @@
+//! Proofs: our own public URL is fetched with a nonce, and what comes of it says whether Twilio can reach us.
+
+use std::time::Duration;
+
+use super::{Output, STEADY, State, Timer, Watch};
+use crate::event::Level;
+use crate::time::Instant;
+use crate::tunnel::{Culprit, Down};
+
+/// A proof without any result counts as failed: whoever makes it gives up after 15 s, as Twilio does (twilio.md 5.1).
+pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(17);
+/// A proof that took longer is told as slow: callers hear nothing for that long.
+pub const SLOW: Duration = Duration::from_secs(5);
+/// Between proofs after a failed one; where nothing of ours can be restarted, as often as there were failures, and never
+/// rarer than usual.
+pub(super) const DOUBTFUL_EVERY: Duration = Duration::from_secs(4);
+/// No proof has come through for so long, and so many have failed in a row: a connected driver is a dead one. A front
+/// that answers for us in vain does so at once, and has four chances; one that swallows requests takes 15 s for each.
+pub(super) const DEAD_AFTER: Duration = Duration::from_secs(12);
+const DEAD_PROOFS: u32 = 2;
+/// A tunnel that is not ours to restart is told as dead after so many.
+const TOLD_DEAD_PROOFS: u32 = 4;
+/// A tunnel that never was proved gets so long, twice as long after each restart for it, up to the bound: services
+/// need time, and a restart that changes the URL begins it anew.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(480);
+
+impl Watch {
+    pub(super) fn prove(&mut self, now: Instant) {
+        let nonce = self.random.hex(16);
+        self.outputs.push_back(Output::Prove { url: self.urls.present().to_owned(), nonce: nonce.clone() });
+        self.outstanding = Some((nonce, now));
+        self.timers.set(Timer::ProofLimit, now + PROOF_LIMIT);
+    }
+
+    pub(super) fn forget_proof(&mut self) {
+        self.outstanding = None;
+        self.timers.cancel(Timer::Prove);
+        self.timers.cancel(Timer::ProofLimit);
+    }
+
+    pub(super) fn proof(&mut self, now: Instant, nonce: &str, result: Result<(), String>) {
+        let Some((_, sent)) = self.outstanding.take_if(|(asked, _)| asked == nonce) else { return };
+        self.forget_proof();
+        match result {
+            Ok(()) => {
+                self.proofs += 1;
+                let latency = now.since(sent);
+                self.latency = Some(latency);
+                self.tell_slowness(latency);
+                self.proved(now);
+            }
+            Err(reason) => self.unproved(now, sent, &reason),
+        }
+    }
+
+    fn tell_slowness(&mut self, latency: Duration) {
+        let is_slow = latency > SLOW;
+        self.slow += u64::from(is_slow);
+        if is_slow == std::mem::replace(&mut self.is_slow, is_slow) {
+            return;
+        }
+        let millis = latency.as_millis();
+        match is_slow {
+            true => {
+                let text = format!(
+                    "a request took {millis} ms through the tunnel: callers wait that long; look at the line's load"
+                );
+                self.event(Level::Warning, "tunnel.slow", self.driver, text);
+            }
+            false => self.event(Level::Notice, "tunnel.fast", self.driver, format!("a request took {millis} ms again")),
+        }
+    }
+
+    pub(super) fn request(&mut self, now: Instant) {
+        match self.state {
+            State::Connected | State::Doubtful => {
+                self.forget_proof();
+                self.proved(now);
+            }
+            // Our own proofs go on: they alone tell how long a request takes.
+            State::Proved => self.last_proof = Some(now),
+            State::Off | State::Connecting | State::Waiting => {}
+        }
+    }
+
+    fn proved(&mut self, now: Instant) {
+        self.last_proof = Some(now);
+        self.failed_in_a_row = 0;
+        self.never_proved = 0;
+        self.came_through = true;
+        if self.state != State::Proved {
+            let gone = now.since(self.since).as_secs();
+            let was = if self.state == State::Doubtful { format!("again, after {gone} s") } else { String::new() };
+            let latency = self.latency.map_or(0, |latency| latency.as_millis());
+            let text = format!("Twilio can reach us {was} (a request takes {latency} ms)").replace("  ", " ");
+            let url = self.urls.present().to_owned();
+            self.event(Level::Notice, "tunnel.proved", &url, text);
+            self.reason = None;
+            self.enter(now, State::Proved);
+        }
+        // A first look soon tells a tunnel that lasts from one that flaps.
+        let fresh = now.since(self.since) < STEADY;
+        let wait = if fresh { self.prove_every.min(STEADY) } else { self.prove_every };
+        self.timers.set(Timer::Prove, now + wait);
+    }
+
+    fn unproved(&mut self, now: Instant, sent: Instant, reason: &str) {
+        self.failures += 1;
+        if self.failed_in_a_row == 0 {
+            self.failing_since = sent;
+        }
+        self.failed_in_a_row += 1;
+        let url = self.urls.present().to_owned();
+        self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
+        if self.state == State::Proved {
+            let text = format!("no answer through the tunnel: {reason}; asked again every few seconds");
+            self.event(Level::Warning, "tunnel.doubtful", &url, text);
+            self.enter(now, State::Doubtful);
+        }
+        let is_dead = self.failed_in_a_row >= DEAD_PROOFS && now.since(self.failing_since) >= DEAD_AFTER;
+        if self.is_restartable && is_dead && now.since(self.up_at) >= self.patience() {
+            self.never_proved = if self.came_through { 0 } else { self.never_proved.saturating_add(1) };
+            let failed = self.failed_in_a_row;
+            let what = format!("connected but dead: {failed} proofs failed in a row, the last with: {reason}");
+            let next = "it is started anew; if that does not help, look at the far end of the tunnel";
+            return self.fail(now, Down::new(Culprit::Program, what, next));
+        }
+        if !self.is_restartable && self.failed_in_a_row == TOLD_DEAD_PROOFS {
+            let text = format!("still no answer: {reason}; look at what brings {url} to this box");
+            self.event(Level::Error, "tunnel.dead", &url, text);
+        }
+        let wait = DOUBTFUL_EVERY.saturating_mul(self.failed_in_a_row.min(100)).min(self.prove_every);
+        let wait = if self.is_restartable { wait.min(DOUBTFUL_EVERY) } else { wait };
+        self.timers.set(Timer::Prove, now + wait);
+    }
+
+    fn patience(&self) -> Duration {
+        match self.came_through {
+            true => Duration::ZERO,
+            false => PATIENCE.saturating_mul(1 << self.never_proved.min(10)).min(MAX_PATIENCE),
+        }
+    }
+}
