@@ -1,11 +1,10 @@
 //! The Date header (RFC 3261 section 20.17): old phones set their clock by that of the 200 to REGISTER.
 
 use crate::time::WallClock;
+use crate::time::calendar::{DAYS, MONTHS};
 
 /// `Sat, 13 Nov 2010 23:29:00 GMT`, or nothing as long as our own clock is plainly wrong.
 pub(super) fn date(wall: WallClock) -> Option<String> {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     if wall < WallClock::RELEASED {
         return None;
     }

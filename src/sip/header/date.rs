@@ -3,10 +3,7 @@
 use rsip::Headers;
 
 use super::{HeaderError, value};
-use crate::time::calendar::seconds_of;
-
-const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+use crate::time::calendar::{DAYS, MONTHS, seconds_of};
 
 /// The Date header as seconds since 1970-01-01 00:00 UTC. A zone other than GMT is malformed (RFC 4475 section 3.1.2.12).
 pub fn date(headers: &Headers) -> Result<Option<u64>, HeaderError> {
