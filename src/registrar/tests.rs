@@ -55,7 +55,11 @@ impl Lan {
             let lan_password = Secret::new(format!("lan-{name}"));
             secrets
                 .extensions
-                .insert(name.into(), ExtensionSecrets { lan_password, trunk_passwords: Default::default() });
+                .insert(name.into(), ExtensionSecrets {
+                    lan_password,
+                    trunk_passwords: Default::default(),
+                    former_trunk_passwords: Default::default(),
+                });
         }
         Lan {
             now: Instant::from_secs(1000),
