@@ -108,7 +108,8 @@ pub(super) fn announce(opened: &Opened, plan: &Plan) -> Done {
     }
     match super::reload::if_running(&opened.config) {
         Some(Err(error)) => {
-            let way = "nothing was changed at Twilio: mend that, or restart the service, and run the same command again";
+            let way =
+                "nothing was changed at Twilio: mend that, or restart the service, and run the same command again";
             Err(vec![format!("the running service does not read the new passwords: {error}"), way.to_owned()])
         }
         Some(Ok(_)) | None => Ok(()),

@@ -44,10 +44,8 @@ impl Passwords {
 
     /// Whether what it took last is none of those that there are now: a rotation was done elsewhere.
     pub fn is_outdated(&self, secrets: &Secrets, environment: &str, extension: &str) -> bool {
-        let has = [
-            secrets.trunk_password(environment, extension),
-            secrets.former_trunk_password(environment, extension),
-        ];
+        let has =
+            [secrets.trunk_password(environment, extension), secrets.former_trunk_password(environment, extension)];
         self.proven.is_some() && !has.contains(&self.proven.as_ref())
     }
 }

@@ -308,9 +308,8 @@ impl Registration {
                         };
                         self.send(context, origin, purpose, turn);
                     }
-                    None => {
-                        self.refuse(context, format!("the server's challenge can not be answered ({})", cause(response)))
-                    }
+                    None => self
+                        .refuse(context, format!("the server's challenge can not be answered ({})", cause(response))),
                 }
             }
             401 | 407 => {
@@ -421,8 +420,7 @@ impl Registration {
         self.reason = None;
         self.backoff.reset();
         self.schedule(context.now);
-        let former =
-            self.passwords.is_former(context.secrets, &context.config.site.environment, &self.extension);
+        let former = self.passwords.is_former(context.secrets, &context.config.site.environment, &self.extension);
         if former && !self.by_former {
             let text = format!("registered, but {BY_FORMER}");
             context.event(Event::new(Level::Warning, "trunk.former-password", self.extension.as_str(), text));

@@ -178,8 +178,9 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     assert!(sent.verify("INVITE", "secret-101"));
     let fresh = Challenge::parse(r#"Digest realm="calls", qop="auth", nonce="xyz""#).unwrap();
     for (challenge, nc) in [(Some((&fresh, "Authorization")), 1), (None, 2)] {
-        let (name, value) =
-            world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge, false)).unwrap();
+        let (name, value) = world
+            .with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge, false))
+            .unwrap();
         let sent = Credentials::parse(&value).unwrap();
         assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), ("Authorization", "xyz", nc));
     }
@@ -187,7 +188,8 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     // The nonce of the registration again: its count goes on.
     let same = Challenge::parse(CHALLENGE).unwrap();
     let same = Some((&same, "Proxy-Authorization"));
-    let (_, value) = world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same, false)).unwrap();
+    let (_, value) =
+        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same, false)).unwrap();
     assert_eq!(Credentials::parse(&value).unwrap().qop.unwrap().nc, 3);
 }
 

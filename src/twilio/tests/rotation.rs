@@ -29,6 +29,8 @@ fn a_rotation_killed_at_any_request_keeps_the_password_that_twilio_has_and_is_ta
     for at in fake.requests..counted.requests {
         for fault in [Fault::Before, Fault::After] {
             let (mut fake, mut the_box) = (fake.clone(), the_box.clone());
+            // Clones share their fate otherwise.
+            fake.revive();
             fake.kill = Some((at, fault));
             the_box.set_up(&mut fake).unwrap_err();
             assert!(!settle(&mut the_box), "Twilio has said nothing");
