@@ -9,12 +9,12 @@
 //!
 //! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel.
 
-mod backoff;
 mod proofs;
 mod said;
 #[cfg(test)]
 mod tests;
 mod urls;
+mod waits;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -22,11 +22,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Culprit, Down, Report, Settings, UrlFrom};
+use crate::backoff::Backoff;
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::timers::Timers;
-use backoff::Backoff;
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
 use said::Said;
@@ -246,8 +246,8 @@ impl Watch {
             slow: 0,
             starts: 0,
             reason: None,
-            backoff: Backoff::default(),
-            writing: Backoff::default(),
+            backoff: Backoff::new(waits::FIRST, waits::LONGEST),
+            writing: Backoff::new(WRITE_BASE, WRITE_MAX),
             said: Said::default(),
             random,
             outputs: VecDeque::new(),
@@ -481,7 +481,7 @@ impl Watch {
                 self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
             }
             Err(reason) if url == self.urls.present() && self.state != State::Off => {
-                let wait = self.writing.next((WRITE_BASE, WRITE_MAX), &mut self.random);
+                let wait = self.writing.next(&mut self.random);
                 self.timers.set(Timer::Write, now + wait);
                 let text = format!(
                     "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
@@ -500,8 +500,9 @@ impl Watch {
         self.stop_driver();
         self.forgive(now);
         let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);
-        let bounds = backoff::bounds(down.culprit, soon);
-        let wait = self.backoff.next(bounds, &mut self.random);
+        let (first, longest) = waits::bounds(down.culprit, soon);
+        self.backoff.set_bounds(first, longest);
+        let wait = self.backoff.next(&mut self.random);
         let text = down.to_string();
         // The same again and again is told once.
         let level = match (self.reason.as_deref() == Some(&text), down.culprit) {
@@ -511,7 +512,7 @@ impl Watch {
         };
         let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
         // Waits of minutes are shortened by whoever has mended it.
-        let sooner = if bounds.0 > MINOR { ", or at once after \"gateway reload\"" } else { "" };
+        let sooner = if first > MINOR { ", or at once after \"gateway reload\"" } else { "" };
         self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
         self.reason = Some(text);
         self.enter(now, State::Waiting);
@@ -529,7 +530,7 @@ impl Watch {
             self.backoff.reset();
         } else if self.keeps_url {
             self.short_lives = self.short_lives.saturating_add(1);
-            self.backoff.reset_after(self.short_lives);
+            self.backoff.reset_to(waits::doublings(self.short_lives));
         }
         // Otherwise the next start has a new URL, which DNS, Twilio and our flash have to learn: the waits go on growing.
     }
