@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod backup;
+pub mod bucket;
 pub mod call;
 pub mod cli;
 pub mod config;

@@ -3,7 +3,6 @@
 //! It limits, checks that the request is Twilio's, asks the pure dialplan in place and writes the answer; it decides nothing itself.
 //! A request that is refused ends its connection, so that a stranger pays a handshake for each try.
 
-mod bucket;
 mod gate;
 mod refusals;
 mod replies;
@@ -24,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 
+pub use crate::bucket::Rate;
 use crate::config::{Config, Protection};
 use crate::hex::hex;
 use crate::store::Secrets;
@@ -36,7 +36,6 @@ use crate::twiml::proof::proof;
 pub use crate::twiml::refusal::{Counts, Refusal};
 use crate::twiml::signature::{Content, Covered, Key, SignatureError, SignedRequest, Verifier};
 use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
-pub use bucket::Rate;
 use gate::Gate;
 pub use gate::Rates;
 use refusals::Refusals;
