@@ -1,5 +1,7 @@
 //! Runs the [`Watch`] of the tunnel: gives it a clock, starts and stops the driver, makes its proofs.
 
+mod service;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +19,7 @@ use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, Settings, start
 use crate::twilio::reach::fetch;
 use crate::twiml::NONCE_PATH;
 use crate::twiml::proof::proof;
+pub use service::of_service;
 
 /// Most inputs that wait; signed requests beyond it are not counted as proofs.
 const MAX_INPUTS: usize = 64;
