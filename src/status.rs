@@ -1,5 +1,8 @@
 //! What `gateway status` shows: a snapshot of the engine, as data.
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 use serde::{Deserialize, Serialize};
 
 use crate::tunnel::watch::TunnelStatus;
