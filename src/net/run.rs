@@ -113,9 +113,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets));
     let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
-    let place = Place { local: webhook_address, store: store.clone() };
+    let place = Place { local: webhook_address, store: store.clone(), clock: clock.clone() };
     let random = Random::new(seed()?);
-    let tunnel = tunnel::of_service(&config, &config_path, place, clock.clone(), &shared, &recorder, random);
+    let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
     let tunnel = Rc::new(tunnel);
     tokio::task::spawn_local(pass_requests(requests, Rc::clone(&tunnel)));
 

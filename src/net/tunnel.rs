@@ -54,7 +54,6 @@ pub struct Options {
     pub place: Place,
     /// What Twilio has been told last.
     pub known_url: String,
-    pub clock: Clock,
     pub seed: [u8; 32],
     pub prove: Prove,
     pub write_url: WriteUrl,
@@ -74,7 +73,7 @@ pub struct Tunnel {
 impl Tunnel {
     /// Starts it, within a tokio runtime.
     pub fn start(options: Options) -> Tunnel {
-        let clock = options.clock.clone();
+        let clock = options.place.clock.clone();
         let random = Random::new(options.seed);
         let watch = Watch::new(clock.now(), &options.settings, &options.known_url, random);
         let watch = Arc::new(Mutex::new(watch));
@@ -183,7 +182,7 @@ impl Runner {
                     }
                 },
                 () = sleep_until(timeout) => {
-                    let now = self.options.clock.now();
+                    let now = self.options.place.clock.now();
                     lock(&self.watch).handle_timeout(now);
                 }
                 () = sleep_until(until) => {
@@ -197,7 +196,7 @@ impl Runner {
     }
 
     fn input(&self, input: Input) {
-        let now = self.options.clock.now();
+        let now = self.options.place.clock.now();
         lock(&self.watch).handle(now, input);
     }
 
@@ -230,7 +229,7 @@ impl Runner {
             }
         }
         let at = lock(&self.watch).poll_timeout()?;
-        Some(Deadline::from_std(self.options.clock.at(at)))
+        Some(Deadline::from_std(self.options.place.clock.at(at)))
     }
 
     fn prove(&self, url: String, nonce: String) {

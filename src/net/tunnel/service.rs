@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Options, Prove, Tunnel, prover};
 use crate::config::Config;
 use crate::event::{Event, Level};
-use crate::net::clock::Clock;
 use crate::net::http;
 use crate::net::recorder::Recorder;
 use crate::random::Random;
@@ -18,12 +17,11 @@ pub fn of_service(
     config: &Config,
     config_path: &Path,
     place: Place,
-    clock: Clock,
     shared: &Arc<http::Shared>,
     recorder: &Recorder,
     mut random: Random,
 ) -> Tunnel {
-    let (store, settings) = (place.store.clone(), config.tunnel.clone());
+    let (store, clock, settings) = (place.store.clone(), place.clock.clone(), config.tunnel.clone());
     let configured = config.webhook.public_url.clone();
     // A URL that the tunnel itself tells is remembered: it is what Twilio calls now.
     let is_told = settings.url_from != UrlFrom::Config;
@@ -57,7 +55,6 @@ pub fn of_service(
         settings,
         place,
         known_url: told.unwrap_or(configured),
-        clock,
         seed: random.bytes(),
         prove,
         write_url: Arc::new(write_url),
