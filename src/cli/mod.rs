@@ -445,6 +445,13 @@ fn warn(lines: &[String]) {
     }
 }
 
+/// Tells that handsets could not reach a service that runs here now.
+fn warn_of_lan(config: &Config) {
+    if let Some(warning) = config.lan.warning() {
+        warn(&[format!("lan: {warning}")]);
+    }
+}
+
 /// Prints to stdout. A reader that went away (`| head`) is no failure.
 fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());

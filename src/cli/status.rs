@@ -67,6 +67,9 @@ fn table(status: &Status) -> String {
         let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
     }
     let _ = write!(text, "\naccount {}", account(&status.drift));
+    for reason in &status.lan.waiting {
+        let _ = write!(text, "\nLAN {reason}");
+    }
     if let Some(trouble) = &status.store.trouble {
         let _ = write!(text, "\nstate not saved: {trouble}");
     }
@@ -234,6 +237,14 @@ mod tests {
         let trouble = "/var/lib/gateway/bindings.json cannot be written: No space left on device";
         status.store = StoreStatus { writes: 3, trouble: Some(trouble.to_owned()) };
         assert!(table(&status).contains(&format!("\nstate not saved: {trouble}\n\n")), "{}", table(&status));
+    }
+
+    #[test]
+    fn a_lan_that_is_waited_for_is_told_of_with_its_reason() {
+        let mut status = sample::status();
+        let reason = "192.168.2.1:5060: no interface has this address yet";
+        status.lan.waiting = vec![reason.to_owned()];
+        assert!(table(&status).contains(&format!("\nLAN {reason}\n\n")), "{}", table(&status));
     }
 
     #[test]

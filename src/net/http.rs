@@ -181,6 +181,11 @@ impl Shared {
         Counts { answered: self.counts.answered.load(Ordering::Relaxed), refused: reasons.iter().sum(), reasons }
     }
 
+    /// Those of the configuration in force.
+    pub fn secrets(&self) -> Arc<Secrets> {
+        Arc::clone(&self.current().secrets)
+    }
+
     /// This nonce is going to be fetched by ourselves: no rate holds for it.
     pub fn expect_nonce(&self, nonce: &str) {
         self.gate().expect(nonce);

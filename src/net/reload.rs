@@ -1,6 +1,7 @@
 //! Another configuration while the service runs: what takes effect at once, and what needs a restart.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,9 +30,23 @@ pub struct Reloader {
 }
 
 impl Reloader {
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.running.borrow())
+    }
+
+    /// Handsets are listened for on these addresses.
+    pub fn listens_on(&self, listen: Vec<SocketAddr>) {
+        let mut config = Config::clone(&self.config());
+        config.lan.listen = listen;
+        let config = Arc::new(config);
+        *self.running.borrow_mut() = Arc::clone(&config);
+        self.shell.input(Input::Reload { config, secrets: self.shared.secrets() });
+    }
+
     /// What the configuration in force says of the comparison with the account.
     pub fn drift_wanted(&self) -> drift::Wanted {
-        let running = self.running.borrow();
+        let running = self.config();
         drift::Wanted { environment: running.site.environment.clone(), period: running.twilio.drift_check }
     }
 
@@ -57,12 +72,13 @@ impl Reloader {
         let tls =
             Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
-        let running = Arc::clone(&self.running.borrow());
+        let running = self.config();
         // What is bound once stays bound until a restart, and the configuration in force says so.
-        if config.lan.listen != running.lan.listen {
-            config.lan.listen.clone_from(&running.lan.listen);
+        if !config.lan.is_written_as(&running.lan) {
+            config.lan.auto = running.lan.auto;
             notes.push("lan.listen needs a restart".to_string());
         }
+        config.lan.listen.clone_from(&running.lan.listen);
         if config.webhook.listen != running.webhook.listen {
             config.webhook.listen = running.webhook.listen;
             notes.push("webhook.listen needs a restart".to_string());

@@ -1,6 +1,6 @@
 //! `gateway run`: opens everything, runs until told to stop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -16,13 +16,14 @@ use tokio::sync::mpsc;
 use super::clock::Clock;
 use super::desk::Desk;
 use super::drift::Drift;
+use super::lan::Lan;
 use super::picture::Picture;
 use super::recorder::Recorder;
 use super::reload::Reloader;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, http, keep, lan, link, metrics, rtp, timekeeper};
+use super::{control, http, keep, link, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -103,11 +104,11 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
     let shell = Shell::new(engine, clock.clone(), media, tls, recorder.clone());
-    let numbers = Rc::new(Cell::new(0));
-    for listen in &config.lan.listen {
-        let failed = |source| RunError::Listen { what: "lan.listen", address: listen.to_string(), source };
-        lan::listen(&shell, *listen, &numbers).await.map_err(failed)?;
-    }
+    let lan = Lan::start(&shell, &config.lan).await.map_err(|(address, source)| RunError::Listen {
+        what: "lan.listen",
+        address: address.to_string(),
+        source,
+    })?;
 
     let webhooks = bind("webhook.listen", config.webhook.listen).await?;
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
@@ -142,6 +143,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     });
     let picture = Rc::new(Picture {
         shell: Rc::clone(&shell),
+        lan: Rc::clone(&lan),
         drift: Rc::clone(&drift),
         tunnel: Rc::clone(&tunnel),
         webhooks: shared,
@@ -171,7 +173,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     shell.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
     tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
-    tokio::task::spawn_local(link::watch(Rc::clone(&shell), config.lan.listen.clone()));
+    tokio::task::spawn_local(link::watch(Rc::clone(&shell), lan, Rc::clone(&reloader)));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
@@ -297,7 +299,7 @@ struct Office {
 
 impl timekeeper::Office for Office {
     fn servers(&self) -> Vec<config::Server> {
-        self.reloader.running.borrow().clock.sntp.clone()
+        self.reloader.config().clock.sntp.clone()
     }
 
     fn tell(&self, doubt: Option<String>) {

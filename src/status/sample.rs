@@ -1,8 +1,8 @@
 //! One office at work, for the tests of those who show it.
 
 use super::{
-    CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, RegistrationStatus, Status, StoreStatus,
-    TrunkStatus,
+    CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, LanStatus, RegistrationStatus, Status,
+    StoreStatus, TrunkStatus,
 };
 use crate::tunnel::watch::{State, TunnelStatus};
 
@@ -43,6 +43,7 @@ pub fn status() -> Status {
             since: 61,
         }],
         drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
+        lan: LanStatus { listening: vec!["192.168.1.1:5060".to_owned()], waiting: vec![] },
         tunnel: Some(tunnel()),
         store: StoreStatus::default(),
         clock: ClockStatus::default(),

@@ -31,14 +31,14 @@ def short_folder():
     return path
 
 
-def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits="", clock=None):
-    """`gateway.toml` in `folder`. `trunk` is a table of strings; every extension shows NUMBER outside."""
+def write_config(folder, listen, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits="", clock=None):
+    """`gateway.toml` in `folder`. `listen` is where handsets register, `trunk` is a table of strings; every extension shows NUMBER outside."""
     account = twilio or {"account_sid": "AC" + "0" * 32}
     tables = {
         "site": {"name": "interop", "state_dir": f"{folder}/state", "run_dir": short_folder()},
         "twilio": account,
         "trunk": trunk,
-        "lan": {"listen": [f"{lan}:5060"]},
+        "lan": {"listen": [listen]},
         "media": {"ports": "20000-29999"},
         "webhook": webhook or {"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"},
         "emergency": {"caller_id": NUMBER},
