@@ -59,15 +59,20 @@ def write_config(folder, listen, trunk, extensions, *, twilio=None, webhook=None
     return path
 
 
-def write_secrets(folder, extensions):
+def secrets(extensions):
     """`secrets.json` as `gateway setup` leaves it (src/store/secrets.rs), for tests without a Twilio account."""
+    return json.dumps({"auth_token": "0" * 32,
+                       "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
+                                      for e in extensions}})
+
+
+def write_secrets(folder, extensions):
+    """Writes them into the state folder below `folder`."""
     state = os.path.join(folder, "state")
     os.makedirs(state, mode=0o700, exist_ok=True)
     path = os.path.join(state, "secrets.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({"auth_token": "0" * 32,
-                   "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
-                                  for e in extensions}}, file)
+        file.write(secrets(extensions))
 
 
 class Gateway:
