@@ -39,6 +39,10 @@ impl Files {
         std::fs::write(self.key(), key.serialize_pem()).unwrap();
     }
 
+    fn direct(&self, listen: std::net::SocketAddr) -> Direct {
+        Direct { listen, certificate: self.certificate(), key: self.key() }
+    }
+
     fn load(&self) -> Result<Loaded, Down> {
         files::load(&self.certificate(), &self.key())
     }
@@ -70,7 +74,7 @@ fn a_certificate_is_warned_of_in_its_last_two_weeks_and_after() {
     let files = Files::new("warning");
     files.write(2030);
     let loaded = files.load().unwrap();
-    let direct = Direct { listen: ([127, 0, 0, 1], 0).into(), certificate: files.certificate(), key: files.key() };
+    let direct = files.direct(([127, 0, 0, 1], 0).into());
     let until = loaded.not_after.unwrap();
     let at = |now| warning(&loaded, &direct, &Clock::with_system(None, move || WallClock(now)));
     assert_eq!(at(until - WARN_BEFORE), None);
@@ -85,7 +89,7 @@ fn a_box_that_does_not_know_the_time_says_nothing_of_certificates_until_it_does(
     let files = Files::new("no-time");
     files.write(2027);
     let loaded = files.load().unwrap();
-    let direct = Direct { listen: ([127, 0, 0, 1], 0).into(), certificate: files.certificate(), key: files.key() };
+    let direct = files.direct(([127, 0, 0, 1], 0).into());
     let clock = Clock::with_system(None, || WallClock(4));
     assert_eq!(warning(&loaded, &direct, &clock), None);
     clock.tell(WallClock(loaded.not_after.unwrap() + 1), "ntp.example.com").unwrap();
@@ -126,7 +130,7 @@ async fn a_request_comes_through_tls_to_the_listener_and_the_answer_back() {
     let place = Place { local: inside.local_addr().unwrap(), store, clock: Clock::start(None) };
     // A free port, for the moment.
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let direct = Direct { listen, certificate: files.certificate(), key: files.key() };
+    let direct = files.direct(listen);
     let (reports, mut received) = Reports::channel();
     let running = start(&Settings { driver: Driver::Direct(direct), ..Settings::default() }, place, reports);
     assert_eq!(received.recv().await, Some(Report::Connecting));
