@@ -5,6 +5,7 @@ pub mod backup;
 pub mod call;
 pub mod cli;
 pub mod config;
+mod disk;
 pub mod engine;
 pub mod event;
 mod hex;
