@@ -7,6 +7,7 @@ pub mod bucket;
 pub mod call;
 pub mod cli;
 pub mod config;
+mod disk;
 pub mod engine;
 pub mod event;
 mod hex;

@@ -10,6 +10,7 @@ pub mod http;
 mod keep;
 pub mod lan;
 pub mod link;
+pub mod listening;
 pub mod metrics;
 pub mod picture;
 pub mod ready;

@@ -23,7 +23,7 @@ use super::reload::Reloader;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, http, keep, link, metrics, rtp, timekeeper};
+use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
@@ -38,7 +38,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{what} {address} cannot be opened: {source}")]
+    #[error("{what} {address} cannot be opened: {source}{}", way_out(address, source))]
     Listen { what: &'static str, address: String, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -48,6 +48,13 @@ pub enum RunError {
     Random(getrandom::Error),
     #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),
+}
+
+/// As the end of a sentence.
+fn way_out(address: &str, error: &std::io::Error) -> String {
+    // The control socket has no such address.
+    let way = address.parse().ok().and_then(|address| listening::way_out(address, error));
+    way.map(|way| format!("; {way}")).unwrap_or_default()
 }
 
 /// What is run.

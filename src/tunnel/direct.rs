@@ -15,6 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use super::settings::Direct;
 use super::{Culprit, Down, Place, Report, Reports, Stop, carry};
 use crate::net::clock::Clock;
+use crate::net::listening;
 use files::Loaded;
 
 /// Most connections at a time; further ones are closed at once. The webhook listener has its own limit.
@@ -33,11 +34,8 @@ const DAY: u64 = 86_400;
 pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut stop: Stop) -> Result<(), Down> {
     let mut loaded = files::load(&direct.certificate, &direct.key)?;
     let listener = TcpListener::bind(direct.listen).await.map_err(|error| {
-        let next = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there: ss -ltnp shows which",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE",
-            _ => "write an address of this host in [tunnel] listen",
-        };
+        let next = listening::way_out(direct.listen, &error);
+        let next = next.unwrap_or("write an address of this host in [tunnel] listen");
         Down::new(Culprit::Config, format!("{} cannot be listened on: {error}", direct.listen), next)
     })?;
     let config = RwLock::new(Arc::clone(&loaded.config));
