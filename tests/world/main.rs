@@ -16,6 +16,7 @@ mod hold;
 mod network;
 mod races;
 mod random;
+mod rotation;
 mod sound;
 mod story;
 mod transfer;

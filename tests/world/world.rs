@@ -128,6 +128,7 @@ fn secrets_of(config: &Config) -> Secrets {
     let one = |name: &str| ExtensionSecrets {
         lan_password: Secret::new(format!("lan-secret-{name}")),
         trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
+        former_trunk_passwords: Default::default(),
     };
     let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
     Secrets { extensions, ..Secrets::default() }

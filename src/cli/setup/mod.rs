@@ -22,7 +22,7 @@ pub(super) use ask::{is_possible as is_possible_to_ask, unseen as ask_unseen};
 
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
-use super::{apply, failed, told};
+use super::{apply, failed};
 use crate::config::{Config, Protection};
 use crate::twilio::account::{AccountError, Progress, Scope};
 use crate::twilio::apply::ApplyError;
@@ -154,10 +154,11 @@ impl Setup<'_> {
                 make_key(opened)?;
                 made += 1;
             }
+            apply::announce(opened, &plan)?;
             let (done, result) = self.apply(opened, &plan);
             made += done;
             // The account knows more now than when it was opened.
-            opened.owned = told(opened.store.owned().map_err(failed)?);
+            opened.read_owned()?;
             match result {
                 Ok(()) => return Ok((Outcome::Applied(made), plan.problems)),
                 Err(AccountError::Apply(ApplyError::DomainTaken { name, .. })) if self.is_asking => {
