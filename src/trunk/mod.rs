@@ -6,7 +6,6 @@
 //!    └────────────┴─────────────┴──────────────┘
 //! ```
 
-mod backoff;
 mod credentials;
 mod keepalive;
 mod link;
@@ -23,6 +22,7 @@ use std::time::Duration;
 use rsip::{Headers, Method, Request, Response, Version};
 use sha2::{Digest, Sha256};
 
+use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Event, Level};
@@ -33,7 +33,6 @@ use crate::sip::transaction::{ClientId, Failure, Owner};
 use crate::sip::{header, uri};
 use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
-use backoff::Backoff;
 use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;

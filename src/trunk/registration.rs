@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use rsip::{Headers, Method, Request, Response, Version};
 
-use super::backoff::Backoff;
 use super::credentials::{Known, Passwords};
+use crate::backoff::Backoff;
 use crate::engine::Context;
 use crate::event::{Event, Level};
 use crate::secret::Secret;

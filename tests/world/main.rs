@@ -6,6 +6,7 @@ mod driver;
 mod invariants;
 mod link;
 mod observe;
+mod opening;
 mod world;
 
 mod bits;

@@ -184,23 +184,6 @@ impl World {
         }
     }
 
-    /// An office on good links: these extensions with one handset each, all registered on both sides.
-    pub fn office(seed: u64, extensions: &[&str]) -> Self {
-        let mut world = World::new(seed, office(extensions));
-        for name in extensions {
-            let handset = world.handset(name);
-            world.agents[handset].register(600);
-        }
-        world.start();
-        world.run(ms(3000));
-        for name in extensions {
-            let handset = world.find(name);
-            assert!(world.agents[handset].registration.registered, "{name} is not registered");
-            assert!(world.domain_has(name), "{name} is not registered at the SIP domain");
-        }
-        world
-    }
-
     /// The engine's first input.
     pub fn start(&mut self) {
         self.input(Input::Tick);
