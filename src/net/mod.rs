@@ -3,6 +3,7 @@
 mod apart;
 pub mod clock;
 pub mod control;
+mod desk;
 pub mod dns;
 pub mod drift;
 pub mod http;
@@ -14,6 +15,7 @@ pub mod metrics;
 pub mod picture;
 pub mod ready;
 pub mod recorder;
+mod reload;
 pub mod rtp;
 pub mod run;
 pub mod shell;
