@@ -34,6 +34,9 @@ pub(crate) enum Unsynced {
 pub(crate) const UNSYNCED: [Unsynced; 5] =
     [Unsynced::Whole, Unsynced::Empty, Unsynced::Prefix(3), Unsynced::Prefix(7), Unsynced::Zeroes];
 
+/// Content and permission bits by path.
+pub(crate) type Files = BTreeMap<PathBuf, (Vec<u8>, u32)>;
+
 #[derive(Clone, Debug)]
 struct Inode {
     content: Vec<u8>,
@@ -99,8 +102,8 @@ impl FaultyDisk {
         self
     }
 
-    /// All files: content and permission bits.
-    pub fn files(&self) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
+    /// All files.
+    pub fn files(&self) -> Files {
         self.with(|state| {
             let file = |inode: &usize| (state.inodes[*inode].content.clone(), state.inodes[*inode].mode);
             state.names.iter().map(|(path, inode)| (path.clone(), file(inode))).collect()

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::tests::{Folder, NEW, OLD, back, upgrade};
 use super::*;
-use crate::disk::fault::{Fault, FaultyDisk};
+use crate::disk::fault::{Fault, FaultyDisk, Files};
 
 const BINARY: &str = "/usr/bin/gateway";
 const DOWNLOADED: &str = "/tmp/downloaded";
@@ -95,18 +95,15 @@ impl Router {
     }
 }
 
-/// What is on a disk: path, content and mode of each file.
-type Left = Vec<(PathBuf, (Vec<u8>, u32))>;
-
 /// Boots of what power cuts left, each once.
 #[derive(Default)]
-struct Boots(BTreeSet<Left>);
+struct Boots(BTreeSet<Files>);
 
 impl Boots {
     /// The power goes now: after one boot the binary is told, and after some more `last` is in place, whichever was.
     fn after_cut(&mut self, cut: &Router, last: &[&str], told: &str) {
         for left in cut.disk.after_cut() {
-            if !self.0.insert(left.files().into_iter().collect()) {
+            if !self.0.insert(left.files()) {
                 continue;
             }
             let left = Router::on(left);
