@@ -372,7 +372,8 @@ impl Core {
     }
 }
 
-const CHALLENGE: &str = "Digest realm=\"sip.twilio.com\", nonce=\"oMJZVe_lvfmXUcIrVFmK3A\", opaque=\"2f1\", qop=\"auth\"";
+const CHALLENGE: &str =
+    "Digest realm=\"sip.twilio.com\", nonce=\"oMJZVe_lvfmXUcIrVFmK3A\", opaque=\"2f1\", qop=\"auth\"";
 
 /// A response with what it must repeat.
 fn reply(request: &str, status: &str, more: &str, body: &str) -> String {
