@@ -289,7 +289,7 @@ impl Core {
     fn register(&mut self, phone: u64) {
         self.tick(Duration::from_millis(10));
         let (to, id) = (format!("<sip:{}@192.168.1.1>", name(phone)), format!("register{}-{phone}", self.serial));
-        let mut ask = |core: &mut Core, cseq, credentials: &str| {
+        let ask = |core: &mut Core, cseq, credentials: &str| {
             let head = core.request(phone, "REGISTER sip:192.168.1.1", &id, cseq, &to);
             core.from_phone(phone, format!("{head}{credentials}Expires: 3600\r\nContent-Length: 0\r\n\r\n"))
         };
