@@ -1,12 +1,15 @@
 """Emulated machines with Debian's kernel: what cross/test and cross/boot share."""
 
+import atexit
 import dataclasses
 import glob
 import gzip
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -46,6 +49,14 @@ TARGETS = {target.name: target for target in (
     Target("aarch64", "arm64", "qemu-system-arm", ["qemu-system-aarch64", "-M", "virt", "-cpu", "cortex-a53"], "ttyAMA0"),
     Target("x86-64", "amd64", "qemu-system-x86", ["qemu-system-x86_64", "-M", "q35", "-cpu", "qemu64"], "ttyS0"),
 )}
+
+
+def end_when_told():
+    """SIGTERM ends this program as a failure does: what was begun is ended, and no second signal interrupts that."""
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, end)
 
 
 def install(*entries):
@@ -128,6 +139,7 @@ class Machine:
              "-kernel", target.find("boot/vmlinuz-*"), "-initrd", initramfs,
              "-append", f"console={target.console} panic=-1 {options}"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        atexit.register(self.process.kill)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
 

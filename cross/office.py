@@ -1,36 +1,15 @@
 """A gateway of one extension on loopback, for the proofs and measurements of this folder."""
 
-import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 
-LAN_PASSWORD = "Lan-101-kept-4-tests"
-
-CONFIG = """
-[site]
-name = "office"
-state_dir = "{folder}/state"
-run_dir = "{folder}/run"
-[twilio]
-account_sid = "AC00000000000000000000000000000000"
-[trunk]
-domain = "office.sip.twilio.com"
-servers = ["127.0.0.1:9"]
-[lan]
-listen = ["127.0.0.1:{port}"]
-[webhook]
-public_url = "https://office.example.com"
-listen = "127.0.0.1:0"
-[emergency]
-caller_id = "+15035550100"
-[[extension]]
-name = "101"
-caller_id = "+15035550100"
-"""
+sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "tests", "interop"))
+from gateway import lan_password, secrets, write_config, write_secrets  # noqa: E402, F401: for the scripts beside this file
 
 
 class Office:
@@ -41,16 +20,13 @@ class Office:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="gateway-")
-        os.mkdir(f"{self.folder}/state", 0o700)
-        passwords = {"lan_password": LAN_PASSWORD, "trunk_passwords": {"prod": "Trunk-101-kept-4-tests"}}
-        with open(f"{self.folder}/gateway.toml", "w") as file:
-            file.write(CONFIG.format(folder=self.folder, port=self.port))
-        with open(os.open(f"{self.folder}/state/secrets.json", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-            json.dump({"extensions": {"101": passwords}}, file)
+        config = write_config(self.folder, f"127.0.0.1:{self.port}",
+                              {"domain": "office.sip.twilio.com", "servers": ["127.0.0.1:9"]}, ["101"],
+                              webhook={"public_url": "https://office.example.com", "listen": "127.0.0.1:0"})
+        write_secrets(self.folder, ["101"])
         with open(f"{self.folder}/log", "w") as log:
             self.began = time.monotonic()
-            self.process = subprocess.Popen([*self.command, "run", "--log", "stderr", "--config",
-                                             f"{self.folder}/gateway.toml"], stderr=log)
+            self.process = subprocess.Popen([*self.command, "run", "--log", "stderr", "--config", config], stderr=log)
         return self
 
     def __exit__(self, *_):

@@ -7,13 +7,13 @@ import os
 import sys
 
 sys.dont_write_bytecode = True
-from office import LAN_PASSWORD, Office  # noqa: E402
+from office import Office, lan_password  # noqa: E402
 from register import Phone  # noqa: E402
 
 # Through env, so that only the emulator has the other clock.
 fake = ["env", f"LD_PRELOAD={sys.argv[1]}", "FAKETIME=@2040-01-02 03:04:05", "DONT_FAKE_MONOTONIC=1", "TZ=UTC"]
 with Office([*fake, *sys.argv[2:]]) as office:
-    answer = Phone(office.address(), "101", LAN_PASSWORD).register(60)
+    answer = Phone(office.address(), "101", lan_password("101")).register(60)
     date = next((line for line in answer.split("\r\n") if line.startswith("Date: ")), "no Date")
     if not answer.startswith("SIP/2.0 200 ") or " Jan 2040 " not in date:
         sys.exit(f"in the year 2040 a REGISTER gets:\n{answer}\n{office.log()}")

@@ -22,7 +22,7 @@ use crate::sip::header::{self, NameAddr};
 use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
 use crate::sip::uri;
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
-use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, Status, StoreStatus};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Status, StoreStatus};
 use crate::store::Secrets;
 use crate::time::{Instant, WallClock, soonest};
 use crate::timers::Timers;
@@ -400,6 +400,7 @@ impl Engine {
             extensions: extensions.collect(),
             calls: self.calls.status(now),
             // The drivers know these and fill them in.
+            lan: LanStatus::default(),
             drift: DriftStatus::default(),
             tunnel: None,
             store: StoreStatus::default(),

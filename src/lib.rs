@@ -1,10 +1,13 @@
 //! The box between ordinary SIP phones and Twilio: a pure core ([`engine`]) and the drivers that give it sockets,
 //! clocks and files. `Cargo.toml` builds the binary `gateway` from it; tests, benches and fuzz targets use it as a library.
 
+pub mod backoff;
 pub mod backup;
+pub mod bucket;
 pub mod call;
 pub mod cli;
 pub mod config;
+mod disk;
 pub mod engine;
 pub mod event;
 mod hex;

@@ -1,5 +1,8 @@
 //! What `gateway status` shows: a snapshot of the engine, as data.
 
+#[cfg(test)]
+pub(crate) mod sample;
+
 use serde::{Deserialize, Serialize};
 
 use crate::tunnel::watch::TunnelStatus;
@@ -21,6 +24,9 @@ pub struct Status {
     /// How the account stands against the file.
     #[serde(default)]
     pub drift: DriftStatus,
+    /// Where handsets reach us.
+    #[serde(default)]
+    pub lan: LanStatus,
     /// Whether Twilio can reach us.
     #[serde(default)]
     pub tunnel: Option<TunnelStatus>,
@@ -33,6 +39,15 @@ pub struct Status {
     /// The trial that this binary is on, in a sentence.
     #[serde(default)]
     pub upgrade: Option<String>,
+}
+
+/// Where handsets reach us, and where they do not yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LanStatus {
+    /// Addresses with port, UDP and TCP each.
+    pub listening: Vec<String>,
+    /// Why others are not listened on, for people.
+    pub waiting: Vec<String>,
 }
 
 /// The state folder.

@@ -41,7 +41,7 @@ impl Leg {
         let mut request =
             Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
-        self.authorize(scope, &mut request, None);
+        self.authorize(scope, &mut request, None, false);
         self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false });
         self.send(scope, request, Purpose::Invite, 0);
     }

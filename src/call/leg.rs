@@ -30,6 +30,9 @@ use crate::trunk::Trunk;
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
 
+/// Twilio's code for wrong credentials.
+const BAD_CREDENTIALS: &str = "32202";
+
 /// Requests of a leg that wait for an answer. More come only of a far end that floods us with what must be acknowledged
 /// (reliable provisional responses, answers of ever more forks); it gets nothing more until it answers.
 const MAX_PENDING: usize = 32;
@@ -323,17 +326,19 @@ impl Leg {
         matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)
     }
 
-    /// Puts credentials for the SIP domain on a request. `false` when there are none.
+    /// Puts credentials for the SIP domain on a request; `again` when those before were refused. `false` when there are
+    /// none.
     pub(super) fn authorize(
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
         challenge: Option<(&digest::Challenge, &'static str)>,
+        again: bool,
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = wire::method_token(request.method);
-        match scope.trunk.authorization(scope.cx, extension, method, &target, challenge) {
+        match scope.trunk.authorization(scope.cx, extension, method, &target, challenge, again) {
             Some((name, value)) => {
                 header::set(&mut request.headers, name, value);
                 true
@@ -549,7 +554,14 @@ impl Leg {
         match response.status_code.code() {
             401 | 407 => {
                 let Some((challenge, name)) = digest::strongest(response) else { return false };
-                if !self.authorize(scope, &mut request, Some((&challenge, name))) {
+                // The first challenge may be to a nonce that is too old, or to none.
+                if !self.authorize(scope, &mut request, Some((&challenge, name)), attempts > 1) {
+                    return false;
+                }
+            }
+            // It may say so of wrong credentials, too (twilio.md 4.1: UNCERTAIN).
+            403 if self.may_be_by_password(scope, &request, response) => {
+                if !self.authorize(scope, &mut request, None, true) {
                     return false;
                 }
             }
@@ -572,6 +584,16 @@ impl Leg {
         self.pending.remove(position);
         self.send(scope, request, purpose, attempts);
         true
+    }
+
+    /// Whether a 403 may be about the password, and there is another one.
+    fn may_be_by_password(&self, scope: &Scope<'_, '_>, request: &Request, response: &Response) -> bool {
+        let Party::Trunk(Some(extension)) = &self.party else { return false };
+        let has = |name| header::value(&request.headers, name).is_some();
+        let error = header::value(&response.headers, "X-Twilio-Error");
+        scope.trunk.has_two_passwords(scope.cx, extension)
+            && (has("Proxy-Authorization") || has("Authorization"))
+            && error.is_none_or(|error| error.starts_with(BAD_CREDENTIALS))
     }
 
     pub(super) fn send_ack(&mut self, scope: &mut Scope<'_, '_>, ack: Request) {

@@ -64,7 +64,13 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         })?;
     super::warn(&warnings.iter().map(ToString::to_string).collect::<Vec<_>>());
     let random = super::random()?;
-    Ok(Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock })
+    let mut opened =
+        Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock };
+    if purpose == Purpose::Change {
+        // A command may have been stopped between Twilio's last answer and this.
+        opened.settle()?;
+    }
+    Ok(opened)
 }
 
 impl Opened {
@@ -93,6 +99,23 @@ impl Opened {
     pub fn save_token(&mut self) -> Result<(), Vec<String>> {
         self.kept_token.clone_from(&self.secrets.auth_token);
         self.save_secrets()
+    }
+
+    /// Drops the former passwords that Twilio does not take any more, by its answers that are on disk.
+    pub fn settle(&mut self) -> Result<(), Vec<String>> {
+        if self.secrets.settle(&self.owned) {
+            // From disk: what was given for this command alone is not to be kept.
+            let mut secrets = self.store.secrets().map_err(failed)?.value;
+            secrets.settle(&self.owned);
+            self.store.save_secrets(&secrets).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The records as they are on disk, where the operations of [`Opened::account`] have left them.
+    pub fn read_owned(&mut self) -> Result<(), Vec<String>> {
+        self.owned = super::told(self.store.owned().map_err(failed)?);
+        self.settle()
     }
 
     /// The operations of [`crate::twilio::account`]. What they change of secrets and records is on disk, and in what

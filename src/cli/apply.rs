@@ -8,7 +8,7 @@ use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::twilio::account::Progress;
-use crate::twilio::plan::Plan;
+use crate::twilio::plan::{Change, Plan};
 
 /// How the question before the changes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,9 @@ pub(super) fn make_quietly(opened: &mut Opened, plan: &Plan) -> Done {
         }
         tell(&progress);
     };
+    announce(opened, plan)?;
     let made = opened.account().apply(plan, &mut listener);
+    opened.read_owned()?;
     super::print(&format!("{}\n", opened.client.count));
     match made {
         Ok(1) => super::print("applied 1 change\n"),
@@ -95,6 +97,23 @@ pub(super) fn make_quietly(opened: &mut Opened, plan: &Plan) -> Done {
     }
     reload(opened);
     Ok(())
+}
+
+/// A running service knows another password before Twilio does: if this command is stopped in between, or its requests
+/// are, the service tries both.
+pub(super) fn announce(opened: &Opened, plan: &Plan) -> Done {
+    let sets_password = |change: &Change| matches!(change, Change::Update(update) if update.password.is_some());
+    if !plan.changes.iter().any(sets_password) {
+        return Ok(());
+    }
+    match super::reload::if_running(&opened.config) {
+        Some(Err(error)) => {
+            let way =
+                "nothing was changed at Twilio: mend that, or restart the service, and run the same command again";
+            Err(vec![format!("the running service does not read the new passwords: {error}"), way.to_owned()])
+        }
+        Some(Ok(_)) | None => Ok(()),
+    }
 }
 
 /// `3/17 create … done`

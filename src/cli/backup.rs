@@ -1,9 +1,9 @@
 //! `gateway backup FILE`
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -13,8 +13,8 @@ use super::{Done, account, failed, passphrase, told};
 use crate::backup::named::{Named, below, named};
 use crate::backup::{Backup, MAX_CONTENT, NamedFile};
 use crate::config::Config;
-use crate::store::Store;
 use crate::store::files::{self, Fate};
+use crate::store::{self, Store};
 use crate::time::WallClock;
 use crate::twilio::hosted::scan;
 
@@ -48,7 +48,8 @@ pub(super) fn run(path: &Path, arguments: &BackupArguments) -> Done {
     };
     let sealed = backup.seal(passphrase.expose(), spare_memory(), &mut super::random()?);
     let sealed = sealed.map_err(|error| failed(format!("the backup {error}")))?;
-    write(file, &sealed).map_err(|error| failed(format!("{} cannot be written: {error}", file.display())))?;
+    store::write_elsewhere(file, &sealed)
+        .map_err(|error| failed(format!("{} cannot be written: {error}", file.display())))?;
     super::print(&format!("{} ({} bytes) has:\n{}", file.display(), sealed.len(), list(&backup)));
     super::print(&format!("it has not:\n{left}"));
     super::print(
@@ -147,20 +148,4 @@ impl Reader {
         }
         Ok(())
     }
-}
-
-/// Replaces a file by one that is whole and for its owner alone. Also where a memory stick knows no owners and no links.
-fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = Path::new(&new);
-    let _ = fs::remove_file(new);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
-    let written = file.write_all(content).and_then(|()| file.sync_all()).and_then(|()| fs::rename(new, path));
-    if written.is_err() {
-        let _ = fs::remove_file(new);
-    }
-    written?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
 }

@@ -52,7 +52,8 @@ pub(super) fn list(path: &Path, json: bool) -> Done {
     Ok(())
 }
 
-/// A new password at Twilio: on disk first, then there, then in the running service.
+/// A new password at Twilio: on disk beside the former one first, then in the running service, then there; then the
+/// former one is dropped. Where that was stopped, the new one that it was about is brought to its end.
 pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: bool) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
     if opened.config.extension(name).is_none() {

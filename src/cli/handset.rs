@@ -37,10 +37,11 @@ pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, json:
         true => password.as_str(),
         false => "(shown on a terminal, or with --show-password)",
     };
+    super::warn_of_lan(&config);
     let servers: Vec<String> = config.lan.listen.iter().map(SocketAddr::to_string).collect();
     super::print(&format!(
         "server     {}\ntransport  UDP or TCP\nusername   {extension}\npassword   {shown}\nrealm      {realm}\n",
-        servers.join(" or ")
+        if servers.is_empty() { "none yet".to_owned() } else { servers.join(" or ") }
     ));
     Ok(())
 }

@@ -36,7 +36,7 @@ fn run(mut opened: Opened, to: &str, yes: bool, again: &str, record: impl FnOnce
     opened.save_secrets()?;
     let before: Option<Vec<Promotion>> = opened.owned.promotions.get(to).cloned();
     record(&mut opened)?;
-    opened.owned = super::told(opened.store.owned().map_err(failed)?);
+    opened.read_owned()?;
     let planned = opened.account().plan(&Scope::Environment(to.to_owned()), &Default::default());
     let plan = match planned {
         Ok(plan) => plan,

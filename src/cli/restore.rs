@@ -97,12 +97,7 @@ fn title(backup: &Backup) -> String {
 fn parse(text: &str, path: &Path) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
     let host = Host::read().unwrap_or_default();
-    let parsed = config::parse(text, &name, &host).or_else(|mistakes| {
-        // "auto" finds nothing as long as the LAN's cable is not in.
-        let host = Host { addresses: vec![std::net::Ipv4Addr::new(192, 168, 0, 1).into()] };
-        config::parse(text, &name, &host).map_err(|_| mistakes)
-    });
-    parsed.map_err(|mistakes| {
+    config::parse(text, &name, &host).map_err(|mistakes| {
         let of_backup = |mistake: &config::ConfigError| format!("the backup's config: {mistake}");
         mistakes.iter().map(of_backup).collect()
     })

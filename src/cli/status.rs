@@ -67,6 +67,9 @@ fn table(status: &Status) -> String {
         let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
     }
     let _ = write!(text, "\naccount {}", account(&status.drift));
+    for reason in &status.lan.waiting {
+        let _ = write!(text, "\nLAN {reason}");
+    }
     if let Some(trouble) = &status.store.trouble {
         let _ = write!(text, "\nstate not saved: {trouble}");
     }
@@ -205,74 +208,17 @@ pub(super) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{CallStatus, ExtensionStatus, HandsetStatus, StoreStatus, TrunkStatus};
-
-    fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
-        HandsetStatus {
-            contact: format!("sip:101@{address}"),
-            address: address.to_owned(),
-            transport: "udp".to_owned(),
-            expires_in: 240,
-            user_agent: user_agent.map(str::to_owned),
-        }
-    }
-
-    fn picture() -> Status {
-        let registration = |state: &str, reason: Option<&str>| RegistrationStatus {
-            state: state.to_owned(),
-            next_in: Some(290),
-            expires_in: Some(590),
-            reason: reason.map(str::to_owned),
-        };
-        Status {
-            version: "0.1.0".to_owned(),
-            uptime: 11_100,
-            environment: "prod".to_owned(),
-            domain: "office.sip.twilio.com".to_owned(),
-            public_url: "https://gateway.example.com".to_owned(),
-            trunk: TrunkStatus {
-                state: "up".to_owned(),
-                flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
-                reason: None,
-                retry_in: None,
-            },
-            extensions: vec![
-                ExtensionStatus {
-                    name: "101".to_owned(),
-                    handsets: vec![
-                        handset("192.168.1.20:5060", Some("Grandstream\x1b[2J")),
-                        handset("192.168.1.21:5060", None),
-                    ],
-                    registration: registration("registered", None),
-                },
-                ExtensionStatus {
-                    name: "102".to_owned(),
-                    handsets: vec![],
-                    registration: registration("refused", Some("403 (32202): wrong password")),
-                },
-            ],
-            calls: vec![CallStatus {
-                id: 7,
-                from: "101".to_owned(),
-                to: "+15035551212".to_owned(),
-                state: "answered".to_owned(),
-                since: 61,
-            }],
-            drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
-            tunnel: None,
-            store: StoreStatus::default(),
-            clock: ClockStatus::default(),
-            upgrade: None,
-        }
-    }
+    use crate::status::{StoreStatus, sample};
 
     #[test]
     fn the_table_shows_both_sides_of_each_extension() {
         assert_eq!(
-            table(&picture()),
+            table(&sample::status()),
             "gateway 0.1.0, up 3 h 5 min\n\
              prod: office.sip.twilio.com, webhooks at https://gateway.example.com\n\
              trunk up, office.sip.ashburn.twilio.com 192.0.2.9:5061\n\
+             tunnel (ssh) down for 12 s, last proof 30 s ago in 80 ms: the server refuses the key of this box; add this \
+             line; next try in 60 s\n\
              account as the config says, 90 s ago\n\
              \n\
              extension  at Twilio                             next   handset                expires  phone\n\
@@ -287,10 +233,18 @@ mod tests {
 
     #[test]
     fn state_that_cannot_be_saved_is_told() {
-        let mut status = picture();
+        let mut status = sample::status();
         let trouble = "/var/lib/gateway/bindings.json cannot be written: No space left on device";
         status.store = StoreStatus { writes: 3, trouble: Some(trouble.to_owned()) };
         assert!(table(&status).contains(&format!("\nstate not saved: {trouble}\n\n")), "{}", table(&status));
+    }
+
+    #[test]
+    fn a_lan_that_is_waited_for_is_told_of_with_its_reason() {
+        let mut status = sample::status();
+        let reason = "192.168.2.1:5060: no interface has this address yet";
+        status.lan.waiting = vec![reason.to_owned()];
+        assert!(table(&status).contains(&format!("\nLAN {reason}\n\n")), "{}", table(&status));
     }
 
     #[test]

@@ -154,29 +154,20 @@ const WITHOUT_SSH: &str = "this gateway was built without the ssh driver; use a 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::status::sample;
 
     #[test]
     fn what_is_known_of_the_tunnel_is_a_line_each() {
-        let down = TunnelStatus {
-            state: State::Waiting,
-            driver: "ssh".to_owned(),
-            public_url: "https://a.example.com".to_owned(),
-            written: true,
-            since: 12,
-            last_proof: Some(30),
-            latency: Some(80),
-            failures: 2,
-            slow: 1,
-            restarts: 3,
-            proofs: 9,
-            reason: Some("the server refuses the key of this box; add this line".to_owned()),
-            retry_in: Some(60),
-        };
+        let down = sample::tunnel();
         assert_eq!(
             text(&down),
-            "state        down for 12 s\ndriver       ssh, restarts: 3\npublic URL   https://a.example.com\nlast proof   30 s \
-             ago, in 80 ms\nproofs       failed: 2, slow: 1\nreason       the server refuses the key of this box; add this \
-             line\nnext try     in 60 s; \"gateway reload\" tries at once\n"
+            "state        down for 12 s\n\
+             driver       ssh, restarts: 3\n\
+             public URL   https://gateway.example.com\n\
+             last proof   30 s ago, in 80 ms\n\
+             proofs       failed: 2, slow: 1\n\
+             reason       the server refuses the key of this box; add this line\n\
+             next try     in 60 s; \"gateway reload\" tries at once\n"
         );
         let young = TunnelStatus {
             public_url: String::new(),

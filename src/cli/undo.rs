@@ -17,6 +17,7 @@ pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
         return Ok(());
     }
     let undone = opened.account().undo(&mut |step| super::print(&format!("{step}\n")));
+    opened.read_owned()?;
     super::print(&format!("{}\n", opened.client.count));
     match undone {
         Ok(1) => super::print("undone: 1 step; \"gateway apply\" makes it again\n"),

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::net::control::SOCKET;
 use crate::upgrade::candidate::{self, StateCopy};
 use crate::upgrade::elf::{self, Machine};
-use crate::upgrade::place::{self, Copied, Place};
+use crate::upgrade::place::{Copied, Place};
 use crate::upgrade::record::{Phase, Record};
 use crate::upgrade::signature::{self, PublicKey, Signature};
 use crate::upgrade::trial::Before;
@@ -78,7 +78,7 @@ fn of_old(binary: PathBuf) -> PathBuf {
 }
 
 fn status(place: &Place) -> Done {
-    match place.record().map_err(failed)? {
+    match place.standing().map_err(failed)? {
         Some(record) => super::print(&format!("{}\n", record.sentence())),
         None => super::print("there was no upgrade yet\n"),
     }
@@ -94,7 +94,7 @@ fn install(path: &Path, environment: Option<&str>, place: &Place, file: &Path, a
     let signed = sign_of(file, key)?;
     let lock = place.try_lock().map_err(failed)?;
     let lock = lock.ok_or_else(|| failed("another upgrade is at work; \"gateway upgrade --status\" tells of it"))?;
-    if let Some(record) = place.record().map_err(failed)?
+    if let Some(record) = place.standing().map_err(failed)?
         && record.phase == Phase::Trial
     {
         return Err(failed(format!("{}; wait for it, or go back now: \"gateway upgrade --back\"", record.sentence())));
@@ -111,7 +111,7 @@ fn install(path: &Path, environment: Option<&str>, place: &Place, file: &Path, a
             return Err(lines);
         }
     };
-    place.swap(&record, &mut |_| Ok(())).map_err(failed)?;
+    place.swap(&record).map_err(failed)?;
     super::print(&format!("it is in place; {}\n", record.sentence()));
     judge::restart_and_judge(place, &record, lock)
 }
@@ -152,7 +152,7 @@ impl Candidate<'_> {
             .map_err(|error| failed(format!("{}: the signature {error}", file.display())))?;
         super::print(&format!("the signature is right: {}\n", comment.escape_debug()));
         self.is_for_this_machine(file, &copied)?;
-        let old = place::sha256(&self.place.binary).map_err(failed)?;
+        let old = self.place.sha256(&self.place.binary).map_err(failed)?;
         if old == copied.sha256 {
             return Err(failed(format!("{} is the binary that is in place already", file.display())));
         }
@@ -240,7 +240,7 @@ fn ready(config: &Config, place: &Place, record: Record, now: bool) -> Result<Re
 fn back(path: &Path, place: &Place) -> Done {
     let record = place.record().map_err(failed)?;
     let record = record.ok_or_else(|| failed("there was no upgrade to go back from"))?;
-    if !place.old.exists() || place::is_same(&place.binary, &place.old) {
+    if !place.old.exists() || place.keeps_itself() {
         return Err(failed(format!("no other binary is kept as {}", place.old.display())));
     }
     // A judge that is at work has nothing left to judge, and ends.

@@ -28,11 +28,11 @@ impl Host {
         }
         Ok(Host { addresses })
     }
+}
 
-    /// What `lan.listen = ["auto"]` stands for: every RFC 1918 and ULA (RFC 4193) address.
-    pub(super) fn lan_addresses(&self, port: u16) -> impl Iterator<Item = SocketAddr> + '_ {
-        self.addresses.iter().filter(|ip| is_lan(**ip)).map(move |ip| SocketAddr::new(*ip, port))
-    }
+/// What `lan.listen = ["auto"]` stands for: every RFC 1918 and ULA (RFC 4193) address.
+pub(super) fn lan_addresses(addresses: &[IpAddr], port: u16) -> impl Iterator<Item = SocketAddr> {
+    addresses.iter().filter(|ip| is_lan(**ip)).map(move |ip| SocketAddr::new(*ip, port))
 }
 
 fn is_lan(ip: IpAddr) -> bool {

@@ -17,7 +17,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +59,10 @@ pub const SIP_PORT: u16 = 5060;
 
 /// Where webhooks are listened for by default.
 pub const WEBHOOK_PORT: u16 = 8080;
+
+/// What is said of `auto` where there is nothing that it could stand for.
+const NO_ADDRESS: &str = "listen \"auto\" finds no private address on this host; handsets are answered as soon as it has \
+                          one, or write the address of the LAN, listen = [\"192.168.1.1\"]";
 
 /// Reads a config file for this machine. All mistakes are returned, in the order of the file.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
@@ -172,8 +176,11 @@ pub struct Server {
 /// `[lan]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lan {
-    /// Where handsets reach us, UDP and TCP on each. `auto` was replaced by the private addresses of this host.
+    /// Where handsets reach us, UDP and TCP on each. `auto` was replaced by the private addresses of this host, of which
+    /// there may be none yet.
     pub listen: Vec<SocketAddr>,
+    /// `auto` was written: private addresses that come later count, too.
+    pub auto: bool,
     /// Digest realm. Default `gateway`.
     pub realm: String,
     /// Shortest and longest registration granted to a handset. Defaults 60 s and 3600 s.
@@ -366,6 +373,28 @@ pub struct Number {
     pub address: Option<String>,
     /// The environment that it rings in. Default `prod`, or the only one that there is.
     pub environment: String,
+}
+
+impl Lan {
+    /// Those of this host's addresses that `auto` stands for.
+    pub fn found<'a>(&self, addresses: &'a [IpAddr]) -> impl Iterator<Item = SocketAddr> + use<'a> {
+        let addresses = if self.auto { addresses } else { &[] };
+        host::lan_addresses(addresses, SIP_PORT)
+    }
+
+    /// Whether the file says the same: what `auto` stands for comes and goes with the interfaces.
+    pub fn is_written_as(&self, other: &Lan) -> bool {
+        let written = |lan: &Lan| {
+            let is_found = |at: &SocketAddr| lan.found(&[at.ip()]).any(|found| found == *at);
+            lan.listen.iter().filter(|at| !is_found(at)).copied().collect::<Vec<_>>()
+        };
+        self.auto == other.auto && written(self) == written(other)
+    }
+
+    /// Why handsets cannot reach us at all.
+    pub fn warning(&self) -> Option<&'static str> {
+        self.listen.is_empty().then_some(NO_ADDRESS)
+    }
 }
 
 impl Config {

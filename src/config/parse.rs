@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::host::is_private;
+use super::host::{is_private, lan_addresses};
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
@@ -108,16 +108,13 @@ fn lan(mut section: Section<'_>, host: &Host) -> Lan {
         section.error(section.line_of("listen"), "listen is empty; write listen = [\"auto\"]");
     }
     let mut listen = Vec::new();
+    let auto = given.iter().any(|(entry, _)| matches!(entry, Listen::Auto));
     for (entry, line) in given {
-        let mut addresses = match entry {
-            Listen::Auto => host.lan_addresses(SIP_PORT).collect(),
+        let addresses = match entry {
+            Listen::Auto => lan_addresses(&host.addresses, SIP_PORT).collect(),
             Listen::At(address) => vec![address],
         };
-        if addresses.is_empty() {
-            let way = "write the address of the LAN, listen = [\"192.168.1.1\"]";
-            section.error(line, format!("listen \"auto\" finds no private address on this host; {way}"));
-        }
-        for address in addresses.drain(..) {
+        for address in addresses {
             if !allow_wan && !is_private(address.ip()) {
                 let way = "write a private address or \"auto\", or allow it with allow_wan = true";
                 section.error(line, format!("listen \"{address}\" can be reached from the internet; {way}"));
@@ -134,7 +131,7 @@ fn lan(mut section: Section<'_>, host: &Host) -> Lan {
     }
     let realm = section.optional("realm", value::display).unwrap_or_else(|| "gateway".to_owned());
     section.finish();
-    Lan { listen, realm, min_expires, max_expires }
+    Lan { listen, auto, realm, min_expires, max_expires }
 }
 
 fn metrics(mut section: Section<'_>, webhook: SocketAddr) -> Metrics {

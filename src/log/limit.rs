@@ -7,80 +7,55 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::bucket::{Bucket, Rate};
 use crate::event::Level;
 use crate::time::Instant;
 
 /// Lines of one code: at once, and then a minute.
-const OF_A_CODE: Rate = Rate { burst: 200, a_minute: 30 };
+const OF_A_CODE: Rate = Rate { burst: 200, per_minute: 30 };
 /// Lines of all codes, errors aside.
-const OF_ALL: Rate = Rate { burst: 600, a_minute: 120 };
+const OF_ALL: Rate = Rate { burst: 600, per_minute: 120 };
 /// Error lines of one code.
-const OF_AN_ERROR: Rate = Rate { burst: 100, a_minute: 10 };
+const OF_AN_ERROR: Rate = Rate { burst: 100, per_minute: 10 };
 
 /// What was left out is told after this long.
 const TELL: Duration = Duration::from_secs(60);
 
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: u32,
-    a_minute: u32,
-}
-
 /// Who gets through, by code. Codes are words of this program, so that there are not many.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Limit {
     codes: BTreeMap<(bool, &'static str), Code>,
     all: Bucket,
     left_out_since: Option<Instant>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Code {
     bucket: Bucket,
     left_out: u64,
 }
 
-/// Lines that were written, less those that time has made good for.
-#[derive(Debug, Default)]
-struct Bucket {
-    lines: u32,
-    since: Instant,
-}
-
-impl Bucket {
-    fn has_room(&mut self, now: Instant, rate: Rate) -> bool {
-        let each = Duration::from_secs(60) / rate.a_minute;
-        let good = u32::try_from(now.since(self.since).as_micros() / each.as_micros()).unwrap_or(u32::MAX);
-        self.lines = self.lines.saturating_sub(good);
-        self.since = if self.lines == 0 { now } else { self.since + each * good };
-        self.lines < rate.burst
-    }
-}
-
 impl Limit {
     pub(super) const fn new() -> Limit {
-        let all = Bucket { lines: 0, since: Instant::ZERO };
-        Limit { codes: BTreeMap::new(), all, left_out_since: None }
+        Limit { codes: BTreeMap::new(), all: Bucket::new(OF_ALL), left_out_since: None }
     }
 
     /// Whether a line is written; if not, it is counted.
     pub(super) fn passes(&mut self, now: Instant, level: Level, code: &'static str) -> bool {
         let is_error = level == Level::Error;
-        let own = self.codes.entry((is_error, code)).or_default();
-        let has_room = match is_error {
-            true => own.bucket.has_room(now, OF_AN_ERROR),
-            false => own.bucket.has_room(now, OF_A_CODE) && self.all.has_room(now, OF_ALL),
-        };
-        if !has_room {
+        let rate = if is_error { OF_AN_ERROR } else { OF_A_CODE };
+        let fresh = || Code { bucket: Bucket::new(rate), left_out: 0 };
+        let own = self.codes.entry((is_error, code)).or_insert_with(fresh);
+        let mut passes = own.bucket.take(now).is_ok();
+        if passes && !is_error && self.all.take(now).is_err() {
+            own.bucket.give_back();
+            passes = false;
+        }
+        if !passes {
             own.left_out = own.left_out.saturating_add(1);
             self.left_out_since.get_or_insert(now);
-            return false;
         }
-        own.bucket.lines += 1;
-        if !is_error {
-            self.all.lines += 1;
-        }
-        true
+        passes
     }
 
     /// A line that says what was left out, when it is time for one.

@@ -14,6 +14,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProto
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::lan::Lan;
+use super::reload::Reloader;
 use super::shell::Shell;
 use crate::config::Host;
 use crate::engine::Input;
@@ -38,8 +40,9 @@ const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
 /// Somewhere on the internet (RFC 5737), before any server is known. Nothing is ever sent there.
 const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 5061);
 
-/// Watches for ever. `lan` are the addresses that handsets know: people are told when one goes or comes.
-pub async fn watch(shell: Rc<Shell>, lan: Vec<SocketAddr>) {
+/// Watches for ever. `lan` is where handsets reach us: people are told when one of its addresses goes or comes, and
+/// `reloader` of those that are new to it.
+pub async fn watch(shell: Rc<Shell>, lan: Rc<Lan>, reloader: Rc<Reloader>) {
     let mut routes = match RouteSocket::open() {
         Ok(routes) => Some(routes),
         Err(error) => {
@@ -54,7 +57,10 @@ pub async fn watch(shell: Rc<Shell>, lan: Vec<SocketAddr>) {
         if let Ok(link) = look(shell.look(|engine, _| engine.trunk_remote()))
             && known.as_ref() != Some(&link)
         {
-            tell(&shell, &lan, known.as_ref(), &link);
+            tell(&shell, &lan.addresses(), known.as_ref(), &link);
+            if let Some(listen) = lan.follow(&reloader.config().lan, &link.addresses) {
+                reloader.listens_on(listen);
+            }
             known = Some(link.clone());
             shell.input(Input::LinkChanged(link));
         }

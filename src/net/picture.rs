@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::drift::Drift;
+use super::lan::Lan;
 use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tunnel::Tunnel;
@@ -15,6 +16,7 @@ use crate::store::Store;
 /// Everything that has something to say of itself.
 pub struct Picture {
     pub shell: Rc<Shell>,
+    pub lan: Rc<Lan>,
     pub drift: Rc<Drift>,
     pub tunnel: Rc<Tunnel>,
     pub webhooks: Arc<http::Shared>,
@@ -26,6 +28,7 @@ impl Picture {
     /// For `gateway status`.
     pub fn status(&self) -> Status {
         let mut status = self.shell.look(|engine, now| engine.status(now));
+        status.lan = self.lan.status();
         status.drift = self.drift.status();
         status.clock = self.shell.clock.status();
         let way = self.tunnel.status();

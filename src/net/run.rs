@@ -1,10 +1,10 @@
 //! `gateway run`: opens everything, runs until told to stop.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -14,21 +14,23 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::desk::Desk;
 use super::drift::Drift;
+use super::lan::Lan;
 use super::picture::Picture;
 use super::recorder::Recorder;
+use super::reload::Reloader;
 use super::shell::Shell;
 use super::tls::{Tls, TlsError};
 use super::tunnel::{self, Tunnel};
-use super::{control, drift, http, keep, lan, link, metrics, rtp, timekeeper};
+use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
 use crate::media::Notice;
 use crate::random::Random;
 use crate::store::{Store, StoreError};
-use crate::tunnel::{Place, UrlFrom};
-use crate::twilio::moved;
+use crate::tunnel::Place;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -36,7 +38,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{what} {address} cannot be opened: {source}")]
+    #[error("{what} {address} cannot be opened: {source}{}", way_out(address, source))]
     Listen { what: &'static str, address: String, source: std::io::Error },
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -46,6 +48,13 @@ pub enum RunError {
     Random(getrandom::Error),
     #[error("the runtime cannot be started: {0}")]
     Runtime(std::io::Error),
+}
+
+/// As the end of a sentence.
+fn way_out(address: &str, error: &std::io::Error) -> String {
+    // The control socket has no such address.
+    let way = address.parse().ok().and_then(|address| listening::way_out(address, error));
+    way.map(|way| format!("; {way}")).unwrap_or_default()
 }
 
 /// What is run.
@@ -102,18 +111,20 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
     let shell = Shell::new(engine, clock.clone(), media, tls, recorder.clone());
-    let numbers = Rc::new(Cell::new(0));
-    for listen in &config.lan.listen {
-        let failed = |source| RunError::Listen { what: "lan.listen", address: listen.to_string(), source };
-        lan::listen(&shell, *listen, &numbers).await.map_err(failed)?;
-    }
+    let lan = Lan::start(&shell, &config.lan).await.map_err(|(address, source)| RunError::Listen {
+        what: "lan.listen",
+        address: address.to_string(),
+        source,
+    })?;
 
     let webhooks = bind("webhook.listen", config.webhook.listen).await?;
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets));
     let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
-    let place = Place { local: webhook_address, store: store.clone() };
-    let tunnel = Rc::new(start_tunnel(&config, &config_path, place, clock.clone(), &shared, &recorder)?);
+    let place = Place { local: webhook_address, store: store.clone(), clock: clock.clone() };
+    let random = Random::new(seed()?);
+    let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
+    let tunnel = Rc::new(tunnel);
     tokio::task::spawn_local(pass_requests(requests, Rc::clone(&tunnel)));
 
     let scrapers = match config.metrics.listen {
@@ -139,6 +150,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     });
     let picture = Rc::new(Picture {
         shell: Rc::clone(&shell),
+        lan: Rc::clone(&lan),
         drift: Rc::clone(&drift),
         tunnel: Rc::clone(&tunnel),
         webhooks: shared,
@@ -168,7 +180,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     shell.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
     tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
-    tokio::task::spawn_local(link::watch(Rc::clone(&shell), config.lan.listen.clone()));
+    tokio::task::spawn_local(link::watch(Rc::clone(&shell), lan, Rc::clone(&reloader)));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
 
@@ -278,81 +290,6 @@ async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
     let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
 }
 
-/// Where the control socket's questions are answered.
-#[derive(Clone)]
-struct Desk {
-    reloader: Rc<Reloader>,
-    drift: Rc<Drift>,
-    picture: Rc<Picture>,
-    recorder: Recorder,
-}
-
-impl Desk {
-    async fn answer(self, ask: control::Ask) -> String {
-        match ask {
-            control::Ask::Status => {}
-            control::Ask::Reload => return self.reloader.reload(),
-            control::Ask::Drift => self.drift.look(&self.reloader.drift_wanted().environment).await,
-            control::Ask::History => return self.recorder.lines(),
-            control::Ask::Metrics => return self.picture.metrics(),
-        }
-        serde_json::to_string(&self.picture.status()).unwrap_or_else(|error| error.to_string())
-    }
-}
-
-/// The tunnel to the webhook listener, and the proofs that Twilio can reach it.
-fn start_tunnel(
-    config: &Config,
-    config_path: &Path,
-    place: Place,
-    clock: Clock,
-    shared: &Arc<http::Shared>,
-    recorder: &Recorder,
-) -> Result<Tunnel, RunError> {
-    let (store, settings) = (place.store.clone(), config.tunnel.clone());
-    let configured = config.webhook.public_url.clone();
-    // A URL that the tunnel itself tells is remembered: it is what Twilio calls now.
-    let is_told = settings.url_from != UrlFrom::Config;
-    let told = is_told.then(|| moved::last_written(&store, &config.site.environment)).flatten();
-    if let Some(told) = &told {
-        let urls = [told, &configured].into_iter().filter(|url| !url.is_empty());
-        shared.set_public_urls(urls.cloned().collect());
-    }
-    let (path, environment) = (config_path.to_owned(), config.site.environment.clone());
-    let random = Mutex::new(Random::new(seed()?));
-    let write_url = {
-        let (store, recorder, clock) = (store.clone(), recorder.clone(), clock.clone());
-        move |_: &str, new: &str| {
-            let seed = random.lock().unwrap_or_else(PoisonError::into_inner).bytes();
-            let recorder = recorder.clone();
-            let tell =
-                move |reason: &str| recorder.tell(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
-            moved::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
-                .map_err(|error| error.to_string())
-        }
-    };
-    let (shared, recorder) = (Arc::clone(shared), recorder.clone());
-    let prove: tunnel::Prove = {
-        let (shared, prove) =
-            (Arc::clone(&shared), tunnel::prover(store, config.twilio.ca_file.clone(), clock.clone()));
-        Arc::new(move |url, nonce| {
-            shared.expect_nonce(nonce);
-            prove(url, nonce)
-        })
-    };
-    Ok(Tunnel::start(tunnel::Options {
-        settings,
-        place,
-        known_url: told.unwrap_or(configured),
-        clock,
-        seed: seed()?,
-        prove,
-        write_url: Arc::new(write_url),
-        take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
-        events: Arc::new(move |event| recorder.tell(event)),
-    }))
-}
-
 /// A seed from the system.
 fn seed() -> Result<[u8; 32], RunError> {
     let mut seed = [0; 32];
@@ -369,7 +306,7 @@ struct Office {
 
 impl timekeeper::Office for Office {
     fn servers(&self) -> Vec<config::Server> {
-        self.reloader.running.borrow().clock.sntp.clone()
+        self.reloader.config().clock.sntp.clone()
     }
 
     fn tell(&self, doubt: Option<String>) {
@@ -382,87 +319,5 @@ impl timekeeper::Office for Office {
 
     fn is_urgent(&self) -> bool {
         self.shell.look(|engine, _| engine.needs_trunk())
-    }
-}
-
-/// Reads the configuration again; a broken one changes nothing.
-struct Reloader {
-    path: PathBuf,
-    environment: Option<String>,
-    store: Store,
-    shell: Rc<Shell>,
-    shared: Arc<http::Shared>,
-    recorder: Recorder,
-    tunnel: Rc<Tunnel>,
-    running: RefCell<Arc<Config>>,
-}
-
-impl Reloader {
-    /// What the configuration in force says of the comparison with the account.
-    fn drift_wanted(&self) -> drift::Wanted {
-        let running = self.running.borrow();
-        drift::Wanted { environment: running.site.environment.clone(), period: running.twilio.drift_check }
-    }
-
-    /// The answer for `gateway reload`, as JSON.
-    fn reload(&self) -> String {
-        let result = self.try_reload();
-        let (level, text) = match &result {
-            Ok(notes) if notes.is_empty() => (Level::Notice, "the new configuration is in force".to_string()),
-            Ok(notes) => (Level::Warning, format!("the new configuration is in force, but {}", notes.join("; "))),
-            Err(errors) => (Level::Error, format!("the old configuration stays in force: {}", errors.join("; "))),
-        };
-        self.recorder.tell(&Event::new(level, "config.reload", self.path.display().to_string(), text.clone()));
-        serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
-    }
-
-    fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut config =
-            config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        if let Some(name) = &self.environment {
-            config = config.selected(name).map_err(|error| vec![error.to_string()])?;
-        }
-        let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
-        let tls =
-            Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
-        let mut notes = Vec::new();
-        let running = Arc::clone(&self.running.borrow());
-        // What is bound once stays bound until a restart, and the configuration in force says so.
-        if config.lan.listen != running.lan.listen {
-            config.lan.listen.clone_from(&running.lan.listen);
-            notes.push("lan.listen needs a restart".to_string());
-        }
-        if config.webhook.listen != running.webhook.listen {
-            config.webhook.listen = running.webhook.listen;
-            notes.push("webhook.listen needs a restart".to_string());
-        }
-        if config.media.ports != running.media.ports {
-            config.media.ports = running.media.ports;
-            notes.push("media.ports needs a restart".to_string());
-        }
-        if config.site.state_dir != running.site.state_dir || config.site.run_dir != running.site.run_dir {
-            config.site.state_dir.clone_from(&running.site.state_dir);
-            config.site.run_dir.clone_from(&running.site.run_dir);
-            notes.push("site.state_dir and site.run_dir need a restart".to_string());
-        }
-        if config.metrics != running.metrics {
-            config.metrics.clone_from(&running.metrics);
-            notes.push("metrics.listen needs a restart".to_string());
-        }
-        if config.tunnel != running.tunnel {
-            config.tunnel.clone_from(&running.tunnel);
-            notes.push("[tunnel] needs a restart".to_string());
-        }
-        // Whatever kept it down may have been mended.
-        self.tunnel.retry();
-        if config.tunnel.url_from == UrlFrom::Config {
-            self.tunnel.configured(&config.webhook.public_url);
-        }
-        let (config, secrets) = (Arc::new(config), Arc::new(secrets));
-        self.shell.set_tls(tls);
-        self.shared.replace(Arc::clone(&config), Arc::clone(&secrets));
-        *self.running.borrow_mut() = Arc::clone(&config);
-        self.shell.input(Input::Reload { config, secrets });
-        Ok(notes)
     }
 }

@@ -15,6 +15,7 @@ use tokio::net::UdpSocket;
 
 use super::clock::Clock;
 use super::dns::Resolver;
+use crate::backoff::doubled;
 use crate::config::Server;
 use crate::engine::{DnsAnswer, DnsQuestion};
 use crate::random::Random;
@@ -171,7 +172,7 @@ impl Sntp {
             Asked::Nobody => (QUICK_PAUSE, MAX_QUICK_PAUSE),
             Asked::Somebody => (PAUSE, MAX_PAUSE),
         };
-        pause.saturating_mul(1 << self.failures.saturating_sub(1).min(8)).min(longest)
+        doubled(pause, self.failures.saturating_sub(1), longest)
     }
 
     /// The shortest wait that is polite, for an emergency call.

@@ -1,5 +1,7 @@
 //! Runs the [`Watch`] of the tunnel: gives it a clock, starts and stops the driver, makes its proofs.
 
+mod service;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +19,7 @@ use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, Settings, start
 use crate::twilio::reach::fetch;
 use crate::twiml::NONCE_PATH;
 use crate::twiml::proof::proof;
+pub use service::of_service;
 
 /// Most inputs that wait; signed requests beyond it are not counted as proofs.
 const MAX_INPUTS: usize = 64;
@@ -51,7 +54,6 @@ pub struct Options {
     pub place: Place,
     /// What Twilio has been told last.
     pub known_url: String,
-    pub clock: Clock,
     pub seed: [u8; 32],
     pub prove: Prove,
     pub write_url: WriteUrl,
@@ -71,7 +73,7 @@ pub struct Tunnel {
 impl Tunnel {
     /// Starts it, within a tokio runtime.
     pub fn start(options: Options) -> Tunnel {
-        let clock = options.clock.clone();
+        let clock = options.place.clock.clone();
         let random = Random::new(options.seed);
         let watch = Watch::new(clock.now(), &options.settings, &options.known_url, random);
         let watch = Arc::new(Mutex::new(watch));
@@ -180,7 +182,7 @@ impl Runner {
                     }
                 },
                 () = sleep_until(timeout) => {
-                    let now = self.options.clock.now();
+                    let now = self.options.place.clock.now();
                     lock(&self.watch).handle_timeout(now);
                 }
                 () = sleep_until(until) => {
@@ -194,7 +196,7 @@ impl Runner {
     }
 
     fn input(&self, input: Input) {
-        let now = self.options.clock.now();
+        let now = self.options.place.clock.now();
         lock(&self.watch).handle(now, input);
     }
 
@@ -227,7 +229,7 @@ impl Runner {
             }
         }
         let at = lock(&self.watch).poll_timeout()?;
-        Some(Deadline::from_std(self.options.clock.at(at)))
+        Some(Deadline::from_std(self.options.place.clock.at(at)))
     }
 
     fn prove(&self, url: String, nonce: String) {

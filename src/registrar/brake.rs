@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::backoff::doubled;
 use crate::time::Instant;
 
 /// Wrong passwords that cost nothing: people mistype.
@@ -56,7 +57,7 @@ impl Brake {
         offence.last = now;
         let delay = match offence.failures.checked_sub(FREE_TRIES + 1) {
             None => Duration::ZERO,
-            Some(doublings) => (FIRST_DELAY * (1 << doublings.min(16))).min(MAX_DELAY),
+            Some(doublings) => doubled(FIRST_DELAY, doublings, MAX_DELAY),
         };
         offence.until = now + delay;
         (offence.failures, delay)

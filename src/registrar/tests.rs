@@ -53,9 +53,14 @@ impl Lan {
         let mut secrets = Secrets::default();
         for name in ["101", "102"] {
             let lan_password = Secret::new(format!("lan-{name}"));
-            secrets
-                .extensions
-                .insert(name.into(), ExtensionSecrets { lan_password, trunk_passwords: Default::default() });
+            secrets.extensions.insert(
+                name.into(),
+                ExtensionSecrets {
+                    lan_password,
+                    trunk_passwords: Default::default(),
+                    former_trunk_passwords: Default::default(),
+                },
+            );
         }
         Lan {
             now: Instant::from_secs(1000),

@@ -7,10 +7,6 @@
 //! Where the flash is full, read-only or broken a save fails and nothing else does: what was there stays, what the
 //! service knows stays in memory, [`Store::trouble`] tells.
 
-mod atomic;
-mod disk;
-#[cfg(test)]
-mod fault;
 pub mod files;
 mod owned;
 pub mod pace;
@@ -30,10 +26,10 @@ pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload}
 pub use restore::Outside;
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
+use crate::disk::atomic::{self, Exposed, Found};
+use crate::disk::{Disk, RealDisk};
 use crate::secret::Secret;
 use crate::time::WallClock;
-use atomic::{Exposed, Found};
-use disk::{Disk, RealDisk};
 use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS, TIME};
 
 /// The state folder.
@@ -371,6 +367,11 @@ impl Store {
 /// when `replace` says so, and is kept under [`former_config`]; else it stays, and the error is `AlreadyExists`.
 pub fn write_config(path: &Path, text: &str, replace: bool) -> std::io::Result<()> {
     atomic::write_config(&RealDisk, path, text.as_bytes(), replace)
+}
+
+/// Replaces a file in a folder of somebody else, such as a backup's: whole or not at all, and for us alone.
+pub fn write_elsewhere(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    atomic::write_elsewhere(&RealDisk, path, content)
 }
 
 /// Where the former config file is kept.

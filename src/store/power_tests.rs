@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use super::fault::{Fault, FaultyDisk};
 use super::*;
+use crate::disk::fault::{Fault, FaultyDisk};
 use crate::random::Random;
 use crate::secret::Secret;
 

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::Disk;
 use super::files::{ALL, LOCK, RESTORING};
-use super::{Store, StoreError, atomic, failed};
+use super::{Store, StoreError, failed};
+use crate::disk::{Disk, atomic};
 
 /// A file outside the state folder.
 pub struct Outside<'a> {

@@ -2,9 +2,9 @@
 
 use std::io::ErrorKind;
 
-use super::fault::{Fault, FaultyDisk};
 use super::files::Fate;
 use super::*;
+use crate::disk::fault::{Fault, FaultyDisk};
 
 const DIR: &str = "/var/lib/gateway";
 const CONFIG: &str = "/etc/gateway/gateway.toml";

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::owned::Owned;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::twilio::model::{Kind, fingerprint};
 
 /// Letters and digits that nobody confuses when they are read from paper and typed into a phone.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -56,6 +58,11 @@ pub struct ExtensionSecrets {
     /// What the trunk registers with at Twilio, by environment.
     #[serde(default)]
     pub trunk_passwords: BTreeMap<String, Secret<String>>,
+    /// What Twilio had before a rotation, by environment, until it provably has the one above: a rotation that is cut
+    /// leaves it open which of the two holds. A version that knows nothing of this leaves it out and finds the new one
+    /// above, which `apply` brings to Twilio.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former_trunk_passwords: BTreeMap<String, Secret<String>>,
 }
 
 impl Secrets {
@@ -70,6 +77,7 @@ impl Secrets {
             let extension = self.extensions.entry(name.to_owned()).or_insert_with(|| ExtensionSecrets {
                 lan_password: password(random, LAN_PASSWORD),
                 trunk_passwords: BTreeMap::new(),
+                former_trunk_passwords: BTreeMap::new(),
             });
             for environment in environments {
                 if !extension.trunk_passwords.contains_key(*environment) {
@@ -82,21 +90,41 @@ impl Secrets {
         }
     }
 
-    /// Another password for an extension at Twilio. `false` when there was none.
+    /// Another password for an extension at Twilio; the one that it takes the place of is kept until
+    /// [`Secrets::settle`]. Where one is kept already, that rotation goes on: with a third password nobody would know
+    /// which two to try. `false` when there was none.
     pub fn rotate(&mut self, extension: &str, environment: &str, random: &mut Random) -> bool {
-        let known = self.extensions.get_mut(extension).and_then(|known| known.trunk_passwords.get_mut(environment));
-        match known {
-            Some(known) => {
-                *known = password(random, TRUNK_PASSWORD);
-                true
-            }
-            None => false,
+        let Some(known) = self.extensions.get_mut(extension) else { return false };
+        let Some(now) = known.trunk_passwords.get_mut(environment) else { return false };
+        if !known.former_trunk_passwords.contains_key(environment) {
+            let former = std::mem::replace(now, password(random, TRUNK_PASSWORD));
+            known.former_trunk_passwords.insert(environment.to_owned(), former);
         }
+        true
+    }
+
+    /// Drops the former passwords where Twilio has taken the new ones, by the records of its answers. Whether there were
+    /// any.
+    pub fn settle(&mut self, owned: &Owned) -> bool {
+        let mut dropped = false;
+        for record in owned.iter().filter(|record| record.id.kind == Kind::Credential && record.sid.is_some()) {
+            let Some(extension) = self.extensions.get_mut(record.id.own_key()) else { continue };
+            let new = extension.trunk_passwords.get(&record.environment);
+            if new.is_some_and(|new| record.fingerprint.as_ref() == Some(&fingerprint(new))) {
+                dropped |= extension.former_trunk_passwords.remove(&record.environment).is_some();
+            }
+        }
+        dropped
     }
 
     /// What an extension registers with at Twilio in an environment.
     pub fn trunk_password(&self, environment: &str, extension: &str) -> Option<&Secret<String>> {
         self.extensions.get(extension)?.trunk_passwords.get(environment)
+    }
+
+    /// What it registered with before a rotation that is not done: the one of the two that Twilio may still have.
+    pub fn former_trunk_password(&self, environment: &str, extension: &str) -> Option<&Secret<String>> {
+        self.extensions.get(extension)?.former_trunk_passwords.get(environment)
     }
 }
 
@@ -123,6 +151,7 @@ fn fits_policy(password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::twilio::model::Id;
 
     #[test]
     fn minted_passwords_fit_the_policy_of_twilio_and_differ() {
@@ -165,15 +194,105 @@ mod tests {
         assert!(!secrets.rotate("101", "dev", &mut random));
     }
 
+    /// Twilio's answers as they are recorded: it has this password.
+    fn taken(environment: &str, extension: &str, password: &Secret<String>) -> Owned {
+        let mut owned = Owned::default();
+        owned.put(crate::store::Record {
+            id: Id::child(Kind::Credential, &format!("gateway-office-{environment}"), extension),
+            environment: environment.to_owned(),
+            sid: Some("CR1".to_owned()),
+            parent_sid: Some("CL1".to_owned()),
+            made: true,
+            changed: BTreeMap::new(),
+            fingerprint: Some(fingerprint(password)),
+        });
+        owned
+    }
+
+    #[test]
+    fn the_former_password_is_kept_until_twilio_has_the_new_one() {
+        let mut random = Random::from_number(5);
+        let mut secrets = Secrets::default();
+        secrets.mint(["101"], &["prod", "stage"], &mut random);
+        let first = secrets.trunk_password("prod", "101").unwrap().clone();
+        assert_eq!(secrets.former_trunk_password("prod", "101"), None);
+        secrets.rotate("101", "prod", &mut random);
+        let second = secrets.trunk_password("prod", "101").unwrap().clone();
+        assert_eq!(secrets.former_trunk_password("prod", "101"), Some(&first));
+        assert_eq!(secrets.former_trunk_password("stage", "101"), None);
+
+        assert!(!secrets.settle(&Owned::default()));
+        assert!(!secrets.settle(&taken("prod", "101", &first)));
+        assert!(!secrets.settle(&taken("stage", "101", &second)));
+        assert_eq!(secrets.former_trunk_password("prod", "101"), Some(&first));
+        assert!(secrets.settle(&taken("prod", "101", &second)));
+        assert_eq!(secrets.former_trunk_password("prod", "101"), None);
+        assert_eq!(secrets.trunk_password("prod", "101"), Some(&second));
+        assert!(!secrets.settle(&taken("prod", "101", &second)));
+    }
+
+    #[test]
+    fn a_rotation_that_is_not_done_goes_on_without_a_third_password() {
+        let mut random = Random::from_number(6);
+        let mut secrets = Secrets::default();
+        secrets.mint(["101"], &["prod"], &mut random);
+        secrets.rotate("101", "prod", &mut random);
+        let begun = secrets.clone();
+        assert!(secrets.rotate("101", "prod", &mut random));
+        assert_eq!(secrets, begun);
+        secrets.mint(["101"], &["prod"], &mut random);
+        assert_eq!(secrets, begun);
+    }
+
+    #[test]
+    fn a_file_of_a_version_without_former_passwords_is_read_and_written_as_it_was() {
+        let file = r#"{"webhook":{"user":"twilio","password":"w"},"extensions":{"101":{"lan_password":"l","trunk_passwords":{"prod":"t"}}}}"#;
+        let secrets: Secrets = serde_json::from_str(file).unwrap();
+        assert_eq!(secrets.trunk_password("prod", "101").unwrap().expose(), "t");
+        assert_eq!(secrets.former_trunk_password("prod", "101"), None);
+        assert_eq!(serde_json::to_string(&secrets).unwrap(), file);
+    }
+
+    /// The shape of an extension's passwords in versions up to 0.1.0 without `former_trunk_passwords`.
+    #[derive(Debug, Deserialize)]
+    struct OldSecrets {
+        extensions: BTreeMap<String, OldExtensionSecrets>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct OldExtensionSecrets {
+        lan_password: String,
+        #[serde(default)]
+        trunk_passwords: BTreeMap<String, String>,
+    }
+
+    #[test]
+    fn a_version_without_former_passwords_reads_the_new_one_that_it_can_bring_to_twilio() {
+        let mut random = Random::from_number(7);
+        let mut secrets = Secrets::default();
+        secrets.mint(["101"], &["prod"], &mut random);
+        secrets.rotate("101", "prod", &mut random);
+        let file = serde_json::to_string(&secrets).unwrap();
+        assert!(file.contains("former_trunk_passwords"), "{file}");
+        let old: OldSecrets = serde_json::from_str(&file).unwrap();
+        let (old, new) = (&old.extensions["101"], &secrets.extensions["101"]);
+        assert_eq!(old.lan_password, *new.lan_password.expose());
+        assert_eq!(old.trunk_passwords["prod"], *new.trunk_passwords["prod"].expose());
+        let read: Secrets = serde_json::from_str(&file).unwrap();
+        assert_eq!(read, secrets);
+    }
+
     #[test]
     fn secrets_do_not_show_in_debug() {
         let mut secrets = Secrets { auth_token: Some(Secret::new("sesame".to_owned())), ..Secrets::default() };
         secrets.mint(["101"], &["prod"], &mut Random::from_number(3));
+        secrets.rotate("101", "prod", &mut Random::from_number(4));
         secrets.api_key = Some(ApiKey { sid: "SK1".to_owned(), secret: Secret::new("sesame".to_owned()) });
         let shown = format!("{secrets:?}");
         assert!(!shown.contains("sesame"));
         assert!(!shown.contains(secrets.extensions["101"].lan_password.expose().as_str()));
         assert!(!shown.contains(secrets.trunk_password("prod", "101").unwrap().expose().as_str()));
+        assert!(!shown.contains(secrets.former_trunk_password("prod", "101").unwrap().expose().as_str()));
         assert!(!shown.contains(secrets.webhook.as_ref().unwrap().password.expose().as_str()));
     }
 }

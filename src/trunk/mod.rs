@@ -6,7 +6,6 @@
 //!    └────────────┴─────────────┴──────────────┘
 //! ```
 
-mod backoff;
 mod credentials;
 mod keepalive;
 mod link;
@@ -23,6 +22,7 @@ use std::time::Duration;
 use rsip::{Headers, Method, Request, Response, Version};
 use sha2::{Digest, Sha256};
 
+use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Event, Level};
@@ -33,7 +33,6 @@ use crate::sip::transaction::{ClientId, Failure, Owner};
 use crate::sip::{header, uri};
 use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
-use backoff::Backoff;
 use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;
@@ -191,8 +190,9 @@ impl Trunk {
 
     /// Header name and value with credentials for one more request of `extension`. With `challenge` (and the header
     /// that answers it, as [`strongest`](crate::sip::digest::strongest) gives them), that of the 401 or 407 just
-    /// received; without, the last one seen, so that an INVITE can carry credentials at once. `None`: nothing known yet,
-    /// or no password.
+    /// received; without, the last one seen, so that an INVITE can carry credentials at once. `again` when credentials
+    /// for a challenge to this very request were refused: where two passwords may hold, the other one answers. `None`:
+    /// nothing known yet, or no password.
     pub fn authorization(
         &mut self,
         context: &mut Context<'_>,
@@ -200,10 +200,17 @@ impl Trunk {
         method: &str,
         uri: &str,
         challenge: Option<(&Challenge, &'static str)>,
+        again: bool,
     ) -> Option<(&'static str, String)> {
-        let password = context.secrets.trunk_password(&context.config.site.environment, extension)?;
         let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
+        let environment = &context.config.site.environment;
+        let password = registration.password_for_call(context.secrets, environment, again)?;
         Some(registration.for_call(challenge)?.answer(extension, password, method, uri, context.random))
+    }
+
+    /// Whether a rotation is not done: the SIP domain may have one password of `extension` or the other.
+    pub fn has_two_passwords(&self, context: &Context<'_>, extension: &str) -> bool {
+        context.secrets.former_trunk_password(&context.config.site.environment, extension).is_some()
     }
 
     /// The connection that [`Output::Connect`] asked for stands.
@@ -354,11 +361,11 @@ impl Trunk {
         if let State::Up(_) = self.state {
             self.sync(context);
             for registration in &mut self.registrations {
-                // Idle ones were refused or are new; the others keep their pace.
-                if registration.status(context.now).state != "registered"
-                    && !registration.is_busy()
-                    && !registration.leaving
-                {
+                // Idle ones were refused or are new; the others keep their pace, but for those whose password Twilio took
+                // last is no more.
+                let is_idle = registration.status(context.now).state != "registered"
+                    || registration.is_outdated(context.secrets, &context.config.site.environment);
+                if is_idle && !registration.is_busy() && !registration.leaving {
                     registration.start(context.now);
                 }
             }

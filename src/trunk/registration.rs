@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use rsip::{Headers, Method, Request, Response, Version};
 
-use super::backoff::Backoff;
-use super::credentials::Known;
+use super::credentials::{Known, Passwords};
+use crate::backoff::Backoff;
 use crate::engine::Context;
 use crate::event::{Event, Level};
+use crate::secret::Secret;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Owner};
 use crate::sip::uri;
 use crate::status::RegistrationStatus;
+use crate::store::Secrets;
 use crate::time::Instant;
 
-/// Answers to a challenge within one attempt. A second refusal of the same credentials is a refusal (RFC 3261 section
+/// Answers to a challenge with one password within one attempt. A second refusal of the same credentials is a refusal (RFC 3261 section
 /// 22.2), whatever new nonce comes with it; one more is granted for a nonce that expired on the way.
 const MAX_CHALLENGES: u32 = 2;
 /// Retries after a fault or refusal (RFC 5626 section 4.5).
@@ -26,6 +28,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1800);
 const MAX_EXPIRES: u32 = 86_400;
 /// Contacts of earlier flows that we remember; Twilio keeps 10 per AOR (error 32007).
 const MAX_FORMER: usize = 10;
+/// What is said of an extension that lives on the password before a rotation.
+const BY_FORMER: &str = "by its former password: Twilio did not take the new one yet; run: gateway setup";
 /// Pause before a dead binding is removed: more than 5 REGISTER/s of one AOR are refused (error 32008).
 const CLEAN_UP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -39,13 +43,23 @@ enum Purpose {
     Remove(String),
 }
 
-/// One REGISTER and its repetitions after 401, 407 and 423.
+/// One REGISTER and its repetitions after 401, 407 and 423, and after a refusal of the first of two passwords.
 #[derive(Debug)]
 struct Attempt {
     id: ClientId,
     purpose: Purpose,
+    turn: Turn,
+    password: Secret<String>,
+}
+
+/// How far an attempt has come.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Challenges that its password has answered.
     challenges: u32,
     too_brief: bool,
+    /// The password that was tried before. There is no third one: more guesses in a row may lock the account.
+    refused: Option<Secret<String>>,
 }
 
 #[derive(Debug)]
@@ -92,6 +106,9 @@ pub(super) struct Registration {
     known: Option<Known>,
     /// The last challenge of a call: a server may ask for calls elsewhere (407) than for registrations (401).
     calls: Option<Known>,
+    passwords: Passwords,
+    /// Registered, and not with the password that it shall have.
+    by_former: bool,
     min_expires: Option<u32>,
     phase: Phase,
     /// The binding at the server, if it stands.
@@ -116,6 +133,8 @@ impl Registration {
             cseq: 0,
             known: None,
             calls: None,
+            passwords: Passwords::default(),
+            by_former: false,
             min_expires: None,
             phase: Phase::Offline,
             expires: None,
@@ -170,13 +189,30 @@ impl Registration {
         self.calls.as_mut().or(self.known.as_mut())
     }
 
+    /// The password for a call of this extension; `again` when one was just refused: then the other one, if there is one.
+    pub fn password_for_call<'s>(
+        &self,
+        secrets: &'s Secrets,
+        environment: &str,
+        again: bool,
+    ) -> Option<&'s Secret<String>> {
+        let choose = |refused| self.passwords.choose(secrets, environment, &self.extension, refused);
+        let first = choose(None)?;
+        Some(choose(Some(first)).filter(|_| again).unwrap_or(first))
+    }
+
+    /// Whether Twilio took a password last that is none of those that there are now.
+    pub fn is_outdated(&self, secrets: &Secrets, environment: &str) -> bool {
+        self.passwords.is_outdated(secrets, environment, &self.extension)
+    }
+
     /// Sends what is due: the REGISTER, or the removal of a dead binding before it.
     pub fn send_due(&mut self, context: &mut Context<'_>, origin: &Origin<'_>) {
         let purpose = match self.dead.pop() {
             Some(contact) if context.now < self.refresh => Purpose::Remove(contact),
             _ => Purpose::Register,
         };
-        self.send(context, origin, purpose, 0, false);
+        self.send(context, origin, purpose, Turn::default());
     }
 
     /// Removes our binding, if it stands.
@@ -184,13 +220,14 @@ impl Registration {
         let stands = self.expires.is_some_and(|expires| expires > context.now);
         self.phase = Phase::Offline;
         if stands {
-            self.send(context, origin, Purpose::Leave, 0, false);
+            self.send(context, origin, Purpose::Leave, Turn::default());
         }
     }
 
-    fn send(&mut self, context: &mut Context<'_>, origin: &Origin<'_>, purpose: Purpose, challenges: u32, brief: bool) {
-        let environment = &context.config.site.environment;
-        let Some(password) = context.secrets.trunk_password(environment, &self.extension) else {
+    fn send(&mut self, context: &mut Context<'_>, origin: &Origin<'_>, purpose: Purpose, turn: Turn) {
+        // A reload may have left only what was refused.
+        let password = self.password(context, turn.refused.as_ref()).or_else(|| self.password(context, None));
+        let Some(password) = password else {
             if purpose != Purpose::Register {
                 return self.phase = Phase::Offline;
             }
@@ -231,7 +268,17 @@ impl Registration {
         };
         let owner = Owner::Registration(self.index);
         let id = context.transactions.request(context.now, origin.flow, request, owner, context.random);
-        self.phase = Phase::InFlight(Attempt { id, purpose, challenges, too_brief: brief });
+        self.phase = Phase::InFlight(Attempt { id, purpose, turn, password: password.clone() });
+    }
+
+    /// The password to try, or the other one when that was refused.
+    fn password<'s>(&self, context: &Context<'s>, refused: Option<&Secret<String>>) -> Option<&'s Secret<String>> {
+        self.passwords.choose(context.secrets, &context.config.site.environment, &self.extension, refused)
+    }
+
+    /// Whether a refused attempt may go on with the other of two passwords.
+    fn may_try_other(&self, context: &Context<'_>, turn: &Turn, refused: &Secret<String>) -> bool {
+        turn.refused.is_none() && self.password(context, Some(refused)).is_some()
     }
 
     fn asked(&self, context: &Context<'_>) -> u32 {
@@ -248,33 +295,44 @@ impl Registration {
         let Phase::InFlight(attempt) = std::mem::replace(&mut self.phase, Phase::Offline) else {
             return Outcome::Nothing;
         };
-        let Attempt { purpose, challenges, too_brief, .. } = attempt;
+        let Attempt { purpose, turn, password, .. } = attempt;
         match code {
-            200..300 => return self.on_success(context, origin, purpose, response),
-            401 | 407 if challenges < MAX_CHALLENGES => match digest::strongest(response) {
-                Some((challenge, name)) => {
-                    self.known = Some(Known::new(challenge, name, [&self.calls, &self.known]));
-                    self.send(context, origin, purpose, challenges + 1, too_brief);
+            200..300 => return self.on_success(context, origin, purpose, password, response),
+            401 | 407 if turn.challenges < MAX_CHALLENGES || self.may_try_other(context, &turn, &password) => {
+                match digest::strongest(response) {
+                    Some((challenge, name)) => {
+                        self.known = Some(Known::new(challenge, name, [&self.calls, &self.known]));
+                        let turn = match turn.challenges < MAX_CHALLENGES {
+                            true => Turn { challenges: turn.challenges + 1, ..turn },
+                            false => Turn { challenges: 1, refused: Some(password), ..turn },
+                        };
+                        self.send(context, origin, purpose, turn);
+                    }
+                    None => self
+                        .refuse(context, format!("the server's challenge can not be answered ({})", cause(response))),
                 }
-                None => {
-                    self.refuse(context, format!("the server's challenge can not be answered ({})", cause(response)))
-                }
-            },
+            }
             401 | 407 => {
                 self.known = None;
                 let text = format!(
-                    "the SIP domain does not accept the password of {} ({}); `gateway setup` sets it anew",
+                    "the SIP domain does not accept the password of {0} ({1}); `gateway extension rotate {0}` sets \
+                     another",
                     self.extension,
                     cause(response)
                 );
                 self.refuse(context, text);
             }
-            423 if !too_brief && purpose == Purpose::Register => {
+            // It may say so of wrong credentials, too (twilio.md 4.1: UNCERTAIN).
+            403 if self.known.is_some() && self.may_try_other(context, &turn, &password) => {
+                let turn = Turn { challenges: 0, refused: Some(password), ..turn };
+                self.send(context, origin, purpose, turn);
+            }
+            423 if !turn.too_brief && purpose == Purpose::Register => {
                 let asked = self.asked(context);
                 match header::number(&response.headers, "Min-Expires").ok().flatten() {
                     Some(least) if least > asked && least <= MAX_EXPIRES => {
                         self.min_expires = Some(least);
-                        self.send(context, origin, purpose, challenges, true);
+                        self.send(context, origin, purpose, Turn { too_brief: true, ..turn });
                     }
                     _ => self.refuse(context, format!("the server wants a longer trunk.expires ({})", cause(response))),
                 }
@@ -307,8 +365,10 @@ impl Registration {
         context: &mut Context<'_>,
         origin: &Origin<'_>,
         purpose: Purpose,
+        password: Secret<String>,
         response: &Response,
     ) -> Outcome {
+        self.passwords.prove(password);
         match purpose {
             Purpose::Leave => {
                 self.expires = None;
@@ -360,6 +420,12 @@ impl Registration {
         self.reason = None;
         self.backoff.reset();
         self.schedule(context.now);
+        let former = self.passwords.is_former(context.secrets, &context.config.site.environment, &self.extension);
+        if former && !self.by_former {
+            let text = format!("registered, but {BY_FORMER}");
+            context.event(Event::new(Level::Warning, "trunk.former-password", self.extension.as_str(), text));
+        }
+        self.by_former = former;
         if fresh {
             let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
             context.event(Event::new(Level::Info, "trunk.registered", self.extension.as_str(), text));
@@ -419,7 +485,7 @@ impl Registration {
             state: state.to_string(),
             next_in: self.due().map(|due| due.since(now).as_secs()),
             expires_in: left,
-            reason: self.reason.clone(),
+            reason: self.reason.clone().or_else(|| (state == "registered" && self.by_former).then(|| BY_FORMER.into())),
         }
     }
 }

@@ -183,7 +183,9 @@ impl Group {
         let child = command.spawn().map_err(|error| {
             let next = match error.kind() {
                 ErrorKind::NotFound => "install it, or write its whole path in [tunnel] command",
-                ErrorKind::PermissionDenied => "make it executable for the user that gateway runs as",
+                ErrorKind::PermissionDenied => {
+                    "make it executable for the user that gateway runs as; systemd wants tunnel-command.conf (see README.md)"
+                }
                 _ => "is the system out of processes or memory?",
             };
             Down::new(Culprit::Config, format!("{name} cannot be started: {error}"), next)

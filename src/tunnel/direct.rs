@@ -4,7 +4,7 @@ mod expiry;
 mod files;
 
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +14,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::settings::Direct;
 use super::{Culprit, Down, Place, Report, Reports, Stop, carry};
+use crate::net::clock::Clock;
+use crate::net::listening;
 use files::Loaded;
 
 /// Most connections at a time; further ones are closed at once. The webhook listener has its own limit.
@@ -32,11 +34,8 @@ const DAY: u64 = 86_400;
 pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut stop: Stop) -> Result<(), Down> {
     let mut loaded = files::load(&direct.certificate, &direct.key)?;
     let listener = TcpListener::bind(direct.listen).await.map_err(|error| {
-        let next = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there: ss -ltnp shows which",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need AmbientCapabilities=CAP_NET_BIND_SERVICE",
-            _ => "write an address of this host in [tunnel] listen",
-        };
+        let next = listening::way_out(direct.listen, &error);
+        let next = next.unwrap_or("write an address of this host in [tunnel] listen");
         Down::new(Culprit::Config, format!("{} cannot be listened on: {error}", direct.listen), next)
     })?;
     let config = RwLock::new(Arc::clone(&loaded.config));
@@ -64,25 +63,26 @@ pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut s
             // What is served goes on; while files are being replaced they may not fit each other.
             Err(down) => reports.said(&format!("the certificate in use stays: {down}")),
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        if let Some(warning) = warning(&loaded, direct, now)
-            && warned != Some(now / DAY)
+        if let Some((day, warning)) = warning(&loaded, direct, &place.clock)
+            && warned != Some(day)
         {
-            warned = Some(now / DAY);
+            warned = Some(day);
             reports.tell(Report::Warning(warning)).await;
         }
     }
 }
 
-/// What to tell about the end of a certificate.
-fn warning(loaded: &Loaded, direct: &Direct, now: u64) -> Option<String> {
+/// What to tell about the end of a certificate, and on what day: nothing as long as no time can be trusted.
+fn warning(loaded: &Loaded, direct: &Direct, clock: &Clock) -> Option<(u64, String)> {
+    let now = clock.trusted().ok()?.0;
     let (until, path) = (loaded.not_after?, direct.certificate.display());
     let way = "renew it; the files are read again within a minute, or at gateway reload";
-    match until.saturating_sub(now) {
-        0 => Some(format!("{path} has expired: Twilio does not accept it; {way}")),
-        left if left < WARN_BEFORE => Some(format!("{path} expires in {} days; {way}", left / DAY)),
-        _ => None,
-    }
+    let text = match until.saturating_sub(now) {
+        0 => format!("{path} has expired: Twilio does not accept it; {way}"),
+        left if left < WARN_BEFORE => format!("{path} expires in {} days; {way}", left / DAY),
+        _ => return None,
+    };
+    Some((now / DAY, text))
 }
 
 /// Takes connections, for ever.

@@ -26,6 +26,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::twilio::setting::masked;
 pub use settings::{Driver, Settings, UrlFrom};
@@ -161,6 +162,8 @@ pub struct Place {
     pub local: SocketAddr,
     /// Where our key and the pinned host keys are kept.
     pub store: Store,
+    /// What certificates are judged by.
+    pub clock: Clock,
 }
 
 /// Starts the driver that the settings name, within a tokio runtime. With [`Driver::None`] nothing is started and the
@@ -211,7 +214,7 @@ mod tests {
     async fn a_driver_that_is_none_ends_at_once() {
         let (reports, mut received) = Reports::channel();
         let store = Store::open(&std::env::temp_dir().join("gateway-tunnel-tests")).unwrap();
-        let place = Place { local: ([127, 0, 0, 1], 1).into(), store };
+        let place = Place { local: ([127, 0, 0, 1], 1).into(), store, clock: Clock::start(None) };
         let _running = start(&Settings::default(), place, reports);
         assert_eq!(received.recv().await, Some(Report::Connecting));
         assert_eq!(received.recv().await, None);

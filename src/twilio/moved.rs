@@ -33,9 +33,34 @@ pub enum MovedError {
 
 /// The URL that was written last for this environment, if one was.
 pub fn last_written(store: &Store, environment: &str) -> Option<String> {
-    let content = String::from_utf8(store.file(FILE).ok()??).ok()?;
-    let (of, url) = content.trim().split_once(' ')?;
-    (of == environment && url.starts_with("https://")).then(|| url.to_owned())
+    let content = store.file(FILE).ok()??;
+    parse(&content).filter(|(of, _)| of == environment).map(|(_, url)| url)
+}
+
+/// The environment and the URL in the file, if there is one; with `is_written` written again as this version does. The
+/// error says that there is something else in it.
+pub fn kept(store: &Store, is_written: bool) -> Result<Option<(String, String)>, String> {
+    let Some(content) = store.file(FILE).map_err(|error| error.to_string())? else { return Ok(None) };
+    let (environment, url) = parse(&content).ok_or_else(|| {
+        let path = store.path(FILE);
+        format!(
+            "{} has no environment and URL; remove it, and the tunnel's URL is written to Twilio anew",
+            path.display()
+        )
+    })?;
+    if is_written {
+        save(store, &environment, &url).map_err(|error| error.to_string())?;
+    }
+    Ok(Some((environment, url)))
+}
+
+fn parse(content: &[u8]) -> Option<(String, String)> {
+    let (environment, url) = std::str::from_utf8(content).ok()?.trim().split_once(' ')?;
+    url.starts_with("https://").then(|| (environment.to_owned(), url.to_owned()))
+}
+
+fn save(store: &Store, environment: &str, url: &str) -> Result<(), StoreError> {
+    store.save_file(FILE, format!("{environment} {url}\n").as_bytes())
 }
 
 /// The config with the public URLs that are in force: where this box's tunnel tells its URL, it is the one that Twilio
@@ -72,7 +97,7 @@ pub fn write(
     let mut pause = std::thread::sleep;
     let mut account = opening.account(store, &mut pause);
     tell_all(&mut account, environment)?;
-    Ok(store.save_file(FILE, format!("{environment} {url}\n").as_bytes())?)
+    Ok(save(store, environment, url)?)
 }
 
 /// Tells it for the environment, and for those that run what it runs.

@@ -9,10 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::FileError;
+use crate::disk::{Disk, Owner, RealDisk};
 use crate::engine::Sizes;
+use crate::history::{Entry, History};
 use crate::registrar::Registrar;
-use crate::store::{Owned, Secrets, Store, Warning};
+use crate::store::{Owned, Secrets, Store, StoreError, Warning, files};
 use crate::time::{self, WallClock};
+use crate::twilio::moved;
 
 /// How long a run may take. It reads files. The error says it, too.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -153,7 +156,11 @@ impl StateCopy {
             left = left
                 .checked_sub(metadata.len())
                 .ok_or_else(|| failed(io::Error::other(format!("the state is larger than {} MB", MAX_STATE >> 20))))?;
-            fs::copy(&path, copy.dir.join(entry.file_name())).map_err(failed)?;
+            let mut content = RealDisk.open(&path).map_err(failed)?;
+            let to = copy.dir.join(entry.file_name());
+            // What is full is the memory here, and not the flash.
+            let created = RealDisk.create(&to, &mut content, 0o600, Owner::Ours);
+            created.map_err(|error| FileError::new(&to, "written", error))?;
         }
         Ok(copy)
     }
@@ -186,11 +193,17 @@ impl Drop for StateCopy {
 }
 
 /// What this version finds in a state, to be the same after another version wrote it.
+/// But for the answers of a set-up that was stopped: what cannot be read of those is asked again.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content {
     secrets: Secrets,
     owned: Owned,
     bindings: usize,
+    last_time: Option<WallClock>,
+    history: Vec<Entry>,
+    tunnel_url: Option<(String, String)>,
+    #[cfg(feature = "ssh-tunnel")]
+    tunnel: crate::tunnel::ssh::Kept,
 }
 
 /// Reads a state; every file that cannot be understood is told.
@@ -204,11 +217,11 @@ pub fn rewrite(state: &Path) -> Result<Content, Vec<String>> {
 }
 
 fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
-    let failed = |error: crate::store::StoreError| vec![error.to_string()];
+    let failed = |error: StoreError| vec![error.to_string()];
     let store = Store::open(state).map_err(failed)?;
     let (secrets, owned) = (store.secrets().map_err(failed)?, store.owned().map_err(failed)?);
-    let bindings = store.bindings().map_err(failed)?;
-    let warnings = [&secrets.warning, &owned.warning, &bindings.warning];
+    let (bindings, last_time) = (store.bindings().map_err(failed)?, store.last_time().map_err(failed)?);
+    let warnings = [&secrets.warning, &owned.warning, &bindings.warning, &last_time.warning];
     let unreadable: Vec<String> = warnings
         .into_iter()
         .flatten()
@@ -220,13 +233,31 @@ fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
     }
     let wall = WallClock::RELEASED;
     let registrar = Registrar::new(bindings.value.as_deref(), time::Instant::ZERO, wall);
+    let history = store.file(files::HISTORY).map_err(failed)?;
+    // Broken lines cost themselves alone (see there); those of another version are missing when it has written.
+    let (mut lines, _) = History::load(history.as_deref().unwrap_or_default(), time::Instant::ZERO);
     if is_written {
         store.save_secrets(&secrets.value).map_err(failed)?;
         store.save_owned(&owned.value).map_err(failed)?;
         store.save_bindings(&registrar.save(wall)).map_err(failed)?;
+        if let Some(time) = last_time.value {
+            store.save_last_time(time).map_err(failed)?;
+        }
+        if history.is_some() {
+            let lines = lines.lines(time::Instant::ZERO, wall);
+            store.save_file(files::HISTORY, lines.as_bytes()).map_err(failed)?;
+        }
     }
-    let bindings = registrar.sizes(Sizes::default()).bindings;
-    Ok(Content { secrets: secrets.value, owned: owned.value, bindings })
+    Ok(Content {
+        secrets: secrets.value,
+        owned: owned.value,
+        bindings: registrar.sizes(Sizes::default()).bindings,
+        last_time: last_time.value,
+        history: lines.entries().cloned().collect(),
+        tunnel_url: moved::kept(&store, is_written).map_err(|error| vec![error])?,
+        #[cfg(feature = "ssh-tunnel")]
+        tunnel: crate::tunnel::ssh::kept(&store, is_written)?,
+    })
 }
 
 /// Whether this version finds all that was there in what the other one wrote over it: else there is no way back.
@@ -236,6 +267,11 @@ pub fn compare(before: &Content, state: &StateCopy) -> Result<(), Vec<String>> {
         (before.secrets != after.secrets, "passwords or keys are lost"),
         (before.owned != after.owned, "records of what is ours at Twilio are lost"),
         (before.bindings != after.bindings, "the phones' registrations are lost"),
+        (before.last_time != after.last_time, "the last time that was certain is lost"),
+        (before.history != after.history, "the history is lost, or a part of it"),
+        (before.tunnel_url != after.tunnel_url, "the tunnel's URL is lost"),
+        #[cfg(feature = "ssh-tunnel")]
+        (before.tunnel != after.tunnel, "the tunnel's key or those of its servers are lost"),
     ];
     let lost: Vec<String> = lost.iter().filter(|(is_lost, _)| *is_lost).map(|(_, what)| (*what).to_owned()).collect();
     if lost.is_empty() { Ok(()) } else { Err(lost) }
@@ -263,53 +299,109 @@ mod tests {
         assert!(matches!(version(Path::new("/nonexistent")), Err(CandidateError::NoStart(_))));
     }
 
-    /// A state folder in the memory of a copy, removed at the end.
-    fn state(secrets: &str) -> StateCopy {
+    const SECRETS: &str = r#"{"extensions":{"101":{"lan_password":"kept","trunk_passwords":{}}}}"#;
+    const ENTRY: &str =
+        r#"{"run":1,"up":5,"at":null,"level":"notice","code":"call.ended","subject":"101","text":"busy"}"#;
+    const SERVER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f";
+
+    /// A state folder with something in each file, in the memory of a copy; removed at the end.
+    fn state() -> StateCopy {
         let state = StateCopy::empty().unwrap();
-        fs::write(state.dir().join("secrets.json"), secrets).unwrap();
+        let put = |name: &str, content: &str| fs::write(state.dir().join(name), content).unwrap();
         let binding = r#"{"extension":"101","contact":"sip:101@192.0.2.9","instance":null,"local":"192.0.2.1:5060",
             "remote":"192.0.2.9:5060","granted":300,"user_agent":null,"call_id":"1","cseq":1}"#;
-        let bindings = format!(r#"{{"version":1,"written":0,"bindings":[{binding}]}}"#);
-        fs::write(state.dir().join("bindings.json"), bindings).unwrap();
+        put(files::SECRETS, SECRETS);
+        put(files::OWNED, r#"{"uploads":{"f":{"sha256":"00","version_sid":"ZN1"}}}"#);
+        put(files::BINDINGS, &format!(r#"{{"version":1,"written":0,"bindings":[{binding}]}}"#));
+        put(files::TIME, "1800000000");
+        put(files::HISTORY, &format!("{ENTRY}\ntorn by a cut\n{ENTRY}\n"));
+        put(files::TUNNEL_URL, "prod https://one.tunnel.example.com\n");
+        put(files::TUNNEL_KNOWN_HOSTS, &format!("server.example.com {SERVER}\n"));
+        put(files::TUNNEL_REFUSED_HOST_KEY, "");
+        put(files::ANSWERS, "site = \"a\"\n");
+        #[cfg(feature = "ssh-tunnel")]
+        crate::tunnel::ssh::load_or_make(&Store::open(state.dir()).unwrap()).unwrap();
         state
     }
 
-    const SECRETS: &str = r#"{"extensions":{"101":{"lan_password":"kept","trunk_passwords":{}}}}"#;
-
     #[test]
     fn a_state_that_this_version_writes_again_has_all_that_was_in_it() {
-        let original = state(SECRETS);
+        let original = state();
         let copy = StateCopy::of(original.dir()).unwrap();
         let before = read(copy.dir()).unwrap();
-        assert_eq!((before.secrets.extensions.len(), before.bindings), (1, 1));
+        assert_eq!((before.secrets.extensions.len(), before.bindings, before.history.len()), (1, 1, 2));
+        assert_eq!(before.last_time, Some(WallClock(1_800_000_000)));
+        assert_eq!(before.tunnel_url.as_ref().unwrap().0, "prod");
         assert_eq!(rewrite(copy.dir()).unwrap(), before);
         compare(&before, &copy).unwrap();
-        assert_eq!(fs::read_to_string(original.dir().join("secrets.json")).unwrap(), SECRETS);
+        assert_eq!(fs::read_to_string(original.dir().join(files::SECRETS)).unwrap(), SECRETS);
     }
 
     #[test]
-    fn a_state_that_cannot_be_read_is_told_and_the_original_is_untouched() {
-        let original = state("{");
-        let copy = StateCopy::of(original.dir()).unwrap();
-        assert!(rewrite(copy.dir()).unwrap_err()[0].contains("secrets.json cannot be understood"));
-        assert_eq!(fs::read_to_string(original.dir().join("secrets.json")).unwrap(), "{");
+    fn a_state_that_cannot_be_read_is_told_by_its_file_and_the_original_is_untouched() {
+        for name in [files::SECRETS, files::OWNED, files::BINDINGS, files::TIME, files::TUNNEL_URL] {
+            let original = state();
+            fs::write(original.dir().join(name), "{").unwrap();
+            let copy = StateCopy::of(original.dir()).unwrap();
+            let told = rewrite(copy.dir()).unwrap_err();
+            assert!(told[0].contains(&format!("/{name} ")), "{told:?}");
+            assert_eq!(fs::read_to_string(original.dir().join(name)).unwrap(), "{");
+        }
+    }
+
+    #[cfg(feature = "ssh-tunnel")]
+    #[test]
+    fn a_key_of_the_tunnel_that_cannot_be_read_is_told_by_its_file() {
+        for (name, content) in [(files::TUNNEL_KEY, "no key"), (files::TUNNEL_KNOWN_HOSTS, "server.example.com moon\n")]
+        {
+            let copy = state();
+            fs::write(copy.dir().join(name), content).unwrap();
+            let told = rewrite(copy.dir()).unwrap_err();
+            assert!(told[0].contains(&format!("/{name}")) && told[0].contains("; remove "), "{told:?}");
+        }
     }
 
     #[test]
     fn a_state_that_another_version_lost_something_of_is_no_way_back() {
-        let copy = state(SECRETS);
+        let copy = state();
         let before = read(copy.dir()).unwrap();
-        for (name, content) in [("secrets.json", "{}"), ("bindings.json", r#"{"version":2}"#)] {
-            let lossy = StateCopy::of(copy.dir()).unwrap();
-            fs::write(lossy.dir().join(name), content).unwrap();
-            assert!(compare(&before, &lossy).is_err(), "{name}");
+        let mut lossy = vec![
+            (files::SECRETS, Some("{}"), "passwords or keys"),
+            (files::OWNED, Some("{}"), "records of what is ours"),
+            (files::BINDINGS, Some(r#"{"version":2}"#), "the phones' registrations"),
+            (files::TIME, Some("1700000000"), "the last time"),
+            (files::TIME, None, "the last time"),
+            (files::HISTORY, Some(ENTRY), "the history"),
+            (files::TUNNEL_URL, None, "the tunnel's URL"),
+        ];
+        if cfg!(feature = "ssh-tunnel") {
+            lossy.extend([files::TUNNEL_KEY, files::TUNNEL_KNOWN_HOSTS].map(|name| (name, None, "the tunnel's key")));
+        }
+        for (name, content, what) in lossy {
+            let after = StateCopy::of(copy.dir()).unwrap();
+            let path = after.dir().join(name);
+            match content {
+                Some(content) => fs::write(path, content).unwrap(),
+                None => fs::remove_file(path).unwrap(),
+            }
+            let told = compare(&before, &after).unwrap_err();
+            assert!(told.len() == 1 && told[0].starts_with(what), "{name}: {told:?}");
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_state_is_in_the_test_above_or_nothing_to_lose() {
+        let state = state();
+        for (name, _) in files::ALL {
+            let is_made = state.dir().join(name).exists() || cfg!(not(feature = "ssh-tunnel"));
+            assert!(is_made || [files::LOCK, files::RESTORING].contains(&name), "{name}");
         }
     }
 
     #[test]
     fn a_copy_is_for_us_alone_and_goes_away() {
         use std::os::unix::fs::PermissionsExt;
-        let copy = state(SECRETS);
+        let copy = state();
         let dir = copy.dir().to_owned();
         assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
         drop(copy);

@@ -43,7 +43,8 @@ pub fn on_trial() -> Option<String> {
     // The old one, as judge, is beside it.
     let place = place::Place::of(binary);
     let record = place.record().ok()??;
-    (record.phase == Phase::Trial).then(|| record.sentence())
+    // A swap that failed can leave the record of a trial; what is in place is the old one then.
+    (record.phase == Phase::Trial && !place.keeps_itself()).then(|| record.sentence())
 }
 
 /// Seconds that a binary is given to become healthy, when the config says nothing.
@@ -89,8 +90,13 @@ fn way_out(error: &std::io::Error) -> &'static str {
     use std::io::ErrorKind;
     match error.kind() {
         ErrorKind::PermissionDenied => "; run the command as root",
-        ErrorKind::StorageFull => "; make room there for a second binary",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "; make room there",
         ErrorKind::ReadOnlyFilesystem => "; remount the file system for writing first",
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => "",
+        // Of the system and without a name of Rust's: EIO, for one.
+        _ if error.raw_os_error().is_some() => {
+            "; what the kernel says of the disk (dmesg) may tell more; then try again"
+        }
         _ => "",
     }
 }

@@ -12,24 +12,26 @@
 //! whatever a boot finds is the old binary, or the new one with somebody to judge it.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::fs::{File, TryLockError};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use super::FileError;
 use super::elf::{self, Machine};
-use super::record::{self, Phase, Record};
+use super::record::{Phase, Record};
 use super::signature::Hasher;
+use crate::disk::atomic::{self, suffixed};
+use crate::disk::{Disk, Owner, RealDisk};
 use crate::hex::hex;
 
 /// Largest binary that is taken, in bytes. Ours are 5 MB; one with debug symbols is 90.
 const MAX_BINARY: u64 = 256 << 20;
 
-/// Bytes that are copied at a time.
-const PIECE: usize = 64 << 10;
+/// A binary that is not checked yet is for root alone, and for nobody to execute.
+const UNCHECKED_MODE: u32 = 0o600;
 
 /// Who may read the record: whoever asks for the status.
 const RECORD_MODE: u32 = 0o644;
@@ -41,31 +43,12 @@ pub struct Place {
     pub new: PathBuf,
     pub old: PathBuf,
     record: PathBuf,
+    disk: Arc<dyn Disk>,
 }
 
 /// The right to upgrade and to judge, until dropped.
 #[derive(Debug)]
 pub struct Lock(#[expect(dead_code, reason = "dropping the file unlocks it")] File);
-
-/// What has been done of a swap, in this order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The old binary has its second name.
-    Linked,
-    /// And that name is `gateway.old`.
-    Kept,
-    /// The record's content is on the disk.
-    Written,
-    /// And under its name: a trial, or its end.
-    Recorded,
-    /// The binary that comes back has its second name.
-    Ready,
-    /// `gateway` is another binary than before.
-    Swapped,
-}
-
-/// Who is told of each step as it is done. An error stops there: that is how tests cut the power.
-pub type Told<'t> = &'t mut dyn FnMut(Step) -> io::Result<()>;
 
 /// What a copied binary is.
 #[derive(Debug)]
@@ -81,12 +64,16 @@ pub struct Copied {
 impl Place {
     /// That of a binary.
     pub fn of(binary: PathBuf) -> Place {
+        Place::on(Arc::new(RealDisk), binary)
+    }
+
+    fn on(disk: Arc<dyn Disk>, binary: PathBuf) -> Place {
         let beside = |suffix: &str| {
             let mut name = binary.file_name().unwrap_or(OsStr::new("gateway")).to_owned();
             name.push(suffix);
             binary.with_file_name(name)
         };
-        Place { new: beside(".new"), old: beside(".old"), record: beside(".upgrade"), binary }
+        Place { new: beside(".new"), old: beside(".old"), record: beside(".upgrade"), binary, disk }
     }
 
     /// Keeps other upgrades and judges out until the answer is dropped; `None` when one is at work.
@@ -108,186 +95,215 @@ impl Place {
 
     /// The folder itself is what is locked: its files come and go.
     fn folder(&self) -> Result<File, FileError> {
-        let folder = self.binary.parent().unwrap_or(Path::new("/"));
+        let folder = atomic::folder_of(&self.binary);
         File::open(folder).map_err(|error| FileError::new(folder, "opened", error))
     }
 
     /// The record of the last upgrade; `None` when there was none, or when it cannot be understood.
     pub fn record(&self) -> Result<Option<Record>, FileError> {
-        let failed = |error| FileError::new(&self.record, "read", error);
-        let file = match File::open(&self.record) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut text = String::new();
-        file.take(record::MAX_FILE).read_to_string(&mut text).map_err(failed)?;
-        Ok(Record::parse(&text))
+        let found = self.disk.read(&self.record).map_err(|error| FileError::new(&self.record, "read", error))?;
+        Ok(found.and_then(|(content, _)| Record::parse(std::str::from_utf8(&content).ok()?)))
+    }
+
+    /// The same as a boot would see it: a trial of a binary that is not in place is over. A disk that fails in the middle
+    /// of a swap can leave one behind.
+    pub fn standing(&self) -> Result<Option<Record>, FileError> {
+        Ok(match self.record()? {
+            Some(record) if record.phase == Phase::Trial && self.is_old(&record)? => {
+                Some(Record { phase: Phase::Returned, reason: "it was not put in place".to_owned(), ..record })
+            }
+            record => record,
+        })
+    }
+
+    /// Whether the binary in place is the one from before that upgrade.
+    pub fn is_old(&self, record: &Record) -> Result<bool, FileError> {
+        Ok(self.keeps_itself() || self.sha256(&self.binary)? == record.old)
+    }
+
+    /// Whether the old binary is the one in place: nothing else is kept.
+    pub fn keeps_itself(&self) -> bool {
+        self.disk.is_same(&self.binary, &self.old)
+    }
+
+    /// SHA-256 of a file in hexadecimal.
+    pub fn sha256(&self, path: &Path) -> Result<String, FileError> {
+        let failed = |error| FileError::new(path, "read", error);
+        let mut reading = Reading::of(self.disk.open(path).map_err(failed)?);
+        io::copy(&mut reading, &mut io::sink()).map_err(failed)?;
+        Ok(reading.copied().sha256)
     }
 
     /// Copies a binary to `gateway.new`, on the disk, not executable yet. What is checked later is this copy: the file
     /// itself may change under our hands.
     pub fn copy(&self, file: &Path) -> Result<Copied, FileError> {
-        let failed = |error| FileError::new(&self.new, "written", error);
-        let mut source = File::open(file).map_err(|error| FileError::new(file, "read", error))?;
-        self.discard();
-        let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.new).map_err(failed)?;
-        let (mut sha256, mut signed) = (Sha256::new(), Hasher::default());
-        let (mut head, mut length) = (Vec::new(), 0);
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = match source.read(&mut piece) {
-                Ok(0) => break,
-                Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(FileError::new(file, "read", error)),
-            };
-            // `read` is at most the length of the piece.
-            let bytes = &piece[..read];
-            length += bytes.len() as u64;
-            if length > MAX_BINARY {
-                let error = io::Error::other(format!("it is larger than {} MB and no gateway", MAX_BINARY >> 20));
-                return Err(FileError::new(file, "taken", error));
-            }
-            head.extend(bytes.iter().take(elf::HEAD.saturating_sub(head.len())));
-            sha256.update(bytes);
-            signed.update(bytes);
-            copy.write_all(bytes).map_err(failed)?;
+        let source = self.disk.open(file).map_err(|error| FileError::new(file, "read", error))?;
+        let mut reading = Reading::of(source);
+        match atomic::prepare(&*self.disk, &self.new, &mut reading, UNCHECKED_MODE, Owner::Ours) {
+            Ok(()) => Ok(reading.copied()),
+            Err(error) if reading.has_failed => Err(FileError::new(file, "read", error)),
+            Err(error) => Err(FileError::new(&self.new, "written", error)),
         }
-        copy.sync_all().map_err(failed)?;
-        Ok(Copied { sha256: hex(&sha256.finalize()), signed: signed.finish(), machine: Machine::parse(&head) })
     }
 
     /// Makes the copy executable, as the present binary is.
     pub fn make_executable(&self) -> Result<(), FileError> {
-        let failed = |error| FileError::new(&self.new, "made executable", error);
-        let present = fs::metadata(&self.binary).map_err(failed)?;
-        let copy = File::open(&self.new).map_err(failed)?;
-        let own = copy.metadata().map_err(failed)?;
-        if (own.uid(), own.gid()) != (present.uid(), present.gid()) {
-            fchown(&copy, Some(present.uid()), Some(present.gid())).map_err(failed)?;
-        }
-        copy.set_permissions(Permissions::from_mode(present.mode() & 0o7777)).map_err(failed)?;
-        copy.sync_all().map_err(failed)
+        self.make_like(&self.new, &self.binary).map_err(|error| FileError::new(&self.new, "made executable", error))
+    }
+
+    /// Gives a file owner and mode of another, on the disk.
+    fn make_like(&self, path: &Path, other: &Path) -> io::Result<()> {
+        let mode = self.disk.mode(other)?.ok_or(io::ErrorKind::NotFound)?;
+        self.disk.give(path, other)?;
+        self.disk.set_mode(path, mode)?;
+        self.disk.sync(path)
     }
 
     /// Removes a copy that is not wanted, if there is one.
     pub fn discard(&self) {
         // One that stays is written over by the next.
-        let _ = fs::remove_file(&self.new);
+        let _ = self.disk.remove(&self.new);
     }
 
-    /// Puts the copy in place, on trial; the present binary becomes the old one.
-    pub fn swap(&self, record: &Record, told: Told<'_>) -> Result<(), FileError> {
-        self.keep_present(told)?;
-        self.write(record, told)?;
-        self.rename(&self.new, &self.binary)?;
-        told(Step::Swapped).map_err(|error| FileError::new(&self.binary, "replaced", error))
+    /// Puts the copy in place, on trial; the present binary becomes the old one. When that fails the present binary is
+    /// in place, and nobody's trial, as far as the disk lets us; what it does not let us do, the guard does at the next
+    /// start.
+    pub fn swap(&self, record: &Record) -> Result<(), FileError> {
+        let swapped =
+            self.keep_present().and_then(|()| self.write(record)).and_then(|()| self.rename(&self.new, &self.binary));
+        if let Err(error) = &swapped {
+            if self.record().is_ok_and(|there| there.as_ref() == Some(record)) {
+                let _ = self.put_back().and_then(|()| self.end(record, Phase::Returned, &error.to_string()));
+            }
+            // It would take the room of what the box writes.
+            self.discard();
+        }
+        swapped
     }
 
     /// Gives the present binary the name `gateway.old` beside its own.
-    fn keep_present(&self, told: Told<'_>) -> Result<(), FileError> {
-        let failed = |error| FileError::new(&self.old, "made", error);
+    fn keep_present(&self) -> Result<(), FileError> {
         // After a way back both are one file; renaming it over itself would do nothing and leave the second name.
-        if is_same(&self.binary, &self.old) {
+        if self.keeps_itself() {
             return Ok(());
         }
         let second = suffixed(&self.old, ".new");
-        link(&self.binary, &second).map_err(failed)?;
-        told(Step::Linked).map_err(failed)?;
-        self.rename(&second, &self.old)?;
-        told(Step::Kept).map_err(failed)
+        self.link(&self.binary, &second)?;
+        self.rename(&second, &self.old)
     }
 
-    /// Puts the old binary in place of the new one, and keeps it as the old one, too. The record says why.
-    pub fn back(&self, record: &Record, reason: &str, told: Told<'_>) -> Result<(), FileError> {
-        let failed = |error| FileError::new(&self.binary, "replaced", error);
-        if !is_same(&self.binary, &self.old) {
-            let second = suffixed(&self.binary, ".back");
-            link(&self.old, &second).map_err(failed)?;
-            told(Step::Ready).map_err(failed)?;
-            self.rename(&second, &self.binary)?;
-            told(Step::Swapped).map_err(failed)?;
+    /// Puts the old binary in place of the new one, and keeps it as the old one, too. The record does not know yet.
+    pub fn put_back(&self) -> Result<(), FileError> {
+        if self.keeps_itself() {
+            return Ok(());
         }
-        self.end(record, Phase::Returned, reason, told)
+        let second = suffixed(&self.binary, ".back");
+        self.link(&self.old, &second)?;
+        self.rename(&second, &self.binary)
     }
 
     /// Writes how the trial ended.
-    pub fn end(&self, record: &Record, phase: Phase, reason: &str, told: Told<'_>) -> Result<(), FileError> {
-        self.write(&Record { phase, reason: reason.to_owned(), ..record.clone() }, told)
+    pub fn end(&self, record: &Record, phase: Phase, reason: &str) -> Result<(), FileError> {
+        self.write(&Record { phase, reason: reason.to_owned(), ..record.clone() })
     }
 
-    fn write(&self, record: &Record, told: Told<'_>) -> Result<(), FileError> {
-        let failed = |error| FileError::new(&self.record, "written", error);
+    fn write(&self, record: &Record) -> Result<(), FileError> {
         let second = suffixed(&self.record, ".new");
-        remove(&second).map_err(failed)?;
-        let mut file =
-            OpenOptions::new().write(true).create_new(true).mode(RECORD_MODE).open(&second).map_err(failed)?;
-        // Whatever the umask is: the service, which is not root, shows it.
-        file.set_permissions(Permissions::from_mode(RECORD_MODE)).map_err(failed)?;
-        file.write_all(record.text().as_bytes()).map_err(failed)?;
-        file.sync_all().map_err(failed)?;
-        told(Step::Written).map_err(failed)?;
-        self.rename(&second, &self.record)?;
-        told(Step::Recorded).map_err(failed)
+        // For everybody: the service, which is not root, shows it.
+        atomic::prepare(&*self.disk, &second, &mut record.text().as_bytes(), RECORD_MODE, Owner::Ours)
+            .map_err(|error| FileError::new(&self.record, "written", error))?;
+        self.rename(&second, &self.record)
     }
 
     /// A rename that lasts.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
-        let failed = |error| FileError::new(to, "replaced", error);
-        fs::rename(from, to).map_err(failed)?;
-        self.folder()?.sync_all().map_err(failed)
+        let renamed = self.disk.rename(from, to);
+        if renamed.is_err() {
+            let _ = self.disk.remove(from);
+        }
+        renamed
+            .and_then(|()| self.disk.sync(atomic::folder_of(to)))
+            .map_err(|error| FileError::new(to, "replaced", error))
     }
-}
 
-/// SHA-256 of a file in hexadecimal.
-pub fn sha256(path: &Path) -> Result<String, FileError> {
-    let failed = |error| FileError::new(path, "read", error);
-    let mut file = File::open(path).map_err(failed)?;
-    let mut hash = Sha256::new();
-    let mut piece = vec![0; PIECE];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(hex(&hash.finalize())),
-            // `read` is at most the length of the piece.
-            Ok(read) => hash.update(&piece[..read]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed(error)),
+    /// A second name for a file; where the file system has none, a copy.
+    fn link(&self, from: &Path, to: &Path) -> Result<(), FileError> {
+        let failed = |error| FileError::new(to, "made", error);
+        atomic::remove(&*self.disk, to).map_err(failed)?;
+        if self.disk.link(from, to).is_ok() {
+            return Ok(());
+        }
+        let mut reading = Reading::of(self.disk.open(from).map_err(|error| FileError::new(from, "read", error))?);
+        let copied = atomic::prepare(&*self.disk, to, &mut reading, UNCHECKED_MODE, Owner::Ours)
+            .and_then(|()| self.make_like(to, from));
+        if copied.is_err() {
+            let _ = self.disk.remove(to);
+        }
+        match copied {
+            Err(error) if reading.has_failed => Err(FileError::new(from, "read", error)),
+            copied => copied.map_err(failed),
         }
     }
 }
 
-/// Whether two names are one file.
-pub fn is_same(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
+/// A binary that is read, and what it is.
+struct Reading {
+    source: Box<dyn Read>,
+    sha256: Sha256,
+    signed: Hasher,
+    head: Vec<u8>,
+    length: u64,
+    /// The source could not be read: what is written is not to blame.
+    has_failed: bool,
+}
+
+impl Reading {
+    fn of(source: Box<dyn Read>) -> Reading {
+        Reading {
+            source,
+            sha256: Sha256::new(),
+            signed: Hasher::default(),
+            head: Vec::new(),
+            length: 0,
+            has_failed: false,
+        }
+    }
+
+    /// What it was, at its end.
+    fn copied(self) -> Copied {
+        Copied {
+            sha256: hex(&self.sha256.finalize()),
+            signed: self.signed.finish(),
+            machine: Machine::parse(&self.head),
+        }
+    }
+
+    fn read_piece(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let read = self.source.read(piece)?;
+        // `read` is at most the length of the piece.
+        let bytes = &piece[..read];
+        self.length += bytes.len() as u64;
+        if self.length > MAX_BINARY {
+            return Err(io::Error::other(format!("it is larger than {} MB and no gateway", MAX_BINARY >> 20)));
+        }
+        self.head.extend(bytes.iter().take(elf::HEAD.saturating_sub(self.head.len())));
+        self.sha256.update(bytes);
+        self.signed.update(bytes);
+        Ok(read)
     }
 }
 
-/// A second name for a file; where the file system has none, a copy.
-fn link(from: &Path, to: &Path) -> io::Result<()> {
-    remove(to)?;
-    if fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    fs::copy(from, to)?;
-    File::open(to)?.sync_all()
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+impl Read for Reading {
+    fn read(&mut self, piece: &mut [u8]) -> io::Result<usize> {
+        let read = self.read_piece(piece);
+        self.has_failed |= read.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::Interrupted);
+        read
     }
 }
 
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
-}
-
+#[cfg(test)]
+#[path = "place_fault_tests.rs"]
+mod fault_tests;
 #[cfg(test)]
 #[path = "place_tests.rs"]
 mod tests;

@@ -1,23 +1,24 @@
-//! The power goes after every step, and each boot runs the guard: whatever it finds is a binary that runs, and one that
-//! is on trial has somebody who knows.
+//! An upgrade on a real disk, with the guard that each boot runs.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::upgrade::signature::Hasher;
+use crate::upgrade::record;
 
-const OLD: &str = "#!/bin/sh\necho old\n";
-const NEW: &str = "#!/bin/sh\necho new\n";
+pub(super) const OLD: &str = "#!/bin/sh\necho old\n";
+pub(super) const NEW: &str = "#!/bin/sh\necho new\n";
 
 /// A folder with a binary in it, and beside it what could be the new one; removed at the end.
-struct Folder {
-    dir: PathBuf,
-    place: Place,
+pub(super) struct Folder {
+    pub dir: PathBuf,
+    pub place: Place,
 }
 
 impl Folder {
-    fn new() -> Folder {
+    pub fn new() -> Folder {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("gateway-upgrade-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
@@ -29,22 +30,12 @@ impl Folder {
         Folder { dir, place }
     }
 
-    /// As the command does before it swaps.
-    fn prepared(&self) -> Record {
-        let copied = self.place.copy(&self.dir.join("downloaded")).unwrap();
-        self.place.make_executable().unwrap();
-        let old = sha256(&self.place.binary).unwrap();
-        Record { old, new: copied.sha256, starts: 2, ..record::example() }
-    }
-
-    /// Swaps until the power goes after so many steps.
-    fn swap_until(&self, steps: usize) -> bool {
-        let record = self.prepared();
-        self.place.swap(&record, &mut cut_after(steps)).is_ok()
+    fn swap(&self) {
+        upgrade(&self.place, &self.dir.join("downloaded")).unwrap();
     }
 
     /// As an init system does before each start.
-    fn guard(&self) -> String {
+    pub fn guard(&self) -> String {
         let guard = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/upgrade-guard");
         let said = Command::new("sh").arg(guard).arg(&self.place.binary).output().unwrap();
         assert!(said.status.success());
@@ -52,7 +43,7 @@ impl Folder {
     }
 
     /// What the binary is, and that it can be executed.
-    fn in_place(&self) -> &'static str {
+    pub fn in_place(&self) -> &'static str {
         let mode = fs::metadata(&self.place.binary).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o755);
         match fs::read_to_string(&self.place.binary).unwrap().as_str() {
@@ -62,11 +53,11 @@ impl Folder {
         }
     }
 
-    fn phase(&self) -> Option<Phase> {
+    pub fn phase(&self) -> Option<Phase> {
         self.place.record().unwrap().map(|record| record.phase)
     }
 
-    fn record(&self) -> Record {
+    pub fn record(&self) -> Record {
         self.place.record().unwrap().unwrap()
     }
 }
@@ -77,90 +68,43 @@ impl Drop for Folder {
     }
 }
 
-/// The power goes after so many steps.
-fn cut_after(mut steps: usize) -> impl FnMut(Step) -> io::Result<()> {
-    move |_| {
-        if steps == 0 {
-            return Err(io::Error::other("the power went"));
-        }
-        steps -= 1;
-        Ok(())
+/// As the command does.
+pub(super) fn upgrade(place: &Place, downloaded: &Path) -> Result<(), FileError> {
+    let prepared = (|| {
+        let copied = place.copy(downloaded)?;
+        place.make_executable()?;
+        Ok(Record { old: place.sha256(&place.binary)?, new: copied.sha256, starts: 2, ..record::example() })
+    })();
+    if prepared.is_err() {
+        place.discard();
     }
+    place.swap(&prepared?)
+}
+
+/// As the judge does.
+pub(super) fn back(place: &Place, record: &Record, reason: &str) -> Result<(), FileError> {
+    place.put_back()?;
+    place.end(record, Phase::Returned, reason)
 }
 
 #[test]
 fn a_swap_leaves_the_new_binary_in_place_and_the_old_one_beside_it() {
     let folder = Folder::new();
-    let record = folder.prepared();
-    let mut steps = Vec::new();
-    let mut told = |step| {
-        steps.push(step);
-        Ok(())
-    };
-    folder.place.swap(&record, &mut told).unwrap();
-    assert_eq!(steps, [Step::Linked, Step::Kept, Step::Written, Step::Recorded, Step::Swapped]);
+    folder.swap();
     assert_eq!((folder.in_place(), folder.phase()), ("new", Some(Phase::Trial)));
     assert_eq!(fs::read_to_string(&folder.place.old).unwrap(), OLD);
     assert!(!folder.place.new.exists());
 }
 
 #[test]
-fn a_power_cut_after_each_step_of_a_swap_leaves_the_old_binary_or_a_trial() {
-    let mut found = Vec::new();
-    for steps in 0.. {
-        let folder = Folder::new();
-        let is_whole = folder.swap_until(steps);
-        folder.guard();
-        found.push((folder.in_place(), folder.phase()));
-        if folder.in_place() == "new" {
-            let record = folder.record();
-            assert_eq!((record.phase, record.starts), (Phase::Trial, 1));
-            assert_eq!(sha256(&folder.place.old).unwrap(), record.old);
-        } else {
-            // Nothing is in the way of the next upgrade.
-            assert!(folder.swap_until(99));
-            assert_eq!((folder.in_place(), folder.phase()), ("new", Some(Phase::Trial)));
-        }
-        if is_whole {
-            break;
-        }
-    }
-    // The last but one is the cut right after the swap.
-    let (old, new) = (("old", None), ("new", Some(Phase::Trial)));
-    assert_eq!(found, [old, old, old, ("old", Some(Phase::Returned)), new, new]);
-}
-
-#[test]
-fn a_power_cut_after_each_step_of_the_way_back_ends_with_the_old_binary() {
-    for steps in 0.. {
-        let folder = Folder::new();
-        assert!(folder.swap_until(99));
-        let is_whole = folder.place.back(&folder.record(), "it hangs", &mut cut_after(steps)).is_ok();
-        // As often as it takes: each boot takes a start.
-        for _ in 0..3 {
-            folder.guard();
-        }
-        assert_eq!((folder.in_place(), folder.phase()), ("old", Some(Phase::Returned)), "after {steps} steps");
-        assert_eq!(fs::read_to_string(&folder.place.old).unwrap(), OLD);
-        if is_whole {
-            assert_eq!(folder.record().reason, "it hangs");
-            return;
-        }
-    }
-}
-
-#[test]
-fn a_power_cut_after_each_step_of_keeping_ends_with_a_binary_that_was_healthy() {
-    for steps in 0..2 {
-        let folder = Folder::new();
-        assert!(folder.swap_until(99));
-        let _ = folder.place.end(&folder.record(), Phase::Kept, "", &mut cut_after(steps));
-        folder.guard();
-        assert_eq!(folder.in_place(), "new");
-    }
+fn a_way_back_leaves_the_old_binary_and_the_reason_and_one_that_is_kept_stays() {
     let folder = Folder::new();
-    assert!(folder.swap_until(99));
-    folder.place.end(&folder.record(), Phase::Kept, "", &mut cut_after(99)).unwrap();
+    folder.swap();
+    back(&folder.place, &folder.record(), "it hangs").unwrap();
+    assert_eq!((folder.in_place(), folder.phase()), ("old", Some(Phase::Returned)));
+    assert_eq!(folder.record().reason, "it hangs");
+    folder.swap();
+    folder.place.end(&folder.record(), Phase::Kept, "").unwrap();
     for _ in 0..5 {
         assert_eq!(folder.guard(), "");
     }
@@ -170,7 +114,7 @@ fn a_power_cut_after_each_step_of_keeping_ends_with_a_binary_that_was_healthy() 
 #[test]
 fn the_guard_counts_starts_and_brings_the_old_binary_back() {
     let folder = Folder::new();
-    assert!(folder.swap_until(99));
+    folder.swap();
     for left in [1, 0] {
         assert!(folder.guard().ends_with(&format!("starts left after this one: {left}\n")));
         assert_eq!((folder.in_place(), folder.record().starts), ("new", left));
@@ -185,7 +129,7 @@ fn the_guard_counts_starts_and_brings_the_old_binary_back() {
 #[test]
 fn a_binary_of_somebody_else_ends_the_trial() {
     let folder = Folder::new();
-    assert!(folder.swap_until(99));
+    folder.swap();
     fs::write(&folder.place.binary, "of the package manager").unwrap();
     assert!(folder.guard().starts_with("upgrade.dropped gateway: "));
     assert_eq!(folder.phase(), Some(Phase::Dropped));
@@ -195,7 +139,7 @@ fn a_binary_of_somebody_else_ends_the_trial() {
 #[test]
 fn a_binary_that_is_gone_is_replaced_by_the_old_one_and_a_broken_record_does_nothing() {
     let folder = Folder::new();
-    assert!(folder.swap_until(99));
+    folder.swap();
     fs::remove_file(&folder.place.binary).unwrap();
     folder.guard();
     assert_eq!((folder.in_place(), folder.phase()), ("old", Some(Phase::Returned)));
@@ -211,14 +155,14 @@ fn a_binary_that_is_gone_is_replaced_by_the_old_one_and_a_broken_record_does_not
 #[test]
 fn a_second_upgrade_and_one_after_a_way_back_keep_the_binary_that_was_in_place() {
     let folder = Folder::new();
-    assert!(folder.swap_until(99));
-    folder.place.back(&folder.record(), "by hand", &mut cut_after(99)).unwrap();
-    assert!(is_same(&folder.place.binary, &folder.place.old));
-    assert!(folder.swap_until(99));
+    folder.swap();
+    back(&folder.place, &folder.record(), "by hand").unwrap();
+    assert!(folder.place.keeps_itself());
+    folder.swap();
     assert_eq!((folder.in_place(), fs::read_to_string(&folder.place.old).unwrap().as_str()), ("new", OLD));
-    folder.place.end(&folder.record(), Phase::Kept, "", &mut cut_after(99)).unwrap();
+    folder.place.end(&folder.record(), Phase::Kept, "").unwrap();
     fs::write(folder.dir.join("downloaded"), OLD).unwrap();
-    assert!(folder.swap_until(99));
+    folder.swap();
     assert_eq!((folder.in_place(), fs::read_to_string(&folder.place.old).unwrap().as_str()), ("old", NEW));
 }
 
@@ -230,7 +174,7 @@ fn a_copy_is_what_was_read_and_not_executable_before_it_is_checked() {
     let mut hasher = Hasher::default();
     hasher.update(NEW.as_bytes());
     assert_eq!((copied.signed, copied.machine), (hasher.finish(), None));
-    assert_eq!(copied.sha256, sha256(&folder.place.new).unwrap());
+    assert_eq!(copied.sha256, folder.place.sha256(&folder.place.new).unwrap());
     folder.place.discard();
     assert!(!folder.place.new.exists());
 }

@@ -10,9 +10,6 @@ use std::time::Duration;
 
 use super::trial::Before;
 
-/// Largest record that is read, in bytes.
-pub const MAX_FILE: u64 = 64 << 10;
-
 /// Where an upgrade stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {

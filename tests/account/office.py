@@ -9,9 +9,9 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 from simulator import LIMIT, TARGET
+from wait import wait_until as wait_within
 
 BINARY = os.path.join(TARGET, "debug", "gateway")
 NUMBERS = ("+15035550100", "+15035550101")
@@ -39,14 +39,7 @@ def free_port():
 
 def wait_until(condition, what):
     """Polls until `condition()` is true; its value."""
-    end = time.monotonic() + LIMIT
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {LIMIT} s: {what}")
-        time.sleep(0.01)
+    return wait_within(condition, what, LIMIT)
 
 
 class Said:

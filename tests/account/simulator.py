@@ -5,8 +5,13 @@ import json
 import os
 import selectors
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# Behind this folder: some files there have the same names.
+sys.path.append(os.path.join(os.path.dirname(HERE), "interop"))
+import control  # noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(HERE))
 TARGET = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
 BINARY = os.path.join(TARGET, "debug", "twilio-simulator")
@@ -40,13 +45,7 @@ class Simulator:
         """Asks the control API (tests/twilio/src/control.rs)."""
         address = self.addresses["control"].removeprefix("http://")
         connection = http.client.HTTPConnection(address, timeout=LIMIT)
-        connection.request(method, f"/control/{path}", json.dumps(body) if body is not None else None)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        if answer.status != 200:
-            raise AssertionError(f"{method} /control/{path}: {answer.status} {text!r}")
-        return json.loads(text)
+        return control.ask(connection, method, path, body)
 
     def stop(self):
         """Ends it."""

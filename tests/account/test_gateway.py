@@ -10,6 +10,7 @@ from simulator import HERE, LIMIT, TARGET, Simulator
 from validate import Report
 
 sys.path.append(os.path.join(os.path.dirname(HERE), "interop"))
+import control  # noqa: E402
 import gateway  # noqa: E402: it lies beside the tests that run a whole gateway
 
 DOMAIN = "account.sip.twilio.com"
@@ -21,11 +22,9 @@ class Setup(unittest.TestCase):
         self.addCleanup(simulator.stop)
         folder = tempfile.TemporaryDirectory(prefix="setup-", dir=TARGET)
         self.addCleanup(folder.cleanup)
-        at = simulator.addresses
+        trunk, twilio = control.tables(simulator.addresses, DOMAIN)
         config = gateway.write_config(
-            folder.name, "127.0.0.1",
-            {"domain": DOMAIN, "servers": [at["sip"]], "server_name": DOMAIN, "ca_file": at["ca_file"]}, ["101", "102"],
-            twilio={"account_sid": simulator.account, "api": at["rest"]},
+            folder.name, "127.0.0.1", trunk, ["101", "102"], twilio=twilio,
             webhook={"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"}, ring=["101"])
 
         def setup():

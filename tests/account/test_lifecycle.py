@@ -72,9 +72,9 @@ class Account(unittest.TestCase):
             report = Report().read(self.simulator.recording)
             self.assertEqual(report.violations, [], f"\n{report}")
 
-    def fresh(self, name):
+    def fresh(self, name, *options):
         """Another simulator and office beside the test's own; addresses are registered at once."""
-        simulator = start(name, "--switch", "registration_reads=0")
+        simulator = start(name, "--switch", "registration_reads=0", *options)
         # The same requests as in the runs that are validated, a hundred times.
         self.addCleanup(os.remove, simulator.recording)
         self.addCleanup(simulator.stop)

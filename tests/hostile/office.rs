@@ -137,6 +137,7 @@ impl Office {
         let secret = |name: &str| ExtensionSecrets {
             lan_password: Secret::new(format!("lan-secret-{name}")),
             trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
+            former_trunk_passwords: Default::default(),
         };
         let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
         let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });

@@ -31,14 +31,14 @@ def short_folder():
     return path
 
 
-def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits="", clock=None):
-    """`gateway.toml` in `folder`. `trunk` is a table of strings; every extension shows NUMBER outside."""
+def write_config(folder, listen, trunk, extensions, *, twilio=None, webhook=None, ring=(), limits="", clock=None):
+    """`gateway.toml` in `folder`. `listen` is where handsets register, `trunk` is a table of strings; every extension shows NUMBER outside."""
     account = twilio or {"account_sid": "AC" + "0" * 32}
     tables = {
         "site": {"name": "interop", "state_dir": f"{folder}/state", "run_dir": short_folder()},
         "twilio": account,
         "trunk": trunk,
-        "lan": {"listen": [f"{lan}:5060"]},
+        "lan": {"listen": [listen]},
         "media": {"ports": "20000-29999"},
         "webhook": webhook or {"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"},
         "emergency": {"caller_id": NUMBER},
@@ -59,15 +59,20 @@ def write_config(folder, lan, trunk, extensions, *, twilio=None, webhook=None, r
     return path
 
 
-def write_secrets(folder, extensions):
+def secrets(extensions):
     """`secrets.json` as `gateway setup` leaves it (src/store/secrets.rs), for tests without a Twilio account."""
+    return json.dumps({"auth_token": "0" * 32,
+                       "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
+                                      for e in extensions}})
+
+
+def write_secrets(folder, extensions):
+    """Writes them into the state folder below `folder`."""
     state = os.path.join(folder, "state")
     os.makedirs(state, mode=0o700, exist_ok=True)
     path = os.path.join(state, "secrets.json")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump({"auth_token": "0" * 32,
-                   "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
-                                  for e in extensions}}, file)
+        file.write(secrets(extensions))
 
 
 class Gateway:

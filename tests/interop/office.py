@@ -43,11 +43,11 @@ class Office(unittest.TestCase):
             f"<sip:{PSTN_NUMBER}@{DOMAIN}>;regint=0;outbound=\"sip:{DOMAIN_WAN};transport=udp\";"
             "mediaenc=srtp-mand;audio_codecs=PCMU/8000/1;answermode=auto", frequency))
 
-    def start_gateway(self, extensions, ca_file, server=f"{DOMAIN_WAN}:5061", prefix=(), **options):
+    def start_gateway(self, extensions, ca_file, server=f"{DOMAIN_WAN}:5061", prefix=(), listen=GATEWAY_LAN, **options):
         """The gateway with secrets of ours, its trunk towards kamailio."""
         trunk = {"domain": DOMAIN, "servers": [server], "server_name": DOMAIN, "ca_file": ca_file,
                  "expires": 600, "secure": True}
-        config = gateway.write_config(self.folder, GATEWAY_LAN, trunk, extensions, **options)
+        config = gateway.write_config(self.folder, listen, trunk, extensions, **options)
         gateway.write_secrets(self.folder, extensions)
         return self.started(gateway.Gateway(self.gw_host, self.folder, config, prefix))
 

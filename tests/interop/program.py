@@ -4,28 +4,12 @@ import atexit
 import os
 import signal
 import subprocess
-import time
 
 from network import run
+from wait import TookTooLong, wait_until  # noqa: F401: who runs programs waits for them
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LOGS = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "interop")
-
-
-class TookTooLong(AssertionError):
-    """A condition did not become true within its bound."""
-
-
-def wait_until(condition, what, seconds=10):
-    """Polls until `condition()` is true; its value. Raises `TookTooLong` after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise TookTooLong(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
 
 
 _running = []

@@ -4,7 +4,8 @@ import http.client
 import json
 import os
 
-from gateway import BINARY, NUMBER
+import control
+from gateway import BINARY, NUMBER, run_command
 from program import Program, wait_until
 
 SIMULATOR = os.path.join(os.path.dirname(BINARY), "twilio-simulator")
@@ -30,13 +31,12 @@ class Simulator:
         connection.sock = self.host.socket()
         connection.sock.settimeout(90)
         connection.sock.connect((address, int(port)))
-        connection.request(method, f"/control/{path}", json.dumps(body) if body is not None else None)
-        answer = connection.getresponse()
-        text = answer.read()
-        connection.close()
-        if answer.status != 200:
-            raise AssertionError(f"{method} /control/{path}: {answer.status} {text!r}")
-        return json.loads(text)
+        return control.ask(connection, method, path, body)
+
+    def set_up(self, config):
+        """Has `gateway setup` make the account what the config says."""
+        run_command(self.host, "setup", "--yes", "--config", config,
+                    env={"TWILIO_AUTH_TOKEN": self.addresses["auth_token"]})
 
     def journal(self, event):
         """The entries of one kind so far."""

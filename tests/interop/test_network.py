@@ -151,6 +151,29 @@ class OnARouter(Office):
         show(f"a LAN interface that comes late is answered on after {late:.1f} s, one that comes back after {back:.1f} s")
         self.logged(gateway, "an interface has this address; its handsets are answered", nth=2)
 
+    def test_auto_waits_for_a_private_address_and_takes_whatever_comes_later(self):
+        phone = self.network.host("phone", lan=HANDSET)
+        for address, interface in ((GATEWAY_LAN, "lan"), (GATEWAY_WAN, "wan")):
+            self.ip("address", "del", f"{address}/24", "dev", interface)
+        ca_file = make_ca(self.folder, "domain", DOMAIN, valid=False)
+        gateway = self.start_gateway(["101"], ca_file, listen="auto")
+        self.logged(gateway, "lan.waiting")
+        status = gateway.status()["lan"]
+        self.assertEqual(status["listening"], [])
+        self.assertRegex(status["waiting"][0], "finds no private address on this host")
+        self.assertIn(status["waiting"][0], gateway.command("status").stdout)
+        self.ip("address", "add", f"{GATEWAY_LAN}/24", "dev", "lan")
+        late = self.seconds_until_answered(phone)
+        self.ip("address", "add", f"{GATEWAY_WAN}/24", "dev", "wan")
+        self.logged(gateway, f"lan.listening {GATEWAY_WAN}:5060")
+        self.assertEqual(gateway.status()["lan"],
+                         {"listening": [f"{GATEWAY_LAN}:5060", f"{GATEWAY_WAN}:5060"], "waiting": []})
+        # What the interfaces did is nothing that a restart is needed for.
+        gateway.command("reload")
+        self.logged(gateway, "the new configuration is in force")
+        self.assertNotIn("needs a restart", gateway.program.log())
+        show(f"auto, and the first private address comes late: answered on after {late:.1f} s")
+
     def mac(self):
         with_mac = run("ip", "-n", self.gw_host.namespace, "-o", "link", "show", "lan")
         return with_mac.split("link/ether ")[1].split()[0]

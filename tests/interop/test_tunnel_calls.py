@@ -6,6 +6,7 @@ import threading
 import time
 import unittest
 
+import control
 import gateway
 from network import run
 from office import GATEWAY_LAN, Office
@@ -94,17 +95,14 @@ class Flapping(Office):
         self.sshd.stop()
         self.sshd.start("GatewayPorts clientspecified\n")
         self.simulator = self.started(Simulator(self.gw_host, self.folder))
-        at = self.simulator.addresses
+        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
         self.config = gateway.write_config(
-            self.folder, GATEWAY_LAN,
-            {"domain": DOMAIN, "servers": [at["sip"]], "server_name": DOMAIN, "ca_file": at["ca_file"]}, ["101"],
-            twilio={"account_sid": at["account_sid"], "api": at["rest"]},
+            self.folder, GATEWAY_LAN, trunk, ["101"], twilio=twilio,
             webhook={"public_url": URL, "listen": WEBHOOK}, ring=["101"])
         with open(self.config, "a") as file:
             file.write(f'[tunnel]\ndriver = "ssh"\nserver = "root@{SERVER_WAN}"\nremote = "{SERVER_WAN}:8080"\n'
                        "prove_every = 10\n")
-        gateway.run_command(self.gw_host, "setup", "--yes", "--config", self.config,
-                            env={"TWILIO_AUTH_TOKEN": at["auth_token"]})
+        self.simulator.set_up(self.config)
         self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, self.config))
         self.gateway.wait_registered_at_trunk(["101"])
         told = "authorized_keys there: "

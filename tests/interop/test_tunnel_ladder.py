@@ -7,6 +7,7 @@ import subprocess
 import time
 import unittest
 
+import control
 import gateway
 import tone
 from baresip import Baresip
@@ -66,13 +67,10 @@ class Talking(Outside):
 
     def begin(self, tunnel):
         self.simulator = self.started(Simulator(self.gw_host, self.folder, "--webhook-ca", self.nginx.ca_file))
-        at = self.simulator.addresses
-        config = self.write_config(
-            tunnel, {"domain": DOMAIN, "servers": [at["sip"]], "server_name": DOMAIN, "ca_file": at["ca_file"]},
-            {"account_sid": at["account_sid"], "api": at["rest"], "ca_file": self.nginx.ca_file},
-            extensions=["101", "102"], ring=["102"])
-        gateway.run_command(self.gw_host, "setup", "--yes", "--config", config,
-                            env={"TWILIO_AUTH_TOKEN": at["auth_token"]})
+        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
+        config = self.write_config(tunnel, trunk, {**twilio, "ca_file": self.nginx.ca_file}, extensions=["101", "102"],
+                                   ring=["102"])
+        self.simulator.set_up(config)
         self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, config))
 
     def talk(self):

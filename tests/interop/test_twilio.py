@@ -4,6 +4,7 @@ import json
 import threading
 import unittest
 
+import control
 import gateway
 from capture import Capture, tone_share
 from office import GATEWAY_LAN, Office
@@ -22,14 +23,11 @@ class AtTwilio(Office):
     def setUp(self):
         super().setUp()
         self.simulator = self.started(Simulator(self.gw_host, self.folder))
-        at = self.simulator.addresses
+        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
         self.config = gateway.write_config(
-            self.folder, GATEWAY_LAN,
-            {"domain": DOMAIN, "servers": [at["sip"]], "server_name": DOMAIN, "ca_file": at["ca_file"]}, ["101"],
-            twilio={"account_sid": at["account_sid"], "api": at["rest"]},
+            self.folder, GATEWAY_LAN, trunk, ["101"], twilio=twilio,
             webhook={"public_url": f"http://{WEBHOOK}", "listen": WEBHOOK}, ring=["101"])
-        gateway.run_command(self.gw_host, "setup", "--yes", "--config", self.config,
-                            env={"TWILIO_AUTH_TOKEN": at["auth_token"]})
+        self.simulator.set_up(self.config)
         self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, self.config))
         secret = self.gateway.command("handset", "101", "--json").stdout
         self.handset = self.start_handset("101", "10.77.0.11", TONE_OF_101, json.loads(secret)["password"])

@@ -516,7 +516,7 @@ async fn a_nonce_is_answered_with_the_proof_of_these_secrets() {
 
 /// Rates at which nothing comes back, so that what passes does not depend on how fast the test runs.
 fn exhaustible() -> Limits {
-    let few = Rate { burst: 5, per_second: 0 };
+    let few = Rate { burst: 5, per_minute: 0 };
     Limits { rates: Rates { strangers: few, signed: few, nonces: few, ..Rates::default() }, ..Limits::default() }
 }
 

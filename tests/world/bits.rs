@@ -58,12 +58,7 @@ fn an_answer_while_prack_is_missing_waits_for_it() {
 
 #[test]
 fn digits_by_info_become_events_on_the_other_leg() {
-    let mut world = World::office(4, &["101"]);
-    let phone = world.find("101");
-    world.outside("+15035551212", Reaction::answers(500));
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    let far = world.last_call(DOMAIN);
+    let (mut world, call, far) = World::talking(4, "5035551212");
     world.act(call, |agent, call| agent.info(call, "application/dtmf-relay", "Signal=5\r\nDuration=250\r\n"));
     world.run(ms(500));
     world.act(call, |agent, call| agent.info(call, "application/dtmf", "#"));
@@ -126,10 +121,7 @@ fn a_handset_with_pcma_only_talks_to_the_outside() {
     let mut world = World::office(8, &["101"]);
     let phone = world.find("101");
     world.agents[phone].traits.codecs = vec![8];
-    world.outside("+15035551212", Reaction::answers(500));
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    world.assert_talk(call, world.last_call(DOMAIN));
+    let (call, _) = world.connect("5035551212");
     world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }
@@ -138,15 +130,8 @@ fn a_handset_with_pcma_only_talks_to_the_outside() {
 fn a_domain_that_is_not_secure_gets_plain_rtp() {
     let mut config = crate::world::office(&["101"]);
     config.trunk.secure = false;
-    let mut world = World::new(9, config);
-    let phone = world.handset("101");
-    world.agents[phone].register(600);
-    world.start();
-    world.run(ms(3000));
-    world.outside("+15035551212", Reaction::answers(500));
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    world.assert_talk(call, world.last_call(DOMAIN));
+    let mut world = World::office_of(9, config);
+    let (call, _) = world.connect("5035551212");
     world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }
@@ -203,16 +188,13 @@ fn an_invite_that_cannot_be_served_is_refused_with_the_right_code() {
 
 #[test]
 fn nobody_else_on_the_lan_can_hang_up_a_call() {
-    let mut world = World::office(13, &["101", "102", "103"]);
-    let (a, b, thief) = (world.find("101"), world.find("102"), world.find("103"));
-    world.agents[b].reaction = Reaction::answers(500);
-    let call = world.dial(a, "102");
-    world.run(ms(2000));
+    let (mut world, call, far) = World::talking(13, "102");
+    let thief = world.find("103");
     let mut forged = Vec::new();
     world.act(call, |agent, call| forged = agent.forge_bye(call));
     world.agents[thief].say(&forged);
     world.run(ms(1000));
-    world.assert_talk(call, world.last_call(b));
+    world.assert_talk(call, far);
     // The answer to it comes back to the thief, who knows of no such request.
     world.agents[thief].faults.clear();
     world.act(call, |agent, call| agent.hang_up(call));
@@ -221,12 +203,7 @@ fn nobody_else_on_the_lan_can_hang_up_a_call() {
 
 #[test]
 fn update_refreshes_and_holds_like_a_re_invite() {
-    let mut world = World::office(14, &["101"]);
-    let phone = world.find("101");
-    world.outside("+15035551212", Reaction::answers(500));
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    let far = world.last_call(DOMAIN);
+    let (mut world, call, far) = World::talking(14, "5035551212");
     world.act(call, |agent, call| agent.update(call, None));
     world.run(ms(500));
     assert_eq!(world.call(call).reinvite_code, Some(200));
@@ -257,13 +234,10 @@ fn a_call_in_with_plain_rtp_is_refused_where_the_trunk_is_secure() {
 fn a_call_in_may_use_srtp_on_a_domain_that_is_not_secure() {
     let mut config = crate::world::office(&["101"]);
     config.trunk.secure = false;
-    let mut world = World::new(16, config);
-    let phone = world.handset("101");
-    world.agents[phone].register(600);
+    let mut world = World::office_of(16, config);
+    let phone = world.find("101");
     world.agents[phone].reaction = Reaction::answers(300);
     world.agents[DOMAIN].domain.as_mut().unwrap().secure = true;
-    world.start();
-    world.run(ms(3000));
     let call = world.call_in("101", "+15035550111");
     world.run(ms(1000));
     world.assert_talk(call, world.last_call(phone));

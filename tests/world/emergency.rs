@@ -56,14 +56,10 @@ fn a_handset_that_never_registered_calls_911() {
 fn an_emergency_call_passes_the_limit_of_calls() {
     let mut config = office(&["101", "102", "103"]);
     config.limits.calls = 1;
-    let mut world = World::new(4, config);
-    for name in ["101", "102", "103"] {
-        let handset = world.handset(name);
-        world.agents[handset].register(600);
+    let mut world = World::office_of(4, config);
+    for handset in ["101", "102", "103"].map(|name| world.find(name)) {
         world.agents[handset].reaction = Reaction::answers(500);
     }
-    world.start();
-    world.run(ms(3000));
     world.outside("911", Reaction::answers(500));
     let first = world.dial(1, "102");
     world.run(ms(1000));

@@ -2,24 +2,13 @@
 
 use gateway::engine::Input;
 
-use crate::agent::{Ended, Reaction, State, ms};
-use crate::world::{CallRef, DOMAIN, Internet, World, office};
-
-fn talking_outside(seed: u64) -> (World, CallRef, CallRef) {
-    let mut world = World::office(seed, &["101", "102"]);
-    world.outside("+15035551212", Reaction::answers(500));
-    let phone = world.find("101");
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    let far = world.last_call(DOMAIN);
-    world.assert_talk(call, far);
-    (world, call, far)
-}
+use crate::agent::{Ended, State, ms};
+use crate::world::{DOMAIN, Internet, World, office};
 
 #[test]
 fn a_call_outlives_its_trunk_flow_and_bye_takes_the_new_one() {
     for far_end_hangs_up in [false, true] {
-        let (mut world, call, far) = talking_outside(1);
+        let (mut world, call, far) = World::talking(1, "5035551212");
         world.cut(DOMAIN);
         world.run(ms(100));
         world.assert_talk(call, far);
@@ -36,7 +25,7 @@ fn a_call_outlives_its_trunk_flow_and_bye_takes_the_new_one() {
 
 #[test]
 fn a_handset_that_hangs_up_while_the_trunk_is_down_ends_the_far_end_when_it_is_back() {
-    let (mut world, call, far) = talking_outside(2);
+    let (mut world, call, far) = World::talking(2, "5035551212");
     world.cut(DOMAIN);
     world.run(ms(100));
     world.act(call, |agent, call| agent.hang_up(call));
@@ -48,7 +37,7 @@ fn a_handset_that_hangs_up_while_the_trunk_is_down_ends_the_far_end_when_it_is_b
 
 #[test]
 fn a_hold_while_the_trunk_is_down_reaches_the_far_end_later() {
-    let (mut world, call, far) = talking_outside(3);
+    let (mut world, call, far) = World::talking(3, "5035551212");
     world.cut(DOMAIN);
     world.run(ms(100));
     world.act(call, |agent, call| agent.hold(call, true));
@@ -64,7 +53,7 @@ fn a_hold_while_the_trunk_is_down_reaches_the_far_end_later() {
 
 #[test]
 fn a_re_invite_that_the_cut_swallowed_is_sent_again() {
-    let (mut world, call, far) = talking_outside(4);
+    let (mut world, call, far) = World::talking(4, "5035551212");
     world.act(call, |agent, call| agent.hold(call, true));
     world.run(ms(10));
     world.cut(DOMAIN);
@@ -109,7 +98,7 @@ fn a_call_in_that_rings_when_the_trunk_is_cut_stops_ringing() {
 
 #[test]
 fn a_silent_trunk_is_left_and_calls_go_on_by_the_next_flow() {
-    let (mut world, call, far) = talking_outside(7);
+    let (mut world, call, far) = World::talking(7, "5035551212");
     world.agents[DOMAIN].domain.as_mut().unwrap().deaf = true;
     world.run(ms(1_000));
     world.agents[DOMAIN].domain.as_mut().unwrap().pongs = false;
@@ -129,23 +118,15 @@ fn a_silent_trunk_is_left_and_calls_go_on_by_the_next_flow() {
 fn a_tcp_handset_that_loses_its_connection_ends_its_call_and_can_call_again() {
     let mut world = World::new(8, office(&["101", "102"]));
     let (a, b) = (world.tcp_handset("101"), world.handset("102"));
-    world.agents[a].register(600);
-    world.agents[b].register(600);
-    world.agents[b].reaction = Reaction::answers(500);
-    world.start();
-    world.run(ms(3000));
-    let call = world.dial(a, "102");
-    world.run(ms(2000));
-    world.assert_talk(call, world.last_call(b));
+    world.open();
+    world.connect("102");
     world.cut(a);
     world.run(ms(1000));
     assert_eq!(world.ended(world.last_call(b)), Some(Ended::TheyHungUp));
     world.reconnect(a);
     world.agents[a].register(600);
     world.run(ms(1000));
-    let again = world.dial(a, "102");
-    world.run(ms(2000));
-    world.assert_talk(again, world.last_call(b));
+    let (again, _) = world.connect("102");
     world.act(again, |agent, call| agent.hang_up(call));
     world.run(ms(1000));
     // A call to it finds the new connection.
@@ -162,10 +143,7 @@ fn a_tcp_handset_that_loses_its_connection_ends_its_call_and_can_call_again() {
 fn a_tcp_handset_that_loses_its_connection_while_it_rings_is_out_of_the_fork() {
     let mut world = World::new(9, office(&["101", "102"]));
     let (a, b) = (world.tcp_handset("101"), world.handset("102"));
-    world.agents[a].register(600);
-    world.agents[b].register(600);
-    world.start();
-    world.run(ms(3000));
+    world.open();
     let call = world.dial(b, "101");
     world.run(ms(1000));
     world.cut(a);
@@ -185,7 +163,7 @@ fn a_connection_that_says_nothing_is_closed() {
 
 #[test]
 fn a_stop_with_the_trunk_down_ends_too() {
-    let (mut world, call, far) = talking_outside(11);
+    let (mut world, call, far) = World::talking(11, "5035551212");
     world.internet = Internet::Down;
     world.cut(DOMAIN);
     world.run(ms(1000));

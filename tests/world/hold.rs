@@ -4,19 +4,6 @@ use crate::agent::{Ended, Reaction, State, ms};
 use crate::link::Way;
 use crate::world::{CallRef, DOMAIN, World};
 
-/// A call of 101 to the outside (or to 102), answered.
-fn talking(seed: u64, number: &str) -> (World, CallRef, CallRef) {
-    let mut world = World::office(seed, &["101", "102"]);
-    let (a, b) = (world.find("101"), world.find("102"));
-    world.agents[b].reaction = Reaction::answers(500);
-    world.outside("+15035551212", Reaction::answers(500));
-    let call = world.dial(a, number);
-    world.run(ms(2000));
-    let far = world.last_call(if number == "102" { b } else { DOMAIN });
-    world.assert_talk(call, far);
-    (world, call, far)
-}
-
 fn end(mut world: World, call: CallRef) {
     world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
@@ -25,7 +12,7 @@ fn end(mut world: World, call: CallRef) {
 #[test]
 fn hold_and_resume_work_from_both_ends_of_both_kinds_of_calls() {
     for number in ["102", "5035551212"] {
-        let (mut world, call, far) = talking(1, number);
+        let (mut world, call, far) = World::talking(1, number);
         for (holder, held) in [(call, far), (far, call)] {
             world.act(holder, |agent, call| agent.hold(call, true));
             world.run(ms(1000));
@@ -41,7 +28,7 @@ fn hold_and_resume_work_from_both_ends_of_both_kinds_of_calls() {
 
 #[test]
 fn both_hold_and_both_resume() {
-    let (mut world, call, far) = talking(2, "5035551212");
+    let (mut world, call, far) = World::talking(2, "5035551212");
     world.act(call, |agent, call| agent.hold(call, true));
     world.run(ms(1000));
     world.act(far, |agent, call| agent.hold(call, true));
@@ -58,7 +45,7 @@ fn both_hold_and_both_resume() {
 #[test]
 fn two_re_invites_at_the_same_moment_settle() {
     for number in ["102", "5035551212"] {
-        let (mut world, call, far) = talking(3, number);
+        let (mut world, call, far) = World::talking(3, number);
         world.act(call, |agent, call| agent.hold(call, true));
         world.act(far, |agent, call| agent.hold(call, true));
         world.run(ms(20_000));
@@ -73,7 +60,7 @@ fn two_re_invites_at_the_same_moment_settle() {
 
 #[test]
 fn hold_just_as_the_gateway_refreshes_settles_too() {
-    let (mut world, call, far) = talking(4, "102");
+    let (mut world, call, far) = World::talking(4, "102");
     for hold in [true, false, true, false] {
         // Quick fingers: the next one goes before the last has reached the other side.
         world.act(call, |agent, call| agent.hold(call, hold));
@@ -86,7 +73,7 @@ fn hold_just_as_the_gateway_refreshes_settles_too() {
 
 #[test]
 fn a_re_invite_without_offer_gets_one_and_resumes() {
-    let (mut world, call, far) = talking(5, "5035551212");
+    let (mut world, call, far) = World::talking(5, "5035551212");
     world.act(call, |agent, call| agent.hold(call, true));
     world.run(ms(1000));
     world.act(call, |agent, call| {
@@ -101,7 +88,7 @@ fn a_re_invite_without_offer_gets_one_and_resumes() {
 
 #[test]
 fn a_re_invite_with_unknown_codecs_is_refused_and_the_call_goes_on() {
-    let (mut world, call, far) = talking(6, "102");
+    let (mut world, call, far) = World::talking(6, "102");
     world.act(call, |agent, call| {
         let old = std::mem::replace(&mut agent.traits.codecs, vec![9]);
         let media = agent.calls[call].media.clone();
@@ -214,7 +201,7 @@ fn too_short_a_session_interval_is_answered_with_ours() {
 
 #[test]
 fn a_silent_handset_is_asked_and_hung_up_when_it_is_gone() {
-    let (mut world, call, far) = talking(13, "5035551212");
+    let (mut world, call, far) = World::talking(13, "5035551212");
     let leg = world.media.at(world.call(call).media.theirs.as_ref().unwrap().rtp.unwrap()).unwrap().0;
     world.input(gateway::engine::Input::Media(gateway::media::Notice::Silent { leg }));
     world.run(ms(1000));

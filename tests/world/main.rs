@@ -6,6 +6,7 @@ mod driver;
 mod invariants;
 mod link;
 mod observe;
+mod opening;
 mod world;
 
 mod bits;
@@ -15,6 +16,7 @@ mod hold;
 mod network;
 mod races;
 mod random;
+mod rotation;
 mod sound;
 mod story;
 mod transfer;

@@ -2,20 +2,9 @@
 
 use crate::agent::{Ended, Reaction, State, ms};
 use crate::link::Way;
-use crate::world::{CallRef, DOMAIN, Internet, World, office};
+use crate::world::{DOMAIN, Internet, World, office};
 
 const NEW: &str = "203.0.113.99";
-
-fn talking(seed: u64) -> (World, CallRef, CallRef) {
-    let mut world = World::office(seed, &["101", "102", "103"]);
-    world.outside("+15035551212", Reaction::answers(500));
-    let phone = world.find("101");
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    let far = world.last_call(DOMAIN);
-    world.assert_talk(call, far);
-    (world, call, far)
-}
 
 fn domain(world: &mut World) -> &mut crate::agent::Domain {
     world.agents[DOMAIN].domain.as_mut().expect("the first agent is the domain")
@@ -24,7 +13,7 @@ fn domain(world: &mut World) -> &mut crate::agent::Domain {
 #[test]
 fn a_call_goes_on_at_another_address_by_one_re_invite_and_either_end_can_hang_up() {
     for far_end_hangs_up in [false, true] {
-        let (mut world, call, far) = talking(1);
+        let (mut world, call, far) = World::talking(1, "5035551212");
         world.change_address(NEW, ms(300));
         world.run(ms(200));
         assert!(!world.hears(call, far), "or this test could not fail");
@@ -46,11 +35,7 @@ fn a_call_goes_on_at_another_address_by_one_re_invite_and_either_end_can_hang_up
 fn every_extension_registers_again_from_the_new_address_those_who_talk_first_then_those_with_handsets() {
     let mut world = World::new(2, office(&["101", "102", "103"]));
     let phones: Vec<usize> = ["102", "103"].iter().map(|name| world.handset(name)).collect();
-    for phone in &phones {
-        world.agents[*phone].register(600);
-    }
-    world.start();
-    world.run(ms(3000));
+    world.open();
     world.outside("+15035551212", Reaction::answers(500));
     world.dial(phones[1], "5035551212");
     world.run(ms(2000));
@@ -71,7 +56,7 @@ fn every_extension_registers_again_from_the_new_address_those_who_talk_first_the
 #[test]
 fn a_call_goes_on_though_the_far_end_refuses_every_repair() {
     for code in [403, 408, 481, 500, 503] {
-        let (mut world, call, far) = talking(3);
+        let (mut world, call, far) = World::talking(3, "5035551212");
         domain(&mut world).refuses_reinvites = Some(code);
         world.cut(DOMAIN);
         world.run(ms(60_000));
@@ -86,7 +71,7 @@ fn a_call_goes_on_though_the_far_end_refuses_every_repair() {
 
 #[test]
 fn a_call_that_nobody_repairs_and_nobody_hears_ends_by_its_silence() {
-    let (mut world, call, far) = talking(4);
+    let (mut world, call, far) = World::talking(4, "5035551212");
     world.listen();
     domain(&mut world).refuses_reinvites = Some(481);
     world.change_address(NEW, ms(300));
@@ -103,7 +88,7 @@ fn a_call_that_nobody_repairs_and_nobody_hears_ends_by_its_silence() {
 
 #[test]
 fn a_repair_that_meets_their_re_invite_comes_later() {
-    let (mut world, call, far) = talking(5);
+    let (mut world, call, far) = World::talking(5, "5035551212");
     world.cut(DOMAIN);
     let up = world.run_until(ms(10_000), |world| world.agents[DOMAIN].flow.is_some());
     assert!(up);
@@ -172,7 +157,7 @@ fn an_answer_whose_ack_was_lost_with_the_flow_is_given_again_on_the_new_one() {
 
 #[test]
 fn a_nat_that_forgets_the_flow_is_noticed_by_the_keepalive_and_calls_are_repaired() {
-    let (mut world, call, far) = talking(9);
+    let (mut world, call, far) = World::talking(9, "5035551212");
     world.run(ms(30_000));
     world.break_trunk();
     let lost = world.run_until(ms(40_000), |world| world.saw("trunk.lost", "keepalive"));
@@ -189,7 +174,7 @@ fn a_nat_that_forgets_the_flow_is_noticed_by_the_keepalive_and_calls_are_repaire
 #[test]
 fn a_cable_that_was_out_for_a_while_is_answered_for_within_seconds() {
     for out in [2_000, 10_000, 100_000, 600_000] {
-        let (mut world, call, far) = talking(10);
+        let (mut world, call, far) = World::talking(10, "5035551212");
         world.run(ms(30_000));
         world.plug(false);
         world.run(ms(out));

@@ -112,13 +112,7 @@ fn the_second_answer_of_a_forking_proxy_is_acknowledged_and_hung_up() {
 #[test]
 fn both_ends_hang_up_at_the_same_moment() {
     for number in ["102", "5035551212"] {
-        let mut world = World::office(7, &["101", "102"]);
-        let (a, b) = (world.find("101"), world.find("102"));
-        world.agents[b].reaction = Reaction::answers(500);
-        world.outside("+15035551212", Reaction::answers(500));
-        let call = world.dial(a, number);
-        world.run(ms(2000));
-        let other = world.last_call(if number == "102" { b } else { DOMAIN });
+        let (mut world, call, other) = World::talking(7, number);
         world.act(call, |agent, call| agent.hang_up(call));
         world.act(other, |agent, call| agent.hang_up(call));
         world.finish();
@@ -127,16 +121,13 @@ fn both_ends_hang_up_at_the_same_moment() {
 
 #[test]
 fn a_lost_bye_is_repeated() {
-    let mut world = World::office(8, &["101", "102"]);
-    let (a, b) = (world.find("101"), world.find("102"));
-    world.agents[b].reaction = Reaction::answers(500);
-    let call = world.dial(a, "102");
-    world.run(ms(2000));
+    let (mut world, call, far) = World::talking(8, "102");
+    let (a, b) = (call.agent, far.agent);
     world.lose(a, Way::ToEngine, "BYE ", 3);
     world.lose(b, Way::ToAgent, "BYE ", 3);
     world.act(call, |agent, call| agent.hang_up(call));
     world.run(ms(9000));
-    assert_eq!(world.ended(world.last_call(b)), Some(Ended::TheyHungUp));
+    assert_eq!(world.ended(far), Some(Ended::TheyHungUp));
     world.finish();
 }
 

@@ -94,12 +94,7 @@ impl Way {
 
 #[test]
 fn sound_passes_both_ways_with_srtp_outside_and_rtp_inside_over_hold_and_a_new_flow() {
-    let mut world = World::office(1, &["101"]);
-    world.outside("+15035551212", Reaction::answers(500));
-    let phone = world.find("101");
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
-    let far = world.last_call(DOMAIN);
+    let (mut world, call, far) = World::talking(1, "5035551212");
     let mut desk = Desk::new();
     let mut out = Way::new(&world, call, far);
     let mut back = Way::new(&world, far, call);

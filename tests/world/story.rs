@@ -97,11 +97,7 @@ fn the_second_call_of_an_extension_needs_no_challenge() {
 fn a_call_in_rings_both_handsets_and_the_slower_one_learns_that_it_was_answered_elsewhere() {
     let mut world = World::new(6, office(&["101", "102"]));
     let (a, b) = (world.handset("101"), world.handset("101"));
-    for handset in [a, b] {
-        world.agents[handset].register(600);
-    }
-    world.start();
-    world.run(ms(3000));
+    world.open();
     let call = world.call_in("101", "+15035550111");
     world.run(ms(1000));
     assert_eq!(world.state(call), State::Ringing);
@@ -217,14 +213,10 @@ fn a_handset_that_does_not_answer_is_given_up_after_the_ring_time() {
 fn over_the_limit_of_calls_the_next_is_refused_and_the_trunk_side_too() {
     let mut config = office(&["101", "102", "103"]);
     config.limits.calls = 1;
-    let mut world = World::new(13, config);
-    for name in ["101", "102", "103"] {
-        let handset = world.handset(name);
-        world.agents[handset].register(600);
+    let mut world = World::office_of(13, config);
+    for handset in ["101", "102", "103"].map(|name| world.find(name)) {
         world.agents[handset].reaction = Reaction::answers(500);
     }
-    world.start();
-    world.run(ms(3000));
     let first = world.dial(1, "102");
     world.run(ms(1000));
     let second = world.dial(3, "102");

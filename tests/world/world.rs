@@ -128,6 +128,7 @@ fn secrets_of(config: &Config) -> Secrets {
     let one = |name: &str| ExtensionSecrets {
         lan_password: Secret::new(format!("lan-secret-{name}")),
         trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
+        former_trunk_passwords: Default::default(),
     };
     let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
     Secrets { extensions, ..Secrets::default() }
@@ -181,23 +182,6 @@ impl World {
             hash: Sha256::new(),
             finished: false,
         }
-    }
-
-    /// An office on good links: these extensions with one handset each, all registered on both sides.
-    pub fn office(seed: u64, extensions: &[&str]) -> Self {
-        let mut world = World::new(seed, office(extensions));
-        for name in extensions {
-            let handset = world.handset(name);
-            world.agents[handset].register(600);
-        }
-        world.start();
-        world.run(ms(3000));
-        for name in extensions {
-            let handset = world.find(name);
-            assert!(world.agents[handset].registration.registered, "{name} is not registered");
-            assert!(world.domain_has(name), "{name} is not registered at the SIP domain");
-        }
-        world
     }
 
     /// The engine's first input.

@@ -22,7 +22,7 @@ pub(super) use ask::{is_possible as is_possible_to_ask, unseen as ask_unseen};
 
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
-use super::{apply, failed, told};
+use super::{apply, failed};
 use crate::config::{Config, Protection};
 use crate::twilio::account::{AccountError, Progress, Scope};
 use crate::twilio::apply::ApplyError;
@@ -154,10 +154,11 @@ impl Setup<'_> {
                 make_key(opened)?;
                 made += 1;
             }
+            apply::announce(opened, &plan)?;
             let (done, result) = self.apply(opened, &plan);
             made += done;
             // The account knows more now than when it was opened.
-            opened.owned = told(opened.store.owned().map_err(failed)?);
+            opened.read_owned()?;
             match result {
                 Ok(()) => return Ok((Outcome::Applied(made), plan.problems)),
                 Err(AccountError::Apply(ApplyError::DomainTaken { name, .. })) if self.is_asking => {
@@ -266,13 +267,14 @@ fn forget_token(opened: &mut Opened) -> Result<(), Vec<String>> {
 
 /// What to enter into the phones.
 fn plug_in(config: &Config) -> String {
+    super::warn_of_lan(config);
     let servers: Vec<String> =
         config.lan.listen.iter().map(|at| format!("server {} port {}", at.ip(), at.port())).collect();
     let mut text = "plug in (README-client.md has the menus of common phones):\n".to_owned();
     for extension in &config.extensions {
         let name = &extension.name;
         let display = extension.display_name.as_ref().map(|display| format!(" ({display})")).unwrap_or_default();
-        let servers = servers.join(" or ");
+        let servers = if servers.is_empty() { "no server yet".to_owned() } else { servers.join(" or ") };
         text += &format!("  {name}{display}: {servers}, user {name}; \"gateway handset {name}\" shows the password\n");
     }
     text

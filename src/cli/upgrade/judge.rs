@@ -8,7 +8,7 @@ use super::super::{Done, failed};
 use super::look;
 use crate::event::{Event, Level};
 use crate::log::{self, Target};
-use crate::upgrade::place::{self, Lock, Place};
+use crate::upgrade::place::{Lock, Place};
 use crate::upgrade::record::{Phase, Record};
 use crate::upgrade::trial::{Judge, Verdict};
 
@@ -59,7 +59,7 @@ pub(super) fn restart_and_judge(place: &Place, record: &Record, lock: Lock) -> D
 /// was killed.
 pub(super) fn stand_by(place: &Place) -> Done {
     let lock = place.lock().map_err(failed)?;
-    match place.record().map_err(failed)? {
+    match place.standing().map_err(failed)? {
         Some(record) if record.phase == Phase::Trial => judge(place, &lock),
         _ => Ok(()),
     }
@@ -79,7 +79,10 @@ fn judge(place: &Place, _: &Lock) -> Done {
         match judge.look(began.elapsed(), &look::look(&record.socket, &record.lan, &place.binary)) {
             Verdict::Wait => std::thread::sleep(LOOK),
             Verdict::Keep => {
-                place.end(&record, Phase::Kept, "", &mut |_| Ok(())).map_err(failed)?;
+                place.end(&record, Phase::Kept, "").map_err(|error| {
+                    let way = "it stays on trial until that is mended and the service is restarted";
+                    failed(format!("{} is healthy, but {error}; {way}", record.to))
+                })?;
                 let old = place.old.display();
                 let text = format!("{} is healthy and kept; {} stays as {old}", record.to, record.from);
                 tell(Level::Notice, "upgrade.kept", &text);
@@ -94,7 +97,7 @@ fn judge(place: &Place, _: &Lock) -> Done {
 /// The guard ended the trial, or `--back` did.
 fn ended(place: &Place, record: &Record) -> Done {
     // Unless it took a swap that was about to be made for one that had not been: then the new one has nobody to judge it.
-    let is_new = place::sha256(&place.binary).map_err(failed)? == record.new;
+    let is_new = place.sha256(&place.binary).map_err(failed)? == record.new;
     match record.phase {
         Phase::Returned if is_new => go_back(place, record, &record.reason),
         Phase::Returned => Err(came_back(place, record, Ok(())).unwrap_or_else(|lines| lines)),
@@ -109,7 +112,18 @@ fn go_back(place: &Place, record: &Record, reason: &str) -> Done {
 
 /// Brings the old binary back, starts it, and looks whether it is healthy: what there is to say, as an error if it is not.
 pub(super) fn bring_back(place: &Place, record: &Record, reason: &str) -> Result<Vec<String>, Vec<String>> {
-    place.back(record, reason, &mut |_| Ok(())).map_err(failed)?;
+    let put_back = place.put_back();
+    if let Err(error) = &put_back
+        && !place.is_old(record).unwrap_or(false)
+    {
+        let way = "the new binary is in place and on trial still; each restart of the service tries it again";
+        return Err(vec![error.to_string(), way.to_owned()]);
+    }
+    // The guard writes it at the next start when we cannot: the old binary, which is in place, is to run all the same.
+    if let Err(error) = put_back.and_then(|()| place.end(record, Phase::Returned, reason)) {
+        tell(Level::Error, "upgrade.unwritten", &error.to_string());
+        super::super::warn(&[error.to_string()]);
+    }
     let record = Record { phase: Phase::Returned, reason: reason.to_owned(), ..record.clone() };
     tell(Level::Error, "upgrade.returned", &record.sentence());
     came_back(place, &record, restart(&record))

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::ask::{self, AskError};
+use crate::disk::{Disk, RealDisk};
 use crate::status::Status;
-use crate::upgrade::place;
 use crate::upgrade::trial::{Look, Seen};
 
 /// How long an answer may take.
@@ -38,7 +38,7 @@ pub(super) fn look(socket: &Path, lan: &[SocketAddr], binary: &Path) -> Look {
     let deaf = lan.iter().find(|address| options(**address).is_err());
     Look::Answers(Seen {
         pid,
-        is_new: place::is_same(Path::new(&format!("/proc/{pid}/exe")), binary),
+        is_new: RealDisk.is_same(Path::new(&format!("/proc/{pid}/exe")), binary),
         deaf: deaf.map(ToString::to_string),
         trunk_down: match status.trunk.state.as_str() {
             "up" => None,

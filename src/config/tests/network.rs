@@ -9,13 +9,27 @@ fn auto_is_every_private_address_of_this_host_and_no_other() {
 }
 
 #[test]
-fn auto_on_a_host_without_a_private_address_says_what_to_write() {
-    let errors = parse(MINIMAL, "gateway.toml", &Host::default()).unwrap_err();
-    let way = "write the address of the LAN, listen = [\"192.168.1.1\"]";
-    assert_eq!(
-        errors[0].to_string(),
-        format!("gateway.toml:1: lan: listen \"auto\" finds no private address on this host; {way}")
-    );
+fn auto_on_a_host_without_a_private_address_waits_for_one_and_says_so() {
+    let lan = parse(MINIMAL, "gateway.toml", &Host::default()).unwrap().lan;
+    assert!(lan.listen.is_empty() && lan.auto);
+    assert!(lan.warning().unwrap().contains("write the address of the LAN, listen = [\"192.168.1.1\"]"));
+    let found: Vec<String> = lan.found(&host().addresses).map(|at| at.to_string()).collect();
+    assert_eq!(found, ["192.168.1.1:5060", "[fd00::1]:5060"]);
+    assert_eq!(read(MINIMAL).lan.warning(), None);
+}
+
+#[test]
+fn the_file_says_the_same_with_auto_whatever_addresses_the_host_has() {
+    let lan = |listen: &str, host: &Host| {
+        parse(&format!("{MINIMAL}[lan]\nlisten = {listen}\n"), "gateway.toml", host).unwrap().lan
+    };
+    let auto = lan("[\"auto\"]", &host());
+    assert!(auto.is_written_as(&lan("[\"auto\"]", &Host::default())));
+    assert!(!auto.is_written_as(&lan("[\"auto\", \"127.0.0.1:5070\"]", &host())));
+    let written = lan("[\"192.168.1.1\", \"fd00::1\"]", &host());
+    assert!(!auto.is_written_as(&written) && !written.is_written_as(&lan("[\"192.168.1.1\"]", &host())));
+    // Without auto, an address that comes later is nobody's.
+    assert_eq!(written.found(&host().addresses).count(), 0);
 }
 
 #[test]

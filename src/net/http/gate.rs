@@ -5,21 +5,21 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::bucket::{Bucket, Rate};
+use crate::bucket::{Bucket, Rate};
 use crate::time::Instant;
 
 /// Requests that show nothing of Twilio's: no signature, or a path that we do not have. Browsers, scanners and a person
 /// who looks whether the URL answers stay below it.
-pub const STRANGERS: Rate = Rate { burst: 40, per_second: 10 };
+pub const STRANGERS: Rate = Rate::per_second(40, 10);
 /// Requests whose signature is to be verified. One that is good gives its token back, so this bounds forged ones alone:
 /// each costs a body and an HMAC, some 200 µs on a slow router, hence a fifth of its CPU at most.
-pub const SIGNED: Rate = Rate { burst: 1000, per_second: 1000 };
+pub const SIGNED: Rate = Rate::per_second(1000, 1000);
 /// Nonces that this process has not asked for itself: `gateway setup` proves the URL, too.
-pub const NONCES: Rate = Rate { burst: 20, per_second: 2 };
+pub const NONCES: Rate = Rate::per_second(20, 2);
 /// New connections; further ones wait in the listener's backlog instead of being refused, for many tunnels make one
 /// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a third of a second at
 /// least to show its request before a flood can push it out.
-pub const CONNECTIONS: Rate = Rate { burst: 64, per_second: 500 };
+pub const CONNECTIONS: Rate = Rate::per_second(64, 500);
 /// Nonces of our own proofs under way.
 const MAX_EXPECTED: usize = 8;
 

@@ -24,9 +24,8 @@ fn scene(script: &str, proved: impl Fn() -> Result<(), String> + Send + Sync + '
     let (took, urls) = mpsc::unbounded_channel();
     let tunnel = Tunnel::start(Options {
         settings,
-        place: Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store },
+        place: Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store, clock: Clock::start(None) },
         known_url: OLD.into(),
-        clock: Clock::start(None),
         seed: [7; 32],
         prove: Arc::new(move |url, _| {
             let _ = asked.send(url.to_owned());

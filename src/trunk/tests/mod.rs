@@ -3,6 +3,7 @@
 mod flow;
 mod link;
 mod registering;
+mod rotating;
 mod timing;
 
 use std::net::IpAddr;
@@ -38,6 +39,8 @@ struct World {
     domain: fn(&mut World, &Request) -> Option<Response>,
     pongs: bool,
     answers_options: bool,
+    /// Of [`rotating`]: the one password that the domain has.
+    at_twilio: &'static str,
 }
 
 const SERVERS: &str = r#""192.0.2.1:5061", "192.0.2.2:5061""#;
@@ -70,7 +73,11 @@ impl World {
         for extension in &config.extensions {
             let lan_password = Secret::new("lan".to_string());
             let trunk_passwords = trunk_passwords(&extension.name);
-            secrets.extensions.insert(extension.name.clone(), ExtensionSecrets { lan_password, trunk_passwords });
+            let former_trunk_passwords = Default::default();
+            secrets.extensions.insert(
+                extension.name.clone(),
+                ExtensionSecrets { lan_password, trunk_passwords, former_trunk_passwords },
+            );
         }
         World {
             now: Instant::from_secs(5),
@@ -86,6 +93,7 @@ impl World {
             domain,
             pongs: true,
             answers_options: true,
+            at_twilio: "",
         }
     }
 

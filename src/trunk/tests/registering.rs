@@ -81,7 +81,7 @@ fn a_wrong_password_is_refused_and_tried_again_slowly() {
     world.pass(10);
     assert_eq!(world.state("101"), "refused");
     let reason = world.trunk.registration("101", world.now).reason.unwrap();
-    assert!(reason.contains("does not accept the password of 101") && reason.contains("gateway setup"), "{reason}");
+    assert!(reason.contains("password of 101") && reason.contains("gateway extension rotate 101"), "{reason}");
     let requests = world.take_requests().len();
     assert_eq!(requests, 6);
     world.pass(3600);
@@ -169,25 +169,27 @@ fn an_extension_without_a_password_is_told_of_and_the_others_register() {
 fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     let mut world = World::new(SERVERS, 1, twilio);
     let target = "sip:+15035551212@office.sip.twilio.com";
-    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None)), None);
+    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None, false)), None);
     world.pass(1);
     let (name, value) =
-        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None)).unwrap();
+        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None, false)).unwrap();
     let sent = Credentials::parse(&value).unwrap();
     assert_eq!((name, sent.nonce.as_str(), sent.qop.as_ref().unwrap().nc), ("Proxy-Authorization", "abc", 2));
     assert!(sent.verify("INVITE", "secret-101"));
     let fresh = Challenge::parse(r#"Digest realm="calls", qop="auth", nonce="xyz""#).unwrap();
     for (challenge, nc) in [(Some((&fresh, "Authorization")), 1), (None, 2)] {
-        let (name, value) =
-            world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge)).unwrap();
+        let (name, value) = world
+            .with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge, false))
+            .unwrap();
         let sent = Credentials::parse(&value).unwrap();
         assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), ("Authorization", "xyz", nc));
     }
-    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "999", "INVITE", target, None)), None);
+    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "999", "INVITE", target, None, false)), None);
     // The nonce of the registration again: its count goes on.
     let same = Challenge::parse(CHALLENGE).unwrap();
     let same = Some((&same, "Proxy-Authorization"));
-    let (_, value) = world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same)).unwrap();
+    let (_, value) =
+        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same, false)).unwrap();
     assert_eq!(Credentials::parse(&value).unwrap().qop.unwrap().nc, 3);
 }
 

@@ -4,12 +4,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::tunnel::{Driver, Running, start};
 
 fn place() -> Place {
     let store = Store::open(&std::env::temp_dir().join("gateway-command-tests")).unwrap();
-    Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store }
+    Place { local: SocketAddr::from(([127, 0, 0, 1], 8080)), store, clock: Clock::start(None) }
 }
 
 /// A shell script as the program, started.

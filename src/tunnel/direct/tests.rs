@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::*;
 use crate::net::tls::Tls;
 use crate::store::Store;
+use crate::time::WallClock;
 use crate::tunnel::{Driver, Settings, start};
 
 /// A folder with a certificate for `localhost`, gone with it.
@@ -36,6 +37,10 @@ impl Files {
         params.not_after = rcgen::date_time_ymd(year, 1, 2);
         std::fs::write(self.certificate(), params.self_signed(&key).unwrap().pem()).unwrap();
         std::fs::write(self.key(), key.serialize_pem()).unwrap();
+    }
+
+    fn direct(&self, listen: std::net::SocketAddr) -> Direct {
+        Direct { listen, certificate: self.certificate(), key: self.key() }
     }
 
     fn load(&self) -> Result<Loaded, Down> {
@@ -69,12 +74,32 @@ fn a_certificate_is_warned_of_in_its_last_two_weeks_and_after() {
     let files = Files::new("warning");
     files.write(2030);
     let loaded = files.load().unwrap();
-    let direct = Direct { listen: ([127, 0, 0, 1], 0).into(), certificate: files.certificate(), key: files.key() };
+    let direct = files.direct(([127, 0, 0, 1], 0).into());
     let until = loaded.not_after.unwrap();
-    assert_eq!(warning(&loaded, &direct, until - WARN_BEFORE), None);
-    let soon = warning(&loaded, &direct, until - 3 * DAY - 5).unwrap();
+    let at = |now| warning(&loaded, &direct, &Clock::with_system(None, move || WallClock(now)));
+    assert_eq!(at(until - WARN_BEFORE), None);
+    let (day, soon) = at(until - 3 * DAY - 5).unwrap();
     assert!(soon.contains("fullchain.pem expires in 3 days; renew it"), "{soon}");
-    assert!(warning(&loaded, &direct, until + 1).unwrap().contains("has expired"));
+    assert_eq!(day, (until - 3 * DAY - 5) / DAY);
+    assert!(at(until + 1).unwrap().1.contains("has expired"));
+}
+
+#[test]
+fn a_box_that_does_not_know_the_time_says_nothing_of_certificates_until_it_does() {
+    let files = Files::new("no-time");
+    files.write(2027);
+    let loaded = files.load().unwrap();
+    let direct = files.direct(([127, 0, 0, 1], 0).into());
+    let clock = Clock::with_system(None, || WallClock(4));
+    assert_eq!(warning(&loaded, &direct, &clock), None);
+    clock.tell(WallClock(loaded.not_after.unwrap() + 1), "ntp.example.com").unwrap();
+    assert!(warning(&loaded, &direct, &clock).unwrap().1.contains("has expired"));
+    // A clock that runs years ahead is no reason either, once SNTP has put it right.
+    let ahead = Clock::with_system(None, || WallClock(WallClock::RELEASED.0 + 4 * 365 * DAY));
+    assert!(warning(&loaded, &direct, &ahead).is_some());
+    ahead.question();
+    ahead.tell(WallClock::RELEASED, "ntp.example.com").unwrap();
+    assert_eq!(warning(&loaded, &direct, &ahead), None);
 }
 
 #[test]
@@ -101,16 +126,17 @@ fn every_wrong_file_is_named_with_the_way_out() {
 async fn a_request_comes_through_tls_to_the_listener_and_the_answer_back() {
     let files = Files::new("served");
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let place = Place { local: inside.local_addr().unwrap(), store: Store::open(&files.0.join("state")).unwrap() };
+    let store = Store::open(&files.0.join("state")).unwrap();
+    let place = Place { local: inside.local_addr().unwrap(), store, clock: Clock::start(None) };
     // A free port, for the moment.
     let listen = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let direct = Direct { listen, certificate: files.certificate(), key: files.key() };
+    let direct = files.direct(listen);
     let (reports, mut received) = Reports::channel();
     let running = start(&Settings { driver: Driver::Direct(direct), ..Settings::default() }, place, reports);
     assert_eq!(received.recv().await, Some(Report::Connecting));
     assert_eq!(received.recv().await, Some(Report::Up { public_url: None }));
 
-    let tls = Tls::new(Some(&files.certificate()), &crate::net::clock::Clock::start(None)).unwrap();
+    let tls = Tls::new(Some(&files.certificate()), &Clock::start(None)).unwrap();
     let ask = async {
         let stream = TcpStream::connect(listen).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();

@@ -40,25 +40,33 @@ impl From<KeyError> for Down {
 }
 
 /// The key; made when there is none.
-pub(super) fn load_or_make(store: &Store) -> Result<Arc<PrivateKey>, KeyError> {
+pub(crate) fn load_or_make(store: &Store) -> Result<Arc<PrivateKey>, KeyError> {
+    if let Some(key) = load(store)? {
+        return Ok(Arc::new(key));
+    }
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| KeyError::Make(error.to_string()))?;
+    let key = PrivateKey::new(Ed25519Keypair::from_seed(&seed).into(), COMMENT)
+        .map_err(|error| KeyError::Make(error.to_string()))?;
+    save(store, &key)?;
+    Ok(Arc::new(key))
+}
+
+/// The key, if there is one.
+pub(super) fn load(store: &Store) -> Result<Option<PrivateKey>, KeyError> {
+    let Some(content) = store.file(FILE)? else { return Ok(None) };
     let path = || store.path(FILE).display().to_string();
-    let key = match store.file(FILE)? {
-        Some(content) => PrivateKey::from_openssh(content)
-            .map_err(|error| KeyError::Unreadable { path: path(), error: error.to_string() })?,
-        None => {
-            let mut seed = [0; 32];
-            getrandom::fill(&mut seed).map_err(|error| KeyError::Make(error.to_string()))?;
-            let key = PrivateKey::new(Ed25519Keypair::from_seed(&seed).into(), COMMENT)
-                .map_err(|error| KeyError::Make(error.to_string()))?;
-            let text = key.to_openssh(LineEnding::LF).map_err(|error| KeyError::Make(error.to_string()))?;
-            store.save_file(FILE, text.as_bytes())?;
-            key
-        }
-    };
+    let key = PrivateKey::from_openssh(content)
+        .map_err(|error| KeyError::Unreadable { path: path(), error: error.to_string() })?;
     match key.is_encrypted() {
         true => Err(KeyError::Encrypted { path: path() }),
-        false => Ok(Arc::new(key)),
+        false => Ok(Some(key)),
     }
+}
+
+pub(super) fn save(store: &Store, key: &PrivateKey) -> Result<(), KeyError> {
+    let text = key.to_openssh(LineEnding::LF).map_err(|error| KeyError::Make(error.to_string()))?;
+    Ok(store.save_file(FILE, text.as_bytes())?)
 }
 
 /// The line for `authorized_keys` on the server (sshd(8)): this key may forward the one port and nothing else. The key

@@ -64,6 +64,32 @@ fn forget_refused(store: &Store, server: &str) -> Result<(), StoreError> {
     }
 }
 
+/// Everything that is written down of servers' keys, and of refused ones: name and key, with `is_written` written again
+/// as this version does. The error is the line of a file that is none.
+pub(super) fn all(store: &Store, is_written: bool) -> Result<Vec<(String, PublicKey)>, Vec<String>> {
+    let failed = |error: StoreError| vec![error.to_string()];
+    let mut all = Vec::new();
+    for file in [FILE, REFUSED] {
+        let Some(content) = store.file(file).map_err(failed)? else { continue };
+        let content = String::from_utf8_lossy(&content);
+        let mut text = String::new();
+        for (number, line) in content.lines().enumerate().filter(|(_, line)| !line.is_empty()) {
+            let entry = line.split_once(' ').and_then(|(name, key)| Some((name, PublicKey::from_openssh(key).ok()?)));
+            let entry = entry.and_then(|(name, key)| Some((name, key.to_openssh().ok()?, key)));
+            let Some((name, shown, key)) = entry else {
+                let (path, number) = (store.path(file), number + 1);
+                return Err(vec![format!("{}:{number} is no server's key; remove that line", path.display())]);
+            };
+            text.push_str(&format!("{name} {shown}\n"));
+            all.push((name.to_owned(), key));
+        }
+        if is_written {
+            store.save_file(file, text.as_bytes()).map_err(failed)?;
+        }
+    }
+    Ok(all)
+}
+
 /// The SHA-256 fingerprint, as OpenSSH shows it.
 pub(super) fn fingerprint(key: &PublicKey) -> String {
     key.fingerprint(HashAlg::Sha256).to_string()

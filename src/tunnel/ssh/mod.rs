@@ -3,6 +3,7 @@
 //! The far end may be anybody's OpenSSH, or a service that gives out a public name and prints it in the session.
 
 mod client;
+mod kept;
 mod key;
 mod known_hosts;
 mod prompt;
@@ -26,6 +27,9 @@ use super::lines::Lines;
 use super::settings::Ssh;
 use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
 use client::Client;
+pub use kept::{Kept, kept};
+#[cfg(test)]
+pub(crate) use key::load_or_make;
 pub use key::{KeyError, public_key_line};
 pub use known_hosts::{Refused, accept, refused};
 use prompt::Prompt;

@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::tunnel::address::Remote;
 use crate::tunnel::find::HostPattern;
@@ -95,7 +96,7 @@ impl Sshd {
 
     fn connect(&self, ssh: &Ssh, settings: Settings, local: SocketAddr) -> (Running, mpsc::Receiver<Report>) {
         let (reports, received) = Reports::channel();
-        let place = Place { local, store: self.store() };
+        let place = Place { local, store: self.store(), clock: Clock::start(None) };
         (start(&Settings { driver: Driver::Ssh(ssh.clone()), ..settings }, place, reports), received)
     }
 }

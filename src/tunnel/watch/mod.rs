@@ -9,27 +9,29 @@
 //!
 //! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel.
 
-mod backoff;
+mod io;
 mod proofs;
 mod said;
+mod status;
 #[cfg(test)]
 mod tests;
 mod urls;
+mod waits;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Culprit, Down, Report, Settings, UrlFrom};
+use crate::backoff::Backoff;
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::timers::Timers;
-use backoff::Backoff;
+pub use io::{Input, Output};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
 use said::Said;
+pub use status::{State, TunnelStatus};
 use urls::Urls;
 
 /// From the start of a driver to its word that it is up.
@@ -47,114 +49,6 @@ const MINOR: Duration = Duration::from_secs(10);
 /// Between two tries to have Twilio know the new URL: first and longest.
 const WRITE_BASE: Duration = Duration::from_secs(5);
 const WRITE_MAX: Duration = Duration::from_secs(300);
-
-/// What the watch is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Begin.
-    Start,
-    /// End; the service stops or the config has another tunnel.
-    Stop,
-    /// The running driver tells.
-    Report(Report),
-    /// The driver and all that it had started are gone.
-    Stopped,
-    /// The proof with this nonce has ended.
-    Proof { nonce: String, result: Result<(), String> },
-    /// A request that Twilio signed came in: better than any proof of ours.
-    Request,
-    /// [`Output::UrlChanged`] has been carried out, or not.
-    UrlWritten { url: String, result: Result<(), String> },
-    /// The configured URL is another one from now on; whoever changed it tells Twilio (`gateway apply`).
-    Configured(String),
-    /// A person wants a try now (a host key was accepted, the line is back).
-    Retry,
-}
-
-/// What the watch wants done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Start the driver; never before the last one is gone.
-    StartDriver,
-    /// Stop it, and say [`Input::Stopped`] when it is gone.
-    StopDriver,
-    /// Fetch the proof with this nonce from the public URL.
-    Prove { url: String, nonce: String },
-    /// Write the new URL to Twilio and read it back.
-    UrlChanged { old: String, new: String },
-    /// The public URLs that a signature may be made over from now on, the present one first.
-    Urls(Vec<String>),
-    /// Tell people.
-    Event(Event),
-}
-
-/// Where it stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    Off,
-    /// A driver was started.
-    Connecting,
-    /// It says that it is up; nothing has come through yet.
-    Connected,
-    /// Our public URL answered.
-    Proved,
-    /// It did, and does not any more.
-    Doubtful,
-    /// No driver runs; the next try is set.
-    Waiting,
-}
-
-impl State {
-    /// One word for people.
-    pub fn name(self) -> &'static str {
-        match self {
-            State::Off => "off",
-            State::Connecting => "connecting",
-            State::Connected => "connected, not proved",
-            State::Proved => "proved",
-            State::Doubtful => "doubtful",
-            State::Waiting => "down",
-        }
-    }
-
-    /// One word for metrics.
-    pub fn label(self) -> &'static str {
-        match self {
-            State::Connected => "connected",
-            other => other.name(),
-        }
-    }
-}
-
-/// For `gateway status`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TunnelStatus {
-    pub state: State,
-    /// `ssh`, `command`, `direct`, `none`.
-    pub driver: String,
-    /// What Twilio shall call.
-    pub public_url: String,
-    /// Whether Twilio has been told so.
-    pub written: bool,
-    /// Seconds in this state.
-    pub since: u64,
-    /// Seconds since something came through.
-    pub last_proof: Option<u64>,
-    /// Milliseconds that the last proof took.
-    pub latency: Option<u64>,
-    /// Since the start: proofs that failed, proofs that took longer than 5 s, drivers started after the first.
-    pub failures: u64,
-    pub slow: u64,
-    pub restarts: u64,
-    /// Proofs that did not fail.
-    #[serde(default)]
-    pub proofs: u64,
-    /// Why it is not proved, with the next step.
-    pub reason: Option<String>,
-    /// Seconds until the next try, while waiting.
-    pub retry_in: Option<u64>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -246,8 +140,8 @@ impl Watch {
             slow: 0,
             starts: 0,
             reason: None,
-            backoff: Backoff::default(),
-            writing: Backoff::default(),
+            backoff: Backoff::new(waits::FIRST, waits::LONGEST),
+            writing: Backoff::new(WRITE_BASE, WRITE_MAX),
             said: Said::default(),
             random,
             outputs: VecDeque::new(),
@@ -481,7 +375,7 @@ impl Watch {
                 self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
             }
             Err(reason) if url == self.urls.present() && self.state != State::Off => {
-                let wait = self.writing.next((WRITE_BASE, WRITE_MAX), &mut self.random);
+                let wait = self.writing.next(&mut self.random);
                 self.timers.set(Timer::Write, now + wait);
                 let text = format!(
                     "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
@@ -500,8 +394,9 @@ impl Watch {
         self.stop_driver();
         self.forgive(now);
         let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);
-        let bounds = backoff::bounds(down.culprit, soon);
-        let wait = self.backoff.next(bounds, &mut self.random);
+        let (first, longest) = waits::bounds(down.culprit, soon);
+        self.backoff.set_bounds(first, longest);
+        let wait = self.backoff.next(&mut self.random);
         let text = down.to_string();
         // The same again and again is told once.
         let level = match (self.reason.as_deref() == Some(&text), down.culprit) {
@@ -511,7 +406,7 @@ impl Watch {
         };
         let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
         // Waits of minutes are shortened by whoever has mended it.
-        let sooner = if bounds.0 > MINOR { ", or at once after \"gateway reload\"" } else { "" };
+        let sooner = if first > MINOR { ", or at once after \"gateway reload\"" } else { "" };
         self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
         self.reason = Some(text);
         self.enter(now, State::Waiting);
@@ -529,7 +424,7 @@ impl Watch {
             self.backoff.reset();
         } else if self.keeps_url {
             self.short_lives = self.short_lives.saturating_add(1);
-            self.backoff.reset_after(self.short_lives);
+            self.backoff.reset_to(waits::doublings(self.short_lives));
         }
         // Otherwise the next start has a new URL, which DNS, Twilio and our flash have to learn: the waits go on growing.
     }

@@ -10,6 +10,7 @@ use super::super::api::Form;
 use super::super::model::{Id, Kind, Resource, Value};
 use super::super::plan::{FieldChange, Registration, Standing, Update};
 use super::{Applier, ApplyError};
+use crate::backoff::doubled;
 use crate::store::{Record, Undo};
 
 /// Between the first two looks at the registration of an emergency address; doubled after each, up to [`MAX_POLL`].
@@ -99,10 +100,8 @@ impl Applier<'_> {
                 _ => {}
             }
             if poll + 1 < MAX_POLLS {
-                self.wait_for(
-                    format!("the emergency address of {number} is {status}"),
-                    POLL.saturating_mul(1 << poll.min(8)).min(MAX_POLL),
-                );
+                let wait = doubled(POLL, poll, MAX_POLL);
+                self.wait_for(format!("the emergency address of {number} is {status}"), wait);
             }
         }
         Err(ApplyError::Pending { number: number.clone(), status })

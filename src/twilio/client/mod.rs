@@ -23,6 +23,7 @@ use self::trace::Mask;
 use super::agent::{CaError, agent};
 use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use super::setting::masked;
+use crate::backoff::doubled;
 use crate::random::Random;
 use crate::secret::Secret;
 
@@ -260,7 +261,7 @@ impl Client {
 
     /// `500 ms · 2^n`, up to a quarter more by chance, and at least what Twilio asks for.
     fn backoff(&mut self, attempt: u32, retry_after: Option<Duration>) -> Duration {
-        let pause = BACKOFF.saturating_mul(1 << attempt.saturating_sub(1).min(10));
+        let pause = doubled(BACKOFF, attempt.saturating_sub(1), MAX_BACKOFF);
         let jitter = Duration::from_millis(self.random.below(pause.as_millis() as u64 / 4 + 1));
         (pause + jitter).max(retry_after.unwrap_or_default()).min(MAX_BACKOFF)
     }

@@ -6,6 +6,7 @@ mod first_run;
 mod hosted;
 mod moved;
 mod properties;
+mod rotation;
 mod standing;
 mod undo;
 

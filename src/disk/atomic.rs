@@ -5,10 +5,10 @@ use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, give_to_owner_of_dir};
+use super::{Disk, Owner, give_to_owner_of_dir};
 
 /// Nothing in the state folder is for others.
-pub(super) const FILE_MODE: u32 = 0o600;
+const FILE_MODE: u32 = 0o600;
 const DIR_MODE: u32 = 0o700;
 
 /// The config file holds no secrets, and the service reads it as somebody else than who wrote it.
@@ -19,7 +19,7 @@ const CONFIG_DIR_MODE: u32 = 0o755;
 const MAX_PID: u64 = 20;
 
 /// What reading found.
-pub(super) enum Found {
+pub(crate) enum Found {
     Absent,
     /// The content, and whether others could read the file until now.
     Content(Vec<u8>, Exposed),
@@ -27,7 +27,7 @@ pub(super) enum Found {
 
 /// Whether a file was open to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exposed {
+pub(crate) enum Exposed {
     No,
     /// It was; its mode is mended.
     Mended,
@@ -36,7 +36,7 @@ pub(super) enum Exposed {
 }
 
 /// Makes the folder, for us alone. One that is there keeps its mode when others can do nothing with it.
-pub(super) fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
+pub(crate) fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
     match disk.mode(dir)? {
         Some(mode) if mode & 0o077 != 0 => match disk.set_mode(dir, DIR_MODE) {
             // What cannot be mended must not stop the phones; nobody can write there anyway.
@@ -65,7 +65,7 @@ fn make_missing(disk: &dyn Disk, dir: &Path, mode: u32) -> io::Result<()> {
 }
 
 /// Reads a file as [`write`] left it.
-pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
+pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
     let Some((content, mode)) = disk.read(path)? else { return Ok(Found::Absent) };
     if mode & 0o077 == 0 {
         return Ok(Found::Content(content, Exposed::No));
@@ -79,20 +79,31 @@ pub(super) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
 
 /// Replaces a file. After a cut at any byte the old content or the new is there, never a mixture: the new one is
 /// written and synced beside it and then renamed over it, and the folder is synced for the rename to last.
-pub(super) fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+pub(crate) fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let new = suffixed(path, ".new");
-    prepare(disk, &new, content, FILE_MODE)?;
+    prepare(disk, &new, &mut &*content, FILE_MODE, Owner::OfFolder)?;
     disk.rename(&new, path)?;
+    disk.sync(folder_of(path))
+}
+
+/// Replaces a file of ours alone in a folder of somebody else, or on a memory stick that knows no owners, modes and links.
+pub(crate) fn write_elsewhere(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let new = suffixed(path, ".new");
+    prepare(disk, &new, &mut &*content, FILE_MODE, Owner::Ours)?;
+    if let Err(error) = disk.rename(&new, path) {
+        let _ = disk.remove(&new);
+        return Err(error);
+    }
     disk.sync(folder_of(path))
 }
 
 /// Writes a config file, and its folder if there is none. One that is there is replaced only when `replace` says so,
 /// and is kept as [`former`]; else it stays, and the error is `AlreadyExists`.
-pub(super) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+pub(crate) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
     let folder = folder_of(path);
     make_missing(disk, folder, CONFIG_DIR_MODE)?;
     let new = suffixed(path, ".new");
-    prepare(disk, &new, content, CONFIG_MODE)?;
+    prepare(disk, &new, &mut &*content, CONFIG_MODE, Owner::OfFolder)?;
     if replace {
         remove(disk, &former(path))?;
         disk.link(path, &former(path))?;
@@ -110,11 +121,12 @@ pub(super) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace
 
 /// Replaces a file outside the state folder, and makes its folder if there is none. It is for everybody, or for `owner`
 /// alone: whoever that folder belongs to.
-pub(super) fn write_outside(disk: &dyn Disk, path: &Path, content: &[u8], owner: Option<&Path>) -> io::Result<()> {
+pub(crate) fn write_outside(disk: &dyn Disk, path: &Path, content: &[u8], owner: Option<&Path>) -> io::Result<()> {
     let folder = folder_of(path);
     make_missing(disk, folder, CONFIG_DIR_MODE)?;
     let new = suffixed(path, ".new");
-    prepare(disk, &new, content, if owner.is_some() { FILE_MODE } else { CONFIG_MODE })?;
+    let mode = if owner.is_some() { FILE_MODE } else { CONFIG_MODE };
+    prepare(disk, &new, &mut &*content, mode, Owner::OfFolder)?;
     if let Some(owner) = owner {
         disk.give(&new, owner)?;
     }
@@ -123,15 +135,15 @@ pub(super) fn write_outside(disk: &dyn Disk, path: &Path, content: &[u8], owner:
 }
 
 /// Where the former config file is kept.
-pub(super) fn former(path: &Path) -> PathBuf {
+pub(crate) fn former(path: &Path) -> PathBuf {
     suffixed(path, ".old")
 }
 
 /// Writes and syncs the file that takes the place of another by a rename.
-fn prepare(disk: &dyn Disk, new: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+pub(crate) fn prepare(disk: &dyn Disk, new: &Path, content: &mut dyn Read, mode: u32, owner: Owner) -> io::Result<()> {
     // One that a cut left behind may have any mode and owner.
     remove(disk, new)?;
-    let prepared = disk.create(new, content, mode).and_then(|()| disk.sync(new));
+    let prepared = disk.create(new, content, mode, owner).and_then(|()| disk.sync(new));
     if prepared.is_err() {
         // On a full flash the torn part would take the room of the next try.
         let _ = disk.remove(new);
@@ -140,7 +152,7 @@ fn prepare(disk: &dyn Disk, new: &Path, content: &[u8], mode: u32) -> io::Result
 }
 
 /// Removes a file; whether there was one. Not synced: after a cut it may be back.
-pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+pub(crate) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     match disk.remove(path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -149,7 +161,7 @@ pub(super) fn remove(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
 }
 
 /// Removes a file for good.
-pub(super) fn remove_for_good(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+pub(crate) fn remove_for_good(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     let removed = remove(disk, path)?;
     if removed {
         disk.sync(folder_of(path))?;
@@ -159,7 +171,7 @@ pub(super) fn remove_for_good(disk: &dyn Disk, path: &Path) -> io::Result<bool> 
 
 /// Takes the lock of a file, waiting for whoever has it: `waiting` is told their process id, if it can be read. It is
 /// released when the file is closed, also by a kill.
-pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Result<File> {
+pub(crate) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Result<File> {
     let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
     give_to_owner_of_dir(&file, path)?;
     match file.try_lock() {
@@ -178,7 +190,7 @@ pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Res
 }
 
 /// Puts a file that cannot be understood out of the way, readable for whoever mends it. Gives its new name.
-pub(super) fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let aside = aside(path);
     disk.rename(path, &aside)?;
     disk.sync(folder_of(path))?;
@@ -186,15 +198,16 @@ pub(super) fn keep_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Where [`keep_aside`] puts a file.
-pub(super) fn aside(path: &Path) -> PathBuf {
+pub(crate) fn aside(path: &Path) -> PathBuf {
     suffixed(path, ".bad")
 }
 
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn suffixed(path: &Path, suffix: &str) -> PathBuf {
+/// A name beside another.
+pub(crate) fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -1,56 +1,61 @@
-//! A token bucket in virtual time.
+//! A token bucket in virtual time: how often something may happen.
 
 use std::time::Duration;
 
 use crate::time::Instant;
 
-/// One token, in the unit that buckets count in: so that a rate of n a second is n units a microsecond.
-const TOKEN: u64 = 1_000_000;
+/// One token, in the unit that buckets count in: so that a rate of n a minute is n units a microsecond.
+const TOKEN: u64 = 60_000_000;
 
-/// So many at once, and so many a second after that.
+/// So many at once, and so many a minute after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     pub burst: u32,
-    pub per_second: u32,
+    pub per_minute: u32,
+}
+
+impl Rate {
+    /// So many at once, and so many a second after that.
+    pub const fn per_second(burst: u32, per_second: u32) -> Rate {
+        Rate { burst, per_minute: per_second.saturating_mul(60) }
+    }
 }
 
 /// The bucket; full at first.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate: Rate,
-    level: u64,
+    /// What is missing in it.
+    taken: u64,
     at: Instant,
 }
 
 impl Bucket {
     /// A full one.
-    pub fn new(rate: Rate) -> Bucket {
-        Bucket { rate, level: u64::from(rate.burst) * TOKEN, at: Instant::ZERO }
+    pub const fn new(rate: Rate) -> Bucket {
+        Bucket { rate, taken: 0, at: Instant::ZERO }
     }
 
     /// Takes a token; when there is none, says how long until there is.
     pub fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let gained = now.since(self.at).as_micros().saturating_mul(u128::from(self.rate.per_second));
-        let gained = u64::try_from(gained).unwrap_or(u64::MAX);
-        self.level = self.level.saturating_add(gained).min(self.capacity());
+        let per_micro = u64::from(self.rate.per_minute);
+        let gained = now.since(self.at).as_micros().saturating_mul(u128::from(per_micro));
+        self.taken = self.taken.saturating_sub(u64::try_from(gained).unwrap_or(u64::MAX));
         self.at = self.at.max(now);
-        match self.level.checked_sub(TOKEN) {
-            Some(left) => {
-                self.level = left;
+        let wanted = self.taken.saturating_add(TOKEN);
+        match wanted.checked_sub(u64::from(self.rate.burst) * TOKEN) {
+            None | Some(0) => {
+                self.taken = wanted;
                 Ok(())
             }
-            None if self.rate.per_second == 0 => Err(Duration::MAX),
-            None => Err(Duration::from_micros((TOKEN - self.level).div_ceil(u64::from(self.rate.per_second)))),
+            Some(missing) if per_micro > 0 => Err(Duration::from_micros(missing.div_ceil(per_micro))),
+            Some(_) => Err(Duration::MAX),
         }
     }
 
     /// The token was taken for something that costs none.
     pub fn give_back(&mut self) {
-        self.level = self.level.saturating_add(TOKEN).min(self.capacity());
-    }
-
-    fn capacity(&self) -> u64 {
-        u64::from(self.rate.burst) * TOKEN
+        self.taken = self.taken.saturating_sub(TOKEN);
     }
 }
 
@@ -58,7 +63,7 @@ impl Bucket {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate { burst: 3, per_second: 2 };
+    const RATE: Rate = Rate::per_second(3, 2);
 
     fn taken(bucket: &mut Bucket, now: Instant) -> usize {
         (0..100).take_while(|_| bucket.take(now).is_ok()).count()
@@ -112,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_rate_of_nothing_never_comes_back() {
-        let mut bucket = Bucket::new(Rate { burst: 1, per_second: 0 });
+        let mut bucket = Bucket::new(Rate { burst: 1, per_minute: 0 });
         assert_eq!(taken(&mut bucket, Instant::from_secs(1)), 1);
         assert_eq!(bucket.take(Instant::from_secs(1_000_000)), Err(Duration::MAX));
     }

@@ -1,26 +1,28 @@
 //! A file system in memory that fails on request, and forgets at a power cut what was not synced.
 
-use std::collections::BTreeMap;
-use std::io::{self, ErrorKind};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use super::disk::Disk;
+use super::{Disk, Owner};
 
 /// What goes wrong at one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// It fails, having done nothing.
     Error(ErrorKind),
     /// A file was begun: that many eighths of its content were written. Other requests: as [`Fault::Error`].
     Torn(ErrorKind, usize),
+    /// It and all after it fail, until [`FaultyDisk::mend`]: a flash that is full stays so.
+    Lasting(ErrorKind),
     /// The power goes before it: this request and all after it fail.
     Cut,
 }
 
 /// What becomes of content that was not synced, at a power cut.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Unsynced {
+pub(crate) enum Unsynced {
     Whole,
     Empty,
     /// A part, in eighths.
@@ -29,7 +31,7 @@ pub(super) enum Unsynced {
     Zeroes,
 }
 
-pub(super) const UNSYNCED: [Unsynced; 5] =
+pub(crate) const UNSYNCED: [Unsynced; 5] =
     [Unsynced::Whole, Unsynced::Empty, Unsynced::Prefix(3), Unsynced::Prefix(7), Unsynced::Zeroes];
 
 #[derive(Clone, Debug)]
@@ -37,6 +39,8 @@ struct Inode {
     content: Vec<u8>,
     synced: bool,
     mode: u32,
+    /// As a power cut would leave it, perhaps.
+    durable_mode: u32,
 }
 
 /// A change of names, not synced yet.
@@ -61,11 +65,13 @@ struct State {
     requests: usize,
     fault: Option<(usize, Fault)>,
     is_cut: bool,
+    unreadable: BTreeSet<PathBuf>,
+    has_no_links: bool,
 }
 
 /// The disk; clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct FaultyDisk(Arc<Mutex<State>>);
+pub(crate) struct FaultyDisk(Arc<Mutex<State>>);
 
 impl FaultyDisk {
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
@@ -77,13 +83,37 @@ impl FaultyDisk {
         self.with(|state| state.fault = Some((state.requests + request, fault)));
     }
 
+    /// Nothing fails any more.
+    pub fn mend(&self) {
+        self.with(|state| (state.fault, state.unreadable) = (None, BTreeSet::new()));
+    }
+
+    /// Has each read of a file fail: the flash under it is worn out.
+    pub fn wear_out(&self, path: &Path) {
+        let _ = self.with(|state| state.unreadable.insert(path.to_owned()));
+    }
+
+    /// Is a file system without second names, such as FAT.
+    pub fn without_links(self) -> FaultyDisk {
+        self.with(|state| state.has_no_links = true);
+        self
+    }
+
+    /// All files: content and permission bits.
+    pub fn files(&self) -> BTreeMap<PathBuf, (Vec<u8>, u32)> {
+        self.with(|state| {
+            let file = |inode: &usize| (state.inodes[*inode].content.clone(), state.inodes[*inode].mode);
+            state.names.iter().map(|(path, inode)| (path.clone(), file(inode))).collect()
+        })
+    }
+
     pub fn requests(&self) -> usize {
         self.with(|state| state.requests)
     }
 
     pub fn put(&self, path: &Path, content: &[u8], mode: u32) {
         self.with(|state| {
-            state.inodes.push(Inode { content: content.to_vec(), synced: true, mode });
+            state.inodes.push(Inode { content: content.to_vec(), synced: true, mode, durable_mode: mode });
             state.names.insert(path.to_owned(), state.inodes.len() - 1);
             state.durable.insert(path.to_owned(), state.inodes.len() - 1);
         });
@@ -98,7 +128,7 @@ impl FaultyDisk {
             for unsynced in UNSYNCED {
                 left.push(FaultyDisk(Arc::new(Mutex::new(state.left_by_cut(subset, unsynced)))));
             }
-            if state.inodes.iter().all(|inode| inode.synced) {
+            if state.inodes.iter().all(|inode| inode.synced && inode.mode == inode.durable_mode) {
                 // The five are one and the same.
                 left.truncate(left.len() - UNSYNCED.len() + 1);
             }
@@ -124,6 +154,12 @@ impl State {
             }
         }
         let mut inodes = self.inodes.clone();
+        for inode in &mut inodes {
+            match unsynced {
+                Unsynced::Whole => inode.durable_mode = inode.mode,
+                _ => inode.mode = inode.durable_mode,
+            }
+        }
         for inode in inodes.iter_mut().filter(|inode| !inode.synced) {
             let length = inode.content.len();
             match unsynced {
@@ -134,12 +170,19 @@ impl State {
             }
             inode.synced = true;
         }
-        State { inodes, durable: names.clone(), names, dirs: self.dirs.clone(), ..State::default() }
+        State {
+            inodes,
+            durable: names.clone(),
+            names,
+            dirs: self.dirs.clone(),
+            has_no_links: self.has_no_links,
+            ..State::default()
+        }
     }
 
     /// Counts a request; an error when it is the one that fails.
     fn request(&mut self) -> io::Result<()> {
-        self.torn().map_or(Ok(()), |(kind, _)| Err(kind.into()))
+        self.torn().map_or(Ok(()), |(kind, _)| Err(error(kind)))
     }
 
     fn torn(&mut self) -> Option<(ErrorKind, usize)> {
@@ -151,6 +194,7 @@ impl State {
         match self.fault {
             Some((at, Fault::Error(kind))) if at == number => Some((kind, 0)),
             Some((at, Fault::Torn(kind, eighths))) if at == number => Some((kind, eighths)),
+            Some((at, Fault::Lasting(kind))) if at <= number => Some((kind, 0)),
             Some((at, Fault::Cut)) if at == number => {
                 self.is_cut = true;
                 Some((ErrorKind::Other, 0))
@@ -159,24 +203,68 @@ impl State {
         }
     }
 
+    fn readable(&self, path: &Path) -> io::Result<()> {
+        match self.unreadable.contains(path) {
+            true => Err(error(ErrorKind::Other)),
+            false => Ok(()),
+        }
+    }
+
     fn inode(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     fn make(&mut self, path: &Path, content: &[u8], mode: u32) {
-        self.inodes.push(Inode { content: content.to_vec(), synced: false, mode });
+        self.inodes.push(Inode { content: content.to_vec(), synced: false, mode, durable_mode: mode });
         let inode = self.inodes.len() - 1;
         self.names.insert(path.to_owned(), inode);
         self.pending.push(Naming::Link(path.to_owned(), inode));
     }
 }
 
+/// As the system tells it; what Rust has no name for is EIO.
+fn error(kind: ErrorKind) -> io::Error {
+    match kind {
+        ErrorKind::StorageFull => nix::errno::Errno::ENOSPC.into(),
+        ErrorKind::ReadOnlyFilesystem => nix::errno::Errno::EROFS.into(),
+        ErrorKind::Other => nix::errno::Errno::EIO.into(),
+        kind => kind.into(),
+    }
+}
+
+/// The end of what could be read.
+struct Broken;
+
+impl Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(error(ErrorKind::Other))
+    }
+}
+
 impl Disk for FaultyDisk {
     fn read(&self, path: &Path) -> io::Result<Option<(Vec<u8>, u32)>> {
         self.with(|state| {
+            state.readable(path)?;
             let inode = state.names.get(path).map(|inode| &state.inodes[*inode]);
             Ok(inode.map(|inode| (inode.content.clone(), inode.mode)))
         })
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
+        self.with(|state| {
+            let inode = state.inode(path)?;
+            let content = state.inodes[inode].content.clone();
+            let source: Box<dyn Read> = match state.readable(path) {
+                Ok(()) => Box::new(Cursor::new(content)),
+                // Half-way, as it is with flash.
+                Err(_) => Box::new(Cursor::new(content[..content.len() / 2].to_vec()).chain(Broken)),
+            };
+            Ok(source)
+        })
+    }
+
+    fn is_same(&self, one: &Path, other: &Path) -> bool {
+        self.with(|state| matches!((state.inode(one), state.inode(other)), (Ok(one), Ok(other)) if one == other))
     }
 
     fn mode(&self, path: &Path) -> io::Result<Option<u32>> {
@@ -195,20 +283,22 @@ impl Disk for FaultyDisk {
         })
     }
 
-    fn create(&self, path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    fn create(&self, path: &Path, source: &mut dyn Read, mode: u32, _: Owner) -> io::Result<()> {
+        let mut content = Vec::new();
+        let read = source.read_to_end(&mut content);
         self.with(|state| {
             if state.names.contains_key(path) {
                 return Err(ErrorKind::AlreadyExists.into());
             }
             match state.torn() {
-                None => state.make(path, content, mode),
-                Some((kind, 0)) => return Err(kind.into()),
+                None => state.make(path, &content, mode),
+                Some((kind, 0)) => return Err(error(kind)),
                 Some((kind, eighths)) => {
                     state.make(path, &content[..content.len() * (eighths - 1) / 8], mode);
-                    return Err(kind.into());
+                    return Err(error(kind));
                 }
             }
-            Ok(())
+            read.map(drop)
         })
     }
 
@@ -231,7 +321,8 @@ impl Disk for FaultyDisk {
         self.with(|state| {
             state.request()?;
             if let Some(inode) = state.names.get(path) {
-                state.inodes[*inode].synced = true;
+                let inode = &mut state.inodes[*inode];
+                (inode.synced, inode.durable_mode) = (true, inode.mode);
             } else {
                 // There is one folder with files in it.
                 state.durable.clone_from(&state.names);
@@ -255,6 +346,9 @@ impl Disk for FaultyDisk {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.with(|state| {
             state.request()?;
+            if state.has_no_links {
+                return Err(ErrorKind::PermissionDenied.into());
+            }
             let inode = state.inode(from)?;
             if state.names.contains_key(to) {
                 return Err(ErrorKind::AlreadyExists.into());

@@ -8,13 +8,12 @@
 
 use std::time::Duration;
 
-use crate::random::Random;
 use crate::tunnel::Culprit;
 
 /// First wait for the line, a program, or a server that is away.
-const FIRST: Duration = Duration::from_millis(500);
+pub(super) const FIRST: Duration = Duration::from_millis(500);
 /// Longest of them: a line that is back after hours should find its tunnel back within two minutes.
-const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(120);
 /// Longest while the tunnel was proved a short time ago: callers are waiting, and lines come back.
 const LONGEST_SOON: Duration = Duration::from_secs(4);
 /// First and longest wait for a server that said no, which nothing but a person will change.
@@ -34,53 +33,28 @@ pub(super) const fn bounds(culprit: Culprit, soon: bool) -> (Duration, Duration)
     }
 }
 
-/// `min(max, base·2^n)` with 50–100 % jitter (RFC 5626 section 4.5), as the trunk waits.
-#[derive(Debug, Default)]
-pub(super) struct Backoff {
-    /// How often the first wait has been doubled. Not beyond `max`, so that one that is raised later is grown to.
-    doubled: u32,
-    /// The first wait of the present kind of failure: another kind begins anew.
-    base: Duration,
-}
-
-impl Backoff {
-    /// One more failure: how long to wait.
-    pub fn next(&mut self, (base, max): (Duration, Duration), random: &mut Random) -> Duration {
-        if std::mem::replace(&mut self.base, base) != base {
-            self.doubled = 0;
-        }
-        let full = base.saturating_mul(1 << self.doubled.min(20)).min(max);
-        if full < max {
-            self.doubled += 1;
-        }
-        random.jittered(full, 50)
-    }
-
-    /// Success.
-    pub fn reset(&mut self) {
-        self.doubled = 0;
-    }
-
-    /// Success, but so many in a row did not last.
-    pub fn reset_after(&mut self, short_lives: u32) {
-        self.doubled = (short_lives / SHORT_LIVES).min(SHORT_LIVES_MAX);
-    }
+/// With what the next wait begins after so many short lives in a row: its doublings.
+pub(super) fn doublings(short_lives: u32) -> u32 {
+    (short_lives / SHORT_LIVES).min(SHORT_LIVES_MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backoff::Backoff;
+    use crate::random::Random;
 
     /// Waits in a row, in milliseconds, the jitter aside: the powers of two above them, times half a second.
-    fn waits(backoff: &mut Backoff, bounds: (Duration, Duration), count: usize) -> Vec<u64> {
+    fn waits(backoff: &mut Backoff, (first, longest): (Duration, Duration), count: usize) -> Vec<u64> {
         let mut random = Random::from_number(1);
-        let mut wait = || u64::try_from(backoff.next(bounds, &mut random).as_millis()).unwrap();
+        backoff.set_bounds(first, longest);
+        let mut wait = || u64::try_from(backoff.next(&mut random).as_millis()).unwrap();
         (0..count).map(|_| wait().div_ceil(500).next_power_of_two() * 500).collect()
     }
 
     #[test]
-    fn a_bound_that_is_lifted_is_grown_beyond_from_where_it_held() {
-        let mut backoff = Backoff::default();
+    fn a_tunnel_that_was_proved_just_now_is_tried_soon_and_later_from_where_that_ended() {
+        let mut backoff = Backoff::new(FIRST, LONGEST);
         let soon = waits(&mut backoff, bounds(Culprit::Network, true), 6);
         assert_eq!(soon, [500, 1000, 2000, 4000, 4000, 4000]);
         assert_eq!(waits(&mut backoff, bounds(Culprit::Network, false), 3), [4000, 8000, 16_000]);
@@ -88,15 +62,15 @@ mod tests {
 
     #[test]
     fn who_ends_connections_before_the_login_is_asked_rarer_and_rarer_even_if_it_worked_just_now() {
-        let waits = waits(&mut Backoff::default(), bounds(Culprit::Login, true), 6);
+        let waits = waits(&mut Backoff::new(FIRST, LONGEST), bounds(Culprit::Login, true), 6);
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000]);
     }
 
     #[test]
     fn many_short_lives_make_the_first_wait_longer_and_never_longer_than_four_seconds() {
-        let mut backoff = Backoff::default();
+        let mut backoff = Backoff::new(FIRST, LONGEST);
         let first = |lives| {
-            backoff.reset_after(lives);
+            backoff.reset_to(doublings(lives));
             waits(&mut backoff, bounds(Culprit::Network, true), 1)[0]
         };
         let firsts = [0, 9, 10, 20, 30, 1000, u32::MAX].map(first);

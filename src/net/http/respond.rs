@@ -1,0 +1,266 @@
+//! One request of the webhook endpoint: what it has to pass, and its answer.
+
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use sha2::{Digest, Sha256};
+
+use super::shared::{Guard, Shared};
+use super::{MAX_BODY, replies, tell};
+use crate::config::Protection;
+use crate::hex::hex;
+use crate::twiml::credentials::CredentialsError;
+use crate::twiml::dialplan::{WebhookRequest, answer};
+use crate::twiml::form::Form;
+use crate::twiml::proof::proof;
+use crate::twiml::refusal::Refusal;
+use crate::twiml::signature::{Content, Covered, SignatureError, SignedRequest};
+use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
+
+/// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (twilio.md section 5.1).
+const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
+/// The field of a usage trigger that stays the same when it is repeated (twilio.md section 5.9).
+const USAGE_TOKEN: &str = "IdempotencyToken";
+const SIGNATURE: &str = "x-twilio-signature";
+const SIGNATURE_SETTINGS: &str = "x-twilio-webhooks-signature-settings";
+
+type Reply = Response<Full<Bytes>>;
+
+/// The answer to a request. `is_twilio` becomes true with the first that is Twilio's.
+pub(super) async fn respond(
+    shared: &Shared,
+    request: Request<Incoming>,
+    events: &impl Fn(WebhookEvent),
+    is_twilio: &AtomicBool,
+) -> Reply {
+    let current = shared.current();
+    let path = request.uri().path();
+    let Some(endpoint) = Endpoint::from_path(path) else {
+        let nonce = path.strip_prefix(NONCE_PATH).filter(|_| request.method() == Method::GET);
+        let let_in = match nonce {
+            Some(nonce) => shared.gate().nonce(shared.now(), nonce),
+            None => shared.gate().stranger(shared.now()),
+        };
+        if let Err(wait) = let_in {
+            return too_many(shared, wait, events);
+        }
+        if let Some(proven) = nonce.and_then(|nonce| proof(&current.secrets, nonce)) {
+            return proven_reply(proven);
+        }
+        stray(shared, Refusal::NoSuchPath, events);
+        return refusal(StatusCode::NOT_FOUND);
+    };
+    // Whoever is asked for credentials (RFC 7617) costs no more than whoever is turned away, and may be Twilio.
+    let is_signed = request.headers().contains_key(SIGNATURE);
+    if let Guard::Signature(_) = current.guard {
+        let let_in = match is_signed {
+            true => shared.gate().signed(shared.now()),
+            false => shared.gate().stranger(shared.now()),
+        };
+        if let Err(wait) = let_in {
+            return too_many(shared, wait, events);
+        }
+    }
+    if !matches!(*request.method(), Method::POST | Method::GET) {
+        stray(shared, Refusal::NoSuchMethod, events);
+        let mut reply = refusal(StatusCode::METHOD_NOT_ALLOWED);
+        reply.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+        return reply;
+    }
+    let (head, body) = request.into_parts();
+    // What can be refused without its body is not read.
+    match &current.guard {
+        Guard::Nothing => {
+            let row = shared.refuse(Refusal::NothingToCheckWith);
+            tell(row, events, |in_a_row| match current.config.webhook.protect {
+                Protection::Signature => WebhookEvent::NoAuthToken { in_a_row },
+                Protection::Credentials => WebhookEvent::NoCredentials { in_a_row },
+            });
+            return refusal(StatusCode::SERVICE_UNAVAILABLE);
+        }
+        Guard::Credentials(verifier) => {
+            if let Err(error) = verifier.verify(text(&head.headers, header::AUTHORIZATION.as_str())) {
+                // Twilio may ask once without, to be asked for them: the first in a row is nothing to tell of.
+                let first = |in_a_row: &u64| *in_a_row > 1 || error != CredentialsError::Missing;
+                let row = shared.refuse(Refusal::Unauthorized).filter(first);
+                tell(row, events, |in_a_row| WebhookEvent::Unauthorized { endpoint, error, in_a_row });
+                return unauthorized();
+            }
+        }
+        Guard::Signature(_) => {}
+    }
+    let body = match read(body, shared.limits.body_timeout).await {
+        Ok(body) => body,
+        Err(status) => {
+            match status {
+                StatusCode::PAYLOAD_TOO_LARGE => stray(shared, Refusal::TooLarge, events),
+                StatusCode::REQUEST_TIMEOUT => stray(shared, Refusal::TooSlow, events),
+                // Whoever went away needs no telling of.
+                _ => drop(shared.refuse(Refusal::Broken)),
+            }
+            return refusal(status);
+        }
+    };
+
+    let path_and_query = head.uri.path_and_query().map_or("/", |p| p.as_str());
+    let is_get = head.method == Method::GET;
+    let is_form = is_form(&head.headers);
+    let fields = match (is_get, is_form) {
+        (true, _) => head.uri.query().unwrap_or_default().as_bytes(),
+        (false, true) => &body[..],
+        (false, false) => &[],
+    };
+    let form = match Form::decode(fields) {
+        Ok(form) => form,
+        Err(error) => {
+            let row = shared.refuse(Refusal::BadForm);
+            tell(row, events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
+            return refusal(StatusCode::BAD_REQUEST);
+        }
+    };
+    let content = match (is_get, is_form) {
+        (true, _) => Content::Nothing,
+        (false, true) => Content::Form(&form),
+        (false, false) => Content::Raw(&body),
+    };
+    let signature = text(&head.headers, SIGNATURE);
+    let settings = text(&head.headers, SIGNATURE_SETTINGS);
+    let covered = match &current.guard {
+        Guard::Signature(verifier) => {
+            match verifier.verify(&SignedRequest { path_and_query, content, signature, settings }) {
+                Ok(covered) => {
+                    shared.gate().was_good();
+                    covered
+                }
+                Err(error) => return unsigned(shared, endpoint, error, events),
+            }
+        }
+        Guard::Credentials(_) | Guard::Nothing => Covered::All,
+    };
+    shared.counts.answered.fetch_add(1, Ordering::Relaxed);
+    // Twilio's own question for the credentials came before its request with them.
+    shared.refusals().end_row(Refusal::Unauthorized);
+    is_twilio.store(true, Ordering::Relaxed);
+
+    let token = text(&head.headers, IDEMPOTENCY_TOKEN);
+    let key = match (endpoint, &current.guard) {
+        // A trigger that fires is told once, however often and with whatever amount Twilio repeats it.
+        (Endpoint::Usage, _) => form.get(USAGE_TOKEN).or(token).and_then(|token| replies::key(token, "usage")),
+        // What stands for URL and fields is part of the key, so no token can fetch another request's answer.
+        (_, Guard::Signature(_)) => token.zip(signature).and_then(|(token, sig)| replies::key(token, sig)),
+        _ => token.and_then(|token| replies::key(token, &digest(path_and_query, &body))),
+    };
+    let replies = || current.replies.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(document) = key.as_ref().and_then(|key| replies().get(key)) {
+        return reply(document);
+    }
+    if covered == Covered::WithoutCallTokenAndStirVerstat
+        && shared.counts.told_of_missing_fields.fetch_max(1, Ordering::Relaxed) == 0
+    {
+        let call_sid = form.get("CallSid").unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
+        events(WebhookEvent::SignedWithoutCallToken { call_sid });
+    }
+    let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form });
+    events(answer.event);
+    let document = answer.document.map(|document| Bytes::from(document.to_xml()));
+    if let Some(key) = key {
+        replies().insert(key, document.clone());
+    }
+    reply(document)
+}
+
+fn unsigned(shared: &Shared, endpoint: Endpoint, error: SignatureError, events: &impl Fn(WebhookEvent)) -> Reply {
+    let row = shared.refuse(Refusal::Unsigned);
+    tell(row, events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
+    refusal(StatusCode::FORBIDDEN)
+}
+
+pub(super) fn stray(shared: &Shared, reason: Refusal, events: &impl Fn(WebhookEvent)) {
+    tell(shared.refuse(reason), events, |in_a_row| WebhookEvent::Stray { reason, in_a_row });
+}
+
+/// Longest Retry-After, in seconds.
+const MAX_RETRY_AFTER: u64 = 60;
+
+/// Turned away before anything of it is read (RFC 6585 section 4).
+fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> Reply {
+    let row = shared.refuse(Refusal::TooMany);
+    tell(row, events, |in_a_row| WebhookEvent::TooMany { in_a_row });
+    let mut reply = refusal(StatusCode::TOO_MANY_REQUESTS);
+    let seconds = wait.as_secs().saturating_add(1).min(MAX_RETRY_AFTER);
+    reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    reply
+}
+
+/// Stands for a request's content.
+fn digest(path_and_query: &str, body: &[u8]) -> String {
+    hex(&Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize())
+}
+
+/// The whole body, within size and time.
+async fn read(body: Incoming, timeout: Duration) -> Result<Bytes, StatusCode> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    match tokio::time::timeout(timeout, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(StatusCode::PAYLOAD_TOO_LARGE),
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// Twilio's forms carry their type; what has none is taken for one.
+fn is_form(headers: &HeaderMap) -> bool {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let Some(value) = text(headers, header::CONTENT_TYPE.as_str()) else {
+        return true;
+    };
+    value.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn reply(document: Option<Bytes>) -> Reply {
+    let status = if document.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
+    let has_body = document.is_some();
+    let mut reply = Response::new(Full::new(document.unwrap_or_default()));
+    *reply.status_mut() = status;
+    if has_body {
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/xml; charset=utf-8"));
+    }
+    reply
+}
+
+/// The answer to a nonce.
+fn proven_reply(proven: String) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(proven)));
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    reply.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}
+
+/// Asks for the credentials (RFC 7617 section 2).
+fn unauthorized() -> Reply {
+    let mut reply = refusal(StatusCode::UNAUTHORIZED);
+    let challenge = HeaderValue::from_static("Basic realm=\"gateway\"");
+    reply.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    reply
+}
+
+fn refusal(status: StatusCode) -> Reply {
+    let mut reply = Response::new(Full::default());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    reply
+}
