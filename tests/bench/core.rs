@@ -157,6 +157,7 @@ impl Core {
         let secret = |name: &str| ExtensionSecrets {
             lan_password: Secret::new(password(name)),
             trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
+            former_trunk_passwords: BTreeMap::new(),
         };
         let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
         let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });
