@@ -268,7 +268,7 @@ impl Core {
 
     // The phones.
 
-    fn from_phone(&mut self, phone: u64, text: String) -> Vec<String> {
+    fn receive(&mut self, phone: u64, text: String) -> Vec<String> {
         let octets = u32::try_from(phone).expect("few phones").to_be_bytes();
         let remote = SocketAddr::from(([192, 168, 8 + octets[2], octets[3]], 5060));
         let flow = Flow { transport: Transport::Udp, local: address_of(LAN), remote, connection: 0 };
@@ -292,7 +292,7 @@ impl Core {
         let (to, id) = (format!("<sip:{}@192.168.1.1>", name(phone)), format!("register{}-{phone}", self.serial));
         let ask = |core: &mut Core, cseq, credentials: &str| {
             let head = core.request(phone, "REGISTER sip:192.168.1.1", &id, cseq, &to);
-            core.from_phone(phone, format!("{head}{credentials}Expires: 3600\r\nContent-Length: 0\r\n\r\n"))
+            core.receive(phone, format!("{head}{credentials}Expires: 3600\r\nContent-Length: 0\r\n\r\n"))
         };
         let challenge = ask(self, "1 REGISTER", "");
         let credentials = credentials(&challenge[0], phone, "REGISTER", "sip:192.168.1.1");
@@ -310,18 +310,18 @@ impl Core {
                    a=fmtp:101 0-15\r\na=ptime:20\r\na=sendrecv\r\n";
         let body = format!("Content-Type: application/sdp\r\nContent-Length: {}\r\n\r\n{sdp}", sdp.len());
         let head = self.request(phone, &format!("INVITE {uri}"), &id, "1 INVITE", &to);
-        let challenge = self.from_phone(phone, format!("{head}{body}"));
+        let challenge = self.receive(phone, format!("{head}{body}"));
         let tagged = header(&challenge[0], "To").to_owned();
         let ack = self.request(phone, &format!("ACK {uri}"), &id, "1 ACK", &tagged);
-        self.from_phone(phone, format!("{ack}Content-Length: 0\r\n\r\n"));
+        self.receive(phone, format!("{ack}Content-Length: 0\r\n\r\n"));
         let head = self.request(phone, &format!("INVITE {uri}"), &id, "2 INVITE", &to);
         let credentials = credentials(&challenge[0], phone, "INVITE", uri);
-        let replies = self.from_phone(phone, format!("{head}{credentials}{body}"));
+        let replies = self.receive(phone, format!("{head}{credentials}{body}"));
         let answer = replies.last().expect("an answer");
         assert!(answer.starts_with("SIP/2.0 200"), "{replies:?}");
         let tagged = header(answer, "To").to_owned();
         let ack = self.request(phone, &format!("ACK {uri}"), &id, "2 ACK", &tagged);
-        self.from_phone(phone, format!("{ack}Content-Length: 0\r\n\r\n"));
+        self.receive(phone, format!("{ack}Content-Length: 0\r\n\r\n"));
         self.tags.insert(phone, tagged);
     }
 
@@ -330,7 +330,7 @@ impl Core {
         let (uri, id) = ("sip:5035551212@192.168.1.1", format!("call{round}-{phone}"));
         let tagged = self.tags.remove(&phone).expect("a call");
         let bye = self.request(phone, &format!("BYE {uri}"), &id, "3 BYE", &tagged);
-        let replies = self.from_phone(phone, format!("{bye}Content-Length: 0\r\n\r\n"));
+        let replies = self.receive(phone, format!("{bye}Content-Length: 0\r\n\r\n"));
         assert!(replies[0].starts_with("SIP/2.0 200"), "{replies:?}");
     }
 
