@@ -105,7 +105,7 @@ impl Cause {
                 "no handset of this extension is registered; plug one in or check its password".into()
             }
             Cause::TrunkDown => "no connection to the SIP domain; see `gateway status`".into(),
-            Cause::TrunkCredentials => "the SIP domain refused our credentials; run `gateway setup` again".into(),
+            Cause::TrunkCredentials => "the SIP domain refused our credentials; see `gateway status`".into(),
             Cause::Limit => "limits.calls is reached; raise it or wait".into(),
             Cause::NoMedia => "no RTP port is free; widen media.ports".into(),
             Cause::Incompatible => "no codec in common; enable PCMU or PCMA on the handset".into(),

@@ -158,6 +158,11 @@ impl Owned {
         self.undo.push(step);
     }
 
+    /// Takes back that something was about to be made: it was not.
+    pub fn unjournal_made(&mut self, made: &Id) {
+        self.undo.retain(|step| !matches!(step, Undo::Made { id } if id == made));
+    }
+
     /// Whether a field of an adopted resource is still what we set: what somebody else set since is theirs. A run that
     /// was stopped may have written down what it did not come to set.
     pub fn is_ours(&self, record: &Record, param: &str, now: &Setting) -> bool {

@@ -202,6 +202,7 @@ impl Account<'_> {
             pause: &mut *self.pause,
             tell,
             unsaved: false,
+            ahead: BTreeSet::new(),
         };
         let result = work(&mut applier);
         let saved = applier.commit();

@@ -18,6 +18,8 @@ pub enum Fault {
     Before,
     /// Carried out; the answer is lost on the way back.
     After,
+    /// It had no effect, and is answered so.
+    Refused,
 }
 
 /// One account.
@@ -78,6 +80,7 @@ impl Fake {
         }
         match kill.or(self.lose.filter(|(lose, _)| *lose == at)) {
             Some((_, Fault::Before)) => Err(lost()),
+            Some((_, Fault::Refused)) => Err(refused(400, 20001, "Bad request")),
             Some((_, Fault::After)) => effect(self).and(Err(lost())),
             None => effect(self),
         }

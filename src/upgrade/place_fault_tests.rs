@@ -95,9 +95,12 @@ impl Router {
     }
 }
 
+/// What is on a disk: path, content and mode of each file.
+type Left = Vec<(PathBuf, (Vec<u8>, u32))>;
+
 /// Boots of what power cuts left, each once.
 #[derive(Default)]
-struct Boots(BTreeSet<Vec<(PathBuf, (Vec<u8>, u32))>>);
+struct Boots(BTreeSet<Left>);
 
 impl Boots {
     /// The power goes now: after one boot the binary is told, and after some more `last` is in place, whichever was.

@@ -8,11 +8,15 @@ use sha2::{Digest, Sha256};
 use super::super::actual::{self, Found};
 use super::super::api::{ApiError, Form};
 use super::super::model::{Id, Kind, Resource, Value, fingerprint};
-use super::super::plan::{FieldChange, Standing, Update};
+use super::super::plan::{Change, FieldChange, Standing, Update};
 use super::super::setting::Setting;
 use super::{Applier, ApplyError, CREATE_ATTEMPTS};
 use crate::hex::hex;
 use crate::store::{Record, Undo};
+
+/// How many credentials are written down before the first of them is made. After a kill each that was made is set once
+/// more.
+const AHEAD: usize = 50;
 
 /// What came of a request that makes something.
 pub enum Posted {
@@ -41,18 +45,14 @@ impl Applier<'_> {
         if let Some(password) = &resource.password {
             form.secret("Password", password);
         }
-        let mut record = Record {
-            id: id.clone(),
-            environment: resource.environment.clone(),
-            sid: None,
-            parent_sid: parent_sid.clone(),
-            made: true,
-            changed: BTreeMap::new(),
-            fingerprint: None,
+        let mut record = match self.ahead.remove(id) {
+            true => intent(resource, parent_sid.clone()),
+            false => {
+                let record = self.intend(resource, parent_sid.clone());
+                self.commit()?;
+                record
+            }
         };
-        self.journal(Undo::Made { id: id.clone() });
-        self.record(&record);
-        self.commit()?;
         let posted = self.post(id, parent_sid.as_deref(), &form);
         match posted {
             Ok(Posted::Made(sid)) => {
@@ -63,17 +63,56 @@ impl Applier<'_> {
             }
             Ok(Posted::Found(found, true)) => self.take_over(resource, found, Standing::Claim),
             Ok(Posted::Found(found, false)) => {
-                self.unjournal();
+                self.owned.unjournal_made(id);
+                self.unsaved = true;
                 self.take_over(resource, found, Standing::Adopt)
             }
             Err(error) => {
                 // A clear no: nothing was made, and nothing of that name may be taken for ours later.
                 if !is_uncertain(&error) {
-                    self.unjournal();
-                    self.forget(id);
+                    self.unintend(id);
                 }
                 Err(error)
             }
+        }
+    }
+
+    /// Writes down that a resource is about to be made, for the next [`Applier::commit`].
+    fn intend(&mut self, resource: &Resource, parent_sid: Option<String>) -> Record {
+        let record = intent(resource, parent_sid);
+        self.journal(Undo::Made { id: resource.id.clone() });
+        self.record(&record);
+        record
+    }
+
+    /// It was not made, and nothing of that name may be taken for ours later.
+    fn unintend(&mut self, id: &Id) {
+        self.owned.unjournal_made(id);
+        self.forget(id);
+    }
+
+    /// Where credentials begin that go into the same list, writes down that they are about to be made, [`AHEAD`] at a
+    /// time: the records grow with each, and one write for each of a thousand would wear the flash out. Killed on the
+    /// way, the next run finds those that were made by their natural keys, as it finds a single one.
+    pub(super) fn intend_ahead(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
+        let Some(first) = credential(changes.first()).filter(|first| !self.ahead.contains(&first.id)) else {
+            return Ok(());
+        };
+        let parent_sid = first.parent.as_ref().map(|parent| self.sid(parent)).transpose()?;
+        let alike = |change: &'_ &Change| credential(Some(change)).is_some_and(|one| one.parent == first.parent);
+        for change in changes.iter().take_while(alike).take(AHEAD) {
+            if let Change::Create(resource) = change {
+                self.intend(resource, parent_sid.clone());
+                self.ahead.insert(resource.id.clone());
+            }
+        }
+        self.commit()
+    }
+
+    /// No request was sent for what is still ahead.
+    pub(super) fn unintend_ahead(&mut self) {
+        for id in std::mem::take(&mut self.ahead) {
+            self.unintend(&id);
         }
     }
 
@@ -175,6 +214,27 @@ impl Applier<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+/// What is recorded of a resource before it is made.
+fn intent(resource: &Resource, parent_sid: Option<String>) -> Record {
+    Record {
+        id: resource.id.clone(),
+        environment: resource.environment.clone(),
+        sid: None,
+        parent_sid,
+        made: true,
+        changed: BTreeMap::new(),
+        fingerprint: None,
+    }
+}
+
+/// The credential that a change makes.
+fn credential(change: Option<&Change>) -> Option<&Resource> {
+    match change {
+        Some(Change::Create(resource)) if resource.id.kind == Kind::Credential => Some(resource),
+        _ => None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! again to the same end.
 //!
 //! Before a request, the way back and the intent are on disk, together with the outcome of the request before: one
-//! write for each step, as flash wears out. Killed after the request, the next run finds the intent and a resource of
+//! write for each step, as flash wears out, and one for many credentials. Killed after the request, the next run finds the intent and a resource of
 //! its natural key, and takes that for ours.
 
 mod create;
@@ -10,7 +10,7 @@ mod dialing;
 mod number;
 mod run;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::account::{Listener, Progress};
@@ -79,6 +79,8 @@ pub struct Applier<'a> {
     pub tell: Listener<'a>,
     /// Records changed since they were saved last.
     pub unsaved: bool,
+    /// What is written down as about to be made, and was not asked for yet.
+    pub ahead: BTreeSet<Id>,
 }
 
 impl Applier<'_> {

@@ -28,7 +28,8 @@ impl Applier<'_> {
                 continue;
             }
             (self.tell)(Progress::Begins { at: at + 1, of: plan.changes.len(), change });
-            match self.make(change) {
+            let result = self.intend_ahead(&plan.changes[at..]).and_then(|()| self.make(change));
+            match result {
                 Ok(()) => {
                     made += usize::from(change.is_request());
                     (self.tell)(Progress::Done);
@@ -37,7 +38,10 @@ impl Applier<'_> {
                     (self.tell)(Progress::Failed);
                     match error.is_partial() {
                         true => left.add(change, error),
-                        false => return Err(error),
+                        false => {
+                            self.unintend_ahead();
+                            return Err(error);
+                        }
                     }
                 }
             }

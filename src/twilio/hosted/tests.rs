@@ -1,5 +1,6 @@
 //! A folder on disk, and a Service in memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -324,6 +325,7 @@ impl Site {
             pause: &mut |pause| *waited += pause,
             tell: &mut |_| {},
             unsaved: false,
+            ahead: BTreeSet::new(),
         };
         let done = step(&mut applier);
         applier.commit().unwrap();

@@ -131,6 +131,8 @@ struct Box {
     buy: BTreeSet<String>,
     /// What was waited.
     waited: Duration,
+    /// How often the records were written.
+    saves: usize,
     /// Where passwords come from.
     seed: u64,
 }
@@ -138,7 +140,7 @@ struct Box {
 impl Box {
     fn new(config: Config) -> Box {
         let (secrets, owned) = (Secrets::default(), Owned::default());
-        let mut new = Box { config, secrets, owned, buy: BTreeSet::new(), waited: Duration::ZERO, seed: 5 };
+        let mut new = Box { config, secrets, owned, buy: BTreeSet::new(), waited: Duration::ZERO, saves: 0, seed: 5 };
         new.mint();
         new
     }
@@ -186,11 +188,12 @@ impl Box {
     ) -> Result<T, ApplyError> {
         let mut working = self.owned.clone();
         let killed = fake.killed.clone();
-        let (disk, waited) = (&mut self.owned, &mut self.waited);
+        let (disk, waited, saves) = (&mut self.owned, &mut self.waited, &mut self.saves);
         let mut applier = Applier {
             api: fake,
             owned: &mut working,
             save: &mut |owned| {
+                *saves += 1;
                 if !killed.get() {
                     *disk = owned.clone();
                 }
@@ -199,6 +202,7 @@ impl Box {
             pause: &mut |pause| *waited += pause,
             tell: &mut |_: Progress<'_>| {},
             unsaved: false,
+            ahead: BTreeSet::new(),
         };
         let result = work(&mut applier);
         // As the account does it.
