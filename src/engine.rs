@@ -535,6 +535,11 @@ impl Engine {
                     self.call_part(now, wall, |calls, _, core| calls.handle_response(core, leg, id, &response));
                 }
             },
+            transaction::Event::Over { id, owner } => {
+                if let Owner::Leg(leg) = owner {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_over(core, leg, id));
+                }
+            }
             transaction::Event::Failed { id, owner, failure } => match owner {
                 Owner::Registration(index) => {
                     self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, Some(index), failure));
@@ -548,8 +553,7 @@ impl Engine {
     }
 
     fn on_request(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
-        let to = header::value(&request.headers, "To").and_then(|to| NameAddr::parse(to).ok());
-        let in_dialog = to.is_some_and(|to| to.tag().is_some());
+        let in_dialog = header::value(&request.headers, "To").and_then(header::tag).is_some();
         if in_dialog && request.method != Method::Register {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }

@@ -197,20 +197,21 @@ impl Syslog {
 fn line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(MAX_LINE));
     for c in text.chars() {
-        let escaped: String = match c {
+        let whole = line.len();
+        match c {
             // C0, DEL, C1, and what turns a terminal's line around or breaks it.
             c if c.is_control()
                 || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
             {
-                c.escape_default().collect()
+                line.extend(c.escape_default());
             }
-            c => c.to_string(),
-        };
-        if line.len() + escaped.len() + CUT.len() > MAX_LINE {
+            c => line.push(c),
+        }
+        if line.len() + CUT.len() > MAX_LINE {
+            line.truncate(whole);
             line.push_str(CUT);
             break;
         }
-        line.push_str(&escaped);
     }
     line
 }

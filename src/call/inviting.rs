@@ -81,8 +81,8 @@ impl Leg {
         code: u16,
         response: &Response,
     ) -> Option<LegEvent> {
-        let invite = self.pending[position].request.clone();
-        let dialog = Dialog::uac(&invite, response).ok();
+        let invite = &self.pending[position].request;
+        let dialog = Dialog::uac(invite, response).ok();
         let State::Outgoing(outgoing) = &mut self.state else { return None };
         if outgoing.cancelled {
             return None;
@@ -120,9 +120,9 @@ impl Leg {
 
     /// A 2xx to our INVITE: the first, a repeated one, or one of another fork (RFC 3261 section 13.2.2.4).
     fn on_answer(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> Option<LegEvent> {
-        let invite = self.pending[position].request.clone();
+        let invite = &self.pending[position].request;
         let (cseq, _) = header::cseq(&invite.headers).ok()?;
-        let Ok(mut dialog) = Dialog::uac(&invite, response) else {
+        let Ok(mut dialog) = Dialog::uac(invite, response) else {
             // Without a To-tag or Contact no dialog can be kept or even ended.
             self.end(scope);
             return Some(LegEvent::Refused(Cause::Refused(502)));
@@ -136,8 +136,10 @@ impl Leg {
             }
             return None;
         }
-        let ack = dialog.ack(cseq, &invite);
+        let ack = dialog.ack(cseq, invite);
         self.send_ack(scope, ack.clone());
+        // From here on it only names the dialogs of repeated 2xx.
+        self.pending[position].request.body = Vec::new();
         let State::Outgoing(outgoing) = &self.state else {
             // Another fork answered too, or this one repeats what we are ending already.
             if !self.indexed.contains(&dialog.id) && !matches!(self.state, State::Ending) {

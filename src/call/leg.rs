@@ -22,7 +22,7 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Owner, ServerId, T1, TIMEOUT};
-use crate::sip::uri;
+use crate::sip::{uri, wire};
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trunk::Trunk;
@@ -337,8 +337,8 @@ impl Leg {
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
-        let method = request.method.to_string();
-        match scope.trunk.authorization(scope.cx, extension, &method, &target, challenge, again) {
+        let method = wire::method_token(request.method);
+        match scope.trunk.authorization(scope.cx, extension, method, &target, challenge, again) {
             Some((name, value)) => {
                 header::set(&mut request.headers, name, value);
                 true
@@ -521,6 +521,16 @@ impl Leg {
             }
             Purpose::Reinvite => self.on_reinvite_refused(scope, 408, None),
             Purpose::Other => None,
+        }
+    }
+
+    /// The 2xx to an INVITE of ours will not be repeated: nothing needs its request any more, nor the ACK.
+    pub fn on_over(&mut self, client: ClientId) {
+        let Some(at) = self.pending.iter().position(|pending| pending.client == client) else { return };
+        let request = self.pending.remove(at).request;
+        if let State::Confirmed(confirmed) = &mut self.state {
+            let cseq = header::cseq(&request.headers).ok().map(|(cseq, _)| cseq);
+            confirmed.ack.take_if(|(acknowledged, _)| Some(*acknowledged) == cseq);
         }
     }
 

@@ -261,6 +261,11 @@ impl Calls {
         self.drive(core, id, |leg, scope| leg.on_response(scope, client, response));
     }
 
+    /// The 2xx to a leg's INVITE comes no more.
+    pub fn handle_over(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId) {
+        self.with(core, id, |leg, _| leg.on_over(client));
+    }
+
     /// A leg's request got no answer.
     pub fn handle_failure(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId, failure: Failure) {
         self.drive(core, id, |leg, scope| leg.on_failure(scope, client, failure));

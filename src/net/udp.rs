@@ -22,7 +22,8 @@ pub async fn receive(shell: Rc<Shell>, local: SocketAddr, socket: Rc<UdpSocket>)
         if socket.readable().await.is_err() {
             return;
         }
-        for _ in 0..BURST {
+        let mut taken = 0;
+        while taken < BURST {
             match socket.try_recv_from(&mut buffer) {
                 Ok((len, remote)) => {
                     let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
@@ -32,7 +33,11 @@ pub async fn receive(shell: Rc<Shell>, local: SocketAddr, socket: Rc<UdpSocket>)
                 // An ICMP error of an earlier datagram (a phone was unplugged): the socket is as good as before.
                 Err(_) => {}
             }
+            taken += 1;
         }
-        tokio::task::yield_now().await;
+        // Who waits for the next datagram lets others work anyway; this would be one more look at all sockets.
+        if taken == BURST {
+            tokio::task::yield_now().await;
+        }
     }
 }

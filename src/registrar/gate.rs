@@ -20,7 +20,7 @@ use crate::event::{Event, Level};
 use crate::hex::hex;
 use crate::sip::digest::{Algorithm, Challenge, Credentials};
 use crate::sip::flow::Flow;
-use crate::sip::{header, uri};
+use crate::sip::{header, uri, wire};
 use crate::time::Instant;
 
 /// How long a nonce is good. A handset that comes back later gets `stale=true` and needs one more round trip.
@@ -88,8 +88,7 @@ impl Gate {
         let secrets = secrets.and_then(|extension| context.secrets.extensions.get(&extension.name));
         // An unknown extension takes the same way as a wrong password, to the same answer.
         let password = secrets.map_or("", |secrets| secrets.lan_password.expose());
-        let method = request.method.to_string();
-        let right = credentials.verify(&method, password) & !password.is_empty();
+        let right = credentials.verify(wire::method_token(request.method), password) & !password.is_empty();
         if !right {
             self.wrong(context, source, &credentials.username);
             return Err(Refusal::Challenge { stale: false });

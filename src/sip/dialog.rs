@@ -1,5 +1,7 @@
 //! Dialogs (RFC 3261 section 12): the state that requests inside a call need. No I/O, no timers.
 
+use std::borrow::Cow;
+
 use rsip::{Headers, Method, Request, Response, Uri};
 
 use super::header::{self, Contact, HeaderError, NameAddr};
@@ -184,7 +186,7 @@ impl Dialog {
 
 /// The tag of a From or To header.
 pub(super) fn tag(headers: &Headers, name: &'static str) -> Option<String> {
-    NameAddr::parse(header::value(headers, name)?).ok()?.tag().map(str::to_owned)
+    header::tag(header::value(headers, name)?).map(Cow::into_owned)
 }
 
 fn without_tag(headers: &Headers, name: &'static str) -> Result<String, HeaderError> {

@@ -1,9 +1,11 @@
 //! name-addr and addr-spec (RFC 3261 section 20.10 and 25.1).
 
+use std::borrow::Cow;
+
 use rsip::{Headers, Uri};
 
 use super::text::{find_outside, quoted_string};
-use super::{HeaderError, Params, quote, split_list, values};
+use super::{HeaderError, Params, params, quote, split_list, values};
 use crate::sip::uri;
 
 /// name-addr or addr-spec with parameters: From, To, Contact, Route, Record-Route, Refer-To, P-Asserted-Identity.
@@ -61,6 +63,16 @@ impl NameAddr {
     pub fn tag(&self) -> Option<&str> {
         self.params.value("tag").filter(|t| !t.is_empty())
     }
+}
+
+/// The tag of a From or To value that [`NameAddr::parse`] takes, without reading the address: transactions and dialogs
+/// are found by it, again and again.
+pub fn tag(value: &str) -> Option<Cow<'_, str>> {
+    let params = match find_outside(value, b'<') {
+        Some(bracket) => value[bracket..].split_once('>')?.1,
+        None => &value[value.find(';')?..],
+    };
+    params::find(params, "tag").filter(|tag| !tag.is_empty())
 }
 
 /// Tokens by the grammar. Phones also leave out the quotes around `Bell, Alexander` (RFC 4475 section 3.1.2.15 allows
@@ -140,6 +152,20 @@ mod tests {
         assert_eq!(NameAddr::parse("Bell, Alexander <sip:c@x>").unwrap().display.as_deref(), Some("Bell, Alexander"));
         assert_eq!(NameAddr::parse("<sip:c@x>").unwrap().display, None);
         assert_eq!(NameAddr::parse("\"\" <sip:c@x>").unwrap().display, None);
+    }
+
+    #[test]
+    fn a_tag_is_found_without_reading_the_address() {
+        for text in [
+            r#""<sip:evil@x>;tag=no" <sip:bob@example.com;tag=no>;x="a;b";tag=1"#,
+            "sip:alice@example.com;transport=tcp;TAG=1",
+            "caller<sip:c@x> ; tag = \"1\" ;tag=2",
+            "<sip:c@x>",
+            "<sip:c@x;tag=no>;tag=",
+            "sip:c@x",
+        ] {
+            assert_eq!(tag(text).as_deref(), NameAddr::parse(text).unwrap().tag(), "{text}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod via;
 
 use rsip::{Header, Headers};
 
-pub use address::{Contact, NameAddr, contacts};
+pub use address::{Contact, NameAddr, contacts, tag};
 pub use date::date;
 pub use name::{long_name, make, parts};
 pub use number::{Refresher, SessionExpires, cseq, number, rack, session_expires};

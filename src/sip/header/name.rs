@@ -9,11 +9,14 @@ macro_rules! known_headers {
         /// The rsip header of a name (any case, compact forms too) and a value. A name that rsip does not know keeps
         /// its spelling.
         pub fn make(name: &str, value: impl Into<String>) -> Header {
-            let name = long_name(name);
+            named(long_name(name), value.into())
+        }
+
+        fn named(name: &str, value: String) -> Header {
             $(if name.eq_ignore_ascii_case($name) {
                 return Header::$variant(headers::$variant::new(value));
             })*
-            Header::Other(name.to_string(), value.into())
+            Header::Other(name.to_string(), value)
         }
 
         /// Canonical name and value of a header.
@@ -26,51 +29,52 @@ macro_rules! known_headers {
     };
 }
 
+// Looked through in this order: first what stands in every message.
 known_headers! {
+    Via = "Via",
+    From = "From",
+    To = "To",
+    CallId = "Call-ID",
+    CSeq = "CSeq",
+    Contact = "Contact",
+    MaxForwards = "Max-Forwards",
+    ContentLength = "Content-Length",
+    ContentType = "Content-Type",
+    UserAgent = "User-Agent",
+    Route = "Route",
+    RecordRoute = "Record-Route",
+    Authorization = "Authorization",
+    ProxyAuthorization = "Proxy-Authorization",
+    Allow = "Allow",
+    Supported = "Supported",
+    Expires = "Expires",
     Accept = "Accept",
     AcceptEncoding = "Accept-Encoding",
     AcceptLanguage = "Accept-Language",
     AlertInfo = "Alert-Info",
-    Allow = "Allow",
     AuthenticationInfo = "Authentication-Info",
-    Authorization = "Authorization",
-    CSeq = "CSeq",
-    CallId = "Call-ID",
     CallInfo = "Call-Info",
-    Contact = "Contact",
     ContentDisposition = "Content-Disposition",
     ContentEncoding = "Content-Encoding",
     ContentLanguage = "Content-Language",
-    ContentLength = "Content-Length",
-    ContentType = "Content-Type",
     Date = "Date",
     ErrorInfo = "Error-Info",
     Event = "Event",
-    Expires = "Expires",
-    From = "From",
     InReplyTo = "In-Reply-To",
-    MaxForwards = "Max-Forwards",
     MimeVersion = "MIME-Version",
     MinExpires = "Min-Expires",
     Organization = "Organization",
     Priority = "Priority",
     ProxyAuthenticate = "Proxy-Authenticate",
-    ProxyAuthorization = "Proxy-Authorization",
     ProxyRequire = "Proxy-Require",
-    RecordRoute = "Record-Route",
     ReplyTo = "Reply-To",
     Require = "Require",
     RetryAfter = "Retry-After",
-    Route = "Route",
     Server = "Server",
     Subject = "Subject",
     SubscriptionState = "Subscription-State",
-    Supported = "Supported",
     Timestamp = "Timestamp",
-    To = "To",
     Unsupported = "Unsupported",
-    UserAgent = "User-Agent",
-    Via = "Via",
     Warning = "Warning",
     WwwAuthenticate = "WWW-Authenticate",
 }

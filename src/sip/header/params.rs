@@ -1,5 +1,7 @@
 //! `;name=value` parameters.
 
+use std::borrow::Cow;
+
 use super::text::{is_token_char, quote, quoted_string};
 
 /// `;name=value` parameters behind a header value, in order. Quoted values are held without quotes and escapes.
@@ -34,35 +36,48 @@ impl Params {
     /// Reads `*(SEMI name [EQUAL value])` up to the end of the text; `None` if anything else is there. An empty
     /// parameter (`;;`) is an error (RFC 4475 section 3.1.2.1), an empty value (`;rport=`) is not.
     pub fn parse(text: &str) -> Option<Params> {
-        let mut params = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            rest = rest.strip_prefix(';')?.trim_start();
-            let end = rest.find(|c: char| !c.is_ascii() || !is_token_char(c as u8)).unwrap_or(rest.len());
-            let (name, after) = rest.split_at(end);
-            if name.is_empty() {
-                return None;
-            }
-            rest = after.trim_start();
-            let value = match rest.strip_prefix('=') {
-                None => None,
-                Some(after) => {
-                    let after = after.trim_start();
-                    let (value, after) = match after.starts_with('"') {
-                        true => quoted_string(after)?,
-                        false => {
-                            let end = after.find([';', ' ', '\t', '"', ',', '<', '>']).unwrap_or(after.len());
-                            (after[..end].to_string(), &after[end..])
-                        }
-                    };
-                    rest = after.trim_start();
-                    Some(value)
-                }
-            };
-            params.push((name.to_string(), value));
-        }
-        Some(Params(params))
+        let owned = |(name, value): Param<'_>| (name.to_string(), value.map(Cow::into_owned));
+        read(text).map(|param| param.map(owned)).collect::<Option<_>>().map(Params)
     }
+}
+
+/// The value of one parameter in a text that [`Params::parse`] takes, without reading what follows it.
+pub(super) fn find<'a>(text: &'a str, name: &str) -> Option<Cow<'a, str>> {
+    read(text).map_while(|param| param).find(|(n, _)| n.eq_ignore_ascii_case(name))?.1
+}
+
+type Param<'a> = (&'a str, Option<Cow<'a, str>>);
+
+/// Each parameter; `None` for what is none, and nothing behind it.
+fn read(text: &str) -> impl Iterator<Item = Option<Param<'_>>> {
+    let mut rest = Some(text.trim());
+    std::iter::from_fn(move || {
+        let text = rest.take().filter(|text| !text.is_empty())?;
+        let read = first(text);
+        rest = read.as_ref().map(|(_, rest)| *rest);
+        Some(read.map(|(param, _)| param))
+    })
+}
+
+/// The parameter at the start, and what follows it.
+fn first(text: &str) -> Option<(Param<'_>, &str)> {
+    let text = text.strip_prefix(';')?.trim_start();
+    let end = text.bytes().position(|b| !is_token_char(b)).unwrap_or(text.len());
+    let (name, rest) = text.split_at(end);
+    if name.is_empty() {
+        return None;
+    }
+    let rest = rest.trim_start();
+    let Some(rest) = rest.strip_prefix('=') else { return Some(((name, None), rest)) };
+    let rest = rest.trim_start();
+    let (value, rest) = match rest.starts_with('"') {
+        true => quoted_string(rest).map(|(value, rest)| (Cow::Owned(value), rest))?,
+        false => {
+            let end = rest.find([';', ' ', '\t', '"', ',', '<', '>']).unwrap_or(rest.len());
+            (Cow::Borrowed(&rest[..end]), &rest[end..])
+        }
+    };
+    Some(((name, Some(value)), rest.trim_start()))
 }
 
 /// Values that are no token or host are quoted, and those of feature tags always are (RFC 3840 section 9).

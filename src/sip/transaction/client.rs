@@ -47,8 +47,8 @@ pub(super) enum Up {
 /// The INVITE client transaction (RFC 3261 section 17.1.1, RFC 6026 section 8.4).
 #[derive(Debug)]
 pub(super) struct Invite {
-    /// The request without body: ACK and CANCEL are made of it.
-    request: Box<Request>,
+    /// The request without body: ACK and CANCEL are made of it. `None` once a final response has come.
+    request: Option<Box<Request>>,
     state: InviteState,
     cancel: Cancel,
     /// Reason of the CANCEL.
@@ -58,6 +58,7 @@ pub(super) struct Invite {
 #[derive(Debug)]
 enum InviteState {
     Calling {
+        /// To repeat; empty where nothing is.
         octets: Vec<u8>,
         interval: Duration,
     },
@@ -80,15 +81,11 @@ enum Cancel {
 impl Invite {
     /// Sends the INVITE.
     pub fn new(mut request: Request, io: &mut Io<'_>) -> Self {
-        let octets = wire::write_request(&request);
-        io.send(octets.clone());
-        if !io.is_reliable() {
-            io.start(Timer::A, T1);
-        }
+        let octets = send_first(wire::write_request(&request), Timer::A, io);
         io.start(Timer::B, TIMEOUT);
-        request.body.clear();
+        request.body = Vec::new();
         Invite {
-            request: Box::new(request),
+            request: Some(Box::new(request)),
             state: InviteState::Calling { octets, interval: T1 },
             cancel: Cancel::No,
             reason: None,
@@ -108,13 +105,16 @@ impl Invite {
                 io.stop_all();
                 io.start(Timer::M, TIMEOUT);
                 self.state = InviteState::Accepted;
+                self.request = None;
                 (Up::Response, Next::Stay)
             }
             (InviteState::Calling { .. } | InviteState::Proceeding, _) => {
                 io.stop_all();
-                let ack = wire::write_request(&ack(&self.request, response));
-                io.send(ack.clone());
-                self.state = InviteState::Completed { ack };
+                if let Some(request) = self.request.take() {
+                    let ack = wire::write_request(&ack(&request, response));
+                    io.send(ack.clone());
+                    self.state = InviteState::Completed { ack };
+                }
                 // Timer D is zero where nothing is repeated.
                 if io.is_reliable() {
                     return (Up::Response, Next::End);
@@ -146,14 +146,14 @@ impl Invite {
     }
 
     /// The CANCEL (RFC 3261 section 9.1). From now on a final response is due within 64·T1.
-    pub fn take_cancel(&mut self, io: &mut Io<'_>) -> Request {
+    pub fn take_cancel(&mut self, io: &mut Io<'_>) -> Option<Request> {
         self.cancel = Cancel::Sent;
         io.start(Timer::Cancelled, TIMEOUT);
-        let mut cancel = derived(&self.request, Method::Cancel);
+        let mut cancel = derived(self.request.as_deref()?, Method::Cancel);
         if let Some(reason) = self.reason.take() {
             cancel.headers.push(header::make("Reason", reason));
         }
-        cancel
+        Some(cancel)
     }
 
     pub fn on_timer(&mut self, timer: Timer, io: &mut Io<'_>) -> (Up, Next) {
@@ -193,11 +193,7 @@ enum OtherState {
 impl Other {
     /// Sends the request.
     pub fn new(request: &Request, io: &mut Io<'_>) -> Self {
-        let octets = wire::write_request(request);
-        io.send(octets.clone());
-        if !io.is_reliable() {
-            io.start(Timer::E, T1);
-        }
+        let octets = send_first(wire::write_request(request), Timer::E, io);
         io.start(Timer::F, TIMEOUT);
         Other { method: request.method, state: OtherState::Trying { octets, interval: T1 } }
     }
@@ -246,6 +242,17 @@ impl Other {
     pub fn is_pending(&self) -> bool {
         !matches!(self.state, OtherState::Completed)
     }
+}
+
+/// Sends a request; what is given back is there to repeat it by `timer`, and nothing where nothing is repeated.
+fn send_first(octets: Vec<u8>, timer: Timer, io: &mut Io<'_>) -> Vec<u8> {
+    if io.is_reliable() {
+        io.send(octets);
+        return Vec::new();
+    }
+    io.send(octets.clone());
+    io.start(timer, T1);
+    octets
 }
 
 /// A request with the identity of another: same Request-URI, top Via, From, To, Call-ID, CSeq number and Route.

@@ -36,6 +36,8 @@ pub enum Event {
     NoAck { id: ServerId },
     /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.
     Response { id: ClientId, owner: Owner, response: Response },
+    /// The 2xx to an INVITE will not be repeated any more (timer M).
+    Over { id: ClientId, owner: Owner },
     /// No final response came (timer B or F, or none within 64·T1 of a CANCEL), or the flow is gone.
     Failed { id: ClientId, owner: Owner, failure: Failure },
 }

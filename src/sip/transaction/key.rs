@@ -16,12 +16,12 @@ pub(super) const MAGIC_COOKIE: &str = "z9hG4bK";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ClientKey {
     branch: String,
-    method: String,
+    method: &'static str,
 }
 
 impl ClientKey {
     pub fn new(branch: &str, method: Method) -> Self {
-        ClientKey { branch: branch.to_owned(), method: wire::method_token(method).to_owned() }
+        ClientKey { branch: branch.to_owned(), method: wire::method_token(method) }
     }
 
     /// `None` for a response that can not be to one of our requests: it must have our Via and no other (section 8.1.3.3).
@@ -32,7 +32,7 @@ impl ClientKey {
             return None;
         }
         let (_, method) = header::cseq(&response.headers).ok()?;
-        Some(ClientKey { branch: via.branch()?.to_owned(), method })
+        Some(ClientKey::new(via.branch()?, wire::method_of(&method)?))
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) struct ServerKey {
     port: Option<u16>,
     branch: Option<String>,
     /// ACK counts as INVITE.
-    method: String,
+    method: &'static str,
     /// Of a branch without magic cookie, which is not unique.
     rfc2543: Option<Rfc2543>,
 }
@@ -84,14 +84,14 @@ impl ServerKey {
             host: via.host.to_ascii_lowercase(),
             port: via.port,
             branch: via.branch().map(str::to_owned),
-            method: wire::method_token(method).to_owned(),
+            method: wire::method_token(method),
             rfc2543,
         })
     }
 
     /// The INVITE that a CANCEL with this key is for (section 9.2).
     pub fn cancelled(&self) -> Self {
-        ServerKey { method: wire::method_token(Method::Invite).to_owned(), ..self.clone() }
+        ServerKey { method: wire::method_token(Method::Invite), ..self.clone() }
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) struct MergeKey {
     call_id: String,
     from_tag: Option<String>,
     cseq: u32,
-    method: String,
+    method: &'static str,
 }
 
 impl MergeKey {
@@ -110,12 +110,12 @@ impl MergeKey {
         if tag(&request.headers, "To").is_some() {
             return None;
         }
-        let (cseq, method) = header::cseq(&request.headers).ok()?;
+        let (cseq, _) = header::cseq(&request.headers).ok()?;
         Some(MergeKey {
             call_id: header::value(&request.headers, "Call-ID")?.to_owned(),
             from_tag: tag(&request.headers, "From"),
             cseq,
-            method,
+            method: wire::method_token(request.method),
         })
     }
 }

@@ -407,7 +407,7 @@ impl Transactions {
             return;
         };
         let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
-        let request = invite.take_cancel(&mut io);
+        let Some(request) = invite.take_cancel(&mut io) else { return };
         let (flow, branch) = (client.flow, client.branch.clone());
         self.start_client(now, flow, branch, request, None);
     }
@@ -423,7 +423,12 @@ impl Transactions {
         };
         match (up, next) {
             (Up::Failed(failure), _) => self.fail_client(id, failure),
-            (_, Next::End) => drop(self.end_client(id)),
+            (_, Next::End) => {
+                let ended = self.end_client(id);
+                if let (Timer::M, Some(owner)) = (timer, ended.and_then(|client| client.owner)) {
+                    self.events.push_back(Event::Over { id, owner });
+                }
+            }
             (_, Next::Stay) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use rsip::{Request, Response};
 
-use crate::sip::header::{self, NameAddr};
+use crate::sip::header;
 use crate::sip::status;
 
 /// A response with what RFC 3261 section 8.2.6 copies from the request: all Vias, From, To, Call-ID, CSeq, and
@@ -24,9 +24,8 @@ pub fn response_to(request: &Request, code: u16, to_tag: Option<&str>) -> Respon
 
 /// A To value with a tag appended, unless it has one. What was written is kept as it is.
 fn with_tag(to: &str, tag: Option<&str>) -> String {
-    let tagged = NameAddr::parse(to).is_ok_and(|address| address.tag().is_some());
     match tag {
-        Some(tag) if !tagged => format!("{to};tag={tag}"),
+        Some(tag) if header::tag(to).is_none() => format!("{to};tag={tag}"),
         _ => to.to_owned(),
     }
 }

@@ -30,8 +30,9 @@ pub(super) fn ours(flow: Flow, branch: &str) -> Header {
 
 /// Puts a header in front of all others.
 pub(super) fn push_front(headers: &mut Headers, first: Header) {
-    let rest = std::mem::take(headers);
-    *headers = std::iter::once(first).chain(rest).collect::<Vec<_>>().into();
+    let mut all: Vec<Header> = std::mem::take(headers).into();
+    all.insert(0, first);
+    *headers = all.into();
 }
 
 /// Writes into the top Via where the request came from: `received` when it differs from sent-by (RFC 3261 section

@@ -45,20 +45,24 @@ impl StreamReader {
     // Not an Iterator: an error ends it, `None` does not.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
-        if self.framed.is_none() {
-            if let Some(keepalive) = self.keepalive() {
-                return Ok(Some(keepalive));
-            }
-            self.framed = self.frame()?;
+        if self.framed.is_none()
+            && let Some(keepalive) = self.keepalive()
+        {
+            return Ok(Some(keepalive));
         }
-        let Some((head_end, end)) = self.framed else {
+        let framed = match self.framed {
+            // Scanned again: only a message that came in pieces costs that.
+            Some((head_end, end)) => Some((Head::scan(&self.held[self.taken..][..head_end]), head_end, end)),
+            None => frame(&self.held[self.taken..], &mut self.searched)?,
+        };
+        let Some((head, head_end, end)) = framed else {
             return self.starved();
         };
-        let Some(octets) = self.held[self.taken..].get(..end) else {
+        let Some(body) = self.held[self.taken..].get(head_end..end) else {
+            self.framed = Some((head_end, end));
             return self.starved();
         };
-        let (head, body) = octets.split_at(head_end);
-        let frame = message(Head::scan(head), Ok(body)).map_or_else(Frame::Bad, Frame::Message);
+        let frame = message(head, Ok(body)).map_or_else(Frame::Bad, Frame::Message);
         self.take(end);
         Ok(Some(frame))
     }
@@ -94,37 +98,37 @@ impl StreamReader {
             }
         }
     }
+}
 
-    /// Lengths of the head and of the whole message at the front, when the head is there.
-    fn frame(&mut self) -> Result<Option<(usize, usize)>, ReadError> {
-        let bytes = &self.held[self.taken..];
-        let Some(first) = bytes.first().filter(|b| **b != b'\r') else {
-            return Ok(None);
-        };
-        // TLS on a TCP port, say: no start line can come of it.
-        if !header::is_token(char::from(*first).encode_utf8(&mut [0; 4])) {
-            return Err(ReadError { fault: Fault::NotSip, reply: None });
+/// The head at the front when it is there, with its length and that of the whole message. `searched` is how far no end
+/// of a head was found.
+fn frame<'a>(bytes: &'a [u8], searched: &mut usize) -> Result<Option<(Head<'a>, usize, usize)>, ReadError> {
+    let Some(first) = bytes.first().filter(|b| **b != b'\r') else {
+        return Ok(None);
+    };
+    // TLS on a TCP port, say: no start line can come of it.
+    if !header::is_token(char::from(*first).encode_utf8(&mut [0; 4])) {
+        return Err(ReadError { fault: Fault::NotSip, reply: None });
+    }
+    let window = &bytes[..bytes.len().min(MAX_HEAD)];
+    let Some(head_end) = head_length(window, *searched) else {
+        if bytes.len() > MAX_HEAD {
+            return Err(refuse(&Head::scan(window), Fault::TooLarge));
         }
-        let window = &bytes[..bytes.len().min(MAX_HEAD)];
-        let Some(head_end) = head_length(window, self.searched) else {
-            if bytes.len() > MAX_HEAD {
-                return Err(refuse(&Head::scan(window), Fault::TooLarge));
-            }
-            // The empty line may be cut between its octets.
-            self.searched = bytes.len().saturating_sub(3);
-            return Ok(None);
-        };
-        let head = Head::scan(&bytes[..head_end]);
-        match body_length(&head) {
-            Ok(Some(length)) if length <= MAX_BODY => Ok(Some((head_end, head_end + length))),
-            Ok(Some(_)) => Err(refuse(&head, Fault::BodyTooLarge)),
-            // Mandatory on streams (RFC 3261 section 20.14).
-            Ok(None) => {
-                let not_sip = matches!(head.start, super::head::Start::Other);
-                Err(refuse(&head, if not_sip { Fault::NotSip } else { Fault::Missing("Content-Length") }))
-            }
-            Err(fault) => Err(refuse(&head, fault)),
+        // The empty line may be cut between its octets.
+        *searched = bytes.len().saturating_sub(3);
+        return Ok(None);
+    };
+    let head = Head::scan(&bytes[..head_end]);
+    match body_length(&head) {
+        Ok(Some(length)) if length <= MAX_BODY => Ok(Some((head, head_end, head_end + length))),
+        Ok(Some(_)) => Err(refuse(&head, Fault::BodyTooLarge)),
+        // Mandatory on streams (RFC 3261 section 20.14).
+        Ok(None) => {
+            let not_sip = matches!(head.start, super::head::Start::Other);
+            Err(refuse(&head, if not_sip { Fault::NotSip } else { Fault::Missing("Content-Length") }))
         }
+        Err(fault) => Err(refuse(&head, fault)),
     }
 }
 

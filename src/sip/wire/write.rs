@@ -47,6 +47,8 @@ fn write(start: &str, headers: &Headers, body: &[u8]) -> Vec<u8> {
 fn line(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend(value.trim().bytes().map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b }));
+    let start = out.len();
+    out.extend_from_slice(value.trim().as_bytes());
+    out[start..].iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
     out.extend_from_slice(b"\r\n");
 }

@@ -120,7 +120,7 @@ fn forked_and_repeated_2xx_all_go_up_until_timer_m_and_the_layer_acknowledges_no
     layer.receive(udp(), answer(&invite, 486, "three"));
     assert_eq!(layer.run(31.9), [""; 0]);
     layer.receive(udp(), answer(&invite, 200, "four"));
-    assert_eq!(layer.run(32.0), ["31.900 ! 200"]);
+    assert_eq!(layer.run(32.0), ["31.900 ! 200", "32.000 ! Over"]);
     layer.assert_empty();
 }
 
@@ -168,7 +168,7 @@ fn a_2xx_that_crosses_the_cancel_is_told_and_stays_the_users_to_end() {
     let cancel = layer.sent_request();
     layer.receive(udp(), answer(&invite, 200, "x"));
     layer.receive(udp(), answer(&cancel, 481, "x"));
-    assert_eq!(layer.run(100.0), ["0.000 ! 180", "0.000 ! 200"]);
+    assert_eq!(layer.run(100.0), ["0.000 ! 180", "0.000 ! 200", "32.000 ! Over"]);
     layer.assert_empty();
 }
 

@@ -127,6 +127,7 @@ fn event_summary(event: &Event) -> String {
         Event::Cancelled { .. } => "Cancelled".to_owned(),
         Event::NoAck { .. } => "NoAck".to_owned(),
         Event::Response { response, .. } => response.status_code.code().to_string(),
+        Event::Over { .. } => "Over".to_owned(),
         Event::Failed { failure, .. } => format!("Failed {failure:?}"),
     }
 }
