@@ -109,33 +109,22 @@ fn each_step_is_one_write_to_disk_and_credentials_of_a_list_are_one_together() {
 #[test]
 fn a_run_that_is_killed_at_any_request_is_taken_up_to_the_same_end() {
     let config = everything();
-    let mut expected = fresh();
-    Box::new(config.clone()).set_up(&mut expected).unwrap();
-    let requests = expected.requests;
-    for fault in [Fault::Before, Fault::After] {
-        for at in 0..requests {
-            let mut the_box = Box::new(config.clone());
-            let mut fake = fresh();
-            let before = contents(&fake);
-            fake.kill = Some((at, fault));
-            the_box.set_up(&mut fake).unwrap_err();
-            fake.revive();
-            the_box.set_up(&mut fake).unwrap();
-            assert_eq!(contents(&fake), contents(&expected), "{fault:?} {at}");
-            the_box.assert_passwords(&fake);
-            the_box.assert_nothing_to_do(&mut fake);
-            // What the killed run made is ours, not adopted: it goes when it is not wanted any more.
-            the_box.destroy(&mut fake, "prod").unwrap();
-            assert_eq!(contents(&fake), before, "{fault:?} {at}");
-        }
+    let expected = contents(&set_up_at_once(&config));
+    for (mut the_box, mut fake, at) in killed_set_ups(&config) {
+        the_box.set_up(&mut fake).unwrap();
+        assert_eq!(contents(&fake), expected, "{at}");
+        the_box.assert_passwords(&fake);
+        the_box.assert_nothing_to_do(&mut fake);
+        // What the killed run made is ours, not adopted: it goes when it is not wanted any more.
+        the_box.destroy(&mut fake, "prod").unwrap();
+        assert_eq!(contents(&fake), contents(&fresh()), "{at}");
     }
 }
 
 #[test]
 fn a_single_lost_answer_is_mended_within_the_run() {
     let config = office(&["101"], &[]);
-    let mut expected = fresh();
-    Box::new(config.clone()).set_up(&mut expected).unwrap();
+    let expected = set_up_at_once(&config);
     let reads = {
         let mut fake = fresh();
         Box::new(config.clone()).plan(&mut fake);
@@ -292,27 +281,18 @@ fn many_extensions_are_made_with_few_writes_of_the_records() {
 #[test]
 fn a_kill_among_many_credentials_loses_none_and_makes_none_twice() {
     let config = office(&["101", "102", "103", "104"], &[]);
-    let mut counted = fresh();
-    Box::new(config.clone()).set_up(&mut counted).unwrap();
-    let expected = contents(&counted);
-    for at in 0..counted.requests {
-        for fault in [Fault::Before, Fault::After] {
-            let mut fake = fresh();
-            let mut the_box = Box::new(config.clone());
-            fake.kill = Some((at, fault));
-            the_box.set_up(&mut fake).unwrap_err();
-            fake.revive();
-            let (mut other, mut gone) = (the_box.clone(), fake.clone());
-            the_box.set_up(&mut fake).unwrap();
-            assert_eq!(contents(&fake), expected, "{at} {fault:?}");
-            the_box.assert_passwords(&fake);
-            the_box.assert_nothing_to_do(&mut fake);
-            // Nothing that was about to be made stays behind where the next step is back.
-            if !other.owned.undo.is_empty() {
-                other.undo(&mut gone).unwrap();
-                assert_eq!(contents(&gone), contents(&fresh()), "{at} {fault:?}");
-                assert_eq!(other.owned, Owned::default(), "{at} {fault:?}");
-            }
+    let expected = contents(&set_up_at_once(&config));
+    for (mut the_box, mut fake, at) in killed_set_ups(&config) {
+        let (mut other, mut gone) = (the_box.clone(), fake.clone());
+        the_box.set_up(&mut fake).unwrap();
+        assert_eq!(contents(&fake), expected, "{at}");
+        the_box.assert_passwords(&fake);
+        the_box.assert_nothing_to_do(&mut fake);
+        // Nothing that was about to be made stays behind where the next step is back.
+        if !other.owned.undo.is_empty() {
+            other.undo(&mut gone).unwrap();
+            assert_eq!(contents(&gone), contents(&fresh()), "{at}");
+            assert_eq!(other.owned, Owned::default(), "{at}");
         }
     }
 }

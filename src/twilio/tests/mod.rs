@@ -268,6 +268,27 @@ impl Box {
     }
 }
 
+/// The account after a set-up that nothing stopped.
+fn set_up_at_once(config: &Config) -> Fake {
+    let mut fake = fresh();
+    Box::new(config.clone()).set_up(&mut fake).unwrap();
+    fake
+}
+
+/// Set-ups killed at each of their requests, before and after its effect: the box, the account that it leaves, alive
+/// again, and where that was.
+fn killed_set_ups(config: &Config) -> impl Iterator<Item = (Box, Fake, String)> {
+    let requests = set_up_at_once(config).requests;
+    let kills = (0..requests).flat_map(|at| [Fault::Before, Fault::After].map(|fault| (at, fault)));
+    kills.map(|(at, fault)| {
+        let (mut the_box, mut fake) = (Box::new(config.clone()), fresh());
+        fake.kill = Some((at, fault));
+        the_box.set_up(&mut fake).unwrap_err();
+        fake.revive();
+        (the_box, fake, format!("{fault:?} {at}"))
+    })
+}
+
 /// An account with three numbers and nothing else.
 fn fresh() -> Fake {
     let mut fake = Fake::default();

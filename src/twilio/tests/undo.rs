@@ -61,19 +61,10 @@ fn what_somebody_else_changed_after_us_is_left_to_them() {
 #[test]
 fn the_way_back_over_a_run_that_was_killed_and_taken_up_leads_to_where_it_began() {
     let config = office(&["101"], &NUMBERS[..1]);
-    let mut counted = fresh();
-    Box::new(config.clone()).set_up(&mut counted).unwrap();
-    for at in 0..counted.requests {
-        for fault in [Fault::Before, Fault::After] {
-            let mut fake = fresh();
-            let mut the_box = Box::new(config.clone());
-            fake.kill = Some((at, fault));
-            the_box.set_up(&mut fake).unwrap_err();
-            fake.revive();
-            the_box.set_up(&mut fake).unwrap();
-            the_box.undo(&mut fake).unwrap();
-            assert_eq!(contents(&fake), contents(&fresh()), "{at} {fault:?}");
-        }
+    for (mut the_box, mut fake, at) in killed_set_ups(&config) {
+        the_box.set_up(&mut fake).unwrap();
+        the_box.undo(&mut fake).unwrap();
+        assert_eq!(contents(&fake), contents(&fresh()), "{at}");
     }
 }
 
