@@ -163,6 +163,9 @@ async fn a_dialog_goes_on_by_another_connection_or_is_not_known_there_as_the_swi
         ack.headers.insert(0, ("Via".to_owned(), first.via()));
         first.send(&ack).await;
         drop(first);
+        // The ACK has been read when its connection has ended; on another one the INVITE could come before it.
+        let down = twilio.journal.wait(0, LIMIT, |e| matches!(e.event, Event::FlowDown { .. }).then_some(()));
+        down.await.unwrap();
         let mut second = Client::connect(&twilio, "101").await;
         let mut again = dialog
             .request("INVITE")
