@@ -90,8 +90,14 @@ pub(crate) fn write(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<
 pub(crate) fn write_elsewhere(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
     let new = suffixed(path, ".new");
     prepare(disk, &new, &mut &*content, FILE_MODE, Owner::Ours)?;
-    if let Err(error) = disk.rename(&new, path) {
-        let _ = disk.remove(&new);
+    replace(disk, &new, path)
+}
+
+/// Puts a prepared file in the place of another, for good. One that cannot be put there goes: it would take the room of
+/// what else is written.
+pub(crate) fn replace(disk: &dyn Disk, new: &Path, path: &Path) -> io::Result<()> {
+    if let Err(error) = disk.rename(new, path) {
+        let _ = disk.remove(new);
         return Err(error);
     }
     disk.sync(folder_of(path))

@@ -1,7 +1,7 @@
 //! The webhook endpoint: HTTP/1.1 on a local address that a tunnel makes public, so everything here faces the internet.
 //!
-//! It limits, checks that the request is Twilio's, asks the pure dialplan in place and writes the answer; it decides nothing itself.
-//! A request that is refused ends its connection, so that a stranger pays a handshake for each try.
+//! It limits, checks that the request is Twilio's, asks the pure dialplan in place and writes the answer; it decides
+//! nothing itself. A request that is refused ends its connection, so that a stranger pays a handshake for each try.
 
 mod gate;
 mod refusals;

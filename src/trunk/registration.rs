@@ -18,8 +18,8 @@ use crate::status::RegistrationStatus;
 use crate::store::Secrets;
 use crate::time::Instant;
 
-/// Answers to a challenge with one password within one attempt. A second refusal of the same credentials is a refusal (RFC 3261 section
-/// 22.2), whatever new nonce comes with it; one more is granted for a nonce that expired on the way.
+/// Answers to a challenge with one password within one attempt. A second refusal of the same credentials is a refusal
+/// (RFC 3261 section 22.2), whatever new nonce comes with it; one more is granted for a nonce that expired on the way.
 const MAX_CHALLENGES: u32 = 2;
 /// Retries after a fault or refusal (RFC 5626 section 4.5).
 const RETRY_BASE: Duration = Duration::from_secs(30);

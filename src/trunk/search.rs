@@ -9,8 +9,8 @@ use super::{State, Trunk};
 use crate::engine::{Context, Output};
 use crate::event::{Event, Level};
 
-/// Longest wait after a round in which no server could even be looked up: at boot the line often comes after us, and a question to the local
-/// DNS burdens nobody.
+/// Longest wait after a round in which no server could even be looked up: at boot the line often comes after us, and a
+/// question to the local DNS burdens nobody.
 const UNRESOLVED_MAX: Duration = Duration::from_secs(15);
 /// For one DNS question, beside the driver's own limit.
 pub(super) const RESOLVE_TIMEOUT: Duration = Duration::from_secs(15);

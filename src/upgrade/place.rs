@@ -217,13 +217,7 @@ impl Place {
 
     /// A rename that lasts.
     fn rename(&self, from: &Path, to: &Path) -> Result<(), FileError> {
-        let renamed = self.disk.rename(from, to);
-        if renamed.is_err() {
-            let _ = self.disk.remove(from);
-        }
-        renamed
-            .and_then(|()| self.disk.sync(atomic::folder_of(to)))
-            .map_err(|error| FileError::new(to, "replaced", error))
+        atomic::replace(&*self.disk, from, to).map_err(|error| FileError::new(to, "replaced", error))
     }
 
     /// A second name for a file; where the file system has none, a copy.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gateway::engine::Input;
 use gateway::secret::Secret;
 
-use crate::agent::{Reaction, State, ms};
+use crate::agent::{State, ms};
 use crate::world::{DOMAIN, World};
 
 const OLD: &str = "trunk-secret-101";
@@ -28,9 +28,7 @@ fn at_twilio(world: &mut World, password: &str) {
 }
 
 fn call_out(world: &mut World) {
-    let phone = world.find("101");
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(3000));
+    let (call, _) = world.connect("5035551212");
     assert_eq!(world.state(call), State::Talking);
     world.act(call, |agent, call| agent.hang_up(call));
     world.run(ms(2000));
@@ -39,7 +37,6 @@ fn call_out(world: &mut World) {
 #[test]
 fn calls_go_out_at_every_step_of_a_rotation() {
     let mut world = World::office(41, &["101"]);
-    world.outside("+15035551212", Reaction::answers(500));
     call_out(&mut world);
     // On disk beside the former one, and read.
     reload(&mut world, NEW, Some(OLD));
@@ -61,10 +58,7 @@ fn calls_go_out_at_every_step_of_a_rotation() {
 #[test]
 fn a_call_in_progress_outlives_a_rotation_and_is_hung_up_by_us() {
     let mut world = World::office(42, &["101"]);
-    world.outside("+15035551212", Reaction::answers(500));
-    let phone = world.find("101");
-    let call = world.dial(phone, "5035551212");
-    world.run(ms(2000));
+    let (call, _) = world.connect("5035551212");
     reload(&mut world, NEW, Some(OLD));
     at_twilio(&mut world, NEW);
     world.run(ms(1000));

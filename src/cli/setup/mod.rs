@@ -270,11 +270,11 @@ fn plug_in(config: &Config) -> String {
     super::warn_of_lan(config);
     let servers: Vec<String> =
         config.lan.listen.iter().map(|at| format!("server {} port {}", at.ip(), at.port())).collect();
+    let servers = if servers.is_empty() { "no server yet".to_owned() } else { servers.join(" or ") };
     let mut text = "plug in (README-client.md has the menus of common phones):\n".to_owned();
     for extension in &config.extensions {
         let name = &extension.name;
         let display = extension.display_name.as_ref().map(|display| format!(" ({display})")).unwrap_or_default();
-        let servers = if servers.is_empty() { "no server yet".to_owned() } else { servers.join(" or ") };
         text += &format!("  {name}{display}: {servers}, user {name}; \"gateway handset {name}\" shows the password\n");
     }
     text

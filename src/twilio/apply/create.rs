@@ -95,16 +95,13 @@ impl Applier<'_> {
     /// time: the records grow with each, and one write for each of a thousand would wear the flash out. Killed on the
     /// way, the next run finds those that were made by their natural keys, as it finds a single one.
     pub(super) fn intend_ahead(&mut self, changes: &[Change]) -> Result<(), ApplyError> {
-        let Some(first) = credential(changes.first()).filter(|first| !self.ahead.contains(&first.id)) else {
-            return Ok(());
-        };
-        let parent_sid = first.parent.as_ref().map(|parent| self.sid(parent)).transpose()?;
-        let alike = |change: &'_ &Change| credential(Some(change)).is_some_and(|one| one.parent == first.parent);
-        for change in changes.iter().take_while(alike).take(AHEAD) {
-            if let Change::Create(resource) = change {
-                self.intend(resource, parent_sid.clone());
-                self.ahead.insert(resource.id.clone());
-            }
+        let first = changes.first().and_then(credential).filter(|first| !self.ahead.contains(&first.id));
+        let Some(Resource { parent, .. }) = first else { return Ok(()) };
+        let parent_sid = parent.as_ref().map(|parent| self.sid(parent)).transpose()?;
+        let credentials = changes.iter().map_while(credential).take_while(|one| one.parent == *parent);
+        for resource in credentials.take(AHEAD) {
+            self.intend(resource, parent_sid.clone());
+            self.ahead.insert(resource.id.clone());
         }
         self.commit()
     }
@@ -135,10 +132,8 @@ impl Applier<'_> {
             if !duplicate && !error.is_uncertain() {
                 return Err(not_made(id, error));
             }
-            // List again, by the natural key (twilio.md 1.7).
-            let maps =
-                form.0.iter().find(|(param, _)| param == id.kind.schema().key).and_then(|(_, value)| value.plain());
-            if let Some(found) = actual::read_one(self.api, id, parent_sid, maps)? {
+            // List again (twilio.md 1.7).
+            if let Some(found) = self.find(id, parent_sid, form)? {
                 return Ok(Posted::Found(found, uncertain));
             }
             if duplicate || attempt == CREATE_ATTEMPTS {
@@ -147,6 +142,12 @@ impl Applier<'_> {
         }
         // The last attempt returns in any case.
         Err(ApplyError::Unresolved { id: id.clone() })
+    }
+
+    /// What is there of the natural key of a form that makes something.
+    fn find(&mut self, id: &Id, parent_sid: Option<&str>, form: &Form) -> Result<Option<Found>, ApiError> {
+        let key = form.0.iter().find(|(param, _)| param == id.kind.schema().key).and_then(|(_, value)| value.plain());
+        actual::read_one(self.api, id, parent_sid, key)
     }
 
     /// Takes what was made meanwhile, and gives it every field that it shall have.
@@ -196,8 +197,7 @@ impl Applier<'_> {
     pub fn make_again(&mut self, record: &Record, form: &Form, resume: bool) -> Result<String, ApplyError> {
         let Record { id, parent_sid, .. } = record;
         let former = record.sid.as_deref();
-        let maps = form.0.iter().find(|(param, _)| param == id.kind.schema().key).and_then(|(_, value)| value.plain());
-        if let Some(found) = actual::read_one(self.api, id, parent_sid.as_deref(), maps)?
+        if let Some(found) = self.find(id, parent_sid.as_deref(), form)?
             && (resume || former == Some(found.sid.as_str()))
         {
             return Ok(found.sid);
@@ -231,9 +231,9 @@ fn intent(resource: &Resource, parent_sid: Option<String>) -> Record {
 }
 
 /// The credential that a change makes.
-fn credential(change: Option<&Change>) -> Option<&Resource> {
+fn credential(change: &Change) -> Option<&Resource> {
     match change {
-        Some(Change::Create(resource)) if resource.id.kind == Kind::Credential => Some(resource),
+        Change::Create(resource) if resource.id.kind == Kind::Credential => Some(resource),
         _ => None,
     }
 }

@@ -2,8 +2,8 @@
 //! again to the same end.
 //!
 //! Before a request, the way back and the intent are on disk, together with the outcome of the request before: one
-//! write for each step, as flash wears out, and one for many credentials. Killed after the request, the next run finds the intent and a resource of
-//! its natural key, and takes that for ours.
+//! write for each step, as flash wears out, and one for many credentials. Killed after the request, the next run finds
+//! the intent and a resource of its natural key, and takes that for ours.
 
 mod create;
 mod dialing;
