@@ -39,7 +39,13 @@ pub struct Status {
     /// The trial that this binary is on, in a sentence.
     #[serde(default)]
     pub upgrade: Option<String>,
+    /// What a stop waits for, in a sentence; absent where nothing stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<String>,
 }
+
+/// [`CallStatus::kind`] of an emergency call.
+pub const EMERGENCY: &str = "emergency";
 
 /// Where handsets reach us, and where they do not yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -143,6 +149,9 @@ pub struct CallStatus {
     pub to: String,
     /// `ringing`, `answered`, `held`, `ending`.
     pub state: String,
+    /// `local`, `outbound`, `inbound`, `emergency`, `notice`; empty from a service older than this.
+    #[serde(default)]
+    pub kind: String,
     /// Seconds since it began.
     pub since: u64,
 }

@@ -177,6 +177,15 @@ impl Leg {
         let now = scope.cx.now;
         let State::Incoming(incoming) = &mut self.state else { return None };
         let reliable = incoming.reliable.as_mut()?;
+        if now >= reliable.give_up && self.priority.is_emergency() {
+            // It goes on without: the final answer is repeated by itself.
+            incoming.reliable = None;
+            if let Some(body) = incoming.answer.take() {
+                let offers = incoming.invite.body.is_empty();
+                self.answer(scope, body, offers);
+            }
+            return None;
+        }
         if now >= reliable.give_up {
             // RFC 3262 section 3: reject with a 5xx.
             self.refuse(scope, 504, "no PRACK came");
@@ -196,7 +205,8 @@ impl Leg {
         let waiting = confirmed.unacknowledged.as_mut()?;
         if now >= waiting.give_up {
             confirmed.unacknowledged = None;
-            if confirmed.repair.is_some() && confirmed.hang_up.is_none() {
+            let goes_on = confirmed.repair.is_some() || self.priority.is_emergency();
+            if goes_on && confirmed.hang_up.is_none() {
                 // The ACK may have gone with the flow; whether they are there is for the repair to find out.
                 self.offer_what_waited(scope);
                 return None;

@@ -8,6 +8,8 @@ use super::Timer;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
+use crate::emergency::Priority;
+use crate::emergency::bound::QUIET;
 use crate::media::Subnet;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
@@ -283,7 +285,8 @@ impl Leg {
             return None;
         }
         match code {
-            481 | 408 => self.lost(scope),
+            481 => self.lost(scope),
+            408 => self.unheard(scope),
             491 => {
                 // 2.1–4 s where the Call-ID is ours, 0–2 s where it is theirs; both fit in 2.1–4 s of random units
                 // of 10 ms, and the party that waits longer loses nothing.
@@ -350,7 +353,7 @@ impl Leg {
                     None
                 } else {
                     // RFC 4028 section 10: they did not refresh.
-                    self.lost(scope)
+                    self.unheard(scope)
                 }
             }
         }
@@ -374,7 +377,11 @@ impl Leg {
             Party::Trunk(_) => scope.cx.config.media.trunk_sources.clone(),
         };
         latch.extend(target.map(|target| Subnet::host(target.ip())));
-        let params = negotiation.params(latch, Some(SILENCE))?;
+        let silence = match (self.priority, &self.party) {
+            (Priority::Emergency, Party::Handset(_)) => QUIET,
+            _ => SILENCE,
+        };
+        let params = negotiation.params(latch, Some(silence))?;
         Some(crate::media::LegParams { remote: target, ..params })
     }
 }

@@ -4,6 +4,7 @@
 //! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
 
 mod account;
+mod emergency;
 mod environment;
 mod error;
 mod host;
@@ -328,10 +329,12 @@ pub struct NoEnvironment {
 /// `[emergency]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emergency {
-    /// Default 911 and 933 (the test line).
-    pub numbers: Vec<String>,
+    /// Which dialled numbers call for help. Default: those of the countries that the site is in.
+    pub numbers: crate::emergency::Numbers,
     /// E.164 caller ID for extensions without their own, and for handsets that are not registered.
     pub caller_id: Option<String>,
+    /// Extensions that ring when somebody here makes an emergency call. Default none.
+    pub notify: Vec<String>,
 }
 
 /// `[limits]`

@@ -54,6 +54,8 @@ pub enum Notice {
     Started { leg: MediaLeg, from: SocketAddr },
     /// A leg that may receive has received nothing for [`LegParams::silence`].
     Silent { leg: MediaLeg },
+    /// A leg that was silent has received something again.
+    Heard { leg: MediaLeg },
     /// The leg is gone, with its figures.
     Closed { leg: MediaLeg, report: Report },
 }

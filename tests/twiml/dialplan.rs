@@ -19,7 +19,7 @@ fn ask(config: &Config, endpoint: Endpoint, body: &str) -> Answer {
 
 fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
     let base = &told(config, &office::secrets(), &config.webhook.public_url);
-    answer(config, &WebhookRequest { endpoint, base, form })
+    answer(config, &WebhookRequest { endpoint, base, form, call_back: &|_| None })
 }
 
 fn xml(answer: &Answer) -> String {

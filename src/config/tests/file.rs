@@ -37,7 +37,7 @@ fn the_shortest_file_has_the_documented_defaults() {
     assert_eq!(hosts, ["office.sip.ashburn.twilio.com", "office.sip.umatilla.twilio.com"]);
     assert_eq!(config.media.ports, (20000, 29999));
     assert_eq!(config.media.trunk_sources, ["168.86.128.0/18".parse().unwrap()]);
-    assert_eq!(config.emergency.numbers, ["911", "933"]);
+    assert_eq!(config.emergency.numbers.list(), ["911", "933"]);
     assert_eq!((config.trunk.secure, config.trunk.expires), (true, Duration::from_secs(600)));
     assert_eq!(config.site.state_dir, Path::new("/var/lib/gateway"));
 }
