@@ -44,8 +44,12 @@ pub struct Status {
     pub stopping: Option<String>,
 }
 
-/// [`CallStatus::kind`] of an emergency call.
-pub const EMERGENCY: &str = "emergency";
+impl CallStatus {
+    /// Whether it is an emergency call, or the emergency service's call back: nothing ends it but its parties.
+    pub fn is_emergency(&self) -> bool {
+        matches!(self.kind.as_str(), "emergency" | "call-back")
+    }
+}
 
 /// Where handsets reach us, and where they do not yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -53,6 +53,8 @@ impl Calls {
         // No leg has this number: the box calls by itself.
         let caller = LegId(self.number());
         let call = Call::new(Kind::Notice, subject.from.to_owned(), name, core.cx.now, caller);
+        let text = format!("notice to {}: {display}", call.to);
+        core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
         self.calls.insert(id, call);
         self.open(core, id, targets);
     }

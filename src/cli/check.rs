@@ -19,7 +19,7 @@ const NONCE_BYTES: usize = 16;
 pub(super) fn run(file: &Path) -> Done {
     let config = super::load(file)?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
-    super::warn_of_lan(&config);
+    super::warn(&config.warnings());
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod rules;
 mod tunnel;
 mod upgrade;
 mod value;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
