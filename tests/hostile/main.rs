@@ -6,6 +6,7 @@
 mod allocation;
 mod dns;
 mod emergency;
+mod exhaustive;
 mod flood;
 mod identity;
 mod media;

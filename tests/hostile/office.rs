@@ -305,6 +305,11 @@ impl Office {
         }
     }
 
+    /// Calls of before are the far end's own business.
+    pub fn far_forgets(&mut self) {
+        self.far_calls.clear();
+    }
+
     /// The far end hangs up all that it was called for.
     pub fn far_hangs_up(&mut self) {
         let Some(flow) = self.trunk else { return };
