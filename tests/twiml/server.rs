@@ -587,7 +587,7 @@ async fn in_a_flood_of_nonces_our_own_proof_is_answered() {
     for i in 0..8 {
         assert_status(&server.send(get(&theirs).as_bytes()).await, if i < 5 { 200 } else { 429 });
     }
-    server.shared.expect_nonce(ours);
+    server.shared.expect_nonce(ours, None);
     assert_status(&server.send(get(ours).as_bytes()).await, 200);
 }
 

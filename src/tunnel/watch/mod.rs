@@ -7,7 +7,8 @@
 //!              └───────────────── Waiting (back-off) ◀──┘
 //! ```
 //!
-//! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel.
+//! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel. A
+//! URL that a driver announces is nothing before that: only then Twilio is told, and documents name it.
 
 mod io;
 mod proofs;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use super::{Culprit, Down, Report, Settings, UrlFrom};
 use crate::backoff::Backoff;
+use crate::bucket::{Bucket, Rate};
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
@@ -49,6 +51,8 @@ const MINOR: Duration = Duration::from_secs(10);
 /// Between two tries to have Twilio know the new URL: first and longest.
 const WRITE_BASE: Duration = Duration::from_secs(5);
 const WRITE_MAX: Duration = Duration::from_secs(300);
+/// So often at most Twilio is told of a URL, failed tries included: each is a handful of requests to its REST API.
+const WRITES: Rate = Rate { burst: 4, per_minute: 1 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -68,6 +72,15 @@ enum Presence {
     Stopping,
 }
 
+/// A proof under way.
+#[derive(Debug)]
+struct Outstanding {
+    nonce: String,
+    /// What was asked, and when.
+    url: String,
+    sent: Instant,
+}
+
 /// The watch.
 #[derive(Debug)]
 pub struct Watch {
@@ -82,8 +95,9 @@ pub struct Watch {
     presence: Presence,
     urls: Urls,
     timers: Timers<Timer>,
-    /// The proof under way: its nonce, and when it was sent.
-    outstanding: Option<(String, Instant)>,
+    outstanding: Option<Outstanding>,
+    /// What the driver that runs has announced first: its URL for as long as it lives.
+    heard: Option<String>,
     /// Since when the driver has been up, and whether anything came through since.
     up_at: Instant,
     came_through: bool,
@@ -105,6 +119,9 @@ pub struct Watch {
     reason: Option<String>,
     backoff: Backoff,
     writing: Backoff,
+    writes: Bucket,
+    /// What is being written to Twilio.
+    in_flight: Option<String>,
     said: Said,
     random: Random,
     outputs: VecDeque<Output>,
@@ -125,6 +142,7 @@ impl Watch {
             urls: Urls::new(known_url),
             timers: Timers::new(),
             outstanding: None,
+            heard: None,
             up_at: now,
             came_through: false,
             lost_at: None,
@@ -142,6 +160,8 @@ impl Watch {
             reason: None,
             backoff: Backoff::new(waits::FIRST, waits::LONGEST),
             writing: Backoff::new(WRITE_BASE, WRITE_MAX),
+            writes: Bucket::new(WRITES),
+            in_flight: None,
             said: Said::default(),
             random,
             outputs: VecDeque::new(),
@@ -157,7 +177,7 @@ impl Watch {
             Input::Report(report) => self.report(now, report),
             Input::Stopped => self.stopped(now),
             Input::Proof { nonce, result } => self.proof(now, &nonce, result),
-            Input::Request => self.request(now),
+            Input::Request { by } => self.request(now, &by),
             Input::UrlWritten { url, result } => self.written(now, &url, result),
             Input::Configured(url) => {
                 if self.urls.change(now, &url) {
@@ -194,12 +214,12 @@ impl Watch {
                 }
                 Timer::Prove => self.prove(now),
                 Timer::ProofLimit => {
-                    if let Some((nonce, _)) = self.outstanding.clone() {
+                    if let Some(nonce) = self.outstanding.as_ref().map(|asked| asked.nonce.clone()) {
                         self.proof(now, &nonce, Err(format!("no answer within {} s", PROOF_LIMIT.as_secs())));
                     }
                 }
                 Timer::Retry => self.begin(now),
-                Timer::Write => self.outputs.extend(self.urls.to_write()),
+                Timer::Write => self.write(now),
                 Timer::Former => {
                     let gone = self.urls.expire(now);
                     self.watch_expiry();
@@ -236,8 +256,8 @@ impl Watch {
         TunnelStatus {
             state: self.state,
             driver: self.driver.to_owned(),
-            public_url: self.urls.present().to_owned(),
-            written: self.urls.to_write().is_none(),
+            public_url: self.urls.subject().to_owned(),
+            written: self.urls.is_settled() && self.urls.to_write().is_none(),
             since: now.since(self.since).as_secs(),
             last_proof: self.last_proof.map(|at| now.since(at).as_secs()),
             latency: self.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
@@ -255,6 +275,7 @@ impl Watch {
         match (self.is_driven, self.presence) {
             (true, Presence::Absent) => {
                 self.presence = Presence::Running;
+                self.heard = None;
                 self.starts += 1;
                 self.enter(now, State::Connecting);
                 self.timers.set(Timer::Connect, now + CONNECT_LIMIT);
@@ -322,7 +343,7 @@ impl Watch {
 
     /// The driver says that it is up, with what URL.
     fn up(&mut self, now: Instant, url: Option<String>) {
-        let is_new = url.is_some_and(|url| self.change_url(now, url));
+        let is_new = url.is_some_and(|url| self.announced(url));
         self.timers.cancel(Timer::Connect);
         if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
             return;
@@ -336,29 +357,75 @@ impl Watch {
         (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
         self.enter(now, State::Connected);
         if self.is_driven {
-            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.present());
+            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.subject());
             self.event(Level::Info, "tunnel.connected", self.driver, text);
         }
         self.timers.set(Timer::Prove, now + settle);
     }
 
-    /// Whether it is another one.
-    fn change_url(&mut self, now: Instant, url: String) -> bool {
-        let old = self.urls.present().to_owned();
-        if !self.urls.change(now, &url) {
+    /// The driver tells its URL, which is kept for the life of its process. Whether there is another one to be proved.
+    fn announced(&mut self, url: String) -> bool {
+        if let Some(kept) = &self.heard {
+            if *kept != url {
+                let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
+                self.event(Level::Debug, "tunnel.url", self.driver, text);
+            }
             return false;
         }
+        self.heard = Some(url.clone());
+        if !self.urls.announce(&url) {
+            return false;
+        }
+        // What waited to be written was the URL of a process that is gone.
         self.writing.reset();
         self.timers.cancel(Timer::Write);
-        self.watch_expiry();
-        self.outputs.push_back(Output::Urls(self.urls.all()));
-        self.outputs.extend(self.urls.to_write());
-        let text = match old.as_str() {
-            "" => format!("the public URL is {url}"),
-            old => format!("the public URL is {url} now; it was {old}"),
-        };
-        self.event(Level::Notice, "tunnel.url", self.driver, text);
+        if !self.urls.is_settled() {
+            let text = format!("the tunnel announces {url}; Twilio is told when it is proved");
+            self.event(Level::Info, "tunnel.url", self.driver, text);
+        }
         true
+    }
+
+    /// What was to be proved has been: an announced URL becomes the public one, and Twilio is told.
+    fn adopt(&mut self, now: Instant) {
+        if let Some(old) = self.urls.prove(now) {
+            self.watch_expiry();
+            self.outputs.push_back(Output::Urls(self.urls.all()));
+            let url = self.urls.present();
+            let text = match old.as_str() {
+                "" => format!("the public URL is {url}"),
+                old => format!("the public URL is {url} now; it was {old}"),
+            };
+            self.event(Level::Notice, "tunnel.url", self.driver, text);
+        }
+        if self.timers.get(Timer::Write).is_none() {
+            self.write(now);
+        }
+    }
+
+    /// Whether the URL that Twilio calls or shall call has been proved since the driver is up.
+    fn is_proved_now(&self) -> bool {
+        self.came_through && self.urls.is_settled()
+    }
+
+    /// Has Twilio told what it has to be told, as often as [`WRITES`] allows.
+    fn write(&mut self, now: Instant) {
+        let Some(output) = self.urls.to_write().filter(|_| self.is_proved_now()) else { return };
+        if self.in_flight.as_deref() == Some(self.urls.present()) {
+            return;
+        }
+        match self.writes.take(now) {
+            Ok(()) => {
+                self.in_flight = Some(self.urls.present().to_owned());
+                self.outputs.push_back(output);
+            }
+            Err(wait) => {
+                self.timers.set(Timer::Write, now + wait);
+                let (url, seconds) = (self.urls.present().to_owned(), wait.as_secs() + 1);
+                let text = format!("the URL has changed too often; Twilio is told in {seconds} s");
+                self.event(Level::Warning, "tunnel.url-waits", &url, text);
+            }
+        }
     }
 
     fn watch_expiry(&mut self) {
@@ -369,18 +436,23 @@ impl Watch {
     }
 
     fn written(&mut self, now: Instant, url: &str, result: Result<(), String>) {
+        self.in_flight.take_if(|writing| writing == url);
         match result {
             Ok(()) if self.urls.set_written(url) => {
                 self.writing.reset();
                 self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
             }
             Err(reason) if url == self.urls.present() && self.state != State::Off => {
-                let wait = self.writing.next(&mut self.random);
-                self.timers.set(Timer::Write, now + wait);
-                let text = format!(
-                    "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
-                    wait.as_secs()
-                );
+                let again = match self.is_proved_now() {
+                    true => {
+                        let wait = self.writing.next(&mut self.random);
+                        self.timers.set(Timer::Write, now + wait);
+                        format!("in {} s", wait.as_secs())
+                    }
+                    false => "when the tunnel is proved".to_owned(),
+                };
+                let text =
+                    format!("Twilio could not be told ({reason}) and still calls the former URL; tried again {again}");
                 self.event(Level::Error, "tunnel.url-not-written", url, text);
             }
             _ => {}
@@ -391,6 +463,8 @@ impl Watch {
     fn fail(&mut self, now: Instant, down: Down) {
         self.forget_proof();
         self.timers.cancel(Timer::Connect);
+        // What waits to be written is written when it has been proved again.
+        self.timers.cancel(Timer::Write);
         self.stop_driver();
         self.forgive(now);
         let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);
