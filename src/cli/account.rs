@@ -38,7 +38,7 @@ pub(super) struct Opened {
     /// The auth token that is on disk. One that a command finds in the environment is for that command alone.
     kept_token: Option<Secret<String>>,
     pause: fn(Duration),
-    _lock: Option<Lock>,
+    lock: Option<Lock>,
 }
 
 /// Opens all. The config is the whole one: what is done at Twilio is said by a scope.
@@ -65,7 +65,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
     super::warn(&warnings.iter().map(ToString::to_string).collect::<Vec<_>>());
     let random = super::random()?;
     let mut opened =
-        Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, _lock: lock };
+        Opened { config, store, secrets, owned, client, random, kept_token, pause: std::thread::sleep, lock };
     if purpose == Purpose::Change {
         // A command may have been stopped between Twilio's last answer and this.
         opened.settle()?;
@@ -74,6 +74,11 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
 }
 
 impl Opened {
+    /// Lets other commands and the service change things: nothing is changed by this one any more.
+    pub fn unlock(&mut self) {
+        self.lock = None;
+    }
+
     /// Mints the passwords that are missing, so that a plan holds what they are for. They are saved before any of them
     /// is used: by [`Opened::save_secrets`], where the purpose is a change.
     pub fn mint(&mut self) {

@@ -8,7 +8,7 @@ use super::parse::path;
 use super::reader::Section;
 use super::value;
 use crate::tunnel::address::Remote;
-use crate::tunnel::find::HostPattern;
+use crate::tunnel::announcement::HostPattern;
 use crate::tunnel::settings::{Direct, Driver, PROVE_EVERY, Program, Settings, Ssh, UrlFrom};
 
 /// What an SSH server listens on for us when the file says nothing: where its own reverse proxy finds it.

@@ -4,6 +4,7 @@
 //! nothing itself. A request that is refused ends its connection, so that a stranger pays a handshake for each try.
 
 mod gate;
+pub(crate) mod host;
 mod refusals;
 mod replies;
 mod respond;

@@ -31,9 +31,9 @@ impl Picture {
         status.lan = self.lan.status();
         status.drift = self.drift.status();
         status.clock = self.shell.clock.status();
-        let way = self.tunnel.status();
-        status.public_url.clone_from(&way.public_url);
-        status.tunnel = Some(way);
+        // In force, which one that the tunnel has only announced is not.
+        status.public_url = self.tunnel.urls().into_iter().next().unwrap_or_default();
+        status.tunnel = Some(self.tunnel.status());
         status.store = keep::status(&self.store);
         status.upgrade = crate::upgrade::on_trial();
         status

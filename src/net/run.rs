@@ -129,7 +129,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let random = Random::new(seed()?);
     let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
     let tunnel = Rc::new(tunnel);
-    tokio::task::spawn_local(pass_requests(requests, Rc::clone(&tunnel)));
+    tokio::task::spawn_local(pass_requests(requests, Arc::clone(&shared), Rc::clone(&tunnel)));
 
     let scrapers = match config.metrics.listen {
         Some(listen) => Some(bind("metrics.listen", listen).await?),
@@ -247,10 +247,10 @@ fn serve_webhooks(
     requests
 }
 
-/// What Twilio asked proves the tunnel.
-async fn pass_requests(mut requests: mpsc::Receiver<()>, tunnel: Rc<Tunnel>) {
+/// What Twilio asked proves the URL that it came by.
+async fn pass_requests(mut requests: mpsc::Receiver<()>, shared: Arc<http::Shared>, tunnel: Rc<Tunnel>) {
     while requests.recv().await.is_some() {
-        tunnel.request();
+        shared.came_by().iter().for_each(|url| tunnel.request(url));
     }
 }
 

@@ -99,9 +99,9 @@ impl Tunnel {
         lock(&self.watch).urls()
     }
 
-    /// A request that Twilio signed came in.
-    pub fn request(&self) {
-        let _ = self.inputs.try_send(Input::Request);
+    /// A request of Twilio's came in by this URL.
+    pub fn request(&self, by: &str) {
+        let _ = self.inputs.try_send(Input::Request { by: by.to_owned() });
     }
 
     /// The configured URL is another one from now on.

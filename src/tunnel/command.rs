@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 
-use super::find::Finder;
-use super::lines::Lines;
+use super::announcement::Reader;
+use super::lines::{Line, Lines};
 use super::settings::Program;
 use super::{Culprit, Down, Place, Report, Reports, Settings, Stop, UrlFrom};
 
@@ -23,9 +23,8 @@ const URL_LIMIT: Duration = Duration::from_secs(45);
 const TERM_LIMIT: Duration = Duration::from_secs(3);
 /// What a program that has ended has left in its pipes is read for so long; a child of its may keep them open.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
-/// Between two questions for the URL, until it is known, and then, for it may change.
+/// Between two questions for the URL, until it is known.
 const ASK_EVERY: Duration = Duration::from_secs(2);
-const ASK_AGAIN: Duration = Duration::from_secs(20);
 /// For one question.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer.
@@ -72,11 +71,12 @@ async fn run_within(
     let mut group = Group::spawn(&argv, program)?;
     let name = argv[0].rsplit('/').next().unwrap_or_default().to_owned();
     let mut output = group.output();
-    let mut finder = Finder::new(settings.url_pattern.clone());
+    let mut reader = Reader::of_program(&argv, place.local, settings.url_pattern.clone());
     let mut last = None;
-    let mut url = None;
+    // The first one is kept for the life of the process.
+    let mut is_known = false;
     let mut asked = match &settings.url_from {
-        UrlFrom::Ask(from) => Some(Asker::start(from.clone(), finder.clone())),
+        UrlFrom::Ask(from) => Some(Asker::start(from.clone(), reader.clone())),
         UrlFrom::Output => None,
         UrlFrom::Config => {
             reports.tell(Report::Up { public_url: None }).await;
@@ -90,9 +90,10 @@ async fn run_within(
         let found = tokio::select! {
             line = output.recv() => match line {
                 Some(line) => {
-                    reports.said(&line);
-                    let found = if settings.url_from == UrlFrom::Output { finder.in_line(&line) } else { None };
-                    last = Some(line);
+                    reports.said(&line.text);
+                    let is_read = settings.url_from == UrlFrom::Output && !is_known;
+                    let found = if is_read { reader.line(&line) } else { None };
+                    last = Some(line.text);
                     found
                 }
                 // Both pipes are closed; the program may live on.
@@ -104,28 +105,34 @@ async fn run_within(
                     return Err(down);
                 }
             },
-            found = Asker::next(&mut asked) => Some(found),
+            answer = Asker::next(&mut asked) => match answer {
+                Answer::Url(found) => Some(found),
+                Answer::Other(seen) => {
+                    reader = *seen;
+                    None
+                }
+            },
             status = group.child.wait() => {
                 while let Ok(Some(line)) = tokio::time::timeout(DRAIN_LIMIT, output.recv()).await {
-                    reports.said(&line);
-                    last = Some(line);
+                    reports.said(&line.text);
+                    last = Some(line.text);
                 }
                 return Err(ended(&name, status, last));
             }
-            () = &mut too_late, if is_told && url.is_none() => {
+            () = &mut too_late, if is_told && !is_known => {
                 // Dropping the group ends it by force; so it is asked first.
                 group.stop(limits.term).await?;
                 let seconds = limits.url.as_secs();
-                let (what, next) = match &settings.url_from {
-                    UrlFrom::Ask(from) => (format!("{from} told no public URL within {seconds} s"), finder.advice()),
-                    _ => (format!("{name} printed no public URL within {seconds} s"), finder.advice()),
+                let what = match &settings.url_from {
+                    UrlFrom::Ask(from) => format!("{from} listed no public URL of this box within {seconds} s"),
+                    _ => format!("{name} announced no public URL within {seconds} s"),
                 };
-                return Err(Down::new(Culprit::Program, what, next));
+                return Err(Down::new(Culprit::Program, what, reader.advice()));
             }
             () = stop.wait() => return group.stop(limits.term).await,
         };
-        if let Some(found) = found.filter(|found| url.as_ref() != Some(found)) {
-            url = Some(found.clone());
+        if let Some(found) = found {
+            is_known = true;
             reports.tell(Report::Up { public_url: Some(found) }).await;
         }
     }
@@ -195,7 +202,7 @@ impl Group {
     }
 
     /// The lines of both pipes; ends when both have.
-    fn output(&mut self) -> mpsc::Receiver<String> {
+    fn output(&mut self) -> mpsc::Receiver<Line> {
         let (sender, receiver) = mpsc::channel(16);
         if let Some(stdout) = self.child.stdout.take() {
             tokio::spawn(read(stdout, sender.clone()));
@@ -248,11 +255,11 @@ fn die_with_us(command: &mut Command) {
     }
 }
 
-async fn read(mut pipe: impl AsyncRead + Unpin, lines_to: mpsc::Sender<String>) {
+async fn read(mut pipe: impl AsyncRead + Unpin, lines_to: mpsc::Sender<Line>) {
     let mut lines = Lines::default();
     let mut buffer = vec![0; 4096];
     loop {
-        let found: Vec<String> = match pipe.read(&mut buffer).await {
+        let found: Vec<Line> = match pipe.read(&mut buffer).await {
             Ok(0) | Err(_) => {
                 if let Some(line) = lines.rest() {
                     let _ = lines_to.send(line).await;
@@ -269,42 +276,52 @@ async fn read(mut pipe: impl AsyncRead + Unpin, lines_to: mpsc::Sender<String>) 
     }
 }
 
-/// Asks a local HTTP URL for the public one, again and again, until dropped.
+/// What an agent says.
+enum Answer {
+    /// The URL of the tunnel that leads to this box.
+    Url(String),
+    /// None yet; what was seen instead, for the error.
+    Other(Box<Reader>),
+}
+
+/// Asks a local HTTP URL for the public one, until it is known or this is dropped.
 struct Asker {
-    found: mpsc::Receiver<String>,
+    answers: mpsc::Receiver<Answer>,
     task: tokio::task::AbortHandle,
 }
 
 impl Asker {
-    fn start(from: String, finder: Finder) -> Asker {
-        let (sender, found) = mpsc::channel(1);
+    fn start(from: String, reader: Reader) -> Asker {
+        let (sender, answers) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             loop {
-                let (from, mut finder) = (from.clone(), finder.clone());
+                let (from, mut reader) = (from.clone(), reader.clone());
                 let (answer, answered) = tokio::sync::oneshot::channel();
                 // Not one of the runtime's threads: those would be waited for at the end of the service.
-                let _ = std::thread::Builder::new().spawn(move || drop(answer.send(ask(&from, &mut finder))));
-                let wait = match answered.await {
-                    Ok(Some(url)) => {
-                        if sender.send(url).await.is_err() {
-                            return;
-                        }
-                        ASK_AGAIN
+                let asked = std::thread::Builder::new().spawn(move || {
+                    drop(answer.send(match ask(&from, &mut reader) {
+                        Some(url) => Answer::Url(url),
+                        None => Answer::Other(Box::new(reader)),
+                    }));
+                });
+                if let (Ok(_), Ok(answer)) = (asked, answered.await) {
+                    let is_url = matches!(answer, Answer::Url(_));
+                    if sender.send(answer).await.is_err() || is_url {
+                        return;
                     }
-                    _ => ASK_EVERY,
-                };
-                tokio::time::sleep(wait).await;
+                }
+                tokio::time::sleep(ASK_EVERY).await;
             }
         });
-        Asker { found, task: task.abort_handle() }
+        Asker { answers, task: task.abort_handle() }
     }
 
-    /// The next answer; never, where nobody is asked.
-    async fn next(asker: &mut Option<Asker>) -> String {
+    /// The next answer; never, where nobody is asked any more.
+    async fn next(asker: &mut Option<Asker>) -> Answer {
         if let Some(asker) = asker
-            && let Some(url) = asker.found.recv().await
+            && let Some(answer) = asker.answers.recv().await
         {
-            return url;
+            return answer;
         }
         std::future::pending().await
     }
@@ -316,11 +333,11 @@ impl Drop for Asker {
     }
 }
 
-fn ask(from: &str, finder: &mut Finder) -> Option<String> {
+fn ask(from: &str, reader: &mut Reader) -> Option<String> {
     let config = ureq::Agent::config_builder().timeout_global(Some(ASK_LIMIT)).max_redirects(0).proxy(None).build();
     let mut answer = ureq::Agent::new_with_config(config).get(from).call().ok()?;
     let body = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec().ok()?;
-    finder.in_json(&serde_json::from_slice(&body).ok()?)
+    reader.answer(&serde_json::from_slice(&body).ok()?)
 }
 
 #[cfg(test)]

@@ -10,10 +10,10 @@
 //! The rest of the code knows [`start`], [`Running`] and [`Report`], not which driver it is.
 
 pub mod address;
+pub mod announcement;
 mod carry;
 mod command;
 mod direct;
-pub mod find;
 mod lines;
 pub mod settings;
 #[cfg(feature = "ssh-tunnel")]
@@ -119,7 +119,7 @@ impl Reports {
 
 /// A foreign line as it may stand in our log: printable, without passwords, bounded.
 fn presentable(line: &str) -> String {
-    let mut line = masked(find::plain(line).trim());
+    let mut line = masked(lines::plain(line).trim());
     if line.len() > MAX_LINE {
         line.truncate(line.floor_char_boundary(MAX_LINE));
         line.push('…');

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Remote;
-use super::find::HostPattern;
+use super::announcement::HostPattern;
 
 /// Between two proofs when the config says nothing.
 pub const PROVE_EVERY: Duration = Duration::from_secs(60);
@@ -15,7 +15,7 @@ pub const PROVE_EVERY: Duration = Duration::from_secs(60);
 pub struct Settings {
     pub driver: Driver,
     pub url_from: UrlFrom,
-    /// The host of a URL that is found must match it. Default: the hosts of services that we know.
+    /// The host of a URL that is announced must match it. It makes nothing an announcement that is none.
     pub url_pattern: Option<HostPattern>,
     /// Between two proofs that the public URL answers. Default 60 s.
     pub prove_every: Duration,

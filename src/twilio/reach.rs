@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ureq::http::StatusCode;
+
 use super::agent::agent;
 use crate::net::clock::Clock;
 
@@ -19,6 +21,8 @@ pub enum ReachError {
     NoAnswer(String),
     #[error("it answers {0}: another server than ours, or the tunnel without the service behind it")]
     Status(u16),
+    #[error("the request came in by another host name than the URL's; whatever passes it on must leave Host as it is")]
+    OtherName,
     #[error("it answers, but not what this box would: another gateway is behind it, or the service has older secrets")]
     Stranger,
     #[error("{0}")]
@@ -41,8 +45,11 @@ pub fn fetch(
         })
     };
     let mut response = agent.get(format!("{public_url}{path}")).call().map_err(no_answer)?;
-    if response.status().as_u16() != 200 {
-        return Err(ReachError::Status(response.status().as_u16()));
+    match response.status() {
+        StatusCode::OK => {}
+        // Our own listener says so.
+        StatusCode::MISDIRECTED_REQUEST => return Err(ReachError::OtherName),
+        other => return Err(ReachError::Status(other.as_u16())),
     }
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(no_answer)?;
     match is_ours(body.trim()) {
@@ -84,10 +91,13 @@ mod tests {
         assert_eq!(ask(other), Err(ReachError::Stranger));
         for (answer, status) in [
             ("HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 404),
+            ("HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 503),
             ("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 302),
         ] {
             assert_eq!(ask(answer), Err(ReachError::Status(status)));
         }
+        let misdirected = "HTTP/1.1 421 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        assert_eq!(ask(misdirected), Err(ReachError::OtherName));
         let nobody = fetch("http://127.0.0.1:1", "/", None, &Clock::start(None), |_| true);
         assert!(matches!(nobody, Err(ReachError::NoAnswer(_))), "{nobody:?}");
     }

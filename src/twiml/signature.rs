@@ -29,6 +29,14 @@ pub enum Covered {
     WithoutCallTokenAndStirVerstat,
 }
 
+/// What a good signature says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub covered: Covered,
+    /// Which of the verifier's URLs it is over, in the order in which they were given.
+    pub url: usize,
+}
+
 /// Why a request is not Twilio's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
@@ -134,25 +142,30 @@ pub struct SignedRequest<'a> {
 #[derive(Debug)]
 pub struct Verifier {
     keys: Vec<Key>,
-    /// The public URL in the spellings that Twilio may sign, likeliest first.
-    bases: Vec<String>,
+    /// The public URLs, each in the spellings that Twilio may sign, likeliest first.
+    bases: Vec<[String; 2]>,
 }
 
 impl Verifier {
     /// `public_url` is what stands before the path in the URLs set at Twilio. More than one key is for the time
     /// between creating a new token and promoting it.
     pub fn new(public_url: &str, keys: Vec<Key>) -> Self {
-        Verifier { keys, bases: bases(public_url).into() }
+        Verifier { keys, bases: vec![bases(public_url)] }
     }
 
     /// Takes signatures over another URL, too: one that Twilio may still call after the tunnel's has changed.
     pub fn also(mut self, public_url: &str) -> Self {
-        self.bases.extend(bases(public_url));
+        self.bases.push(bases(public_url));
         self
     }
 
     /// Whether Twilio signed the request, and over which fields.
     pub fn verify(&self, request: &SignedRequest<'_>) -> Result<Covered, SignatureError> {
+        self.verified(request).map(|verified| verified.covered)
+    }
+
+    /// The same, and which URL it is over: Twilio's word for where it sent the request.
+    pub fn verified(&self, request: &SignedRequest<'_>) -> Result<Verified, SignatureError> {
         let signature = request.signature.ok_or(SignatureError::Missing)?;
         let expected = match signature.len() {
             ..=MAX_SIGNATURE => BASE64.decode(signature).map_err(|_| SignatureError::Malformed)?,
@@ -165,29 +178,32 @@ impl Verifier {
             Content::Form(form) => sorted_fields(form),
             Content::Nothing | Content::Raw(_) => Vec::new(),
         };
-        let covered = keys.find_map(|key| self.covered(key, request.path_and_query, &fields, &expected));
-        match (covered, request.content) {
-            (Some(covered), Content::Raw(body)) => check_body_hash(request.path_and_query, body).map(|()| covered),
-            (Some(covered), _) => Ok(covered),
+        let verified = keys.find_map(|key| self.covered(key, request.path_and_query, &fields, &expected));
+        match (verified, request.content) {
+            (Some(verified), Content::Raw(body)) => check_body_hash(request.path_and_query, body).map(|()| verified),
+            (Some(verified), _) => Ok(verified),
             (None, _) => Err(SignatureError::Mismatch),
         }
     }
 
-    fn covered(&self, key: &Key, path: &str, fields: &[(&str, &str)], expected: &[u8]) -> Option<Covered> {
+    fn covered(&self, key: &Key, path: &str, fields: &[(&str, &str)], expected: &[u8]) -> Option<Verified> {
         let mut parts = Vec::with_capacity(2 + 2 * fields.len());
         let mut matches = |skip: &[&str]| {
-            self.bases.iter().any(|base| {
+            let spellings =
+                self.bases.iter().enumerate().flat_map(|(of, pair)| pair.iter().map(move |base| (of, base)));
+            spellings.into_iter().find_map(|(of, base)| {
                 parts.clear();
                 parts.extend([base.as_str(), path]);
                 parts.extend(fields.iter().filter(|(n, _)| !skip.contains(n)).flat_map(|(n, v)| [*n, *v]));
-                key.verify(&parts, expected)
+                key.verify(&parts, expected).then_some(of)
             })
         };
-        if matches(&[]) {
-            return Some(Covered::All);
+        if let Some(url) = matches(&[]) {
+            return Some(Verified { covered: Covered::All, url });
         }
         let doubtful = fields.iter().any(|(name, _)| MAYBE_UNSIGNED.contains(name));
-        (doubtful && matches(&MAYBE_UNSIGNED)).then_some(Covered::WithoutCallTokenAndStirVerstat)
+        let url = doubtful.then(|| matches(&MAYBE_UNSIGNED)).flatten()?;
+        Some(Verified { covered: Covered::WithoutCallTokenAndStirVerstat, url })
     }
 }
 

@@ -139,6 +139,60 @@ class Tunnel(Account):
         self.assertEqual(self.webhooks()[0], f"{url}/twilio/outgoing")
         self.assertIn(f"{url}/twilio/", self.office.done("dial", "101", "5035551212", "--twiml").out)
 
+    def written(self):
+        return self.simulator.control("GET", "requests")["writes"]
+
+    def test_a_url_that_does_not_lead_here_is_announced_and_never_written(self):
+        self.office.setup()
+        before = self.written()
+        # Somebody's server, with a certificate for its name and no gateway behind it.
+        class Stranger(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Length", "64")
+                self.end_headers()
+                self.wfile.write(b"0" * 64)
+
+            def log_message(self, *_):
+                pass
+        stranger = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stranger)
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        self.addCleanup(stranger.server_close)
+        self.addCleanup(stranger.shutdown)
+        front = Front(stranger.server_address[1], self.certificate)
+        self.addCleanup(front.stop)
+        with open(self.says, "w") as file:
+            file.write(front.url)
+        self.office.serve(self.addCleanup)
+        wait_until(lambda: "not what this box would" in self.office.run("tunnel", "status").out, "the proof fails")
+        said = self.office.run("tunnel", "status").out
+        self.assertIn(f"{front.url}, Twilio has not been told yet", said)
+        self.assertEqual([url for url in self.webhooks() if url], [])
+        self.assertEqual(self.written(), before)
+
+    def test_sixty_aborted_requests_in_the_log_make_no_write(self):
+        self.office.setup()
+        url = self.front()
+        with open(f"{self.office.folder}/cloudflared", "a+") as file:
+            file.seek(0)
+            text = file.read()
+            file.truncate(0)
+            flood = ("n=0; while [ ! -e FLOOD ]; do sleep 0.05; done\n"
+                     f"while [ $n -lt 60 ]; do echo \"ERR Request failed dest={url}/x$n event=0\" >&2; "
+                     f"echo \"INF |  https://127.0.0.1:$((1000 + n))  |\" >&2; n=$((n + 1)); done; touch FLOODED\n")
+            flood = flood.replace("FLOODED", f"{self.office.folder}/flooded").replace("FLOOD", f"{self.office.folder}/flood")
+            file.write(text.replace("exec sleep 1000\n", flood + "exec sleep 1000\n"))
+        self.office.serve(self.addCleanup)
+        wait_until(lambda: self.webhooks()[0] == f"{url}/twilio/outgoing", "Twilio is told")
+        wait_until(lambda: self.office.run("tunnel", "status").code == 0, "it is proved")
+        before, wanted = self.written(), self.webhooks()
+        open(f"{self.office.folder}/flood", "w").close()
+        wait_until(lambda: os.path.exists(f"{self.office.folder}/flooded"), "the log is full of it")
+        wait_until(lambda: "dest=" in self.office.log(), "the service has read it")
+        wait_until(lambda: self.office.run("tunnel", "status").code == 0, "it is proved")
+        self.assertIn(f"public URL   {url}\n", self.office.done("tunnel", "status").out)
+        self.assertEqual((self.written(), self.webhooks()), (before, wanted))
+
     def test_a_broken_state_file_stops_a_moved_url_and_every_command_and_nothing_is_written(self):
         self.office.setup()
         url = self.front()

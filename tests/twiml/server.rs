@@ -587,8 +587,75 @@ async fn in_a_flood_of_nonces_our_own_proof_is_answered() {
     for i in 0..8 {
         assert_status(&server.send(get(&theirs).as_bytes()).await, if i < 5 { 200 } else { 429 });
     }
-    server.shared.expect_nonce(ours);
+    server.shared.expect_nonce(ours, None);
     assert_status(&server.send(get(ours).as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn a_proof_that_comes_in_by_another_host_name_is_none() {
+    let server = Server::usual().await;
+    let nonce = "00112233445566778899aabbccddeeff";
+    server.shared.expect_nonce(nonce, Some("new.ts.net"));
+    let get = |headers: &str| format!("GET /twilio/nonce/{nonce} HTTP/1.1\r\n{headers}{CLOSE}\r\n");
+    for (headers, status) in [
+        ("Host: new.ts.net\r\n", 200),
+        ("Host: NEW.ts.net:8443\r\n", 200),
+        ("Host: 127.0.0.1:8080\r\nX-Forwarded-Host: new.ts.net\r\n", 200),
+        // A front near us that calls the listener by its address names nothing.
+        ("Host: 127.0.0.1:8080\r\n", 200),
+        ("Host: old.ts.net\r\n", 421),
+        ("Host: new.ts.net.evil.example\r\n", 421),
+        ("Host: 127.0.0.1:8080\r\nX-Forwarded-Host: old.ts.net\r\n", 421),
+        ("Host: new.ts.net\r\nX-Forwarded-Host: old.ts.net\r\n", 421),
+    ] {
+        assert_status(&server.send(get(headers).as_bytes()).await, status);
+    }
+    // Of a URL that a person has configured, and of set-up, which this process knows nothing of, the name is not asked.
+    let other = nonce.replace("00", "99");
+    server.shared.expect_nonce(&other, None);
+    let get = format!("GET /twilio/nonce/{other} HTTP/1.1\r\nHost: old.ts.net\r\n{CLOSE}\r\n");
+    assert_status(&server.send(get.as_bytes()).await, 200);
+}
+
+#[tokio::test]
+async fn a_request_of_twilios_is_noted_by_the_url_that_it_is_signed_over_whatever_its_host_says() {
+    let server = Server::usual().await;
+    let (old, new) = ("https://gw.example.net", "https://new.ts.net");
+    server.shared.set_public_urls(vec![new.into(), old.into()]);
+    let over = |url: &str, host: &str| {
+        let signature = signature_over(&format!("{url}/twilio/incoming"), INCOMING);
+        let request = post("/twilio/incoming", &format!("X-Twilio-Signature: {signature}\r\n{CLOSE}"), INCOMING);
+        request.replacen("Host: anything", &format!("Host: {host}"), 1)
+    };
+    assert!(server.shared.came_by().is_empty());
+    for _ in 0..2 {
+        assert_status(&server.send(over(old, "new.ts.net").as_bytes()).await, 200);
+    }
+    assert_eq!(server.shared.came_by(), [old]);
+    assert_status(&server.send(over(new, "gw.example.net").as_bytes()).await, 200);
+    assert_eq!(server.shared.came_by(), [new]);
+    assert_status(&server.send(over("https://evil.ts.net", "new.ts.net").as_bytes()).await, 403);
+    assert!(server.shared.came_by().is_empty(), "it is nobody's");
+}
+
+#[tokio::test]
+async fn with_credentials_a_request_is_noted_by_the_url_that_it_names() {
+    let mut config = office::config();
+    config.webhook.protect = Protection::Credentials;
+    let server = Server::of(config, office::secrets(), Limits::default()).await;
+    let (old, new) = ("https://gw.example.net", "https://new.ts.net");
+    let by = |host: &str, n: u32| {
+        let body = INCOMING.replace("CA1", &format!("CA{n}"));
+        let request = post("/twilio/incoming", &ours(), &body);
+        request.replacen("Host: anything", &format!("Host: {host}"), 1)
+    };
+    assert_status(&server.send(by("127.0.0.1", 1).as_bytes()).await, 200);
+    assert_eq!(server.shared.came_by(), [old], "there is no other");
+    server.shared.set_public_urls(vec![new.into(), old.into()]);
+    for (n, host, came_by) in [(2, "new.ts.net", Some(new)), (3, "gw.example.net", Some(old)), (4, "127.0.0.1", None)] {
+        assert_status(&server.send(by(host, n).as_bytes()).await, 200);
+        assert_eq!(server.shared.came_by(), Vec::from_iter(came_by), "{host}");
+    }
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ impl Setup<'_> {
         // Leave to buy, kept by the wizard, has been used.
         opened.store.remove_answers().map_err(failed)?;
         forget_token(&mut opened)?;
+        // The service writes the tunnel's URL to Twilio when it is proved, which the proofs below wait for.
+        opened.unlock();
         let proved = self.arguments.no_prove || proof::prove(&mut opened, self.arguments, self.is_asking)?;
         super::print(&plug_in(&opened.config));
         super::print(&self.count(&opened));

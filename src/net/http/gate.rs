@@ -38,6 +38,14 @@ impl Default for Rates {
     }
 }
 
+/// A nonce that we are going to fetch ourselves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub nonce: String,
+    /// The host by whose name it must come in, in small letters; `None`: by any.
+    pub by: Option<String>,
+}
+
 /// All buckets.
 #[derive(Debug)]
 pub struct Gate {
@@ -45,7 +53,7 @@ pub struct Gate {
     signed: Bucket,
     nonces: Bucket,
     connections: Bucket,
-    expected: VecDeque<String>,
+    expected: VecDeque<Expected>,
 }
 
 impl Gate {
@@ -76,18 +84,18 @@ impl Gate {
     }
 
     /// A nonce that we are going to fetch ourselves: a flood must not look like a dead tunnel.
-    pub fn expect(&mut self, nonce: &str) {
-        self.expected.push_back(nonce.to_owned());
+    pub fn expect(&mut self, expected: Expected) {
+        self.expected.push_back(expected);
         if self.expected.len() > MAX_EXPECTED {
             self.expected.pop_front();
         }
     }
 
-    /// A nonce is asked for.
-    pub fn nonce(&mut self, now: Instant, nonce: &str) -> Result<(), Duration> {
-        match self.expected.iter().any(|expected| expected == nonce) {
-            true => Ok(()),
-            false => self.nonces.take(now),
+    /// A nonce is asked for; what is expected of it, if it is ours.
+    pub fn nonce(&mut self, now: Instant, nonce: &str) -> Result<Option<Expected>, Duration> {
+        match self.expected.iter().find(|expected| expected.nonce == nonce) {
+            Some(expected) => Ok(Some(expected.clone())),
+            None => self.nonces.take(now).map(|()| None),
         }
     }
 
@@ -124,10 +132,11 @@ mod tests {
     #[test]
     fn our_own_nonce_passes_a_flood_of_nonces() {
         let mut gate = Gate::new(Rates::default());
-        gate.expect("ours");
+        let expect = |nonce: &str| Expected { nonce: nonce.to_owned(), by: None };
+        gate.expect(expect("ours"));
         while gate.nonce(Instant::ZERO, "theirs").is_ok() {}
         assert!(gate.nonce(Instant::ZERO, "ours").is_ok());
-        (0..MAX_EXPECTED).for_each(|i| gate.expect(&i.to_string()));
+        (0..MAX_EXPECTED).for_each(|i| gate.expect(expect(&i.to_string())));
         assert!(gate.nonce(Instant::ZERO, "ours").is_err());
     }
 

@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
 use super::shared::{Guard, Shared};
-use super::{MAX_BODY, replies, tell};
+use super::{MAX_BODY, host, replies, tell};
 use crate::config::Protection;
 use crate::hex::hex;
 use crate::twiml::credentials::CredentialsError;
@@ -44,10 +44,17 @@ pub(super) async fn respond(
         let nonce = path.strip_prefix(NONCE_PATH).filter(|_| request.method() == Method::GET);
         let let_in = match nonce {
             Some(nonce) => shared.gate().nonce(shared.now(), nonce),
-            None => shared.gate().stranger(shared.now()),
+            None => shared.gate().stranger(shared.now()).map(|()| None),
         };
-        if let Err(wait) = let_in {
-            return too_many(shared, wait, events);
+        let expected = match let_in {
+            Ok(expected) => expected,
+            Err(wait) => return too_many(shared, wait, events),
+        };
+        // A proof of one URL that came in by another's name proves nothing (RFC 9110 section 15.5.20).
+        if let Some(by) = expected.and_then(|expected| expected.by)
+            && host::named(request.headers()).is_some_and(|named| named != by)
+        {
+            return refusal(StatusCode::MISDIRECTED_REQUEST);
         }
         if let Some(proven) = nonce.and_then(|nonce| proof(&current.secrets, nonce)) {
             return proven_reply(proven);
@@ -130,22 +137,25 @@ pub(super) async fn respond(
     };
     let signature = text(&head.headers, SIGNATURE);
     let settings = text(&head.headers, SIGNATURE_SETTINGS);
-    let covered = match &current.guard {
+    let (covered, by) = match &current.guard {
         Guard::Signature(verifier) => {
-            match verifier.verify(&SignedRequest { path_and_query, content, signature, settings }) {
-                Ok(covered) => {
+            match verifier.verified(&SignedRequest { path_and_query, content, signature, settings }) {
+                Ok(verified) => {
                     shared.gate().was_good();
-                    covered
+                    (verified.covered, current.urls.get(verified.url))
                 }
                 Err(error) => return unsigned(shared, endpoint, error, events),
             }
         }
-        Guard::Credentials(_) | Guard::Nothing => Covered::All,
+        Guard::Credentials(_) | Guard::Nothing => (Covered::All, named_url(&current.urls, &head.headers)),
     };
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
     // Twilio's own question for the credentials came before its request with them.
     shared.refusals().end_row(Refusal::Unauthorized);
     is_twilio.store(true, Ordering::Relaxed);
+    if let Some(url) = by.filter(|url| !url.is_empty()) {
+        shared.note_came_by(url);
+    }
 
     let token = text(&head.headers, IDEMPOTENCY_TOKEN);
     let key = match (endpoint, &current.guard) {
@@ -201,6 +211,14 @@ fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> 
 /// Stands for a request's content.
 fn digest(path_and_query: &str, body: &[u8]) -> String {
     hex(&Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize())
+}
+
+/// The URL that a request came by, where no signature tells: the one that it names, or the only one that there is.
+fn named_url<'a>(urls: &'a [String], headers: &HeaderMap) -> Option<&'a String> {
+    match (host::named(headers), urls) {
+        (_, [only]) => Some(only),
+        (named, urls) => urls.iter().find(|url| named.is_some() && host::of_url(url) == named),
+    }
 }
 
 /// The whole body, within size and time.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::Limits;
-use super::gate::Gate;
+use super::gate::{Expected, Gate};
 use super::refusals::Refusals;
 use super::replies::Replies;
 use crate::config::{Config, Protection};
@@ -22,6 +22,8 @@ pub struct Shared {
     current: RwLock<Arc<Current>>,
     /// What Twilio calls, the present one first, where a tunnel tells; else what the configuration says.
     urls: Mutex<Vec<String>>,
+    /// By which of them requests of Twilio's came in, until somebody asks.
+    came_by: Mutex<Vec<String>>,
     pub(super) limits: Limits,
     pub(super) counts: Counters,
     gate: Mutex<Gate>,
@@ -35,6 +37,8 @@ pub(super) struct Current {
     pub config: Arc<Config>,
     pub secrets: Arc<Secrets>,
     pub guard: Guard,
+    /// The URLs that Twilio may call, in the guard's order: the present one first.
+    pub urls: Vec<String>,
     /// What stands before the path in URLs that Twilio is told.
     pub base: Setting,
     /// An answer of another configuration is no answer any more.
@@ -65,7 +69,8 @@ impl Current {
             _ => Guard::Nothing,
         };
         let base = credentials::told(&config, &secrets, public_url);
-        Arc::new(Current { config, secrets, guard, base, replies: Mutex::default() })
+        let urls = std::iter::once(public_url).chain(urls.iter().skip(1)).cloned().collect();
+        Arc::new(Current { config, secrets, guard, urls, base, replies: Mutex::default() })
     }
 }
 
@@ -88,6 +93,7 @@ impl Shared {
         Shared {
             current,
             urls: Mutex::default(),
+            came_by: Mutex::default(),
             limits,
             counts: Counters::default(),
             gate: Mutex::new(Gate::new(limits.rates)),
@@ -120,9 +126,23 @@ impl Shared {
         Arc::clone(&self.current().secrets)
     }
 
-    /// This nonce is going to be fetched by ourselves: no rate holds for it.
-    pub fn expect_nonce(&self, nonce: &str) {
-        self.gate().expect(nonce);
+    /// This nonce is going to be fetched by ourselves: no rate holds for it. `by`: the host by whose name it must come
+    /// in, in small letters, where that matters.
+    pub fn expect_nonce(&self, nonce: &str, by: Option<&str>) {
+        self.gate().expect(Expected { nonce: nonce.to_owned(), by: by.map(str::to_owned) });
+    }
+
+    /// By which public URLs requests of Twilio's have come in since this was asked last, each once.
+    pub fn came_by(&self) -> Vec<String> {
+        std::mem::take(&mut *self.came_by.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A request of Twilio's came in by this URL.
+    pub(super) fn note_came_by(&self, url: &str) {
+        let mut urls = self.came_by.lock().unwrap_or_else(PoisonError::into_inner);
+        if !urls.iter().any(|noted| noted == url) {
+            urls.push(url.to_owned());
+        }
     }
 
     /// For the next hour a call to the number that this phone showed rings that phone.

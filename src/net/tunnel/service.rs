@@ -47,7 +47,9 @@ pub fn of_service(
     let prove: Prove = {
         let (shared, prove) = (Arc::clone(&shared), prover(store, config.twilio.ca_file.clone(), clock.clone()));
         Arc::new(move |url, nonce| {
-            shared.expect_nonce(nonce);
+            // What a person has configured may be called by another name behind its front.
+            let by = if is_told { http::host::of_url(url) } else { None };
+            shared.expect_nonce(nonce, by.as_deref());
             prove(url, nonce)
         })
     };

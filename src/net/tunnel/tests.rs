@@ -45,14 +45,16 @@ async fn until(scene: &Scene, state: State) {
 }
 
 #[tokio::test]
-async fn a_url_that_the_program_prints_is_written_to_twilio_taken_for_signatures_and_proved() {
+async fn a_url_that_the_program_announces_is_proved_taken_for_signatures_and_written_to_twilio() {
     let mut scene = scene("echo https://new.trycloudflare.com; exec sleep 1000", || Ok(()));
     let new = "https://new.trycloudflare.com".to_owned();
-    assert_eq!(scene.writes.recv().await, Some((OLD.to_owned(), new.clone())));
-    assert_eq!(scene.urls.recv().await, Some(vec![new.clone(), OLD.to_owned()]));
-    // A signed request is proof enough; our own comes some seconds after a change.
     until(&scene, State::Connected).await;
-    scene.tunnel.request();
+    assert!(scene.writes.try_recv().is_err() && scene.urls.try_recv().is_err(), "it is not proved yet");
+    assert_eq!(scene.tunnel.urls(), [OLD]);
+    // Some seconds later: a new name may not be in DNS yet.
+    assert_eq!(scene.proofs.recv().await.as_deref(), Some(new.as_str()));
+    assert_eq!(scene.urls.recv().await, Some(vec![new.clone(), OLD.to_owned()]));
+    assert_eq!(scene.writes.recv().await, Some((OLD.to_owned(), new.clone())));
     until(&scene, State::Proved).await;
     while !scene.tunnel.status().written {
         tokio::task::yield_now().await;

@@ -56,20 +56,20 @@ async fn until_gone(pid: &str) {
 }
 
 #[tokio::test]
-async fn the_url_that_a_program_prints_is_reported_and_a_new_one_again_and_the_same_is_not() {
-    let text = "echo 'INF | https://a.trycloudflare.com |' >&2; echo https://a.trycloudflare.com; \
-                echo https://b.trycloudflare.com; exec sleep 1000";
+async fn the_url_that_a_program_announces_is_reported_and_kept_for_the_life_of_the_process() {
+    let text = "echo 'ERR Request failed dest=https://evil.trycloudflare.com/x'; \
+                echo 'INF | https://a.trycloudflare.com |'; echo 'INF | https://b.trycloudflare.com |'; \
+                echo https://a.trycloudflare.com; echo https://c.trycloudflare.com; echo done; exec sleep 1000";
     let (_running, mut received) = script(text, UrlFrom::Output);
-    let mut urls = vec![next(&mut received).await, next(&mut received).await];
-    if urls[0] == Some(Report::Up { public_url: Some("https://b.trycloudflare.com".into()) }) {
-        // Two pipes have no order between them.
-        urls.push(next(&mut received).await);
-        urls.remove(0);
-        urls.swap(0, 1);
+    let mut urls = Vec::new();
+    loop {
+        match received.recv().await.expect("it runs on") {
+            Report::Up { public_url } => urls.push(public_url),
+            Report::Said(line) if line == "done" => break,
+            _ => {}
+        }
     }
-    let up = |url: &str| Some(Report::Up { public_url: Some(url.into()) });
-    assert!(urls.contains(&up("https://a.trycloudflare.com")), "{urls:?}");
-    assert!(urls.contains(&up("https://b.trycloudflare.com")), "{urls:?}");
+    assert_eq!(urls, [Some("https://a.trycloudflare.com".to_owned())]);
 }
 
 #[tokio::test]
@@ -147,11 +147,11 @@ async fn a_program_that_does_not_listen_to_sigterm_is_killed() {
 }
 
 #[tokio::test]
-async fn a_program_that_prints_no_url_is_ended_and_that_is_told() {
+async fn a_program_that_announces_no_url_is_ended_and_that_is_told() {
     let limits = Limits { url: Duration::ZERO, ..Limits::default() };
     let (_stop, mut received) = run_soon("exec sleep 1000", UrlFrom::Output, limits);
     let Some(Report::Down(down)) = next(&mut received).await else { panic!("no end") };
-    assert!(down.reason.contains("printed no public URL"), "{down}");
+    assert!(down.reason.contains("announced no public URL"), "{down}");
     assert_eq!(next(&mut received).await, None);
 }
 
@@ -178,20 +178,54 @@ async fn only_the_listed_variables_are_passed_on_and_never_those_of_twilio() {
     assert!(OURS.iter().any(|ours| "TWILIO_AUTH_TOKEN".starts_with(ours)));
 }
 
-#[tokio::test]
-async fn a_url_that_is_asked_for_is_found_in_the_agents_answer() {
+/// An agent of ngrok's that gives these answers, one after the other, the last again and again; where to ask it.
+async fn agent(answers: Vec<String>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let body = r#"{"tunnels":[{"public_url":"https://x.ngrok-free.app","proto":"https"}]}"#;
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+        let mut answers = answers.into_iter().peekable();
+        let mut last = String::new();
         while let Ok((mut stream, _)) = listener.accept().await {
+            last = answers.next().unwrap_or(last);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", last.len());
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer.as_bytes()).await;
+            let _ = stream.write_all((head + &last).as_bytes()).await;
         }
     });
-    let (_running, mut received) =
-        script("echo https://not-this.ts.net; exec sleep 1000", UrlFrom::Ask(format!("http://{address}/api/tunnels")));
+    format!("http://{address}/api/tunnels")
+}
+
+fn tunnel(addr: &str, url: &str) -> String {
+    serde_json::json!({"public_url": url, "proto": "https", "config": {"addr": addr}}).to_string()
+}
+
+#[tokio::test]
+async fn of_the_tunnels_that_an_agent_lists_the_one_that_leads_to_the_listener_is_taken() {
+    let (shop, ours) = (
+        tunnel("http://localhost:3000", "https://shop.ngrok-free.app"),
+        tunnel("http://localhost:8080", "https://x.ngrok-free.app"),
+    );
+    let from = agent(vec![format!("{{\"tunnels\":[{shop},{ours}]}}")]).await;
+    let (_running, mut received) = script("echo https://not-this.ts.net; exec sleep 1000", UrlFrom::Ask(from));
     assert_eq!(next(&mut received).await, Some(Report::Up { public_url: Some("https://x.ngrok-free.app".into()) }));
+}
+
+#[tokio::test]
+async fn an_agent_that_lists_another_programs_tunnel_alone_is_told_with_where_that_leads() {
+    let shop = tunnel("http://localhost:3000", "https://shop.ngrok-free.app");
+    let from = agent(vec![format!("{{\"tunnels\":[{shop}]}}")]).await;
+    let mut asked = Some(Asker::start(from, Reader::of_program(&[], place().local, None)));
+    let Answer::Other(seen) = Asker::next(&mut asked).await else { panic!("another program's tunnel is taken") };
+    let advice = seen.advice();
+    assert!(advice.contains("http://localhost:3000") && advice.contains("127.0.0.1:8080"), "{advice}");
+}
+
+#[tokio::test]
+async fn an_agent_that_lists_the_tunnel_later_is_asked_until_then() {
+    let ours = tunnel("http://localhost:8080", "https://x.ngrok-free.app");
+    let from = agent(vec!["{\"tunnels\":[]}".to_owned(), ours]).await;
+    let mut asked = Some(Asker::start(from, Reader::of_program(&[], place().local, None)));
+    assert!(matches!(Asker::next(&mut asked).await, Answer::Other(_)));
+    assert!(matches!(Asker::next(&mut asked).await, Answer::Url(url) if url == "https://x.ngrok-free.app"));
 }

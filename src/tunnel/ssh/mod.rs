@@ -22,7 +22,7 @@ use russh::keys::{PrivateKey, PrivateKeyWithHashAlg};
 use russh::{Channel, ChannelMsg, Disconnect, Preferred, SshId};
 use tokio::net::TcpStream;
 
-use super::find::Finder;
+use super::announcement::Reader;
 use super::lines::Lines;
 use super::settings::Ssh;
 use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
@@ -70,7 +70,7 @@ pub(super) async fn run(
         () = stop.wait() => return Ok(()),
     };
     tokio::select! {
-        down = session.last(settings, reports) => Err(down),
+        down = session.last(settings, place, reports) => Err(down),
         () = stop.wait() => {
             let goodbye = session.handle.disconnect(Disconnect::ByApplication, "the gateway stops", "en");
             let _ = tokio::time::timeout(GOODBYE_LIMIT, goodbye).await;
@@ -138,29 +138,30 @@ impl<'a> Session<'a> {
     }
 
     /// Until it ends, and why.
-    async fn last(&mut self, settings: &Settings, reports: &Reports) -> Down {
-        let mut finder = Finder::new(settings.url_pattern.clone());
-        let (mut lines, mut url) = (Lines::default(), None);
+    async fn last(&mut self, settings: &Settings, place: &Place, reports: &Reports) -> Down {
+        let mut reader = Reader::of_server(&self.ssh.server.host, place.local, settings.url_pattern.clone());
+        // The first URL is kept for the life of the session.
+        let (mut lines, mut is_known) = (Lines::default(), false);
         let too_late = tokio::time::sleep(URL_LIMIT);
         tokio::pin!(too_late);
         loop {
-            let is_awaited = self.shell.is_some() && url.is_none();
+            let is_awaited = self.shell.is_some() && !is_known;
             let said = tokio::select! {
                 ended = &mut self.handle => return self.end(ended),
                 said = next(&mut self.shell) => said,
-                () = &mut too_late, if is_awaited => return words::no_url(self.ssh, URL_LIMIT, &finder),
+                () = &mut too_late, if is_awaited => return words::no_url(self.ssh, URL_LIMIT, &reader),
             };
             let Some(bytes) = said else {
                 // Why the session ended, the session itself tells better, if it ends now too.
                 return match tokio::time::timeout(GOODBYE_LIMIT, &mut self.handle).await {
                     Ok(ended) => self.end(ended),
-                    Err(_) => words::shell_ended(self.ssh, lines.rest()),
+                    Err(_) => words::shell_ended(self.ssh, lines.rest().map(|line| line.text)),
                 };
             };
             for line in lines.push(&bytes) {
-                reports.said(&line);
-                if let Some(found) = finder.in_line(&line).filter(|found| url.as_ref() != Some(found)) {
-                    url = Some(found.clone());
+                reports.said(&line.text);
+                if !is_known && let Some(found) = reader.line(&line) {
+                    is_known = true;
                     reports.tell(Report::Up { public_url: Some(found) }).await;
                 }
             }

@@ -12,7 +12,7 @@ use super::*;
 use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::tunnel::address::Remote;
-use crate::tunnel::find::HostPattern;
+use crate::tunnel::announcement::HostPattern;
 use crate::tunnel::{Culprit, Driver, Running, start};
 
 const SSHD: &str = "/usr/sbin/sshd";

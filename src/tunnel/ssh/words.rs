@@ -7,7 +7,8 @@ use std::time::Duration;
 use russh::{AlgorithmKind, Error};
 
 use crate::store::StoreError;
-use crate::tunnel::find::{Finder, plain};
+use crate::tunnel::announcement::Reader;
+use crate::tunnel::lines::plain;
 use crate::tunnel::settings::Ssh;
 use crate::tunnel::{Culprit, Down};
 
@@ -124,9 +125,9 @@ pub(super) fn shell_ended(ssh: &Ssh, last: Option<String>) -> Down {
     Down::new(Culprit::Refused, format!("the shell of {} ended{last}", ssh.server), next)
 }
 
-pub(super) fn no_url(ssh: &Ssh, limit: Duration, finder: &Finder) -> Down {
-    let reason = format!("{} printed no public URL within {} s", ssh.server, limit.as_secs());
-    Down::new(Culprit::Refused, reason, finder.advice())
+pub(super) fn no_url(ssh: &Ssh, limit: Duration, reader: &Reader) -> Down {
+    let reason = format!("{} announced no public URL within {} s", ssh.server, limit.as_secs());
+    Down::new(Culprit::Refused, reason, reader.advice())
 }
 
 pub(super) fn store(error: &StoreError) -> Down {

@@ -16,8 +16,8 @@ pub enum Input {
     Stopped,
     /// The proof with this nonce has ended.
     Proof { nonce: String, result: Result<(), String> },
-    /// A request that Twilio signed came in: better than any proof of ours.
-    Request,
+    /// A request of Twilio's came in by this URL: better than any proof of ours, of this URL alone.
+    Request { by: String },
     /// [`Output::UrlChanged`] has been carried out, or not.
     UrlWritten { url: String, result: Result<(), String> },
     /// The configured URL is another one from now on; whoever changed it tells Twilio (`gateway apply`).
@@ -35,7 +35,7 @@ pub enum Output {
     StopDriver,
     /// Fetch the proof with this nonce from the public URL.
     Prove { url: String, nonce: String },
-    /// Write the new URL to Twilio and read it back.
+    /// Write the new URL, which is proved, to Twilio and read it back.
     UrlChanged { old: String, new: String },
     /// The public URLs that a signature may be made over from now on, the present one first.
     Urls(Vec<String>),

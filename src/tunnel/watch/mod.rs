@@ -7,12 +7,14 @@
 //!              └───────────────── Waiting (back-off) ◀──┘
 //! ```
 //!
-//! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel.
+//! "Up" is what a driver says; "Proved" is what we know: our own public URL answered our nonce through the tunnel. A
+//! URL that a driver announces is nothing before that: only then Twilio is told, and documents name it.
 
 mod io;
 mod proofs;
 mod said;
 mod status;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -23,6 +25,7 @@ use std::time::Duration;
 
 use super::{Culprit, Down, Report, Settings, UrlFrom};
 use crate::backoff::Backoff;
+use crate::bucket::Bucket;
 use crate::event::{Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
@@ -32,6 +35,7 @@ use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
 use said::Said;
 pub use status::{State, TunnelStatus};
+use telling::{WRITE_BASE, WRITE_MAX, WRITES};
 use urls::Urls;
 
 /// From the start of a driver to its word that it is up.
@@ -46,9 +50,6 @@ const SOON: Duration = Duration::from_secs(120);
 const STOP_CHECK: Duration = Duration::from_secs(1);
 /// Whoever waits longer than this from the first failure on is told how not to.
 const MINOR: Duration = Duration::from_secs(10);
-/// Between two tries to have Twilio know the new URL: first and longest.
-const WRITE_BASE: Duration = Duration::from_secs(5);
-const WRITE_MAX: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
@@ -68,6 +69,15 @@ enum Presence {
     Stopping,
 }
 
+/// A proof under way.
+#[derive(Debug)]
+struct Outstanding {
+    nonce: String,
+    /// What was asked, and when.
+    url: String,
+    sent: Instant,
+}
+
 /// The watch.
 #[derive(Debug)]
 pub struct Watch {
@@ -82,8 +92,9 @@ pub struct Watch {
     presence: Presence,
     urls: Urls,
     timers: Timers<Timer>,
-    /// The proof under way: its nonce, and when it was sent.
-    outstanding: Option<(String, Instant)>,
+    outstanding: Option<Outstanding>,
+    /// What the driver that runs has announced first: its URL for as long as it lives.
+    heard: Option<String>,
     /// Since when the driver has been up, and whether anything came through since.
     up_at: Instant,
     came_through: bool,
@@ -105,6 +116,9 @@ pub struct Watch {
     reason: Option<String>,
     backoff: Backoff,
     writing: Backoff,
+    writes: Bucket,
+    /// What is being written to Twilio.
+    in_flight: Option<String>,
     said: Said,
     random: Random,
     outputs: VecDeque<Output>,
@@ -125,6 +139,7 @@ impl Watch {
             urls: Urls::new(known_url),
             timers: Timers::new(),
             outstanding: None,
+            heard: None,
             up_at: now,
             came_through: false,
             lost_at: None,
@@ -142,6 +157,8 @@ impl Watch {
             reason: None,
             backoff: Backoff::new(waits::FIRST, waits::LONGEST),
             writing: Backoff::new(WRITE_BASE, WRITE_MAX),
+            writes: Bucket::new(WRITES),
+            in_flight: None,
             said: Said::default(),
             random,
             outputs: VecDeque::new(),
@@ -157,7 +174,7 @@ impl Watch {
             Input::Report(report) => self.report(now, report),
             Input::Stopped => self.stopped(now),
             Input::Proof { nonce, result } => self.proof(now, &nonce, result),
-            Input::Request => self.request(now),
+            Input::Request { by } => self.request(now, &by),
             Input::UrlWritten { url, result } => self.written(now, &url, result),
             Input::Configured(url) => {
                 if self.urls.change(now, &url) {
@@ -194,12 +211,12 @@ impl Watch {
                 }
                 Timer::Prove => self.prove(now),
                 Timer::ProofLimit => {
-                    if let Some((nonce, _)) = self.outstanding.clone() {
+                    if let Some(nonce) = self.outstanding.as_ref().map(|asked| asked.nonce.clone()) {
                         self.proof(now, &nonce, Err(format!("no answer within {} s", PROOF_LIMIT.as_secs())));
                     }
                 }
                 Timer::Retry => self.begin(now),
-                Timer::Write => self.outputs.extend(self.urls.to_write()),
+                Timer::Write => self.write(now),
                 Timer::Former => {
                     let gone = self.urls.expire(now);
                     self.watch_expiry();
@@ -236,8 +253,8 @@ impl Watch {
         TunnelStatus {
             state: self.state,
             driver: self.driver.to_owned(),
-            public_url: self.urls.present().to_owned(),
-            written: self.urls.to_write().is_none(),
+            public_url: self.urls.subject().to_owned(),
+            written: self.urls.is_settled() && self.urls.to_write().is_none(),
             since: now.since(self.since).as_secs(),
             last_proof: self.last_proof.map(|at| now.since(at).as_secs()),
             latency: self.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
@@ -255,6 +272,7 @@ impl Watch {
         match (self.is_driven, self.presence) {
             (true, Presence::Absent) => {
                 self.presence = Presence::Running;
+                self.heard = None;
                 self.starts += 1;
                 self.enter(now, State::Connecting);
                 self.timers.set(Timer::Connect, now + CONNECT_LIMIT);
@@ -322,7 +340,7 @@ impl Watch {
 
     /// The driver says that it is up, with what URL.
     fn up(&mut self, now: Instant, url: Option<String>) {
-        let is_new = url.is_some_and(|url| self.change_url(now, url));
+        let is_new = url.is_some_and(|url| self.announced(url));
         self.timers.cancel(Timer::Connect);
         if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
             return;
@@ -336,61 +354,18 @@ impl Watch {
         (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
         self.enter(now, State::Connected);
         if self.is_driven {
-            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.present());
+            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.subject());
             self.event(Level::Info, "tunnel.connected", self.driver, text);
         }
         self.timers.set(Timer::Prove, now + settle);
-    }
-
-    /// Whether it is another one.
-    fn change_url(&mut self, now: Instant, url: String) -> bool {
-        let old = self.urls.present().to_owned();
-        if !self.urls.change(now, &url) {
-            return false;
-        }
-        self.writing.reset();
-        self.timers.cancel(Timer::Write);
-        self.watch_expiry();
-        self.outputs.push_back(Output::Urls(self.urls.all()));
-        self.outputs.extend(self.urls.to_write());
-        let text = match old.as_str() {
-            "" => format!("the public URL is {url}"),
-            old => format!("the public URL is {url} now; it was {old}"),
-        };
-        self.event(Level::Notice, "tunnel.url", self.driver, text);
-        true
-    }
-
-    fn watch_expiry(&mut self) {
-        match self.urls.next_expiry() {
-            Some(at) => self.timers.set(Timer::Former, at),
-            None => self.timers.cancel(Timer::Former),
-        }
-    }
-
-    fn written(&mut self, now: Instant, url: &str, result: Result<(), String>) {
-        match result {
-            Ok(()) if self.urls.set_written(url) => {
-                self.writing.reset();
-                self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
-            }
-            Err(reason) if url == self.urls.present() && self.state != State::Off => {
-                let wait = self.writing.next(&mut self.random);
-                self.timers.set(Timer::Write, now + wait);
-                let text = format!(
-                    "Twilio could not be told ({reason}) and still calls the former URL; tried again in {} s",
-                    wait.as_secs()
-                );
-                self.event(Level::Error, "tunnel.url-not-written", url, text);
-            }
-            _ => {}
-        }
     }
 
     /// There is no tunnel: stops what is left of the driver, and waits.
     fn fail(&mut self, now: Instant, down: Down) {
         self.forget_proof();
         self.timers.cancel(Timer::Connect);
+        // What waits to be written is written when it has been proved again.
+        self.timers.cancel(Timer::Write);
         self.stop_driver();
         self.forgive(now);
         let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);

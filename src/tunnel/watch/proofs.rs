@@ -1,8 +1,11 @@
 //! Proofs: our own public URL is fetched with a nonce, and what comes of it says whether Twilio can reach us.
+//!
+//! The rule: **a proof belongs to the URL that it came by.** What came by a former URL says nothing about the present
+//! one, and a request of Twilio's says nothing about one that a tunnel has only announced: Twilio cannot know it.
 
 use std::time::Duration;
 
-use super::{Output, STEADY, State, Timer, Watch};
+use super::{Output, Outstanding, STEADY, State, Timer, Watch};
 use crate::event::Level;
 use crate::time::Instant;
 use crate::tunnel::{Culprit, Down};
@@ -28,8 +31,9 @@ pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(480);
 impl Watch {
     pub(super) fn prove(&mut self, now: Instant) {
         let nonce = self.random.hex(16);
-        self.outputs.push_back(Output::Prove { url: self.urls.present().to_owned(), nonce: nonce.clone() });
-        self.outstanding = Some((nonce, now));
+        let url = self.urls.subject().to_owned();
+        self.outputs.push_back(Output::Prove { url: url.clone(), nonce: nonce.clone() });
+        self.outstanding = Some(Outstanding { nonce, url, sent: now });
         self.timers.set(Timer::ProofLimit, now + PROOF_LIMIT);
     }
 
@@ -40,8 +44,13 @@ impl Watch {
     }
 
     pub(super) fn proof(&mut self, now: Instant, nonce: &str, result: Result<(), String>) {
-        let Some((_, sent)) = self.outstanding.take_if(|(asked, _)| asked == nonce) else { return };
+        let Some(Outstanding { url, sent, .. }) = self.outstanding.take_if(|asked| asked.nonce == nonce) else {
+            return;
+        };
         self.forget_proof();
+        if url != self.urls.subject() {
+            return self.timers.set(Timer::Prove, now);
+        }
         match result {
             Ok(()) => {
                 self.proofs += 1;
@@ -72,7 +81,10 @@ impl Watch {
         }
     }
 
-    pub(super) fn request(&mut self, now: Instant) {
+    pub(super) fn request(&mut self, now: Instant, by: &str) {
+        if !self.urls.is_settled() || by != self.urls.present() {
+            return;
+        }
         match self.state {
             State::Connected | State::Doubtful => {
                 self.forget_proof();
@@ -89,6 +101,7 @@ impl Watch {
         self.failed_in_a_row = 0;
         self.never_proved = 0;
         self.came_through = true;
+        self.adopt(now);
         if self.state != State::Proved {
             let gone = now.since(self.since).as_secs();
             let was = if self.state == State::Doubtful { format!("again, after {gone} s") } else { String::new() };
@@ -111,7 +124,7 @@ impl Watch {
             self.failing_since = sent;
         }
         self.failed_in_a_row += 1;
-        let url = self.urls.present().to_owned();
+        let url = self.urls.subject().to_owned();
         self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
         if self.state == State::Proved {
             let text = format!("no answer through the tunnel: {reason}; asked again every few seconds");

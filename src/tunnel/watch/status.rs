@@ -47,7 +47,7 @@ pub struct TunnelStatus {
     pub state: State,
     /// `ssh`, `command`, `direct`, `none`.
     pub driver: String,
-    /// What Twilio shall call.
+    /// What Twilio calls, or shall call once it is proved.
     pub public_url: String,
     /// Whether Twilio has been told so.
     pub written: bool,

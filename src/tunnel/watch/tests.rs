@@ -2,6 +2,8 @@ use super::proofs::*;
 use super::*;
 use crate::tunnel::settings::{Driver, Program, UrlFrom};
 
+mod telling;
+
 const URL: &str = "https://gateway.example.com";
 const SEEDS: u64 = 300;
 
@@ -237,7 +239,9 @@ fn a_request_that_twilio_signed_ends_a_doubt_too() {
     let mut scene = Scene::proved();
     scene.pass(30);
     scene.answer(0, no());
-    scene.input(Input::Request);
+    scene.input(Input::Request { by: "https://former.example.com".into() });
+    assert_eq!(scene.watch.state(), State::Doubtful, "what came by another URL says nothing of this one");
+    scene.input(Input::Request { by: URL.into() });
     assert_eq!(scene.watch.state(), State::Proved);
 }
 
@@ -251,38 +255,6 @@ fn slowness_is_told_once_counted_always_and_its_end_is_told() {
     assert_eq!(scene.codes(), ["tunnel.slow", "tunnel.fast"]);
     let status = scene.watch.status(scene.now);
     assert_eq!((status.slow, status.state), (3, State::Proved));
-}
-
-#[test]
-fn a_changed_url_is_written_at_once_and_again_until_twilio_has_it_and_the_former_stays_valid_for_an_hour() {
-    let mut scene = Scene::proved();
-    let new = "https://new.trycloudflare.com";
-    scene.report(Report::Up { public_url: Some(new.into()) });
-    let change = Output::UrlChanged { old: URL.into(), new: new.into() };
-    assert_eq!(scene.count(&change), 1);
-    assert_eq!(scene.watch.urls(), [new, URL]);
-    assert!(!scene.watch.status(scene.now).written);
-    scene.input(Input::UrlWritten { url: new.into(), result: Err("HTTP 500".into()) });
-    scene.pass(5);
-    assert_eq!(scene.count(&change), 2);
-    scene.input(Input::UrlWritten { url: new.into(), result: Ok(()) });
-    assert!(scene.watch.status(scene.now).written);
-    scene.pass(3590);
-    assert_eq!(scene.watch.urls(), [new, URL]);
-    scene.pass(10);
-    assert_eq!(scene.watch.urls(), [new]);
-    assert_eq!(scene.count(&Output::Urls(vec![new.into()])), 1);
-}
-
-#[test]
-fn a_former_url_that_twilio_still_calls_stays_valid() {
-    let mut scene = Scene::proved();
-    scene.report(Report::Up { public_url: Some("https://new.ts.net".into()) });
-    for number in 0..20 {
-        scene.report(Report::Up { public_url: Some(format!("https://n{number}.ts.net")) });
-    }
-    scene.pass(3 * 3600);
-    assert_eq!(scene.watch.urls(), ["https://n19.ts.net", URL]);
 }
 
 #[test]
@@ -459,7 +431,7 @@ fn something(random: &mut Random, nonce: &Option<String>, url: &Option<String>) 
         3 => Input::Report(down(culprits[random.below(5) as usize])),
         4 => Input::Report(Report::Said("line".into())),
         5..=7 => Input::Proof { nonce: nonce.clone()?, result: result(random) },
-        8 => Input::Request,
+        8 => Input::Request { by: url.clone().unwrap_or(URL.into()) },
         9 => Input::UrlWritten { url: url.clone()?, result: result(random) },
         10 => Input::Retry,
         _ => Input::Report(Report::Connecting),
@@ -475,6 +447,7 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
         watch.handle(now, Input::Start);
         let (mut running, mut stopping) = (false, false);
         let (mut nonce, mut url, mut started) = (None, None, 0_u32);
+        let (mut asked_of, mut proved) = (std::collections::HashMap::new(), std::collections::HashSet::new());
         for step in 0..400 {
             // Time goes on to the next timer, or stands still.
             if let Some(at) = watch.poll_timeout().filter(|_| random.below(2) == 0) {
@@ -492,8 +465,15 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
                         assert!(running && !stopping, "seed {seed}, step {step}: nothing to stop");
                         stopping = true;
                     }
-                    Output::Prove { nonce: asked, .. } => nonce = Some(asked),
-                    Output::UrlChanged { new, .. } => url = Some(new),
+                    Output::Prove { nonce: asked, url } => {
+                        asked_of.insert(asked.clone(), url);
+                        nonce = Some(asked);
+                    }
+                    Output::UrlChanged { new, .. } => {
+                        let status = watch.status(now);
+                        assert!(proved.contains(&new), "seed {seed}, step {step}: {new} is not proved: {status:?}");
+                        url = Some(new);
+                    }
                     Output::Urls(urls) => assert!(urls.len() <= 9, "seed {seed}: {urls:?}"),
                     Output::Event(_) => {}
                 }
@@ -515,6 +495,9 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
             if let Some(input) = input {
                 if input == Input::Stopped {
                     (running, stopping) = (false, false);
+                }
+                if let Input::Proof { nonce, result: Ok(()) } = &input {
+                    proved.extend(asked_of.get(nonce).cloned());
                 }
                 watch.handle(now, input);
             }

@@ -1,4 +1,7 @@
-//! The public URL, the one that Twilio has been told, and those that were.
+//! The public URL, the one that a tunnel has announced, the one that Twilio has been told, and those that were.
+//!
+//! The rule: **an announced URL is nothing to anybody but our own proof until it is proved.** No document names it, no
+//! signature is taken over it, and Twilio is not told of it.
 
 use std::time::Duration;
 
@@ -15,7 +18,10 @@ const MAX_FORMER: usize = 8;
 /// The URLs.
 #[derive(Debug)]
 pub(super) struct Urls {
+    /// What documents name, and what Twilio has or shall have.
     present: String,
+    /// What the running tunnel says that it is, until that is proved.
+    announced: Option<String>,
     /// What Twilio has.
     written: String,
     former: Vec<(String, Instant)>,
@@ -23,11 +29,35 @@ pub(super) struct Urls {
 
 impl Urls {
     pub fn new(url: &str) -> Self {
-        Urls { present: url.to_owned(), written: url.to_owned(), former: Vec::new() }
+        Urls { present: url.to_owned(), announced: None, written: url.to_owned(), former: Vec::new() }
     }
 
     pub fn present(&self) -> &str {
         &self.present
+    }
+
+    /// What is to be proved: the announced one, or else the present one.
+    pub fn subject(&self) -> &str {
+        self.announced.as_deref().unwrap_or(&self.present)
+    }
+
+    /// Whether what is to be proved is no announced URL but the present one.
+    pub fn is_settled(&self) -> bool {
+        self.announced.is_none()
+    }
+
+    /// The tunnel says what its URL is. Whether it is to be proved anew.
+    pub fn announce(&mut self, url: &str) -> bool {
+        let is_news = url != self.subject();
+        self.announced = (url != self.present).then(|| url.to_owned());
+        is_news
+    }
+
+    /// What is to be proved has been. The URL that was present before, if that is another one.
+    pub fn prove(&mut self, now: Instant) -> Option<String> {
+        let url = self.announced.take()?;
+        let old = self.present.clone();
+        self.change(now, &url).then_some(old)
     }
 
     /// The present one first.
@@ -54,7 +84,7 @@ impl Urls {
         true
     }
 
-    /// What Twilio has to be told, if anything.
+    /// What Twilio has to be told, if anything: never an announced URL.
     pub fn to_write(&self) -> Option<Output> {
         (self.written != self.present)
             .then(|| Output::UrlChanged { old: self.written.clone(), new: self.present.clone() })

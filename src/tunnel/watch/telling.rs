@@ -1,0 +1,115 @@
+//! What a tunnel announces, and when Twilio is told of it.
+//!
+//! The rules: **the first URL of a process is its URL for life; Twilio is told of a URL that is proved, while its process
+//! lives, and no more often than [`WRITES`].**
+
+use std::time::Duration;
+
+use super::{Output, State, Timer, Watch};
+use crate::bucket::Rate;
+use crate::event::Level;
+use crate::time::Instant;
+
+/// Between two tries to have Twilio know the new URL: first and longest.
+pub(super) const WRITE_BASE: Duration = Duration::from_secs(5);
+pub(super) const WRITE_MAX: Duration = Duration::from_secs(300);
+/// So often at most Twilio is told of a URL, failed tries included: each is a handful of requests to its REST API.
+pub(super) const WRITES: Rate = Rate { burst: 4, per_minute: 1 };
+
+impl Watch {
+    /// The driver tells its URL, which is kept for the life of its process. Whether there is another one to be proved.
+    pub(super) fn announced(&mut self, url: String) -> bool {
+        if let Some(kept) = &self.heard {
+            if *kept != url {
+                let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
+                self.event(Level::Debug, "tunnel.url", self.driver, text);
+            }
+            return false;
+        }
+        self.heard = Some(url.clone());
+        if !self.urls.announce(&url) {
+            return false;
+        }
+        // What waited to be written was the URL of a process that is gone.
+        self.writing.reset();
+        self.timers.cancel(Timer::Write);
+        if !self.urls.is_settled() {
+            let text = format!("the tunnel announces {url}; Twilio is told when it is proved");
+            self.event(Level::Info, "tunnel.url", self.driver, text);
+        }
+        true
+    }
+
+    /// What was to be proved has been: an announced URL becomes the public one, and Twilio is told.
+    pub(super) fn adopt(&mut self, now: Instant) {
+        if let Some(old) = self.urls.prove(now) {
+            self.watch_expiry();
+            self.outputs.push_back(Output::Urls(self.urls.all()));
+            let url = self.urls.present();
+            let text = match old.as_str() {
+                "" => format!("the public URL is {url}"),
+                old => format!("the public URL is {url} now; it was {old}"),
+            };
+            self.event(Level::Notice, "tunnel.url", self.driver, text);
+        }
+        if self.timers.get(Timer::Write).is_none() {
+            self.write(now);
+        }
+    }
+
+    /// Whether the URL that Twilio calls or shall call has been proved since the driver is up.
+    fn is_proved_now(&self) -> bool {
+        self.came_through && self.urls.is_settled()
+    }
+
+    /// Has Twilio told what it has to be told, as often as [`WRITES`] allows.
+    pub(super) fn write(&mut self, now: Instant) {
+        let Some(output) = self.urls.to_write().filter(|_| self.is_proved_now()) else { return };
+        if self.in_flight.as_deref() == Some(self.urls.present()) {
+            return;
+        }
+        match self.writes.take(now) {
+            Ok(()) => {
+                self.in_flight = Some(self.urls.present().to_owned());
+                self.outputs.push_back(output);
+            }
+            Err(wait) => {
+                self.timers.set(Timer::Write, now + wait);
+                let (url, seconds) = (self.urls.present().to_owned(), wait.as_secs() + 1);
+                let text = format!("the URL has changed too often; Twilio is told in {seconds} s");
+                self.event(Level::Warning, "tunnel.url-waits", &url, text);
+            }
+        }
+    }
+
+    pub(super) fn watch_expiry(&mut self) {
+        match self.urls.next_expiry() {
+            Some(at) => self.timers.set(Timer::Former, at),
+            None => self.timers.cancel(Timer::Former),
+        }
+    }
+
+    pub(super) fn written(&mut self, now: Instant, url: &str, result: Result<(), String>) {
+        self.in_flight.take_if(|writing| writing == url);
+        match result {
+            Ok(()) if self.urls.set_written(url) => {
+                self.writing.reset();
+                self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
+            }
+            Err(reason) if url == self.urls.present() && self.state != State::Off => {
+                let again = match self.is_proved_now() {
+                    true => {
+                        let wait = self.writing.next(&mut self.random);
+                        self.timers.set(Timer::Write, now + wait);
+                        format!("in {} s", wait.as_secs())
+                    }
+                    false => "when the tunnel is proved".to_owned(),
+                };
+                let text =
+                    format!("Twilio could not be told ({reason}) and still calls the former URL; tried again {again}");
+                self.event(Level::Error, "tunnel.url-not-written", url, text);
+            }
+            _ => {}
+        }
+    }
+}
