@@ -7,7 +7,9 @@ use super::Limits;
 use super::gate::Gate;
 use super::refusals::Refusals;
 use super::replies::Replies;
+use super::seen::{Mark, Seen, USUAL_REPEATS};
 use crate::config::{Config, Protection};
+use crate::net::descriptors::Descriptors;
 use crate::store::Secrets;
 use crate::time::Instant;
 use crate::twilio::setting::Setting;
@@ -24,6 +26,9 @@ pub struct Shared {
     pub(super) limits: Limits,
     pub(super) counts: Counters,
     gate: Mutex<Gate>,
+    /// Outlives a configuration: what Twilio signed then is nothing new now.
+    seen: Mutex<Seen>,
+    pub(super) descriptors: Descriptors,
     began: std::time::Instant,
 }
 
@@ -89,8 +94,15 @@ impl Shared {
             limits,
             counts: Counters::default(),
             gate: Mutex::new(Gate::new(limits.rates)),
+            seen: Mutex::default(),
+            descriptors: Descriptors::default(),
             began: std::time::Instant::now(),
         }
+    }
+
+    /// Its connections count among these.
+    pub fn with_descriptors(self, descriptors: Descriptors) -> Shared {
+        Shared { descriptors, ..self }
     }
 
     /// From the next request on, this configuration and these secrets.
@@ -109,7 +121,12 @@ impl Shared {
     /// What was counted since the start.
     pub fn counts(&self) -> Counts {
         let reasons = self.refusals().totals();
-        Counts { answered: self.counts.answered.load(Ordering::Relaxed), refused: reasons.iter().sum(), reasons }
+        Counts {
+            answered: self.counts.answered.load(Ordering::Relaxed),
+            replayed: self.refusals().replayed(),
+            refused: reasons.iter().sum(),
+            reasons,
+        }
     }
 
     /// Those of the configuration in force.
@@ -125,6 +142,16 @@ impl Shared {
     /// Counts a refusal; its place in the row of its reason, if it is to be told.
     pub(super) fn refuse(&self, reason: Refusal) -> Option<u64> {
         self.refusals().add(self.now(), reason)
+    }
+
+    /// Whether a request with this mark came more often than Twilio repeats one.
+    pub(super) fn is_worn(&self, mark: &Mark) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).times(mark) > USUAL_REPEATS
+    }
+
+    /// A request that is Twilio's: whether it is fresh.
+    pub(super) fn is_fresh(&self, mark: Mark) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_fresh(mark)
     }
 
     pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {
