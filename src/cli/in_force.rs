@@ -54,7 +54,8 @@ fn summary(errors: &[String]) -> String {
 
 /// What to say of a broken file that the last good one stands in for.
 pub(super) fn told(path: &Path, fault: &str) -> String {
-    format!("{fault}; the last good configuration is used. \"gateway check {}\" shows what to fix", path.display())
+    let check = format!("\"gateway check {}\"", path.display());
+    format!("{fault}; the last good configuration is used. {check} shows what to fix; then run \"gateway reload\"")
 }
 
 /// Each folder that may hold the state of the config file at `path`, the likeliest first.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use super::parse::path;
 use super::reader::Section;
 use super::{
-    DEFAULT_ENVIRONMENT, Environment, MAX_ENVIRONMENTS, RUN_DIR, STATE_DIR, Server, Site, Trunk, WEBHOOK_PORT, Webhook, value,
+    DEFAULT_ENVIRONMENT, Environment, MAX_ENVIRONMENTS, RUN_DIR, STATE_DIR, Server, Site, Trunk, WEBHOOK_PORT, Webhook,
+    value,
 };
 
 /// `edges` when the file names none: two sites that do not fail together.

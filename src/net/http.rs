@@ -127,12 +127,7 @@ fn tell(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnc
     }
 }
 
-async fn connection<E: Fn(WebhookEvent)>(
-    stream: TcpStream,
-    shared: Arc<Shared>,
-    events: Arc<E>,
-    freshness: Freshness,
-) {
+async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>, events: Arc<E>, freshness: Freshness) {
     // An answer is one small write; a failure costs a delay, not the answer.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {

@@ -138,7 +138,7 @@ fn reason(address: SocketAddr, error: &io::Error) -> String {
         return "no interface has this address yet; handsets are answered as soon as one has it".to_owned();
     }
     let way = way_out(address, error).map(|way| format!("; {way}")).unwrap_or_default();
-    format!("cannot be listened on: {error}{way}; it is tried again every {} s", RETRY.as_secs())
+    format!("cannot be listened on: {}{way}; it is tried again every {} s", error.kind(), RETRY.as_secs())
 }
 
 type Opened = (SocketAddr, Rc<UdpSocket>, TcpListener);

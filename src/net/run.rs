@@ -42,7 +42,9 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Two would take each other's calls, and write over each other's state.
-    #[error("another gateway is running with this run_dir: it answers at {0}; stop it first: \"systemctl stop gateway\"")]
+    #[error(
+        "another gateway is running with this run_dir: it answers at {0}; stop it first: \"systemctl stop gateway\""
+    )]
     Running(String),
     /// Not a call has sound without it.
     #[error("the media thread cannot be started: {}; no call would have sound; is the system out of threads or memory?", .0.kind())]

@@ -15,7 +15,9 @@ use super::clock::Clock;
 pub enum TlsError {
     #[error("{path}: {error}; write the path of a PEM file of certificates in ca_file, then run \"gateway reload\"")]
     File { path: String, error: String },
-    #[error("{path} holds no usable certificate; write the path of a PEM file of certificates in ca_file, then run \"gateway reload\"")]
+    #[error(
+        "{path} holds no usable certificate; write the path of a PEM file of certificates in ca_file, then run \"gateway reload\""
+    )]
     Empty { path: String },
     #[error("TLS cannot be set up: {0}")]
     Config(#[from] rustls::Error),
@@ -39,11 +41,13 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
         return Ok(roots);
     };
     let shown = path.display().to_string();
-    let failed =
-        |error: pem::Error| TlsError::File { path: shown.clone(), error: match error {
+    let failed = |error: pem::Error| TlsError::File {
+        path: shown.clone(),
+        error: match error {
             pem::Error::Io(error) => error.kind().to_string(),
             _ => "no PEM".to_owned(),
-        } };
+        },
+    };
     for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
         // A system's whole bundle may hold one that is not understood: the others count.
         roots.add_parsable_certificates([certificate.map_err(failed)?]);

@@ -14,3 +14,5 @@ mod office;
 mod process;
 mod record;
 mod service;
+mod starting;
+mod unfinished;

@@ -633,7 +633,10 @@ async fn strangers_who_connect_and_keep_silent_do_not_lock_twilio_out() {
 async fn who_replays_a_captured_request_on_every_connection_does_not_lock_twilio_out() {
     let server = Server::start(office::secrets(), Limits { connections: 8, ..Limits::default() }).await;
     let captured = signed("/twilio/status", "", "CallSid=CA1&CallStatus=ringing");
-    assert_status(&server.send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=ringing").as_bytes()).await, 204);
+    assert_status(
+        &server.send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=ringing").as_bytes()).await,
+        204,
+    );
     let mut begin = [0; 12];
     let mut replaying = Vec::new();
     for _ in 0..8 {
@@ -662,7 +665,8 @@ async fn who_replays_a_captured_request_on_every_connection_does_not_lock_twilio
     }
     let counts = server.shared.counts();
     assert_eq!((counts.answered, counts.replayed), (counts.replayed + 21, 28), "{counts:?}");
-    let told: Vec<_> = server.events().into_iter().filter(|event| matches!(event, WebhookEvent::Replayed { .. })).collect();
+    let told: Vec<_> =
+        server.events().into_iter().filter(|event| matches!(event, WebhookEvent::Replayed { .. })).collect();
     let wanted = [8, 16].map(|in_a_row| WebhookEvent::Replayed { endpoint: Endpoint::Status, in_a_row });
     assert_eq!(told, wanted);
 }
@@ -693,7 +697,10 @@ async fn a_replay_with_another_token_header_or_parameter_that_nothing_signs_is_s
 async fn a_flood_of_replays_is_turned_away_and_fresh_requests_are_answered() {
     let server = Server::start(
         office::secrets(),
-        Limits { rates: Rates { replays: Rate { burst: 5, per_minute: 0 }, ..exhaustible().rates }, ..Limits::default() },
+        Limits {
+            rates: Rates { replays: Rate { burst: 5, per_minute: 0 }, ..exhaustible().rates },
+            ..Limits::default()
+        },
     )
     .await;
     let captured = signed("/twilio/incoming", CLOSE, INCOMING);
