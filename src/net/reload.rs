@@ -1,10 +1,11 @@
 //! Another configuration while the service runs: what takes effect at once, and what needs a restart.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::recorder::Recorder;
 use super::shell::Shell;
@@ -33,22 +34,29 @@ pub struct Reloader {
 
 /// The configuration in force.
 #[derive(Debug)]
-pub struct InForce(RefCell<Arc<Config>>);
+pub struct InForce {
+    config: RefCell<Arc<Config>>,
+    /// `limits.calls` as it is written; in force may be less.
+    calls: Cell<usize>,
+}
 
 impl InForce {
-    /// This one, until another is.
-    pub fn new(config: Arc<Config>) -> InForce {
-        InForce(RefCell::new(config))
+    /// This one, until another is; `calls` is its `limits.calls` as it is written.
+    pub fn new(config: Arc<Config>, calls: usize) -> InForce {
+        InForce { config: RefCell::new(config), calls: Cell::new(calls) }
     }
 
     fn get(&self) -> Arc<Config> {
-        Arc::clone(&self.0.borrow())
+        Arc::clone(&self.config.borrow())
     }
 
     fn set(&self, config: &Arc<Config>) {
-        *self.0.borrow_mut() = Arc::clone(config);
+        *self.config.borrow_mut() = Arc::clone(config);
     }
 }
+
+/// How often it is looked for how many calls there are descriptors.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Reloader {
     /// The configuration in force.
@@ -60,9 +68,28 @@ impl Reloader {
     pub fn listens_on(&self, listen: Vec<SocketAddr>) {
         let mut config = Config::clone(&self.config());
         config.lan.listen = listen;
+        self.put_in_force(config);
+    }
+
+    /// A change that no file told of.
+    fn put_in_force(&self, config: Config) {
         let config = Arc::new(config);
         self.running.set(&config);
         self.shell.input(Input::Reload { config, secrets: self.shared.secrets() });
+    }
+
+    /// Fits the number of calls to the descriptors that the system allows, which may change while we run.
+    pub async fn keep_fitting(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let calls = descriptors::calls(descriptors::limit(), self.running.calls.get());
+            if calls != self.config().limits.calls {
+                let mut config = Config::clone(&self.config());
+                config.limits.calls = self.running.calls.get();
+                self.fit(&mut config);
+                self.put_in_force(config);
+            }
+        }
     }
 
     /// What the configuration in force says of the comparison with the account.
@@ -145,6 +172,7 @@ impl Reloader {
             config.tunnel.clone_from(&running.tunnel);
             notes.push("[tunnel] needs a restart".to_string());
         }
+        self.running.calls.set(config.limits.calls);
         self.fit(&mut config);
         self.troubles.clear("config");
         self.troubles.clear("secrets");

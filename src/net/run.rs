@@ -104,7 +104,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         recorder.tell(&descriptors::event(&shortage));
         troubles.set("descriptors", shortage);
     }
-    config.limits.calls = descriptors::calls(descriptors::limit(), config.limits.calls);
+    let calls = config.limits.calls;
+    config.limits.calls = descriptors::calls(descriptors::limit(), calls);
     let config = Arc::new(config);
     let secrets = Arc::new(keep::secrets(&store, &recorder, &troubles));
     let bindings = keep::bindings(&store, &recorder);
@@ -156,7 +157,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         shared: Arc::clone(&shared),
         recorder: recorder.clone(),
         tunnel: Rc::clone(&tunnel),
-        running: InForce::new(Arc::clone(&config)),
+        running: InForce::new(Arc::clone(&config), calls),
         troubles: troubles.clone(),
     });
     let picture = Rc::new(Picture {
@@ -201,6 +202,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         let reloader = Rc::clone(&reloader);
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
+    tokio::task::spawn_local(Rc::clone(&reloader).keep_fitting());
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(recorder.clone().keep());
     tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));

@@ -83,11 +83,14 @@ mod tests {
         let mut gone = Vec::new();
         for left in (0..last.len()).rev() {
             connections.close_one();
-            while connections.len() > left {
-                tokio::task::yield_now().await;
-            }
-            let newly = (0..last.len()).find(|at| tasks[*at].is_finished() && !gone.contains(at));
-            gone.extend(newly);
+            assert_eq!(connections.len(), left);
+            let newly = loop {
+                match (0..last.len()).find(|at| tasks[*at].is_finished() && !gone.contains(at)) {
+                    Some(at) => break at,
+                    None => tokio::task::yield_now().await,
+                }
+            };
+            gone.push(newly);
         }
         gone
     }
