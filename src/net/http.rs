@@ -37,8 +37,10 @@ pub const MAX_HEAD: usize = 16 * 1024;
 /// Most headers.
 pub const MAX_HEADERS: usize = 64;
 /// Most connections at a time. For a further one the one goes that [`connections`] names: strangers who connect and keep
-/// silent, or repeat what they captured, must not lock Twilio out.
-pub const MAX_CONNECTIONS: usize = 256;
+/// silent, or repeat what they captured, must not lock Twilio out. Fewer than any tunnel carries (the SSH tunnel 128): who
+/// has to go is chosen here, where it is known what came. And so a bound of memory: [`MAX_HEAD`] and [`MAX_BODY`] for each,
+/// 8 MB together.
+pub const MAX_CONNECTIONS: usize = 96;
 /// From the start of a connection, or the end of its last request, to the end of the next request's headers.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// From the end of the headers to the end of the body. Twilio itself gives up after 15 s (twilio.md section 5.1).

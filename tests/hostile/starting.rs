@@ -260,7 +260,7 @@ fn too_few_descriptors_are_told_with_what_is_needed_and_the_command() {
     let mut office = Box::new();
     office.start_blind_by("ulimit -n 96; exec \"$0\" \"$@\"");
     let text = wait("the service answers", || Some(status(&office)).filter(|text| text.contains("problem: ")));
-    for part in ["1216 file descriptors are needed for 100 calls", "allows 96", "ulimit -n 16384", "LimitNOFILE=16384"]
+    for part in ["1056 file descriptors are needed for 100 calls", "allows 96", "ulimit -n 16384", "LimitNOFILE=16384"]
     {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -298,6 +298,7 @@ fn strangers_connections_leave_the_trunk_a_call_and_the_status_their_descriptors
         });
         assert!(office.run(&["status"]).status.success(), "{}", office.log());
         assert_eq!(invite(&office, "911"), 100);
+        wait("the shortage is told", || status(&office).contains("file descriptors are needed").then_some(()));
         // A phone by TCP, and Twilio, still find a place.
         for address in [office.lan, office.webhook] {
             answered(address);

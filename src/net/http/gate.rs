@@ -20,7 +20,7 @@ pub const REPLAYS: Rate = Rate::per_second(40, 10);
 /// Nonces that this process has not asked for itself: `gateway setup` proves the URL, too.
 pub const NONCES: Rate = Rate::per_second(20, 2);
 /// New connections; further ones wait in the listener's backlog instead of being refused, for many tunnels make one
-/// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a third of a second at
+/// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a fifth of a second at
 /// least to show its request before a flood can push it out.
 pub const CONNECTIONS: Rate = Rate::per_second(64, 500);
 /// Nonces of our own proofs under way.
