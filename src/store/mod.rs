@@ -31,7 +31,7 @@ use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk};
 use crate::secret::Secret;
 use crate::time::WallClock;
-use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS, TIME};
+use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -135,10 +135,7 @@ impl Store {
 
     fn on_to_serve(disk: Box<dyn Disk>, dir: &Path) -> Result<(Store, Option<StoreError>), StoreError> {
         let store = Store::on_any(disk, dir)?;
-        let odd = store.is_half_restored()?.then(|| {
-            let (dir, marker) = (dir.display().to_string(), dir.join(RESTORING).display().to_string());
-            StoreError::HalfRestored { dir, marker }
-        });
+        let odd = store.is_half_restored()?.then(|| store.half_restored());
         Ok((store, odd))
     }
 

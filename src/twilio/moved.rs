@@ -89,6 +89,8 @@ pub fn write(
     mut tell: impl FnMut(&str) + 'static,
 ) -> Result<(), MovedError> {
     let _lock = store.lock(&mut tell)?;
+    // The service runs on with half a restore; what it would change at Twilio by that could be another's.
+    store.check_whole()?;
     let config = last_good::in_force(store, config).map_err(OpenError::Config)?;
     let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
     let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
