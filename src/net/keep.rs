@@ -28,7 +28,7 @@ pub(super) fn secrets(store: &Store, recorder: &Recorder, troubles: &Troubles) -
         Some(warning @ (Warning::Exposed { .. } | Warning::StillExposed { .. })) => recorder.tell(&odd(warning)),
         Some(warning @ (Warning::Unreadable { .. } | Warning::KeptAside(_))) => {
             let text = format!(
-                "{warning}; until then phones cannot register and Twilio refuses this box; restore a backup with \
+                "{warning}; phones cannot register and Twilio refuses this box until it is back; restore a backup with \
                  \"gateway restore FILE\""
             );
             recorder.tell(&Event::new(Level::Error, "store.warning", "state", &text));
