@@ -2,10 +2,9 @@
 //!
 //! [`Engine::handle`] never fails: a bad peer is data, a fault is an [`Event`]. One task owns the engine.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rsip::{Method, Request, SipMessage};
 
@@ -24,19 +23,13 @@ use crate::sip::dialled::Dialled;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header;
 use crate::sip::transaction::{self, Owner, Priority, ServerId, Transactions, response_to, stateless_tag};
-use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
+use crate::sip::wire::{self, Datagram, Frame, ReadError};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Status, StoreStatus};
 use crate::store::Secrets;
+pub use crate::streams::MAX_STREAMS;
+use crate::streams::{Kept, Streams};
 use crate::time::{Instant, WallClock, soonest};
-use crate::timers::Timers;
 use crate::trunk::{Link, Trunk};
-
-/// Handsets' TCP connections at a time. For a further one the oldest goes that no handset is registered by and no call
-/// uses: strangers who connect and keep silent, or say something harmless once, must not lock handsets out.
-pub const MAX_STREAMS: usize = 512;
-
-/// How long a handset's new connection may stay silent before it is closed: what a SIP timer would wait (64·T1).
-const STREAM_GRACE: Duration = Duration::from_secs(32);
 
 /// What the drivers give.
 #[derive(Debug)]
@@ -45,6 +38,8 @@ pub enum Input {
     Received { flow: Flow, bytes: Vec<u8> },
     /// A handset connected by TCP.
     Accepted { flow: Flow },
+    /// The system has descriptors for so many connections of handsets.
+    Places(usize),
     /// The connection asked for by [`Output::Connect`] stands: TCP done, TLS verified.
     Connected { connection: u64, flow: Flow },
     /// It does not, and why (no secrets, for people).
@@ -159,16 +154,6 @@ impl Context<'_> {
     }
 }
 
-/// A stream that handsets or the trunk speak on.
-#[derive(Debug, Default)]
-struct Stream {
-    reader: StreamReader,
-    /// A handset is registered by it, or it is the trunk's.
-    proven: bool,
-    /// The lower, the older.
-    number: u64,
-}
-
 /// How full the tables are: for metrics, and to see in tests that each has its bound.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {
@@ -199,11 +184,7 @@ pub struct Engine {
     /// The flow that the calls know of.
     trunk_flow: Option<Flow>,
     calls: Calls,
-    streams: BTreeMap<Flow, Stream>,
-    /// How many streams there ever were.
-    streams_seen: u64,
-    /// Streams that have said nothing yet.
-    silent: Timers<Flow>,
+    streams: Streams,
     outputs: VecDeque<Output>,
     began: Instant,
     /// The configuration with the [trunk] that waits for an emergency call to end.
@@ -240,9 +221,7 @@ impl Engine {
             trunk: Trunk::new(now),
             trunk_flow: None,
             calls: Calls::default(),
-            streams: BTreeMap::new(),
-            streams_seen: 0,
-            silent: Timers::new(),
+            streams: Streams::default(),
             outputs: VecDeque::new(),
             began: now,
             waiting_config: None,
@@ -255,9 +234,18 @@ impl Engine {
         match input {
             Input::Received { flow, bytes } if flow.transport == Transport::Udp => self.on_datagram(now, flow, &bytes),
             Input::Received { flow, bytes } => self.on_stream(now, wall, flow, &bytes),
-            Input::Accepted { flow } => self.on_accepted(now, wall, flow),
+            Input::Accepted { flow } => {
+                let (calls, registrar) = (&self.calls, &self.registrar);
+                let closed = self.streams.accepted(now, flow, || kept(calls, registrar, now).all());
+                self.close(now, wall, closed, "too many connections");
+            }
+            Input::Places(places) => {
+                let (calls, registrar) = (&self.calls, &self.registrar);
+                let closed = self.streams.set_places(places, || kept(calls, registrar, now).all());
+                self.close(now, wall, closed, "too few file descriptors");
+            }
             Input::Connected { connection, flow } => {
-                self.streams.insert(flow, Stream { proven: true, ..Stream::default() });
+                self.streams.connected(now, flow);
                 self.part(now, wall, |engine, cx| {
                     let (calls, registrar) = (&*engine.calls, &*engine.registrar);
                     // Who talks and who can be rung first.
@@ -291,9 +279,8 @@ impl Engine {
 
     /// Fires what is due, and turns what the transactions have into outputs, until nothing more follows.
     fn settle(&mut self, now: Instant, wall: WallClock) {
-        while let Some(flow) = self.silent.pop_due(now) {
-            self.streams.remove(&flow);
-            self.outputs.push_back(Output::Close { flow });
+        while let Some(flow) = self.streams.pop_due(now, || self.calls.flows()) {
+            self.close(now, wall, vec![flow], "no whole message in time");
         }
         self.transactions.handle_timeout(now);
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
@@ -383,7 +370,7 @@ impl Engine {
             self.registrar.poll_timeout(),
             self.trunk.poll_timeout(),
             self.calls.poll_timeout(),
-            self.silent.next(),
+            self.streams.poll_timeout(),
         ]
         .into_iter()
         .fold(None, soonest)
@@ -447,6 +434,7 @@ impl Engine {
             extensions: extensions.collect(),
             calls: self.calls.status(now),
             // The drivers know these and fill them in.
+            troubles: Vec::new(),
             lan: LanStatus::default(),
             drift: DriftStatus::default(),
             tunnel: None,
@@ -511,46 +499,33 @@ impl Engine {
         self.transactions.receive(now, flow, message, priority);
     }
 
-    fn on_accepted(&mut self, now: Instant, wall: WallClock, flow: Flow) {
-        if self.streams.len() >= MAX_STREAMS {
-            let busy = self.calls.flows();
-            let strangers = self.streams.iter().filter(|(flow, stream)| !stream.proven && !busy.contains(flow));
-            let oldest = strangers.min_by_key(|(_, stream)| stream.number).map(|(flow, _)| *flow);
-            let closed = oldest.unwrap_or(flow);
-            self.outputs.push_back(Output::Close { flow: closed });
-            if closed == flow {
-                return;
-            }
-            self.on_disconnected(now, wall, closed, "too many connections");
+    /// Ends streams from our side.
+    fn close(&mut self, now: Instant, wall: WallClock, flows: Vec<Flow>, reason: &str) {
+        for flow in flows {
+            self.outputs.push_back(Output::Close { flow });
+            self.on_disconnected(now, wall, flow, reason);
         }
-        self.streams_seen += 1;
-        self.streams.insert(flow, Stream { number: self.streams_seen, ..Stream::default() });
-        self.silent.set(flow, now + STREAM_GRACE);
     }
 
     fn on_stream(&mut self, now: Instant, wall: WallClock, flow: Flow, bytes: &[u8]) {
-        let Some(stream) = self.streams.get_mut(&flow) else { return };
-        stream.reader.push(bytes);
+        self.streams.push(flow, bytes);
         loop {
-            let Some(stream) = self.streams.get_mut(&flow) else { return };
-            match stream.reader.next() {
-                Ok(None) => return,
-                Ok(Some(Frame::Message(message))) => {
-                    self.silent.cancel(flow);
-                    self.receive(now, flow, message);
-                }
+            match self.streams.next(flow) {
+                Ok(None) => break,
+                Ok(Some(Frame::Message(message))) => self.receive(now, flow, message),
                 // RFC 5626 section 3.5.1.
                 Ok(Some(Frame::Ping)) => self.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
                 Ok(Some(Frame::Pong)) => self.part(now, wall, |engine, cx| engine.trunk.handle_pong(cx, flow)),
                 Ok(Some(Frame::Bad(error))) => self.on_bad_message(flow, &error),
                 Err(error) => {
                     self.on_bad_message(flow, &error);
-                    self.outputs.push_back(Output::Close { flow });
-                    self.on_disconnected(now, wall, flow, "not SIP");
-                    return;
+                    return self.close(now, wall, vec![flow], "not SIP");
                 }
             }
         }
+        let (calls, registrar) = (&self.calls, &self.registrar);
+        let closed = self.streams.settle(now, flow, || kept(calls, registrar, now));
+        self.close(now, wall, closed, "too much of unfinished messages");
     }
 
     fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
@@ -567,8 +542,7 @@ impl Engine {
     }
 
     fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
-        self.streams.remove(&flow);
-        self.silent.cancel(flow);
+        self.streams.remove(flow);
         self.transactions.flow_down(now, flow);
         if self.trunk.is_trunk(flow) {
             self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
@@ -633,9 +607,6 @@ impl Engine {
         match request.method {
             Method::Register if !trunk => {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
-                if let Some(stream) = self.streams.get_mut(&flow) {
-                    stream.proven = self.registrar.is_bound(flow, now);
-                }
             }
             Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
             Method::Invite => self.call_part(now, wall, |calls, registrar, core| {
@@ -751,6 +722,11 @@ impl Engine {
         let event = Event::new(Level::Warning, "sip.crowded", flow.remote.to_string(), text);
         self.outputs.push_back(Output::Event(event));
     }
+}
+
+/// The streams that strangers must not cost.
+fn kept(calls: &Calls, registrar: &Registrar, now: Instant) -> Kept {
+    Kept { busy: calls.flows(), bound: registrar.flows(now) }
 }
 
 /// The parts of the engine that a context does not borrow.

@@ -24,6 +24,7 @@ pub mod secret;
 pub mod sip;
 pub mod status;
 pub mod store;
+pub mod streams;
 pub mod time;
 pub mod timers;
 pub mod trunk;

@@ -199,6 +199,8 @@ fn tunnel(text: &mut Text, status: &Status) {
 fn webhook(text: &mut Text, counts: &WebhookCounts) {
     let help = "Webhook requests that were Twilio's and were answered.";
     text.one("gateway_webhook_answered_total", Kind::Counter, help, number(counts.answered));
+    let help = "Of these, requests that came before: repeated by Twilio, or by somebody who captured them.";
+    text.one("gateway_webhook_replayed_total", Kind::Counter, help, number(counts.replayed));
     let help = "Webhook requests and connections that were refused, by reason.";
     text.family("gateway_webhook_refused_total", Kind::Counter, help, |refused| {
         for reason in Refusal::ALL {

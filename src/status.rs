@@ -21,6 +21,9 @@ pub struct Status {
     pub extensions: Vec<ExtensionStatus>,
     pub calls: Vec<CallStatus>,
     // A service older than the command that reads this says nothing of what follows.
+    /// What does not work now and stops nothing else, for people: a sentence each.
+    #[serde(default)]
+    pub troubles: Vec<String>,
     /// How the account stands against the file.
     #[serde(default)]
     pub drift: DriftStatus,

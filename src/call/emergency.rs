@@ -84,7 +84,7 @@ impl Calls {
         let is_gone = |call: &Call| {
             let leg = self.legs.get(&call.caller);
             leg.is_none_or(|leg| {
-                leg.is_cut || leg.flow.transport == Transport::Udp && !registrar.is_bound(leg.flow, now)
+                leg.is_cut || leg.flow.transport == Transport::Udp && !registrar.is_registered(leg.flow, now)
             })
         };
         let gives_way = |(_, call, one): &(CallId, &Call, &Emergency)| !one.heard.counts(now) && is_gone(call);

@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::net::control::SOCKET;
 
 /// How long the service may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest answer, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
@@ -30,15 +30,11 @@ pub(super) enum AskError {
 
 /// Sends a line, gives back the JSON.
 pub(super) fn ask(config: &Config, command: &str) -> Result<String, AskError> {
-    ask_for(config, command, TIMEOUT)
+    ask_at(&config.site.run_dir.join(SOCKET), command, TIMEOUT)
 }
 
-/// As [`ask`], for what takes longer.
-pub(super) fn ask_for(config: &Config, command: &str, timeout: Duration) -> Result<String, AskError> {
-    ask_at(&config.site.run_dir.join(SOCKET), command, timeout)
-}
-
-fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<String, AskError> {
+/// As [`ask`], at a socket and for what takes longer.
+pub(super) fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<String, AskError> {
     ask_whom(socket, command, timeout).map(|(answer, _)| answer)
 }
 

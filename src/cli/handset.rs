@@ -7,7 +7,11 @@ use std::path::Path;
 use super::{Done, failed};
 
 pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, json: bool, show_password: bool) -> Done {
-    let config = super::load_selected(path, environment)?;
+    let found = super::in_force::find(path, environment)?;
+    if let Some(fault) = &found.fault {
+        super::warn(&[super::in_force::told(path, fault)]);
+    }
+    let config = found.config;
     if config.extension(extension).is_none() {
         return Err(failed(super::no_extension(&config, path, extension)));
     }

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::ask::AskError;
+use super::ask::{AskError, TIMEOUT};
 use super::status::span;
 use super::{Done, failed};
 use crate::event::Level;
 use crate::history::filter::Filter;
 use crate::history::{Entry, SAVE_SPACING, read};
 use crate::net::recorder::FILE;
+use crate::store::Store;
 use crate::time::WallClock;
 
 pub(super) fn run(
@@ -20,12 +21,13 @@ pub(super) fn run(
     code: Option<String>,
     json: bool,
 ) -> Done {
-    let config = super::load(path)?;
-    let (lines, is_running) = match super::ask::ask(&config, "history") {
+    let dir = super::in_force::state_dir(path);
+    let (lines, is_running) = match super::in_force::ask(path, "history", TIMEOUT) {
         Ok(lines) => (lines.into_bytes(), true),
         Err(AskError::NotRunning(_)) => {
             super::warn(&["the service is not running; this is what it wrote down before".to_owned()]);
-            (super::open_store(&config)?.file(FILE).map_err(failed)?.unwrap_or_default(), false)
+            let Some(dir) = &dir else { return Err(super::load(path).err().unwrap_or_default()) };
+            (Store::open(dir).and_then(|store| store.file(FILE)).map_err(failed)?.unwrap_or_default(), false)
         }
         Err(error) => return Err(failed(error)),
     };
@@ -34,7 +36,7 @@ pub(super) fn run(
         return Err(failed("the service answers something else; is it of the same version?"));
     }
     if broken > 0 {
-        super::warn(&[format!("broken lines in {}, left out: {broken}", config.site.state_dir.join(FILE).display())]);
+        super::warn(&[format!("broken lines in {}, left out: {broken}", dir.unwrap_or_default().join(FILE).display())]);
     }
     let now = WallClock::from_system(SystemTime::now());
     let since = since.map(|since| WallClock(now.0.saturating_sub(since.as_secs())));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Done, failed};
 
 pub(super) fn run(path: &Path) -> Done {
-    let answer = super::ask::ask(&super::load(path)?, "metrics").map_err(failed)?;
+    let answer = super::in_force::ask(path, "metrics", super::ask::TIMEOUT).map_err(failed)?;
     if !answer.starts_with('#') {
         return Err(failed("the service answers something else; is it of the same version?"));
     }

@@ -11,6 +11,7 @@ mod dial;
 mod extension;
 mod handset;
 mod history;
+mod in_force;
 mod metrics;
 mod number;
 mod passphrase;

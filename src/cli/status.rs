@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
-use crate::config::Config;
 use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, Status};
 use crate::time::WallClock;
 use crate::tunnel::watch::TunnelStatus;
@@ -14,11 +13,10 @@ use crate::tunnel::watch::TunnelStatus;
 const DRIFT_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
-    let config = super::load(path)?;
     if drift {
-        super::ask::ask_for(&config, "drift", DRIFT_TIMEOUT).map_err(failed)?;
+        super::in_force::ask(path, "drift", DRIFT_TIMEOUT).map_err(failed)?;
     }
-    let (answer, status) = asked(&config)?;
+    let (answer, status) = asked(path)?;
     if json {
         super::print(answer.trim_end());
         super::print("\n");
@@ -32,8 +30,8 @@ pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
 }
 
 /// What the running service says of itself: as it says it, and read.
-pub(super) fn asked(config: &Config) -> Result<(String, Status), Vec<String>> {
-    let answer = super::ask::ask(config, "status").map_err(failed)?;
+pub(super) fn asked(path: &Path) -> Result<(String, Status), Vec<String>> {
+    let answer = super::in_force::ask(path, "status", super::ask::TIMEOUT).map_err(failed)?;
     let status = serde_json::from_str(&answer)
         .map_err(|error| failed(format!("the service answers something else: {error}; is it of the same version?")))?;
     Ok((answer, status))
@@ -49,6 +47,9 @@ fn table(status: &Status) -> String {
     }
     if let Some(trial) = &status.upgrade {
         let _ = writeln!(text, "upgrade: {trial}");
+    }
+    for trouble in &status.troubles {
+        let _ = writeln!(text, "problem: {trouble}");
     }
     let public_url = match status.public_url.as_str() {
         "" => "a URL that the tunnel has not told yet",

@@ -8,8 +8,7 @@ use crate::tunnel::watch::{State, TunnelStatus};
 
 /// `gateway tunnel status`
 pub(super) fn status(path: &Path, json: bool) -> Done {
-    let config = super::load(path)?;
-    let (_, status) = super::status::asked(&config)?;
+    let (_, status) = super::status::asked(path)?;
     let Some(tunnel) = status.tunnel else {
         return Err(failed("the service says nothing of a tunnel; is it of the same version?"));
     };

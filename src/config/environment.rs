@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use super::parse::path;
 use super::reader::Section;
-use super::{DEFAULT_ENVIRONMENT, Environment, MAX_ENVIRONMENTS, Server, Site, Trunk, WEBHOOK_PORT, Webhook, value};
+use super::{
+    DEFAULT_ENVIRONMENT, Environment, MAX_ENVIRONMENTS, RUN_DIR, STATE_DIR, Server, Site, Trunk, WEBHOOK_PORT, Webhook,
+    value,
+};
 
 /// `edges` when the file names none: two sites that do not fail together.
 const DEFAULT_EDGES: [&str; 2] = ["ashburn", "umatilla"];
@@ -175,8 +178,8 @@ fn site(mut section: Section<'_>, name: String, environments: &[Environment], fo
     let site = Site {
         name,
         environment: one_of(&mut section, environments),
-        state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from("/var/lib/gateway")),
-        run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from("/run/gateway")),
+        state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from(STATE_DIR)),
+        run_dir: path(&mut section, "run_dir", folder).unwrap_or_else(|| PathBuf::from(RUN_DIR)),
     };
     section.finish();
     site

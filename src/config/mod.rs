@@ -7,6 +7,7 @@ mod account;
 mod emergency;
 mod environment;
 mod error;
+mod folders;
 mod host;
 mod parse;
 mod reader;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use crate::media::Subnet;
 
 pub use error::ConfigError;
+pub use folders::{Folders, RUN_DIR, STATE_DIR, folders};
 pub use host::Host;
 pub use parse::parse;
 
@@ -68,20 +70,27 @@ const NO_ADDRESS: &str = "listen \"auto\" finds no private address on this host;
 
 /// Reads a config file for this machine. All mistakes are returned, in the order of the file.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
+    read(path).map(|(config, _)| config)
+}
+
+/// The same, with the text of the file.
+pub fn read(path: &Path) -> Result<(Config, String), Vec<ConfigError>> {
     let file = path.display().to_string();
     let whole = |message: String| vec![ConfigError { file: file.clone(), line: 0, message }];
-    let size = std::fs::metadata(path).map_err(|error| whole(format!("cannot be read: {error}")))?.len();
+    let unreadable = |error: std::io::Error| whole(format!("cannot be read: {}", error.kind()));
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
     if size > MAX_FILE {
         return Err(whole(format!("is {size} bytes long; at most {MAX_FILE} are read")));
     }
-    let bytes = std::fs::read(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
+    let bytes = std::fs::read(path).map_err(unreadable)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         vec![ConfigError { file: file.clone(), line, message: "is not UTF-8; save the file as UTF-8".to_owned() }]
     })?;
-    let host = Host::read().map_err(|error| whole(format!("the interfaces of this host cannot be listed: {error}")))?;
-    parse(&text, &file, &host)
+    // A machine whose interfaces cannot be listed now has none for `auto` yet.
+    let config = parse(&text, &file, &Host::read().unwrap_or_default())?;
+    Ok((config, text))
 }
 
 /// The whole file.

@@ -38,22 +38,43 @@ pub enum Ask {
     Metrics,
 }
 
+/// Why the socket is not bound.
+#[derive(Debug)]
+pub enum Unbound {
+    /// Another gateway answers there.
+    Answered(PathBuf),
+    Failed(std::io::Error),
+}
+
+impl Unbound {
+    /// As what the system says.
+    pub fn into_error(self) -> std::io::Error {
+        match self {
+            Unbound::Answered(_) => std::io::ErrorKind::AddrInUse.into(),
+            Unbound::Failed(error) => error,
+        }
+    }
+}
+
 /// Binds the socket, for its owner only. A socket that a killed service left behind is replaced; one that answers means
 /// that the service runs already.
-pub async fn bind(run_dir: &Path) -> std::io::Result<(UnixListener, PathBuf)> {
-    std::fs::create_dir_all(run_dir)?;
+pub async fn bind(run_dir: &Path) -> Result<UnixListener, Unbound> {
     let path = run_dir.join(SOCKET);
     if UnixStream::connect(&path).await.is_ok() {
-        let text = format!("{} answers: another gateway is running with this run_dir", path.display());
-        return Err(std::io::Error::new(std::io::ErrorKind::AddrInUse, text));
+        return Err(Unbound::Answered(path));
     }
-    match std::fs::remove_file(&path) {
+    make(run_dir, &path).map_err(Unbound::Failed)
+}
+
+fn make(run_dir: &Path, path: &Path) -> std::io::Result<UnixListener> {
+    std::fs::create_dir_all(run_dir)?;
+    match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(&path)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
-    Ok((listener, path))
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
 }
 
 /// Serves for ever; `answer` makes the answer.

@@ -9,14 +9,34 @@ use std::time::Duration;
 use super::clock::Clock;
 use super::recorder::Recorder;
 use super::shell::Shell;
+use super::trouble::Troubles;
 use crate::event::{Event, Level};
 use crate::log;
 use crate::status::StoreStatus;
 use crate::store::pace::Pace;
-use crate::store::{Store, Warning};
+use crate::store::{Secrets, Store, Warning};
 
 /// How often it is looked whether there is something to tell of lines that the log left out.
 const LEFT_OUT: Duration = Duration::from_secs(60);
+
+/// The secrets, none where they are damaged: phones whose passwords are gone cannot register, and an emergency call goes as
+/// far as Twilio lets it.
+pub(super) fn secrets(store: &Store, recorder: &Recorder, troubles: &Troubles) -> Secrets {
+    let loaded = store.secrets_or_none();
+    match &loaded.warning {
+        None => {}
+        Some(warning @ (Warning::Exposed { .. } | Warning::StillExposed { .. })) => recorder.tell(&odd(warning)),
+        Some(warning @ (Warning::Unreadable { .. } | Warning::KeptAside(_))) => {
+            let text = format!(
+                "{warning}; phones cannot register and Twilio refuses this box until it is back; restore a backup with \
+                 \"gateway restore FILE\""
+            );
+            recorder.tell(&Event::new(Level::Error, "store.warning", "state", &text));
+            troubles.set("secrets", text);
+        }
+    }
+    loaded.value
+}
 
 /// The bindings of the former run. Without them the phones come back by themselves, so that nothing here is a reason
 /// not to start.

@@ -3,7 +3,7 @@
 //! A bridge, a VLAN or a USB adapter may come up long after the service, and an IPv6 address counts only when its
 //! duplicate address detection is through. A socket that is bound stays good when its interface goes and comes back.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, UdpSocket};
 
+use super::descriptors::Descriptors;
+use super::listening::way_out;
 use super::shell::Shell;
+use super::stream::Accepting;
 use super::{stream, udp};
 use crate::config;
 use crate::event::{Event, Level};
@@ -31,31 +34,27 @@ pub struct Lan {
     places: RefCell<BTreeMap<SocketAddr, Result<SocketAddr, String>>>,
     /// What is said while there is none.
     warning: Option<&'static str>,
-    /// The number of the last connection.
-    numbers: Rc<Cell<u64>>,
+    accepting: Accepting,
 }
 
 impl Lan {
-    /// Listens from now on, or from when the addresses are there. An error is one that waiting will not mend, with its
-    /// address.
-    pub async fn start(shell: &Rc<Shell>, config: &config::Lan) -> Result<Rc<Lan>, (SocketAddr, io::Error)> {
-        let (warning, numbers) = (config.warning(), Rc::default());
-        let lan = Rc::new(Lan { shell: Rc::clone(shell), places: RefCell::default(), warning, numbers });
+    /// Listens from now on, or from when the addresses are there and free. One that fails keeps no other: it is told, and
+    /// tried again.
+    pub async fn start(shell: &Rc<Shell>, config: &config::Lan, descriptors: Descriptors) -> Rc<Lan> {
+        let (warning, accepting) = (config.warning(), Accepting::new(descriptors));
+        accepting.look(shell);
+        tokio::task::spawn_local(accepting.clone().keep_looking(Rc::clone(shell)));
+        let lan = Rc::new(Lan { shell: Rc::clone(shell), places: RefCell::default(), warning, accepting });
         for &address in &config.listen {
-            match lan.listen(address).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                    let text = "no interface has this address yet; handsets are answered as soon as one has it";
-                    lan.tell(Level::Warning, "lan.waiting", &address.to_string(), text);
-                    tokio::task::spawn_local(Rc::clone(&lan).keep_trying(address));
-                }
-                Err(error) => return Err((address, error)),
+            if let Err(error) = lan.listen(address).await {
+                let said = lan.say(address, &error);
+                tokio::task::spawn_local(Rc::clone(&lan).keep_trying(address, said));
             }
         }
         if let Some(warning) = warning {
             lan.tell(Level::Warning, "lan.waiting", "lan.listen", warning);
         }
-        Ok(lan)
+        lan
     }
 
     /// This machine has these addresses now: those that `auto` stands for are listened on from now on, too. All that are
@@ -66,7 +65,7 @@ impl Lan {
         for address in config.found(addresses) {
             if places.len() < MAX_ADDRESSES && !places.contains_key(&address) {
                 places.insert(address, Err("it has just come".to_owned()));
-                tokio::task::spawn_local(Rc::clone(self).keep_trying(address));
+                tokio::task::spawn_local(Rc::clone(self).keep_trying(address, Some(io::ErrorKind::AddrNotAvailable)));
             }
         }
         (places.len() > before).then(|| places.keys().copied().collect())
@@ -91,33 +90,38 @@ impl Lan {
         status
     }
 
-    async fn keep_trying(self: Rc<Self>, address: SocketAddr) {
-        let mut told = false;
+    /// `said` is what was told of it last.
+    async fn keep_trying(self: Rc<Self>, address: SocketAddr, mut said: Option<io::ErrorKind>) {
         while let Err(error) = self.listen(address).await {
-            if error.kind() != io::ErrorKind::AddrNotAvailable && !told {
-                told = true;
-                self.tell(Level::Error, "lan.failed", &address.to_string(), &error.to_string());
+            if said != Some(error.kind()) {
+                said = self.say(address, &error);
             }
             tokio::time::sleep(RETRY).await;
         }
+    }
+
+    /// Tells why an address is not listened on; what kind of fault was told.
+    fn say(&self, address: SocketAddr, error: &io::Error) -> Option<io::ErrorKind> {
+        let (level, code) = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => (Level::Warning, "lan.waiting"),
+            _ => (Level::Error, "lan.failed"),
+        };
+        self.tell(level, code, &address.to_string(), &reason(address, error));
+        Some(error.kind())
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<()> {
         let (local, socket, listener) = match open(address).await {
             Ok(opened) => opened,
             Err(error) => {
-                let reason = match error.kind() {
-                    io::ErrorKind::AddrNotAvailable => "no interface has this address yet".to_owned(),
-                    _ => error.to_string(),
-                };
-                self.places.borrow_mut().insert(address, Err(reason));
+                self.places.borrow_mut().insert(address, Err(reason(address, &error)));
                 return Err(error);
             }
         };
-        let (shell, numbers) = (&self.shell, Rc::clone(&self.numbers));
+        let (shell, accepting) = (&self.shell, self.accepting.clone());
         shell.add_udp(local, Rc::clone(&socket));
         tokio::task::spawn_local(udp::receive(Rc::clone(shell), local, socket));
-        tokio::task::spawn_local(stream::accept(Rc::clone(shell), local, listener, numbers));
+        tokio::task::spawn_local(stream::accept(Rc::clone(shell), local, listener, accepting));
         self.places.borrow_mut().insert(address, Ok(local));
         self.tell(Level::Notice, "lan.listening", &local.to_string(), "UDP and TCP for handsets");
         Ok(())
@@ -126,6 +130,15 @@ impl Lan {
     fn tell(&self, level: Level, code: &'static str, subject: &str, text: &str) {
         self.shell.tell(&Event::new(level, code, subject, text));
     }
+}
+
+/// Why an address is not listened on, and what helps.
+fn reason(address: SocketAddr, error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::AddrNotAvailable {
+        return "no interface has this address yet; handsets are answered as soon as one has it".to_owned();
+    }
+    let way = way_out(address, error).map(|way| format!("; {way}")).unwrap_or_default();
+    format!("cannot be listened on: {}{way}; it is tried again every {} s", error.kind(), RETRY.as_secs())
 }
 
 type Opened = (SocketAddr, Rc<UdpSocket>, TcpListener);

@@ -3,6 +3,7 @@
 mod apart;
 pub mod clock;
 pub mod control;
+pub mod descriptors;
 mod desk;
 pub mod dns;
 pub mod drift;
@@ -23,5 +24,6 @@ pub mod sntp;
 pub mod stream;
 pub mod timekeeper;
 pub mod tls;
+pub mod trouble;
 pub mod tunnel;
 pub mod udp;

@@ -7,6 +7,7 @@ use super::drift::Drift;
 use super::lan::Lan;
 use super::recorder::Recorder;
 use super::shell::Shell;
+use super::trouble::Troubles;
 use super::tunnel::Tunnel;
 use super::{http, keep, metrics};
 use crate::metrics::{Snapshot, exposition};
@@ -22,6 +23,7 @@ pub struct Picture {
     pub webhooks: Arc<http::Shared>,
     pub store: Store,
     pub recorder: Recorder,
+    pub troubles: Troubles,
 }
 
 impl Picture {
@@ -35,6 +37,7 @@ impl Picture {
         status.public_url = self.tunnel.urls().into_iter().next().unwrap_or_default();
         status.tunnel = Some(self.tunnel.status());
         status.store = keep::status(&self.store);
+        status.troubles = self.troubles.list();
         status.upgrade = crate::upgrade::on_trial();
         status
     }

@@ -1,20 +1,22 @@
 //! Another configuration while the service runs: what takes effect at once, and what needs a restart.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::recorder::Recorder;
 use super::shell::Shell;
 use super::tls::Tls;
+use super::trouble::Troubles;
 use super::tunnel::Tunnel;
-use super::{drift, http};
+use super::{descriptors, drift, http};
 use crate::config::{self, Config};
 use crate::engine::Input;
 use crate::event::{Event, Level};
-use crate::store::Store;
+use crate::store::{Store, last_good};
 use crate::tunnel::UrlFrom;
 
 /// Reads the configuration again; a broken one changes nothing.
@@ -26,22 +28,68 @@ pub struct Reloader {
     pub shared: Arc<http::Shared>,
     pub recorder: Recorder,
     pub tunnel: Rc<Tunnel>,
-    pub running: RefCell<Arc<Config>>,
+    pub running: InForce,
+    pub troubles: Troubles,
 }
+
+/// The configuration in force.
+#[derive(Debug)]
+pub struct InForce {
+    config: RefCell<Arc<Config>>,
+    /// `limits.calls` as it is written; in force may be less.
+    calls: Cell<usize>,
+}
+
+impl InForce {
+    /// This one, until another is; `calls` is its `limits.calls` as it is written.
+    pub fn new(config: Arc<Config>, calls: usize) -> InForce {
+        InForce { config: RefCell::new(config), calls: Cell::new(calls) }
+    }
+
+    fn get(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    fn set(&self, config: &Arc<Config>) {
+        *self.config.borrow_mut() = Arc::clone(config);
+    }
+}
+
+/// How often it is looked for how many calls there are descriptors.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Reloader {
     /// The configuration in force.
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.running.borrow())
+        self.running.get()
     }
 
     /// Handsets are listened for on these addresses.
     pub fn listens_on(&self, listen: Vec<SocketAddr>) {
         let mut config = Config::clone(&self.config());
         config.lan.listen = listen;
+        self.put_in_force(config);
+    }
+
+    /// A change that no file told of.
+    fn put_in_force(&self, config: Config) {
         let config = Arc::new(config);
-        *self.running.borrow_mut() = Arc::clone(&config);
+        self.running.set(&config);
         self.shell.input(Input::Reload { config, secrets: self.shared.secrets() });
+    }
+
+    /// Fits the number of calls to the descriptors that the system allows, which may change while we run.
+    pub async fn keep_fitting(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let calls = descriptors::calls(descriptors::limit(), self.running.calls.get());
+            if calls != self.config().limits.calls {
+                let mut config = Config::clone(&self.config());
+                config.limits.calls = self.running.calls.get();
+                self.fit(&mut config);
+                self.put_in_force(config);
+            }
+        }
     }
 
     /// What the configuration in force says of the comparison with the account.
@@ -62,9 +110,33 @@ impl Reloader {
         serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
     }
 
+    /// Keeps this text as the last good configuration, off this thread: flash may take seconds.
+    pub fn keep(&self, text: String) {
+        let (store, path, recorder) = (self.store.clone(), self.path.clone(), self.recorder.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = last_good::save(&store, &path, &text) {
+                let text = format!("{error}; a later start with a broken config would have no other to run with");
+                recorder.tell(&Event::new(Level::Error, "store.failed", "last good config", text));
+            }
+        });
+    }
+
+    /// No more calls than there are descriptors for.
+    fn fit(&self, config: &mut Config) {
+        match descriptors::shortage(descriptors::limit(), config.limits.calls) {
+            Some(shortage) => {
+                if self.troubles.set("descriptors", shortage.clone()) {
+                    self.recorder.tell(&descriptors::event(&shortage));
+                }
+            }
+            None => drop(self.troubles.clear("descriptors")),
+        }
+        config.limits.calls = descriptors::calls(descriptors::limit(), config.limits.calls);
+    }
+
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let mut config =
-            config::load(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let (mut config, text) =
+            config::read(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         if let Some(name) = &self.environment {
             config = config.selected(name).map_err(|error| vec![error.to_string()])?;
         }
@@ -100,6 +172,11 @@ impl Reloader {
             config.tunnel.clone_from(&running.tunnel);
             notes.push("[tunnel] needs a restart".to_string());
         }
+        self.running.calls.set(config.limits.calls);
+        self.fit(&mut config);
+        self.troubles.clear("config");
+        self.troubles.clear("secrets");
+        self.keep(text);
         // Whatever kept it down may have been mended.
         self.tunnel.retry();
         if config.tunnel.url_from == UrlFrom::Config {
@@ -108,7 +185,7 @@ impl Reloader {
         let (config, secrets) = (Arc::new(config), Arc::new(secrets));
         self.shell.set_tls(tls);
         self.shared.replace(Arc::clone(&config), Arc::clone(&secrets));
-        *self.running.borrow_mut() = Arc::clone(&config);
+        self.running.set(&config);
         self.shell.input(Input::Reload { config, secrets });
         Ok(notes)
     }

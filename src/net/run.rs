@@ -1,27 +1,28 @@
 //! `gateway run`: opens everything, runs until told to stop.
 
-use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::clock::Clock;
+use super::control::Unbound;
+use super::descriptors::{self, Descriptors};
 use super::desk::Desk;
 use super::drift::Drift;
 use super::lan::Lan;
 use super::picture::Picture;
 use super::recorder::Recorder;
-use super::reload::Reloader;
+use super::reload::{InForce, Reloader};
 use super::shell::Shell;
-use super::tls::{Tls, TlsError};
+use super::tls::Trust;
+use super::trouble::{Opening, Troubles};
 use super::tunnel::{self, Tunnel};
 use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
@@ -29,8 +30,9 @@ use crate::engine::{Engine, Input};
 use crate::event::{Event, Level};
 use crate::media::Notice;
 use crate::random::Random;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::tunnel::Place;
+use crate::twiml::WebhookEvent;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
@@ -38,26 +40,24 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks at whether it is through.
 const STOP_LOOK: Duration = Duration::from_millis(20);
 
-/// Why the service does not start.
+/// Why the service does not start: without these nobody at all can be served. Everything else that fails is told, stops
+/// what needs it, and is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    #[error("{what} {address} cannot be opened: {source}{}", way_out(address, source))]
-    Listen { what: &'static str, address: String, source: std::io::Error },
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    /// Two would take each other's calls, and write over each other's state.
+    #[error(
+        "another gateway is running with this run_dir: it answers at {0}; stop it first: \"systemctl stop gateway\""
+    )]
+    Running(String),
+    /// Not a call has sound without it.
+    #[error("the media thread cannot be started: {}; no call would have sound; is the system out of threads or memory?", .0.kind())]
+    Media(std::io::Error),
+    /// Tags, branches and nonces would be known beforehand.
     #[error("no randomness from the system: {0}")]
     Random(getrandom::Error),
-    #[error("the runtime cannot be started: {0}")]
+    /// Nothing can be waited for without it.
+    #[error("the runtime cannot be started: {}; is the system out of memory or file descriptors?", .0.kind())]
     Runtime(std::io::Error),
-}
-
-/// As the end of a sentence.
-fn way_out(address: &str, error: &std::io::Error) -> String {
-    // The control socket has no such address.
-    let way = address.parse().ok().and_then(|address| listening::way_out(address, error));
-    way.map(|way| format!("; {way}")).unwrap_or_default()
 }
 
 /// What is run.
@@ -68,40 +68,51 @@ pub struct Options {
     pub environment: Option<String>,
     /// With that environment selected.
     pub config: Config,
+    /// What it was read from: kept as the last good one once it has started.
+    pub text: String,
+    /// Why it is not the file's, and what to do: the last good one runs instead.
+    pub fault: Option<String>,
     pub store: Store,
+    /// What is odd about the state folder, if anything is.
+    pub odd: Option<String>,
 }
 
 /// Runs until SIGTERM or SIGINT.
 pub fn run(options: Options) -> Result<(), RunError> {
     // Also the control socket is ours alone from its first moment on.
     umask(Mode::from_bits_truncate(0o077));
-    raise_descriptor_limit();
+    descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
     tokio::task::LocalSet::new().block_on(&runtime, serve(options))
 }
 
-/// Descriptors that the service wants: media of 2000 calls, connections of handsets and webhooks beside them.
-const DESCRIPTORS: u64 = 16_384;
-
-/// 1024 is the usual limit outside systemd, and a flood of connections reaches it before calls have their ports.
-fn raise_descriptor_limit() {
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // Where it fails the service runs with what it has, and tells of each port that it cannot open.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(DESCRIPTORS)), hard);
-    }
-}
-
 async fn serve(options: Options) -> Result<(), RunError> {
-    let Options { config_path, environment, config, store } = options;
-    let (clock, recorder) = open_clock_and_recorder(&store);
-    let config = Arc::new(config);
-    let secrets = store.secrets_or_none()?;
-    if let Some(warning) = &secrets.warning {
-        recorder.tell(&keep::odd(warning));
+    let Options { config_path, environment, mut config, text, fault, store, odd } = options;
+    // Before anything of the other's state is touched.
+    let socket = control::bind(&config.site.run_dir).await;
+    if let Err(Unbound::Answered(path)) = &socket {
+        return Err(RunError::Running(path.display().to_string()));
     }
+    let (clock, recorder) = open_clock_and_recorder(&store);
+    let troubles = Troubles::default();
+    if let Some(fault) = &fault {
+        recorder.tell(&Event::new(Level::Error, "config.broken", config_path.display().to_string(), fault));
+        troubles.set("config", fault.clone());
+    }
+    if let Some(odd) = odd {
+        recorder.tell(&Event::new(Level::Error, "store.warning", "state", &odd));
+        troubles.set("state", odd);
+    }
+    if let Some(shortage) = descriptors::shortage(descriptors::limit(), config.limits.calls) {
+        recorder.tell(&descriptors::event(&shortage));
+        troubles.set("descriptors", shortage);
+    }
+    let calls = config.limits.calls;
+    config.limits.calls = descriptors::calls(descriptors::limit(), calls);
+    let config = Arc::new(config);
+    let secrets = Arc::new(keep::secrets(&store, &recorder, &troubles));
     let bindings = keep::bindings(&store, &recorder);
-    let secrets = Arc::new(secrets.value);
-    let tls = Tls::new(config.trunk.ca_file.as_deref(), &clock)?;
+    let trust = Trust::new(config.trunk.ca_file.as_deref(), &clock);
 
     let (notices, noticed) = mpsc::unbounded_channel();
     let media = rtp::start(
@@ -109,37 +120,37 @@ async fn serve(options: Options) -> Result<(), RunError> {
         // Not bounded: the engine bounds calls, and each makes a handful of notices; blocking would stop all media.
         move |notice| drop(notices.send(notice)),
     )
-    .map_err(|source| RunError::Listen { what: "media thread", address: String::new(), source })?;
+    .map_err(RunError::Media)?;
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let shell = Shell::new(engine, clock.clone(), media, tls, recorder.clone());
-    let lan = Lan::start(&shell, &config.lan).await.map_err(|(address, source)| RunError::Listen {
-        what: "lan.listen",
-        address: address.to_string(),
-        source,
-    })?;
+    let shell = Shell::new(engine, clock.clone(), media, trust, recorder.clone());
+    let descriptors = Descriptors::default();
+    let lan = Lan::start(&shell, &config.lan, descriptors.clone()).await;
 
-    let webhooks = bind("webhook.listen", config.webhook.listen).await?;
-    let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
-    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets));
+    let opening = |what, code, subject: String, breaks| Opening {
+        troubles: troubles.clone(),
+        recorder: recorder.clone(),
+        what,
+        code,
+        subject,
+        breaks,
+    };
+    let webhooks = opening(
+        "webhook.listen",
+        "webhook.failed",
+        config.webhook.listen.to_string(),
+        "Twilio's requests are not answered, so that no call comes in and none goes out but emergency calls",
+    );
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets).with_descriptors(descriptors));
     shell.set_webhooks(Arc::clone(&shared));
+    let (webhooks, local) = first_try(webhooks, config.webhook.listen).await;
     let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
-    let place = Place { local: webhook_address, store: store.clone(), clock: clock.clone() };
+    let place = Place { local, store: store.clone(), clock: clock.clone() };
     let random = Random::new(seed()?);
     let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
     let tunnel = Rc::new(tunnel);
     tokio::task::spawn_local(pass_requests(requests, Arc::clone(&shared), Rc::clone(&tunnel)));
-
-    let scrapers = match config.metrics.listen {
-        Some(listen) => Some(bind("metrics.listen", listen).await?),
-        None => None,
-    };
-    let (control, socket_path) = control::bind(&config.site.run_dir).await.map_err(|source| RunError::Listen {
-        what: "control socket",
-        address: config.site.run_dir.join(control::SOCKET).display().to_string(),
-        source,
-    })?;
 
     let drift = Drift::new(config_path.clone(), store.clone(), clock.clone(), recorder.clone(), Random::new(seed()?));
     let reloader = Rc::new(Reloader {
@@ -150,7 +161,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         shared: Arc::clone(&shared),
         recorder: recorder.clone(),
         tunnel: Rc::clone(&tunnel),
-        running: RefCell::new(Arc::clone(&config)),
+        running: InForce::new(Arc::clone(&config), calls),
+        troubles: troubles.clone(),
     });
     let picture = Rc::new(Picture {
         shell: Rc::clone(&shell),
@@ -160,17 +172,41 @@ async fn serve(options: Options) -> Result<(), RunError> {
         webhooks: shared,
         store: store.clone(),
         recorder: recorder.clone(),
+        troubles: troubles.clone(),
     });
-    if let Some(scrapers) = scrapers {
+    if let Some(listen) = config.metrics.listen {
+        let breaks = "nobody can read the figures";
+        let metrics = opening("metrics.listen", "metrics.failed", listen.to_string(), breaks);
         let picture = Rc::clone(&picture);
-        tokio::task::spawn_local(metrics::serve(scrapers, Rc::new(move || picture.metrics())));
+        tokio::task::spawn_local(async move {
+            let scrapers = listener(&metrics, listen).await;
+            metrics::serve(scrapers, Rc::new(move || picture.metrics())).await;
+        });
     }
     let desk = Desk { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
-    tokio::task::spawn_local(control::serve(control, move |ask| desk.clone().answer(ask)));
+    let socket_path = config.site.run_dir.join(control::SOCKET);
+    let control = opening(
+        "control socket",
+        "control.failed",
+        socket_path.display().to_string(),
+        "\"gateway status\", \"reload\" and \"history\" get no answer",
+    );
+    let run_dir = config.site.run_dir.clone();
+    tokio::task::spawn_local(async move {
+        let mut first = socket.ok();
+        let again = async || match first.take() {
+            Some(bound) => Ok(bound),
+            None => control::bind(&run_dir).await.map_err(Unbound::into_error),
+        };
+        let helps = |_: &std::io::Error| Some("write a folder that its user may write to in site.run_dir");
+        let listener = control.opened(again, helps).await;
+        control::serve(listener, move |ask| desk.clone().answer(ask)).await;
+    });
     {
         let reloader = Rc::clone(&reloader);
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
+    tokio::task::spawn_local(Rc::clone(&reloader).keep_fitting());
     tokio::task::spawn_local(Rc::clone(&shell).keep_time());
     tokio::task::spawn_local(recorder.clone().keep());
     tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));
@@ -187,6 +223,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
     tokio::task::spawn_local(link::watch(Rc::clone(&shell), lan, Rc::clone(&reloader)));
     super::ready::tell();
     tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
+    if fault.is_none() {
+        reloader.keep(text);
+    }
 
     told_to_stop(&reloader).await?;
     end_calls(&shell, &recorder).await;
@@ -214,28 +253,35 @@ fn open_clock_and_recorder(store: &Store) -> (Clock, Recorder) {
     (clock, recorder)
 }
 
-/// A TCP listener; `what` is the key of the config that names its address.
-async fn bind(what: &'static str, address: SocketAddr) -> Result<TcpListener, RunError> {
-    TcpListener::bind(address).await.map_err(|source| RunError::Listen { what, address: address.to_string(), source })
+/// A TCP listener, as soon as there is one.
+async fn listener(opening: &Opening, address: SocketAddr) -> TcpListener {
+    opening.opened(async || TcpListener::bind(address).await, |error| listening::way_out(address, error)).await
 }
 
-/// Serves TwiML from now on. What comes back is told of each request that Twilio signed.
+/// What becomes a listener.
+type Coming = std::pin::Pin<Box<dyn Future<Output = TcpListener>>>;
+
+/// The listener when it is there, and the address that it has: known now, unless the address is taken and any port will do.
+async fn first_try(opening: Opening, address: SocketAddr) -> (Coming, SocketAddr) {
+    match TcpListener::bind(address).await {
+        Ok(bound) => {
+            let local = bound.local_addr().unwrap_or(address);
+            (Box::pin(std::future::ready(bound)), local)
+        }
+        Err(_) => (Box::pin(async move { listener(&opening, address).await }), address),
+    }
+}
+
+/// Serves TwiML as soon as it can. What comes back is told of each request that Twilio signed.
 fn serve_webhooks(
-    webhooks: TcpListener,
+    webhooks: Coming,
     shared: &Arc<http::Shared>,
     config: &Config,
     recorder: &Recorder,
 ) -> mpsc::Receiver<()> {
     let (came_in, requests) = mpsc::channel(1);
-    let told = recorder.clone();
-    tokio::spawn(http::serve(webhooks, Arc::clone(shared), move |event| {
-        if event.is_from_twilio() {
-            // One that waits says as much as two.
-            let _ = came_in.try_send(());
-        }
-        told.tell(&event.event());
-    }));
-    recorder.tell(&Event::new(
+    let (told, shared) = (recorder.clone(), Arc::clone(shared));
+    let listening = Event::new(
         Level::Notice,
         "webhook.listening",
         config.webhook.listen.to_string(),
@@ -243,7 +289,19 @@ fn serve_webhooks(
             "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
             url => format!("TwiML for {url}, environment {}", config.site.environment),
         },
-    ));
+    );
+    tokio::task::spawn_local(async move {
+        let webhooks = webhooks.await;
+        told.tell(&listening);
+        let events = move |event: WebhookEvent| {
+            if event.is_from_twilio() {
+                // One that waits says as much as two.
+                let _ = came_in.try_send(());
+            }
+            told.tell(&event.event());
+        };
+        http::serve(webhooks, shared, events).await;
+    });
     requests
 }
 

@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::dns::Resolver;
 use super::recorder::Recorder;
 use super::rtp::MediaHandle;
-use super::tls::Tls;
+use super::tls::{Tls, Trust};
 use super::{http, stream};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
@@ -33,7 +33,7 @@ pub struct Shell {
     pub(super) clock: Clock,
     dns: Resolver,
     media: MediaHandle,
-    tls: RefCell<Rc<Tls>>,
+    trust: RefCell<Trust>,
     recorder: Recorder,
     udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
@@ -48,13 +48,13 @@ pub struct Shell {
 
 impl Shell {
     /// A shell whose sockets are added by [`Shell::add_udp`].
-    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, tls: Tls, recorder: Recorder) -> Rc<Self> {
+    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, trust: Trust, recorder: Recorder) -> Rc<Self> {
         Rc::new(Shell {
             engine: RefCell::new(engine),
             dns: Resolver::new(clock.clone()),
             clock,
             media,
-            tls: RefCell::new(Rc::new(tls)),
+            trust: RefCell::new(trust),
             recorder,
             udp: RefCell::default(),
             streams: RefCell::default(),
@@ -78,7 +78,12 @@ impl Shell {
 
     /// From the next connection on.
     pub fn set_tls(&self, tls: Tls) {
-        *self.tls.borrow_mut() = Rc::new(tls);
+        *self.trust.borrow_mut() = Trust::of(tls);
+    }
+
+    /// What the trunk trusts, or why that cannot be known, for people.
+    pub(super) fn tls(&self) -> Result<Tls, String> {
+        self.trust.borrow_mut().tls(&self.clock).map_err(|error| error.to_string())
     }
 
     /// Gives the engine an input and carries out what follows.
@@ -118,8 +123,7 @@ impl Shell {
             Output::Send { flow, bytes } => self.send(flow, bytes),
             Output::Connect { connection, address, server_name } => {
                 let shell = Rc::clone(self);
-                let tls = Rc::clone(&self.tls.borrow());
-                tokio::task::spawn_local(stream::connect(shell, tls, connection, address, server_name));
+                tokio::task::spawn_local(stream::connect(shell, connection, address, server_name));
             }
             Output::Close { flow } => {
                 // The writer's end of the queue going away closes the connection.

@@ -1,16 +1,20 @@
 //! Connections: TCP from handsets, TLS to the SIP domain.
 
 use std::cell::Cell;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::ready;
 use std::time::Duration;
 
 use rustls::CertificateError;
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::descriptors::{Descriptors, Kind};
 use super::shell::Shell;
 use super::tls::{Tls, is_about_time};
 use crate::engine::Input;
@@ -22,8 +26,14 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// One write may wait this long for the other end; then the connection is dead.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
+/// What is left to say at the end may take this long: others wait for the descriptor.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
 /// Octets read at once.
 const CHUNK: usize = 8 * 1024;
+
+/// How often it is looked how many connections there may be.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Names of a wrong certificate that are shown.
 const MAX_NAMES: usize = 3;
@@ -31,26 +41,74 @@ const MAX_NAMES: usize = 3;
 /// Connections that come in are numbered apart from those that the engine asks for.
 const ACCEPTED: u64 = 1 << 63;
 
+/// What all listeners for handsets share.
+#[derive(Clone, Debug, Default)]
+pub struct Accepting {
+    /// The number of the last connection.
+    numbers: Rc<Cell<u64>>,
+    /// How many places the engine was told of.
+    places: Rc<Cell<Option<usize>>>,
+    descriptors: Descriptors,
+}
+
+impl Accepting {
+    /// Connections count among these.
+    pub fn new(descriptors: Descriptors) -> Accepting {
+        Accepting { descriptors, ..Accepting::default() }
+    }
+
+    /// Tells the engine how many connections there are descriptors for now. Whether some may have to close for it.
+    pub fn look(&self, shell: &Rc<Shell>) -> bool {
+        let places = self.descriptors.places(Kind::Lan);
+        let was = self.places.replace(Some(places));
+        if was != Some(places) {
+            shell.input(Input::Places(places));
+        }
+        was.is_some_and(|was| places < was)
+    }
+
+    /// Looks again and again: the limit may be lowered while we run, and calls take from strangers.
+    pub async fn keep_looking(self, shell: Rc<Shell>) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look(&shell);
+        }
+    }
+}
+
 /// Takes handsets' connections, for ever.
-pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, numbers: Rc<Cell<u64>>) {
+pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, accepting: Accepting) {
     loop {
         let Ok((socket, remote)) = listener.accept().await else {
             // Out of file descriptors, most likely: others must close first.
+            accepting.look(&shell);
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let number = numbers.get() + 1;
-        numbers.set(number);
+        let held = accepting.descriptors.hold(Kind::Lan);
+        accepting.look(&shell);
+        let number = accepting.numbers.get() + 1;
+        accepting.numbers.set(number);
         let _ = socket.set_nodelay(true);
         let flow = Flow { transport: Transport::Tcp, local, remote, connection: ACCEPTED | number };
         let queue = shell.add_stream(flow.connection);
         shell.input(Input::Accepted { flow });
-        tokio::task::spawn_local(carry(Rc::clone(&shell), flow, socket, queue));
+        let carried = carry(Rc::clone(&shell), flow, socket, queue);
+        tokio::task::spawn_local(async move {
+            carried.await;
+            drop(held);
+        });
+        // Those that had to go for it close first: what they held counts until then.
+        tokio::task::yield_now().await;
     }
 }
 
 /// Connects to the SIP domain, tells the engine, and carries the flow until it ends.
-pub async fn connect(shell: Rc<Shell>, tls: Rc<Tls>, connection: u64, address: SocketAddr, server_name: String) {
+pub async fn connect(shell: Rc<Shell>, connection: u64, address: SocketAddr, server_name: String) {
+    let tls = match shell.tls() {
+        Ok(tls) => tls,
+        Err(error) => return shell.input(Input::ConnectFailed { connection, error }),
+    };
     let name = server_name.clone();
     match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
         Ok(Ok((socket, local))) => {
@@ -132,12 +190,11 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let (mut reader, mut writer) = tokio::io::split(socket);
-    let mut buffer = vec![0; CHUNK];
     let reason = loop {
         tokio::select! {
-            read = reader.read(&mut buffer) => match read {
-                Ok(0) => break "closed by the other end".to_string(),
-                Ok(len) => shell.input(Input::Received { flow, bytes: buffer[..len].to_vec() }),
+            read = read(&mut reader) => match read {
+                Ok(bytes) if bytes.is_empty() => break "closed by the other end".to_string(),
+                Ok(bytes) => shell.input(Input::Received { flow, bytes }),
                 Err(error) => break error.to_string(),
             },
             next = queue.recv() => {
@@ -152,13 +209,25 @@ where
     };
     shell.remove_stream(flow.connection);
     // What waits in the queue when we close ourselves (a last refusal) still goes out.
-    while let Ok(bytes) = queue.try_recv() {
-        if !matches!(tokio::time::timeout(WRITE_LIMIT, write(&mut writer, &bytes)).await, Ok(Ok(()))) {
-            break;
+    let rest = async {
+        while let Ok(bytes) = queue.try_recv() {
+            write(&mut writer, &bytes).await?;
         }
-    }
-    let _ = tokio::time::timeout(WRITE_LIMIT, writer.shutdown()).await;
+        writer.shutdown().await
+    };
+    let _ = tokio::time::timeout(CLOSE_LIMIT, rest).await;
     shell.input(Input::Disconnected { flow, reason });
+}
+
+/// What is there, nothing at the end. A connection that waits has no buffer: there may be hundreds.
+async fn read(reader: &mut (impl AsyncRead + Unpin)) -> std::io::Result<Vec<u8>> {
+    std::future::poll_fn(|context| {
+        let mut space = [MaybeUninit::uninit(); CHUNK];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut *reader).poll_read(context, &mut buffer))?;
+        Ok(buffer.filled().to_vec()).into()
+    })
+    .await
 }
 
 async fn write(writer: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> std::io::Result<()> {
@@ -171,6 +240,7 @@ mod tests {
     use std::sync::Arc;
 
     use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::AsyncReadExt;
     use tokio_rustls::TlsAcceptor;
 
     use super::super::clock::Clock;

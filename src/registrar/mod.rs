@@ -9,6 +9,7 @@ mod gate;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rsip::{Request, Response};
@@ -174,9 +175,15 @@ impl Registrar {
         self.table.values().flatten().any(|binding| binding.expires > now && here(binding))
     }
 
+    /// The flows that handsets are registered by.
+    pub fn flows(&self, now: Instant) -> BTreeSet<Flow> {
+        let bound = self.table.values().flatten().filter(|binding| binding.expires > now);
+        bound.map(|binding| binding.flow).collect()
+    }
+
     /// Whether a handset is registered by this flow.
-    pub fn is_bound(&self, flow: Flow, now: Instant) -> bool {
-        self.table.values().flatten().any(|binding| binding.expires > now && binding.is_at(flow))
+    pub fn is_registered(&self, flow: Flow, now: Instant) -> bool {
+        self.neighbors(flow, now).into_iter().any(|(_, by_flow)| by_flow)
     }
 
     /// How many there are of everything.

@@ -43,6 +43,7 @@ pub fn status() -> Status {
             kind: "outbound".to_owned(),
             since: 61,
         }],
+        troubles: vec![],
         drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
         lan: LanStatus { listening: vec!["192.168.1.1:5060".to_owned()], waiting: vec![] },
         tunnel: Some(tunnel()),

@@ -25,6 +25,8 @@ pub const TUNNEL_KNOWN_HOSTS: &str = "tunnel_known_hosts";
 pub const TUNNEL_REFUSED_HOST_KEY: &str = "tunnel_refused_host_key";
 /// The URL of the tunnel that was written to Twilio last.
 pub const TUNNEL_URL: &str = "tunnel_url";
+/// The config that the service last started with.
+pub const LAST_GOOD: &str = "last-good.toml";
 /// Held by whoever changes the account.
 pub const LOCK: &str = "lock";
 /// There while files of a backup are put in place.
@@ -40,7 +42,7 @@ pub enum Fate {
 }
 
 /// All of them. What is beside them is part of one of them: `.new` is being written, `.bad` and `.old` were kept aside.
-pub const ALL: [(&str, Fate); 12] = [
+pub const ALL: [(&str, Fate); 13] = [
     (SECRETS, Fate::Taken),
     (OWNED, Fate::Taken),
     (BINDINGS, Fate::Taken),
@@ -52,6 +54,7 @@ pub const ALL: [(&str, Fate); 12] = [
     (TUNNEL_URL, Fate::Taken),
     (TUNNEL_REFUSED_HOST_KEY, Fate::Left("a question to the person at this box")),
     (ANSWERS, Fate::Left("a set-up that was stopped here goes on here")),
+    (LAST_GOOD, Fate::Left("the config is taken, and kept again at the first start with it")),
     (LOCK, Fate::Left("it is held by commands on this box")),
     (RESTORING, Fate::Left("it says that a restore goes on here")),
 ];

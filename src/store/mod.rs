@@ -8,6 +8,7 @@
 //! service knows stays in memory, [`Store::trouble`] tells.
 
 pub mod files;
+pub mod last_good;
 mod owned;
 pub mod pace;
 mod restore;
@@ -30,7 +31,7 @@ use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk};
 use crate::secret::Secret;
 use crate::time::WallClock;
-use files::{ANSWERS, BINDINGS, LOCK, OWNED, RESTORING, SECRETS, TIME};
+use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
 
 /// The state folder.
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ pub enum Warning {
     StillExposed { path: PathBuf },
     /// The file could not be understood, was kept aside and counts as empty.
     Unreadable { path: PathBuf, kept_as: PathBuf, reason: String },
-    /// It was kept aside before and counts as empty still.
+    /// It cannot be read, or was kept aside before, and counts as empty.
     KeptAside(String),
 }
 
@@ -123,14 +124,19 @@ impl Store {
     }
 
     fn on(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
+        let (store, half_restored) = Store::on_to_serve(disk, dir)?;
+        half_restored.map_or(Ok(store), Err)
+    }
+
+    /// The same for the service: it serves with what is there, and tells what is odd about it.
+    pub fn open_to_serve(dir: &Path) -> Result<(Store, Option<StoreError>), StoreError> {
+        Store::on_to_serve(Box::new(RealDisk), dir)
+    }
+
+    fn on_to_serve(disk: Box<dyn Disk>, dir: &Path) -> Result<(Store, Option<StoreError>), StoreError> {
         let store = Store::on_any(disk, dir)?;
-        match store.is_half_restored()? {
-            true => {
-                let (dir, marker) = (dir.display().to_string(), dir.join(RESTORING).display().to_string());
-                Err(StoreError::HalfRestored { dir, marker })
-            }
-            false => Ok(store),
-        }
+        let odd = store.is_half_restored()?.then(|| store.half_restored());
+        Ok((store, odd))
     }
 
     fn on_any(disk: Box<dyn Disk>, dir: &Path) -> Result<Store, StoreError> {
@@ -190,10 +196,14 @@ impl Store {
         self.save(TIME, &time)
     }
 
-    /// `secrets.json`, and empty secrets in the place of a broken one, which is kept aside: for the start of the service,
-    /// that must serve what it can.
-    pub fn secrets_or_none(&self) -> Result<Loaded<Secrets>, StoreError> {
-        self.load_or_none(SECRETS).map(|loaded| self.lend(loaded))
+    /// `secrets.json`, and empty secrets in the place of one that is broken, which is kept aside, or that cannot be read:
+    /// for the start of the service, that must serve what it can.
+    pub fn secrets_or_none(&self) -> Loaded<Secrets> {
+        let loaded = self.load_or_none(SECRETS).unwrap_or_else(|error| Loaded {
+            value: Secrets::default(),
+            warning: Some(Warning::KeptAside(error.to_string())),
+        });
+        self.lend(loaded)
     }
 
     /// `secrets.json`.
@@ -296,9 +306,11 @@ impl Store {
         let path = self.dir.join(name);
         let warning = match self.load(name) {
             Err(StoreError::Broken { reason, .. }) if self.is_there(&path) => {
-                let kept_as =
-                    atomic::keep_aside(self.disk(), &path).map_err(|source| failed(&path, "kept aside", source))?;
-                Warning::Unreadable { path, kept_as, reason }
+                match atomic::keep_aside(self.disk(), &path) {
+                    Ok(kept_as) => Warning::Unreadable { path, kept_as, reason },
+                    // It stays where it is, and is found broken again.
+                    Err(source) => Warning::KeptAside(failed(&path, "kept aside", source).to_string()),
+                }
             }
             Err(error @ StoreError::Broken { .. }) => Warning::KeptAside(error.to_string()),
             loaded => return loaded,

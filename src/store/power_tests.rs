@@ -188,9 +188,10 @@ fn a_damaged_file_is_kept_aside_also_when_the_power_goes_meanwhile() {
         let store = opened(&disk);
         disk.fail_at(request, Fault::Cut);
         let loaded = store.secrets_or_none();
-        assert_eq!(loaded.is_err(), request < 2);
+        // Whatever fails, the service goes on without them and says so.
+        assert!(loaded.value == Secrets::default() && loaded.warning.is_some(), "{request}");
         for disk in disk.after_cut() {
-            let loaded = opened(&disk).secrets_or_none().unwrap();
+            let loaded = opened(&disk).secrets_or_none();
             assert_eq!(loaded.value, Secrets::default());
             let (bad, _) = disk.read(&atomic::aside(&secrets)).unwrap().expect("it is kept, now or before");
             assert!(bad.starts_with(b"{\"auth_token\""));

@@ -30,6 +30,19 @@ impl Store {
         self.disk().mode(&marker).map(|mode| mode.is_some()).map_err(|source| failed(&marker, "looked for", source))
     }
 
+    /// An error where a restore was stopped on its way: what belongs together may not be there together.
+    pub fn check_whole(&self) -> Result<(), StoreError> {
+        match self.is_half_restored()? {
+            true => Err(self.half_restored()),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn half_restored(&self) -> StoreError {
+        let marker = self.dir.join(RESTORING).display().to_string();
+        StoreError::HalfRestored { dir: self.dir.display().to_string(), marker }
+    }
+
     /// Puts the files of a backup in place; the config file is the first of `outside`. Those that are there already are
     /// kept as `NAME.old`, and state files that the backup does not have go.
     ///

@@ -122,7 +122,7 @@ fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
         fs::set_permissions(folder.0.join(SECRETS), fs::Permissions::from_mode(0o600)).unwrap();
         let error = store.secrets().unwrap_err().to_string();
         assert!(error.contains("secrets.json cannot be understood (line ") && !error.contains("sesame"), "{error}");
-        let loaded = store.secrets_or_none().unwrap();
+        let loaded = store.secrets_or_none();
         assert_eq!(loaded.value, Secrets::default());
         let warning = loaded.warning.unwrap().to_string();
         assert!(warning.contains("secrets.json cannot be understood") && !warning.contains("sesame"), "{warning}");
@@ -131,7 +131,7 @@ fn a_file_cut_at_any_byte_is_kept_aside_and_never_a_panic() {
         // Out of sight is not mended: it never counts as empty for whoever would write it anew.
         let error = store.secrets().unwrap_err().to_string();
         assert!(error.contains("was kept aside as ") && error.contains("remove "), "{error}");
-        assert_eq!(store.secrets_or_none().unwrap().warning.unwrap().to_string(), error);
+        assert_eq!(store.secrets_or_none().warning.unwrap().to_string(), error);
         fs::remove_file(folder.0.join("secrets.json.bad")).unwrap();
     }
 }
@@ -168,7 +168,7 @@ fn garbage_of_the_right_shape_does_not_reach_the_warning() {
     let store = folder.store();
     fs::write(folder.0.join(SECRETS), br#"{"auth_token": {"sesame": 1}, "extensions": "sesame"}"#).unwrap();
     let error = store.secrets().unwrap_err().to_string();
-    let warning = store.secrets_or_none().unwrap().warning.unwrap().to_string();
+    let warning = store.secrets_or_none().warning.unwrap().to_string();
     assert!(!error.contains("sesame") && !warning.contains("sesame"), "{error} {warning}");
 }
 
@@ -242,7 +242,7 @@ fn secrets_that_were_kept_aside_can_be_removed_with_the_token_in_them() {
     let store = folder.store();
     assert_eq!(store.remove_bad_secrets().unwrap(), None);
     fs::write(folder.0.join(SECRETS), r#"{"auth_token": "sesame", broken"#).unwrap();
-    assert!(store.secrets_or_none().unwrap().warning.is_some());
+    assert!(store.secrets_or_none().warning.is_some());
     let bad = folder.0.join("secrets.json.bad");
     assert_eq!(folder.mode("secrets.json.bad"), 0o600);
     assert_eq!(store.remove_bad_secrets().unwrap().as_ref(), Some(&bad));

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 const CHUNK: usize = 8 * 1024;
 /// For the connection to the listener, which is on this machine.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// When the listener has said all, the other direction may take so long to end.
-const LINGER: Duration = Duration::from_secs(5);
+/// When the listener has said all, the other direction may take so long to end: others wait for its place.
+const LINGER: Duration = Duration::from_secs(1);
 /// One write may wait this long for the other end.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
 

@@ -3,23 +3,30 @@
 mod expiry;
 mod files;
 
+use std::collections::VecDeque;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::settings::Direct;
 use super::{Culprit, Down, Place, Report, Reports, Stop, carry};
 use crate::net::clock::Clock;
-use crate::net::listening;
+use crate::net::{descriptors, listening};
 use files::Loaded;
 
-/// Most connections at a time; further ones are closed at once. The webhook listener has its own limit.
+/// Most connections at a time that have shaken hands; further ones are closed at once. The webhook listener's limit is
+/// lower: it chooses who has to go.
 const MAX_CONNECTIONS: usize = 256;
+/// Most handshakes at a time. For a further one the oldest goes: whoever connects and keeps silent must not lock Twilio out.
+const MAX_HANDSHAKES: u64 = 64;
+/// Where descriptors are few, handshakes may have one of so many.
+const HANDSHAKE_SHARE: u64 = 8;
 /// For the TLS handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// Pause after a failed accept: the cause (no descriptors left) does not go away by asking again at once.
@@ -87,28 +94,45 @@ fn warning(loaded: &Loaded, direct: &Direct, clock: &Clock) -> Option<(u64, Stri
 
 /// Takes connections, for ever.
 async fn serve(listener: TcpListener, config: &RwLock<Arc<ServerConfig>>, place: &Place) {
-    let mut connections = JoinSet::new();
+    let (mut handshakes, mut connections) = (JoinSet::new(), JoinSet::new());
+    let mut begun: VecDeque<AbortHandle> = VecDeque::new();
     let local = place.local;
     loop {
-        let accepted = listener.accept().await;
-        while connections.try_join_next().is_some() {}
-        match accepted {
-            Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
-                let config = config.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-                connections.spawn(async move { drop(connection(stream, config, local).await) });
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    begun.retain(|handshake| !handshake.is_finished());
+                    let most = (descriptors::limit() / HANDSHAKE_SHARE).clamp(1, MAX_HANDSHAKES);
+                    if begun.len() as u64 >= most
+                        && let Some(oldest) = begun.pop_front()
+                    {
+                        oldest.abort();
+                    }
+                    let config = config.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+                    begun.push_back(handshakes.spawn(handshake(stream, config)));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+            Some(done) = handshakes.join_next() => {
+                while connections.try_join_next().is_some() {}
+                if let Ok(Ok(stream)) = done
+                    && connections.len() < MAX_CONNECTIONS
+                {
+                    connections.spawn(async move {
+                        if let Ok(inside) = carry::connect(local).await {
+                            carry::both_ways(stream, inside).await;
+                        }
+                    });
+                }
             }
-            Ok(_) => {}
-            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-async fn connection(stream: TcpStream, config: Arc<ServerConfig>, local: std::net::SocketAddr) -> std::io::Result<()> {
+async fn handshake(stream: TcpStream, config: Arc<ServerConfig>) -> std::io::Result<TlsStream<TcpStream>> {
     stream.set_nodelay(true)?;
     let handshake = TlsAcceptor::from(config).accept(stream);
-    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)??;
-    carry::both_ways(stream, carry::connect(local).await?).await;
-    Ok(())
+    tokio::time::timeout(HANDSHAKE_LIMIT, handshake).await.map_err(|_| std::io::ErrorKind::TimedOut)?
 }
 
 #[cfg(test)]

@@ -8,11 +8,10 @@ use std::time::Duration;
 use super::account::{AccountError, Scope};
 use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
-use crate::config;
 use crate::event::{Event, Level};
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
-use crate::store::Store;
+use crate::store::{Store, last_good};
 use crate::time::WallClock;
 
 /// When the first look is, counted from the start: a start is busy, and the tunnel may not be up.
@@ -111,7 +110,7 @@ pub fn compare(
     tell: impl FnMut(&str) + 'static,
 ) -> Result<Differences, DriftError> {
     // As the file is: what all environments share does not depend on the one that this box runs.
-    let config = config::load(config).map_err(OpenError::Config)?;
+    let config = last_good::in_force(store, config).map_err(OpenError::Config)?;
     let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
     let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;

@@ -9,10 +9,10 @@ use super::client::telling;
 use super::model::is_webhook;
 use super::opening::{Manner, OpenError, Opening};
 use super::plan::{Change, Plan};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
-use crate::store::{Store, StoreError, files};
+use crate::store::{Store, StoreError, files, last_good};
 use crate::tunnel::UrlFrom;
 
 /// Where the environment and the URL are kept that Twilio was told last, in the state folder: `prod https://…`.
@@ -89,7 +89,9 @@ pub fn write(
     mut tell: impl FnMut(&str) + 'static,
 ) -> Result<(), MovedError> {
     let _lock = store.lock(&mut tell)?;
-    let config = config::load(config).map_err(OpenError::Config)?;
+    // The service runs on with half a restore; what it would change at Twilio by that could be another's.
+    store.check_whole()?;
+    let config = last_good::in_force(store, config).map_err(OpenError::Config)?;
     let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
     let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;

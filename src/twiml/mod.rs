@@ -96,6 +96,8 @@ pub enum WebhookEvent {
     TooManyConnections { in_a_row: u64 },
     /// The listener could not accept a connection, by the system's word. Told as [`Self::Unsigned`] is.
     AcceptFailed { error: String, in_a_row: u64 },
+    /// A request that came before; answered as then. Told at the 8th, 16th, 32nd … in a row.
+    Replayed { endpoint: Endpoint, in_a_row: u64 },
     /// More requests than the rates allow; answered 429. Told as [`Self::Unsigned`] is.
     TooMany { in_a_row: u64 },
     /// Refused for what it is: a path or method that we do not have, a body too large, a client too slow. Told as
@@ -121,6 +123,7 @@ impl WebhookEvent {
             | WebhookEvent::BadForm { .. }
             | WebhookEvent::TooManyConnections { .. }
             | WebhookEvent::AcceptFailed { .. }
+            | WebhookEvent::Replayed { .. }
             | WebhookEvent::TooMany { .. }
             | WebhookEvent::Stray { .. } => false,
         }
@@ -208,6 +211,15 @@ impl WebhookEvent {
                 "webhook",
                 format!(
                     "answered 429: a flood of requests that are not Twilio's ({in_a_row} of them so far); Twilio's get through"
+                ),
+            ),
+            WebhookEvent::Replayed { endpoint, in_a_row } => Event::new(
+                Level::Warning,
+                "webhook.replayed",
+                endpoint.path(),
+                format!(
+                    "a request came that had come before ({in_a_row} in a row); Twilio repeats a few, so many come from \
+                     somebody who captured one: they get the same answer and no place of Twilio's"
                 ),
             ),
             // The internet looks for open doors everywhere: that is no news.

@@ -70,6 +70,8 @@ impl Refusal {
 pub struct Counts {
     /// Twilio's, and answered.
     pub answered: u64,
+    /// Of these, requests that came before: repeated by Twilio, or by somebody who captured them.
+    pub replayed: u64,
     /// Refused, whatever the reason.
     pub refused: u64,
     /// By reason, in the order of [`Refusal::ALL`].

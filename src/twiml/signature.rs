@@ -18,7 +18,7 @@ use crate::secret::Secret;
 const MAYBE_UNSIGNED: [&str; 2] = ["CallToken", "StirVerstat"];
 
 /// Longest signature header that is looked at: base64 of SHA-256 is 44 bytes.
-const MAX_SIGNATURE: usize = 64;
+pub const MAX_SIGNATURE: usize = 64;
 
 /// Which fields the signature turned out to cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

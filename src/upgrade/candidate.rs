@@ -394,7 +394,8 @@ mod tests {
         let state = state();
         for (name, _) in files::ALL {
             let is_made = state.dir().join(name).exists() || cfg!(not(feature = "ssh-tunnel"));
-            assert!(is_made || [files::LOCK, files::RESTORING].contains(&name), "{name}");
+            let is_made_anew = [files::LOCK, files::RESTORING, files::LAST_GOOD].contains(&name);
+            assert!(is_made || is_made_anew, "{name}");
         }
     }
 

@@ -153,12 +153,16 @@ class TakeOver(Box):
         self.backup()
         with open(os.path.join(self.folder, "state", "restoring"), "w"):
             pass
-        for command in (["plan"], ["setup", "--yes"], ["run", "--log", "stderr"], ["backup", self.file + "2"]):
+        for command in (["plan"], ["setup", "--yes"], ["backup", self.file + "2"]):
             if command[0] == "backup":
                 command += ["--passphrase-file", self.passphrase]
             said = self.office.run(*command)
             self.assertEqual(said.code, 1, said)
             self.assertIn('run "gateway restore FILE" again', said.err + said.out)
+        # The phones are served with what is there, and the service says so.
+        stop = self.serve()
+        self.assertIn('run "gateway restore FILE" again', self.office.run("status").out)
+        stop()
         said = self.restore()
         self.assertEqual(said.code, 0, said)
         self.assertEqual(self.office.run("plan").code, 0)

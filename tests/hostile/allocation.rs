@@ -6,6 +6,7 @@ use std::cell::Cell;
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
     static OCTETS: Cell<usize> = const { Cell::new(0) };
+    static FREED: Cell<usize> = const { Cell::new(0) };
 }
 
 struct Counting;
@@ -22,6 +23,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = FREED.try_with(|octets| octets.set(octets.get() + layout.size()));
         unsafe { System.dealloc(pointer, layout) }
     }
 }
@@ -36,4 +38,12 @@ pub fn octets_of<T>(act: impl FnOnce() -> T) -> (T, usize) {
     let before = OCTETS.with(Cell::get);
     let value = act();
     (value, OCTETS.with(Cell::get) - before)
+}
+
+/// What `act` gives, and the octets that it has allocated and not given back.
+pub fn held_by<T>(act: impl FnOnce() -> T) -> (T, usize) {
+    let held = || OCTETS.with(Cell::get).saturating_sub(FREED.with(Cell::get));
+    let before = held();
+    let value = act();
+    (value, held().saturating_sub(before))
 }

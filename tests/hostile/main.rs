@@ -15,3 +15,5 @@ mod office;
 mod process;
 mod record;
 mod service;
+mod starting;
+mod unfinished;

@@ -107,11 +107,28 @@ impl Box {
         self.start_with(&[]);
     }
 
+    /// Starts the service and waits for nothing.
+    pub fn start_blind(&mut self, arguments: &[&str]) {
+        let command = self.command(&[&["run", "--log", "stderr"], arguments].concat());
+        self.spawn(command);
+    }
+
+    /// The same by a script that gets the binary as `$0` and its arguments.
+    pub fn start_blind_by(&mut self, script: &str) {
+        let own = self.command(&["run", "--log", "stderr"]);
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(own.get_program()).args(own.get_args()).stdin(Stdio::null());
+        self.spawn(command);
+    }
+
+    fn spawn(&mut self, mut command: Command) {
+        let log = File::create(self.log_path()).expect("the folder is ours");
+        self.service = Some(command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary was built"));
+    }
+
     /// The same with further arguments.
     pub fn start_with(&mut self, arguments: &[&str]) {
-        let log = File::create(self.log_path()).expect("the folder is ours");
-        let mut command = self.command(&[&["run", "--log", "stderr"], arguments].concat());
-        self.service = Some(command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary was built"));
+        self.start_blind(arguments);
         let socket = self.folder.join("run/gateway.sock");
         wait("the service answers", || {
             let ended = self.service.as_mut().and_then(|child| child.try_wait().ok().flatten());

@@ -120,6 +120,12 @@ class OpenWrt(unittest.TestCase):
         self.assertEqual(told, "")
         self.assertIn("/etc/gateway/gateway.toml is missing; run: gateway setup", said)
 
+    def test_without_a_config_the_service_is_started_where_it_keeps_the_last_good_one(self):
+        os.remove(f"{self.root}/etc/gateway/gateway.toml")
+        self.put("etc/gateway/state/last-good.toml", "", 0o600)
+        told, _ = self.start()
+        self.assertEqual(told, SERVICE.format(user="root"))
+
     def test_a_binary_on_trial_has_this_start_counted_and_its_judge_beside_it(self):
         self.put_on_trial(starts=2)
         told, _ = self.start()

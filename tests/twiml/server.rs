@@ -352,16 +352,18 @@ async fn a_connection_too_many_is_closed_and_the_others_are_served() {
     let server = Server::start(office::secrets(), Limits { connections: 2, ..Limits::default() }).await;
     let mut first = server.connect().await;
     let mut second = server.connect().await;
-    // Answered, so both were accepted.
-    for stream in [&mut first, &mut second] {
-        stream.write_all(signed("/twilio/status", "", "CallSid=CA1").as_bytes()).await.unwrap();
+    // Answered, so both were accepted; the first has the latest request that is fresh.
+    for (stream, call) in [(&mut second, "CA1"), (&mut first, "CA2")] {
+        stream.write_all(signed("/twilio/status", "", &format!("CallSid={call}")).as_bytes()).await.unwrap();
         let mut begin = [0; 12];
         stream.read_exact(&mut begin).await.unwrap();
         assert_eq!(&begin, b"HTTP/1.1 204");
     }
     server.events();
-    assert_eq!(server.send(b"").await, "");
-    assert_eq!(server.events(), [WebhookEvent::TooManyConnections { in_a_row: 1 }]);
+    let third = signed("/twilio/status", CLOSE, "CallSid=CA3");
+    assert_status(&server.send(third.as_bytes()).await, 204);
+    assert_eq!(server.events().first(), Some(&WebhookEvent::TooManyConnections { in_a_row: 1 }));
+    assert!(!read_to_end(&mut second).await.contains("HTTP/1.1 "), "its last fresh request was the longest ago");
     first.write_all(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await.unwrap();
     assert!(read_to_end(&mut first).await.contains("HTTP/1.1 200 "));
 }
@@ -692,4 +694,90 @@ async fn strangers_who_connect_and_keep_silent_do_not_lock_twilio_out() {
     // The first of the silent ones are gone, and the count says so.
     assert_eq!(read_to_end(&mut silent[0]).await, "");
     assert!(server.shared.counts().of(Refusal::TooManyConnections) >= 50);
+}
+
+#[tokio::test]
+async fn who_replays_a_captured_request_on_every_connection_does_not_lock_twilio_out() {
+    let server = Server::start(office::secrets(), Limits { connections: 8, ..Limits::default() }).await;
+    let captured = signed("/twilio/status", "", "CallSid=CA1&CallStatus=ringing");
+    assert_status(
+        &server.send(signed("/twilio/status", CLOSE, "CallSid=CA1&CallStatus=ringing").as_bytes()).await,
+        204,
+    );
+    let mut begin = [0; 12];
+    let mut replaying = Vec::new();
+    for _ in 0..8 {
+        let mut stream = server.connect().await;
+        stream.write_all(captured.as_bytes()).await.unwrap();
+        stream.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 204", "Twilio's own repetition is answered like the first");
+        replaying.push(stream);
+    }
+    // Twilio's next call: a connection, and each of its requests on it.
+    let mut twilio = server.connect().await;
+    for number in 0..20 {
+        let body = format!("CallSid=CA{number}&CallStatus=completed");
+        twilio.write_all(signed("/twilio/status", "", &body).as_bytes()).await.unwrap();
+        twilio.read_exact(&mut begin).await.unwrap();
+        assert_eq!(&begin, b"HTTP/1.1 204");
+        let mut rest = Vec::new();
+        while !rest.ends_with(b"\r\n\r\n") {
+            rest.push(twilio.read_u8().await.unwrap());
+        }
+        let mut stream = server.connect().await;
+        // The place of the replay before it is taken; this one may be turned away by its rate.
+        let _ = stream.write_all(captured.as_bytes()).await;
+        let _ = stream.read_exact(&mut begin).await;
+        replaying.push(stream);
+    }
+    let counts = server.shared.counts();
+    assert_eq!((counts.answered, counts.replayed), (counts.replayed + 21, 28), "{counts:?}");
+    let told: Vec<_> =
+        server.events().into_iter().filter(|event| matches!(event, WebhookEvent::Replayed { .. })).collect();
+    let wanted = [8, 16].map(|in_a_row| WebhookEvent::Replayed { endpoint: Endpoint::Status, in_a_row });
+    assert_eq!(told, wanted);
+}
+
+#[tokio::test]
+async fn a_replay_with_another_token_header_or_parameter_that_nothing_signs_is_still_one() {
+    let server = Server::usual().await;
+    let body = "CallSid=CA7&CallStatus=completed";
+    for number in 0..3 {
+        // No signature covers a header.
+        let headers = format!("I-Twilio-Idempotency-Token: {number}\r\nX-Other: {number}\r\n{CLOSE}");
+        assert_status(&server.send(signed("/twilio/status", &headers, body).as_bytes()).await, 204);
+    }
+    let signature = format!("X-Twilio-Signature: {}\r\n{CLOSE}", signature("/twilio/status", body));
+    // Twilio may leave it out of its signature (twilio.md section 5.2).
+    let more = format!("{body}&CallToken=odd");
+    assert_status(&server.send(post("/twilio/status", &signature, &more).as_bytes()).await, 204);
+    // Another order of the same fields has the same signature.
+    let turned = "CallStatus=completed&CallSid=CA7";
+    assert_status(&server.send(post("/twilio/status", &signature, turned).as_bytes()).await, 204);
+    let counts = server.shared.counts();
+    assert_eq!((counts.answered, counts.replayed), (5, 4));
+    let told = server.events().iter().filter(|event| matches!(event, WebhookEvent::Status { .. })).count();
+    assert_eq!(told, 1, "what happened once is told once");
+}
+
+#[tokio::test]
+async fn a_flood_of_replays_is_turned_away_and_fresh_requests_are_answered() {
+    let server = Server::start(
+        office::secrets(),
+        Limits {
+            rates: Rates { replays: Rate { burst: 5, per_minute: 0 }, ..exhaustible().rates },
+            ..Limits::default()
+        },
+    )
+    .await;
+    let captured = signed("/twilio/incoming", CLOSE, INCOMING);
+    let mut answers = [0, 0];
+    for number in 0..100 {
+        let answer = server.send(captured.as_bytes()).await;
+        answers[usize::from(answer.starts_with("HTTP/1.1 429 "))] += 1;
+        let body = INCOMING.replace("CA1", &format!("CA{number}x"));
+        assert_status(&server.send(signed("/twilio/incoming", CLOSE, &body).as_bytes()).await, 200);
+    }
+    // The first, as many as Twilio repeats, and what the rate lets in.
+    assert_eq!(answers, [1 + 4 + 5, 90]);
 }

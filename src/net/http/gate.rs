@@ -14,10 +14,13 @@ pub const STRANGERS: Rate = Rate::per_second(40, 10);
 /// Requests whose signature is to be verified. One that is good gives its token back, so this bounds forged ones alone:
 /// each costs a body and an HMAC, some 200 µs on a slow router, hence a fifth of its CPU at most.
 pub const SIGNED: Rate = Rate::per_second(1000, 1000);
+/// Requests whose signature came more often than Twilio repeats one ([`super::seen::USUAL_REPEATS`]); of a flood that repeats what somebody captured, none costs
+/// more than a look at its head.
+pub const REPLAYS: Rate = Rate::per_second(40, 10);
 /// Nonces that this process has not asked for itself: `gateway setup` proves the URL, too.
 pub const NONCES: Rate = Rate::per_second(20, 2);
 /// New connections; further ones wait in the listener's backlog instead of being refused, for many tunnels make one
-/// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a third of a second at
+/// for each request and one may be Twilio's. With [`super::MAX_CONNECTIONS`], a connection has a fifth of a second at
 /// least to show its request before a flood can push it out.
 pub const CONNECTIONS: Rate = Rate::per_second(64, 500);
 /// Nonces of our own proofs under way.
@@ -28,13 +31,14 @@ const MAX_EXPECTED: usize = 8;
 pub struct Rates {
     pub strangers: Rate,
     pub signed: Rate,
+    pub replays: Rate,
     pub nonces: Rate,
     pub connections: Rate,
 }
 
 impl Default for Rates {
     fn default() -> Self {
-        Rates { strangers: STRANGERS, signed: SIGNED, nonces: NONCES, connections: CONNECTIONS }
+        Rates { strangers: STRANGERS, signed: SIGNED, replays: REPLAYS, nonces: NONCES, connections: CONNECTIONS }
     }
 }
 
@@ -51,6 +55,7 @@ pub struct Expected {
 pub struct Gate {
     strangers: Bucket,
     signed: Bucket,
+    replays: Bucket,
     nonces: Bucket,
     connections: Bucket,
     expected: VecDeque<Expected>,
@@ -62,6 +67,7 @@ impl Gate {
         Gate {
             strangers: Bucket::new(rates.strangers),
             signed: Bucket::new(rates.signed),
+            replays: Bucket::new(rates.replays),
             nonces: Bucket::new(rates.nonces),
             connections: Bucket::new(rates.connections),
             expected: VecDeque::new(),
@@ -76,6 +82,11 @@ impl Gate {
     /// A request whose signature is to be verified.
     pub fn signed(&mut self, now: Instant) -> Result<(), Duration> {
         self.signed.take(now)
+    }
+
+    /// A request with a signature that came too often.
+    pub fn replay(&mut self, now: Instant) -> Result<(), Duration> {
+        self.replays.take(now)
     }
 
     /// The signature was good.
@@ -127,6 +138,14 @@ mod tests {
         }
         let forged = (0..10_000).filter(|_| gate.signed(Instant::ZERO).is_ok()).count();
         assert_eq!(forged, SIGNED.burst as usize);
+    }
+
+    #[test]
+    fn a_flood_of_replays_costs_fresh_requests_nothing() {
+        let mut gate = Gate::new(Rates::default());
+        let let_in = (0..10_000).filter(|_| gate.replay(Instant::ZERO).is_ok()).count();
+        assert_eq!(let_in, REPLAYS.burst as usize);
+        assert!(gate.signed(Instant::ZERO).is_ok() && gate.stranger(Instant::ZERO).is_ok());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Counts refusals by reason, and says which of them to tell. Pure.
+//! Counts refusals by reason, and replays, and says which of them to tell. Pure.
 
 use std::time::Duration;
 
@@ -16,32 +16,54 @@ struct Row {
     last: Instant,
 }
 
-/// One row for each reason.
-#[derive(Debug, Default)]
-pub struct Refusals([Row; Refusal::ALL.len()]);
-
-impl Refusals {
+impl Row {
     /// Counts one, and gives its place in the row if it is to be told: the 1st, 2nd, 4th, 8th …, so that a flood of
     /// strangers is no flood in the log.
-    pub fn add(&mut self, now: Instant, reason: Refusal) -> Option<u64> {
-        let row = &mut self.0[reason as usize];
-        if now.since(row.last) > CALM {
-            row.in_a_row = 0;
+    fn add(&mut self, now: Instant) -> Option<u64> {
+        if now.since(self.last) > CALM {
+            self.in_a_row = 0;
         }
-        row.last = now;
-        row.total += 1;
-        row.in_a_row += 1;
-        row.in_a_row.is_power_of_two().then_some(row.in_a_row)
+        self.last = now;
+        self.total += 1;
+        self.in_a_row += 1;
+        self.in_a_row.is_power_of_two().then_some(self.in_a_row)
+    }
+}
+
+/// Twilio repeats a request a few times when its answer is late: that many in a row are no news.
+const USUAL_REPLAYS: u64 = 4;
+
+/// One row for each reason, and one for replays.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    rows: [Row; Refusal::ALL.len()],
+    replays: Row,
+}
+
+impl Refusals {
+    /// Counts a refusal; its place in the row, if it is to be told.
+    pub fn add(&mut self, now: Instant, reason: Refusal) -> Option<u64> {
+        self.rows[reason as usize].add(now)
+    }
+
+    /// Counts a request that came before; its place in the row, if it is to be told.
+    pub fn add_replay(&mut self, now: Instant) -> Option<u64> {
+        self.replays.add(now).filter(|in_a_row| *in_a_row > USUAL_REPLAYS)
+    }
+
+    /// Replays since the start.
+    pub fn replayed(&self) -> u64 {
+        self.replays.total
     }
 
     /// The next one for this reason begins a row.
     pub fn end_row(&mut self, reason: Refusal) {
-        self.0[reason as usize].in_a_row = 0;
+        self.rows[reason as usize].in_a_row = 0;
     }
 
     /// Since the start, in the order of [`Refusal::ALL`].
     pub fn totals(&self) -> [u64; Refusal::ALL.len()] {
-        self.0.map(|row| row.total)
+        self.rows.map(|row| row.total)
     }
 }
 
@@ -56,6 +78,14 @@ mod tests {
         assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]);
         assert_eq!(refusals.totals()[Refusal::Unsigned as usize], 1000);
         assert_eq!(refusals.totals().iter().sum::<u64>(), 1000);
+    }
+
+    #[test]
+    fn a_few_repetitions_are_usual_and_a_flood_of_them_is_told() {
+        let mut refusals = Refusals::default();
+        let told: Vec<u64> = (0..100).filter_map(|_| refusals.add_replay(Instant::from_secs(1))).collect();
+        assert_eq!(told, [8, 16, 32, 64]);
+        assert_eq!((refusals.replayed(), refusals.totals().iter().sum::<u64>()), (100, 0));
     }
 
     #[test]

@@ -1,15 +1,19 @@
 //! One request of the webhook endpoint: what it has to pass, and its answer.
 
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use sha2::{Digest, Sha256};
 
+use super::connections::Freshness;
+use super::seen::Mark;
 use super::shared::{Guard, Shared};
 use super::{MAX_BODY, host, replies, tell};
 use crate::config::Protection;
@@ -19,7 +23,7 @@ use crate::twiml::dialplan::{WebhookRequest, answer};
 use crate::twiml::form::Form;
 use crate::twiml::proof::proof;
 use crate::twiml::refusal::Refusal;
-use crate::twiml::signature::{Content, Covered, SignatureError, SignedRequest};
+use crate::twiml::signature::{Content, Covered, MAX_SIGNATURE, SignatureError, SignedRequest};
 use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
 
 /// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (twilio.md section 5.1).
@@ -31,12 +35,12 @@ const SIGNATURE_SETTINGS: &str = "x-twilio-webhooks-signature-settings";
 
 type Reply = Response<Full<Bytes>>;
 
-/// The answer to a request. `is_twilio` becomes true with the first that is Twilio's.
+/// The answer to a request. `freshness` is touched when it is Twilio's and did not come before.
 pub(super) async fn respond(
     shared: &Shared,
     request: Request<Incoming>,
     events: &impl Fn(WebhookEvent),
-    is_twilio: &AtomicBool,
+    freshness: &Freshness,
 ) -> Reply {
     let current = shared.current();
     let path = request.uri().path();
@@ -63,11 +67,13 @@ pub(super) async fn respond(
         return refusal(StatusCode::NOT_FOUND);
     };
     // Whoever is asked for credentials (RFC 7617) costs no more than whoever is turned away, and may be Twilio.
-    let is_signed = request.headers().contains_key(SIGNATURE);
+    let mark = text(request.headers(), SIGNATURE).map(mark_of_signature);
+    let is_worn = mark.flatten().is_some_and(|mark| shared.is_worn(&mark));
     if let Guard::Signature(_) = current.guard {
-        let let_in = match is_signed {
-            true => shared.gate().signed(shared.now()),
-            false => shared.gate().stranger(shared.now()),
+        let let_in = match mark {
+            Some(_) if is_worn => shared.gate().replay(shared.now()),
+            Some(_) => shared.gate().signed(shared.now()),
+            None => shared.gate().stranger(shared.now()),
         };
         if let Err(wait) = let_in {
             return too_many(shared, wait, events);
@@ -141,7 +147,10 @@ pub(super) async fn respond(
         Guard::Signature(verifier) => {
             match verifier.verified(&SignedRequest { path_and_query, content, signature, settings }) {
                 Ok(verified) => {
-                    shared.gate().was_good();
+                    // It was taken from the replays' bucket then.
+                    if !is_worn {
+                        shared.gate().was_good();
+                    }
                     (verified.covered, current.urls.get(verified.url))
                 }
                 Err(error) => return unsigned(shared, endpoint, error, events),
@@ -152,9 +161,20 @@ pub(super) async fn respond(
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
     // Twilio's own question for the credentials came before its request with them.
     shared.refusals().end_row(Refusal::Unauthorized);
-    is_twilio.store(true, Ordering::Relaxed);
-    if let Some(url) = by.filter(|url| !url.is_empty()) {
-        shared.note_came_by(url);
+    let mark = match &current.guard {
+        Guard::Signature(_) => mark.flatten(),
+        Guard::Credentials(_) | Guard::Nothing => Some(mark_of_content(path_and_query, &body)),
+    };
+    // A good signature has a mark.
+    let is_fresh = mark.is_some_and(|mark| shared.is_fresh(mark));
+    if is_fresh {
+        freshness.touch(shared.now());
+        if let Some(url) = by.filter(|url| !url.is_empty()) {
+            shared.note_came_by(url);
+        }
+    } else {
+        let row = shared.refusals().add_replay(shared.now());
+        tell(row, events, |in_a_row| WebhookEvent::Replayed { endpoint, in_a_row });
     }
 
     let token = text(&head.headers, IDEMPOTENCY_TOKEN);
@@ -177,7 +197,10 @@ pub(super) async fn respond(
     }
     let call_back = &|number: &str| shared.call_back(number);
     let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form, call_back });
-    events(answer.event);
+    // What came before was told then.
+    if is_fresh {
+        events(answer.event);
+    }
     let document = answer.document.map(|document| Bytes::from(document.to_xml()));
     if let Some(key) = key {
         replies().insert(key, document.clone());
@@ -206,6 +229,18 @@ fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> 
     let seconds = wait.as_secs().saturating_add(1).min(MAX_RETRY_AFTER);
     reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     reply
+}
+
+/// What stands for a signed request: the front of its HMAC. `None` for what is no signature.
+fn mark_of_signature(signature: &str) -> Option<Mark> {
+    let signature = Some(signature).filter(|signature| signature.len() <= MAX_SIGNATURE)?;
+    BASE64.decode(signature).ok()?.first_chunk().copied()
+}
+
+/// What stands for a request that carries credentials: all of it, for nothing signs it.
+fn mark_of_content(path_and_query: &str, body: &[u8]) -> Mark {
+    let hash = Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize();
+    std::array::from_fn(|at| hash[at])
 }
 
 /// Stands for a request's content.

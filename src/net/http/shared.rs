@@ -7,8 +7,10 @@ use super::Limits;
 use super::gate::{Expected, Gate};
 use super::refusals::Refusals;
 use super::replies::Replies;
+use super::seen::{Mark, Seen, USUAL_REPEATS};
 use crate::config::{Config, Protection};
 use crate::emergency::callback::{CALL_BACK, CallBacks, Phone};
+use crate::net::descriptors::Descriptors;
 use crate::store::Secrets;
 use crate::time::Instant;
 use crate::twilio::setting::Setting;
@@ -28,6 +30,9 @@ pub struct Shared {
     pub(super) counts: Counters,
     gate: Mutex<Gate>,
     call_backs: Mutex<CallBacks>,
+    /// Outlives a configuration: what Twilio signed then is nothing new now.
+    seen: Mutex<Seen>,
+    pub(super) descriptors: Descriptors,
     began: std::time::Instant,
 }
 
@@ -98,8 +103,15 @@ impl Shared {
             counts: Counters::default(),
             gate: Mutex::new(Gate::new(limits.rates)),
             call_backs: Mutex::default(),
+            seen: Mutex::default(),
+            descriptors: Descriptors::default(),
             began: std::time::Instant::now(),
         }
+    }
+
+    /// Its connections count among these.
+    pub fn with_descriptors(self, descriptors: Descriptors) -> Shared {
+        Shared { descriptors, ..self }
     }
 
     /// From the next request on, this configuration and these secrets.
@@ -118,7 +130,12 @@ impl Shared {
     /// What was counted since the start.
     pub fn counts(&self) -> Counts {
         let reasons = self.refusals().totals();
-        Counts { answered: self.counts.answered.load(Ordering::Relaxed), refused: reasons.iter().sum(), reasons }
+        Counts {
+            answered: self.counts.answered.load(Ordering::Relaxed),
+            replayed: self.refusals().replayed(),
+            refused: reasons.iter().sum(),
+            reasons,
+        }
     }
 
     /// Those of the configuration in force.
@@ -163,6 +180,16 @@ impl Shared {
     /// Counts a refusal; its place in the row of its reason, if it is to be told.
     pub(super) fn refuse(&self, reason: Refusal) -> Option<u64> {
         self.refusals().add(self.now(), reason)
+    }
+
+    /// Whether a request with this mark came more often than Twilio repeats one.
+    pub(super) fn is_worn(&self, mark: &Mark) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).times(mark) > USUAL_REPEATS
+    }
+
+    /// A request that is Twilio's: whether it is fresh.
+    pub(super) fn is_fresh(&self, mark: Mark) -> bool {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).is_fresh(mark)
     }
 
     pub(super) fn refusals(&self) -> MutexGuard<'_, Refusals> {

@@ -9,6 +9,9 @@ use crate::sip::header;
 /// What [`StreamReader`] holds at most: one message that is still growing, and one read of the same size behind it.
 const MAX_HELD: usize = 2 * (MAX_HEAD + MAX_BODY);
 
+/// What a connection keeps for its next message beside what it holds, in octets: most requests.
+const SPARE: usize = 1024;
+
 /// Cuts a byte stream into messages by Content-Length.
 ///
 /// Call [`next`](Self::next) until it gives `None` after each [`push`](Self::push): then at most [`MAX_HEAD`] +
@@ -29,15 +32,14 @@ pub struct StreamReader {
 impl StreamReader {
     /// Appends what came in. What would go beyond the bound is dropped, and [`next`](Self::next) ends the stream then.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.held.drain(..self.taken);
-        self.taken = 0;
-        // A long message must not cost its octets for as long as the connection lives.
-        if self.held.is_empty() {
-            self.held.shrink_to(MAX_HEAD);
-        }
         let room = MAX_HELD - self.held.len();
         self.overrun |= bytes.len() > room;
         self.held.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
+
+    /// Octets of memory that the message that is not whole yet holds; 0 when there is none.
+    pub fn unfinished(&self) -> usize {
+        if self.taken == self.held.len() { 0 } else { self.held.capacity() }
     }
 
     /// The next whole frame; `Ok(None)` when more octets are needed; an error when the stream can not be
@@ -68,7 +70,13 @@ impl StreamReader {
     }
 
     /// Nothing whole is left: wait for more, unless what came did not fit.
-    fn starved(&self) -> Result<Option<Frame>, ReadError> {
+    fn starved(&mut self) -> Result<Option<Frame>, ReadError> {
+        self.held.drain(..self.taken);
+        self.taken = 0;
+        // A long message must not cost its octets for as long as the connection lives.
+        if self.held.capacity() > 2 * self.held.len() + SPARE {
+            self.held.shrink_to(self.held.len());
+        }
         if self.overrun { Err(ReadError { fault: Fault::TooLarge, reply: None }) } else { Ok(None) }
     }
 

@@ -136,6 +136,13 @@ async fn a_request_comes_through_tls_to_the_listener_and_the_answer_back() {
     assert_eq!(received.recv().await, Some(Report::Connecting));
     assert_eq!(received.recv().await, Some(Report::Up { public_url: None }));
 
+    // Strangers who connect and keep silent, more of them than there are places, lock nobody out.
+    let mut silent = Vec::new();
+    for _ in 0..2 * MAX_HANDSHAKES {
+        silent.push(TcpStream::connect(listen).await.unwrap());
+    }
+    assert_eq!(silent[0].read(&mut [0; 1]).await.unwrap_or_default(), 0, "the oldest is gone");
+
     let tls = Tls::new(Some(&files.certificate()), &Clock::start(None)).unwrap();
     let ask = async {
         let stream = TcpStream::connect(listen).await.unwrap();
