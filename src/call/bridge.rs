@@ -104,6 +104,17 @@ impl Calls {
         Some(negotiation.answer(&codecs, direction, core.cx.random))
     }
 
+    /// The caller changed its description before the answer (by PRACK): the answer repeats what was agreed last.
+    pub(super) fn renew_early_media(&mut self, call: CallId, caller: LegId) {
+        if let Some(call) = self.calls.get_mut(&call)
+            && call.caller == caller
+            && let Some(early) = &mut call.early_media
+            && let Some(negotiation) = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref())
+        {
+            *early = negotiation.repeat();
+        }
+    }
+
     pub(super) fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
         match (self.legs.get(&a), self.legs.get(&b)) {
             (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),

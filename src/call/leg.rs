@@ -10,6 +10,7 @@ use std::time::Duration;
 use rsip::{Method, Request, Response, Uri};
 
 use super::cause::Cause;
+use super::emergency_invite::Urgency;
 use super::negotiation::Negotiation;
 use super::repair::Repair;
 use super::session_timer::{self, SessionTimer};
@@ -137,8 +138,8 @@ pub struct Incoming {
     pub(super) reliable: Option<Reliable>,
     /// The number of the last reliable provisional response.
     pub(super) rseq: u32,
-    /// A final answer that waits for that PRACK (RFC 3262 section 3).
-    pub(super) answer: Option<Vec<u8>>,
+    /// A final answer that waits for that PRACK (RFC 3262 section 3), and whether it is an offer.
+    pub(super) answer: Option<(Vec<u8>, bool)>,
     pub(super) timer: Option<SessionTimer>,
 }
 
@@ -246,6 +247,8 @@ pub struct Leg {
     pub media: MediaLeg,
     /// Once the media driver has bound a port.
     pub negotiation: Option<Negotiation>,
+    /// How much they may get wrong.
+    pub urgency: Urgency,
     /// What we write as direction, when they do not restrict it: the other leg's wish (hold).
     pub wish: Direction,
     pub state: State,
@@ -282,6 +285,7 @@ impl Leg {
             flow,
             media,
             negotiation: None,
+            urgency: Urgency::default(),
             wish: Direction::SendRecv,
             state: State::New,
             server: None,

@@ -8,9 +8,12 @@ pub mod counts;
 pub mod leg;
 pub mod setup;
 
+mod admission;
 mod answering;
 mod bridge;
+mod description;
 pub mod emergency_bound;
+mod emergency_invite;
 mod in_dialog;
 mod inviting;
 mod media_target;
@@ -288,6 +291,7 @@ impl Calls {
             }
             LegEvent::Modified { offered } => {
                 self.set_media(core, id);
+                self.renew_early_media(call_id, id);
                 if offered {
                     self.pass_on_hold(core, call_id, id);
                 }
@@ -626,7 +630,8 @@ fn describe(leg: &Leg) -> String {
 pub fn options_response(request: &Request) -> Response {
     let mut response = response_to(request, 200, Some("options"));
     response.headers.push(header::make("Allow", leg::ALLOW));
-    response.headers.push(header::make("Accept", "application/sdp, application/dtmf-relay, application/dtmf"));
+    let accept = format!("{}, application/dtmf-relay, application/dtmf", crate::sip::body::ACCEPT);
+    response.headers.push(header::make("Accept", accept));
     response.headers.push(header::make("Supported", leg::SUPPORTED));
     response.headers.push(header::make("Server", crate::USER_AGENT));
     response

@@ -365,11 +365,11 @@ impl Leg {
         Origin { leg: self.id, stream: self.streams }
     }
 
-    /// Where RTP goes: to the latched source, before that to the declared address. `None` when we may not send.
+    /// Where RTP goes: to the latched source, before that to the declared address. `None` when we may not send, or while
+    /// neither is known.
     fn destination(&self) -> Option<SocketAddr> {
         let params = self.params.as_ref().filter(|params| params.send)?;
-        let remote = params.remote?;
-        Some(self.latch.source().unwrap_or(remote))
+        self.latch.source().or(params.remote)
     }
 
     // Digits and silence.

@@ -61,7 +61,7 @@ pub enum Notice {
 /// What a leg sends and accepts.
 #[derive(Clone, Debug)]
 pub struct LegParams {
-    /// Where their SDP says to send; `None` while unknown, or for a held call with `0.0.0.0`.
+    /// Where their SDP says to send; `None` while unknown: their first packet from a `latch` address shows it.
     pub remote: Option<SocketAddr>,
     /// Addresses whose packets may move `remote` to their source (symmetric RTP behind NAT). For SRTP legs a
     /// packet must in addition be authentic.

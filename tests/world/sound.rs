@@ -57,7 +57,7 @@ impl Way {
         let theirs = b.theirs.as_ref().unwrap().crypto.as_ref().map(|lines| lines[0].key);
         Way {
             from: a.rtp,
-            into: a.theirs.as_ref().unwrap().rtp.unwrap(),
+            into: a.theirs.as_ref().unwrap().rtp().unwrap(),
             to: b.rtp,
             sender: a.secure.then(|| SrtpSender::new(suite, &a.key)),
             receiver: theirs.map(|key| SrtpReceiver::new(suite, &key)),

@@ -386,7 +386,7 @@ impl World {
         let calls = || agents.iter().flat_map(|agent| &agent.calls).filter(|call| call.state == State::Talking);
         let notices = self.media.listen(self.now, |local| {
             calls().any(|call| {
-                let into = call.media.theirs.as_ref().and_then(|theirs| theirs.rtp);
+                let into = call.media.theirs.as_ref().and_then(|theirs| theirs.rtp());
                 into == Some(local) && call.media.direction.sends()
             })
         });
