@@ -60,7 +60,17 @@ impl Negotiation {
     pub fn new(rtp: SocketAddr, address: IpAddr, demand: Demand, random: &mut Random) -> Self {
         // RFC 8866 section 5.2 wants a numeric id; 62 bits keep within what 64-bit signed parsers take.
         let session_id = random.u64() >> 2;
-        Negotiation { rtp, address, origin: address, demand, session_id, local: None, remote: None, lines: None, keys: None }
+        Negotiation {
+            rtp,
+            address,
+            origin: address,
+            demand,
+            session_id,
+            local: None,
+            remote: None,
+            lines: None,
+            keys: None,
+        }
     }
 
     /// Our RTP socket.

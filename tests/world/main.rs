@@ -14,6 +14,7 @@ mod emergency;
 mod flows;
 mod hold;
 mod network;
+mod odd_bodies;
 mod races;
 mod random;
 mod rotation;

@@ -517,7 +517,7 @@ impl World {
                 let line = text.lines().find(|line| line.contains("192.168.")).unwrap_or_default().to_string();
                 self.faults.push(format!("an address of the LAN on the trunk: {line}"));
             }
-        } else if flow.transport == Transport::Udp && text.contains("a=crypto") {
+        } else if flow.transport == Transport::Udp && text.contains("a=crypto:") {
             self.faults.push("keys in the clear on the LAN".into());
         }
         let Some(agent) = self.agent_at(flow) else { return };

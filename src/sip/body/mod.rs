@@ -101,13 +101,7 @@ fn find<'a>(headers: &Headers, body: &'a [u8], depth: usize, parts: &mut usize) 
     }
 }
 
-fn find_in_parts<'a>(
-    headers: &Headers,
-    kind: &str,
-    body: &'a [u8],
-    depth: usize,
-    parts: &mut usize,
-) -> Found<'a> {
+fn find_in_parts<'a>(headers: &Headers, kind: &str, body: &'a [u8], depth: usize, parts: &mut usize) -> Found<'a> {
     let unknown = Found::Unknown(BodyError::Type(shown(kind)));
     if depth == 0 {
         return unknown;

@@ -1,6 +1,7 @@
 use super::*;
 
-const SDP_TEXT: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0\r\n";
+const SDP_TEXT: &str =
+    "v=0\r\no=- 1 1 IN IP4 10.0.0.5\r\ns=-\r\nc=IN IP4 10.0.0.5\r\nt=0 0\r\nm=audio 5004 RTP/AVP 0\r\n";
 
 fn headers(list: &[(&str, &str)]) -> Headers {
     list.iter().map(|(name, value)| header::make(name, *value)).collect::<Vec<_>>().into()
