@@ -28,6 +28,7 @@ impl Calls {
             Notice::Started { .. } => {}
             Notice::Moved { leg, to } => self.media_moved(core, leg, to),
             Notice::Silent { leg } => self.media_silent(core, leg),
+            Notice::Played { leg } => self.announced(core, leg),
             Notice::Closed { leg, report } => {
                 self.counts.close(&report);
                 let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));

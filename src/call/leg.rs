@@ -325,6 +325,12 @@ impl Leg {
         NameAddr::new(contact).to_string()
     }
 
+    /// Whether their INVITE waits for its answer and a provisional response may leave now: not while one waits for its
+    /// PRACK (RFC 3262 section 3).
+    pub fn can_progress(&self) -> bool {
+        matches!(&self.state, State::Incoming(incoming) if incoming.reliable.is_none() && incoming.answer.is_none())
+    }
+
     /// Whether an INVITE of ours is out and nothing at all has come back.
     pub fn is_unheard(&self) -> bool {
         matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)

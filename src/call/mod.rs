@@ -9,6 +9,7 @@ pub mod leg;
 pub mod setup;
 
 mod admission;
+mod announcement;
 mod answering;
 mod bridge;
 mod description;
@@ -64,6 +65,8 @@ pub enum Timer {
     TrunkWait(CallId),
     /// Nothing has answered an emergency INVITE.
     Unheard(CallId),
+    /// The sentence that the caller hears is over, whatever the media driver says.
+    Announcement(CallId),
 }
 
 /// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
@@ -112,6 +115,8 @@ enum Phase {
     Ringing,
     /// With the leg that answered.
     Answered(LegId),
+    /// It failed by this cause, and the caller hears so ([`announcement`]).
+    Announcing(Cause),
 }
 
 /// One call.
@@ -453,8 +458,14 @@ impl Calls {
 
     /// Ends a call: every leg winds down by itself, the call is forgotten at once.
     fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
+        if self.announce(core, call_id, cause) {
+            return;
+        }
         let Some(call) = self.calls.remove(&call_id) else { return };
-        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id));
+        // Whoever ends the sentence does not change why the call failed.
+        let cause = if let Phase::Announcing(failure) = call.phase { failure } else { cause };
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard, Timer::Announcement]
+            .map(|timer| timer(call_id));
         for timer in timers {
             self.timers.cancel(timer);
         }
@@ -500,6 +511,7 @@ impl Calls {
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
                 Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
                 Timer::Unheard(id) => self.check_heard(core, id),
+                Timer::Announcement(id) => self.end(core, id, Cause::Lost),
             }
         }
     }
@@ -596,6 +608,7 @@ impl Calls {
                     Phase::Answered(_) => "answered",
                     Phase::WaitingForTrunk => "waiting for the trunk",
                     Phase::Opening(_) | Phase::Ringing => "ringing",
+                    Phase::Announcing(_) => "failed, the caller hears so",
                 };
                 CallStatus {
                     id: id.0,

@@ -10,6 +10,7 @@ mod host;
 mod parse;
 mod reader;
 pub mod rules;
+mod sound;
 mod tunnel;
 mod upgrade;
 mod value;
@@ -22,10 +23,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::media::Subnet;
+use crate::media::sound::Sound;
 
 pub use error::ConfigError;
 pub use host::Host;
 pub use parse::parse;
+pub use sound::SoundFileError;
 
 /// Largest config file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -332,6 +335,10 @@ pub struct Emergency {
     pub numbers: Vec<String>,
     /// E.164 caller ID for extensions without their own, and for handsets that are not registered.
     pub caller_id: Option<String>,
+    /// What a caller hears when an emergency call cannot leave, before the refusal; without it, only the refusal.
+    pub failure_sound: Option<PathBuf>,
+    /// What is in that file, once [`Emergency::read_sound`] has read it.
+    pub sound: Option<Sound>,
 }
 
 /// `[limits]`

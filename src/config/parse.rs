@@ -50,7 +50,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let limits_section = root.section("limits", false);
     let limits = limits(limits_section);
     let emergency_section = root.section("emergency", false);
-    let emergency = emergency(emergency_section);
+    let emergency = emergency(emergency_section, folder);
     let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
     let tunnel = tunnel::tunnel(root.section("tunnel", false), folder);
     let is_url_told = tunnel.url_from != UrlFrom::Config;
@@ -172,13 +172,15 @@ fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     media
 }
 
-fn emergency(mut section: Section<'_>) -> Emergency {
+fn emergency(mut section: Section<'_>, folder: &Path) -> Emergency {
     let emergency = Emergency {
         numbers: section.list("numbers", value::short_number).map_or_else(
             || vec!["911".to_owned(), "933".to_owned()],
             |numbers| numbers.into_iter().map(|(number, _)| number).collect(),
         ),
         caller_id: section.optional("caller_id", value::e164),
+        failure_sound: path(&mut section, "failure_sound", folder),
+        sound: None,
     };
     section.finish();
     emergency

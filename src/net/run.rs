@@ -89,8 +89,11 @@ fn raise_descriptor_limit() {
 }
 
 async fn serve(options: Options) -> Result<(), RunError> {
-    let Options { config_path, environment, config, store } = options;
+    let Options { config_path, environment, mut config, store } = options;
     let (clock, recorder) = open_clock_and_recorder(&store);
+    if let Err(error) = config.emergency.read_sound() {
+        recorder.tell(&Event::new(Level::Error, "emergency.sound", "gateway", error.to_string()));
+    }
     let config = Arc::new(config);
     let secrets = store.secrets_or_none()?;
     if let Some(warning) = &secrets.warning {

@@ -9,6 +9,7 @@ mod observe;
 mod opening;
 mod world;
 
+mod announcement;
 mod bits;
 mod emergency;
 mod flows;

@@ -33,6 +33,7 @@ impl Desk {
                 Command::Set { leg, params } => self.relay.set(world.now, leg, *params),
                 Command::Connect { a, b } => self.relay.connect(a, b),
                 Command::Dtmf { leg, digit, duration } => assert!(self.relay.dtmf(leg, digit, duration)),
+                Command::Play { leg, sound } => self.relay.play(world.now, leg, sound),
                 Command::Close { leg } => drop(self.relay.close(leg)),
             }
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use gateway::config::{self, Config};
 use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
 use gateway::event::Event;
+use gateway::media::{Command, Notice};
 use gateway::random::Random;
 use gateway::secret::Secret;
 use gateway::sip::flow::{Flow, Transport};
@@ -473,6 +474,12 @@ impl World {
             }
             Output::Media(command) => {
                 self.record("media", format!("{command:?}"), &[]);
+                if let Command::Play { leg, sound } = &command
+                    && !self.media.forgets_sounds
+                {
+                    let over = Input::Media(Notice::Played { leg: *leg });
+                    self.later(self.now + sound.duration(), Delivery::Input(over));
+                }
                 if let Some(notice) = self.media.command(command) {
                     self.later(self.now + ms(1), Delivery::Input(Input::Media(notice)));
                 }

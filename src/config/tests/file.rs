@@ -19,6 +19,7 @@ fn the_defaults_shown_in_the_file_that_we_ship_are_the_defaults() {
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => match rest.split(' ').next() {
                 Some("servers" | "server_name" | "ca_file" | "public_address" | "region" | "edge") => line,
                 Some("fallback_url" | "networks" | "daily" | "monthly" | "assets" | "name" | "address") => line,
+                Some("failure_sound") => line,
                 _ => rest,
             },
             _ => line,
