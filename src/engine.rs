@@ -7,20 +7,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsip::{Method, Request};
+use rsip::{Method, Request, SipMessage};
 
 use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, leg::ALLOW, options_response};
 use crate::config::Config;
+use crate::emergency::bound::{Account, Admission, Proof};
+use crate::emergency::callback;
+use crate::emergency::station::{Neighbor, Station};
 use crate::event::{Event, Level};
 use crate::media;
 use crate::random::Random;
 use crate::registrar::{Registrar, Verdict};
-use crate::route::{Caller, Route, route};
+use crate::route::{self, Caller, Route};
+use crate::sip::dialled::Dialled;
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::header::{self, NameAddr};
-use crate::sip::transaction::{self, Owner, ServerId, Transactions, response_to};
-use crate::sip::uri;
+use crate::sip::header;
+use crate::sip::transaction::{self, Owner, Priority, ServerId, Transactions, response_to, stateless_tag};
 use crate::sip::wire::{self, Datagram, Frame, ReadError, StreamReader};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Status, StoreStatus};
 use crate::store::Secrets;
@@ -81,6 +84,8 @@ pub enum Output {
     /// The registrar's bindings changed: keep what [`Engine::bindings`] says. The driver asks at its own pace, so that a
     /// thousand handsets that come back after a power cut do not cost a thousand tables.
     Persist,
+    /// A call from outside to this number is the emergency service's call back: the webhook rings that phone.
+    CallBack(Box<callback::Phone>),
     /// Tell people.
     Event(Event),
 }
@@ -201,7 +206,19 @@ pub struct Engine {
     silent: Timers<Flow>,
     outputs: VecDeque<Output>,
     began: Instant,
-    stopping: bool,
+    /// The configuration with the [trunk] that waits for an emergency call to end.
+    waiting_config: Option<Arc<Config>>,
+    stopping: Stopping,
+}
+
+/// How far a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// Calls are ended. Emergency calls go on, and the trunk stays for them.
+    Calls,
+    /// Registrations are withdrawn.
+    Trunk,
 }
 
 impl Engine {
@@ -214,13 +231,11 @@ impl Engine {
         now: Instant,
         wall: WallClock,
     ) -> Self {
-        let mut transactions = Transactions::new();
-        transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
         Engine {
             config,
             secrets,
             random: Random::new(seed),
-            transactions,
+            transactions: Transactions::new(),
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
             trunk_flow: None,
@@ -230,7 +245,8 @@ impl Engine {
             silent: Timers::new(),
             outputs: VecDeque::new(),
             began: now,
-            stopping: false,
+            waiting_config: None,
+            stopping: Stopping::No,
         }
     }
 
@@ -263,19 +279,10 @@ impl Engine {
             Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
             Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
             Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
-            Input::Reload { config, secrets } => {
-                self.transactions.set_emergency_numbers(config.emergency.numbers.iter().cloned());
-                self.config = config;
-                self.secrets = secrets;
-                self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
-            }
+            Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
             Input::Stop => {
-                self.stopping = true;
+                self.stopping = Stopping::Calls;
                 self.call_part(now, wall, |calls, _, core| calls.stop(core));
-                self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
-                if self.trunk.flow().is_err() {
-                    self.call_part(now, wall, |calls, _, core| calls.handle_trunk_stopped(core));
-                }
             }
             Input::Tick => {}
         }
@@ -301,11 +308,46 @@ impl Engine {
         self.drain_events(now, wall);
         self.follow_trunk(now, wall);
         self.drain_events(now, wall);
+        self.after_emergency(now, wall);
         if self.trunk.flow().is_err() && self.calls.needs_trunk() {
             self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
         }
         while let Some((flow, bytes)) = self.transactions.poll_transmit() {
             self.outputs.push_back(Output::Send { flow, bytes });
+        }
+    }
+
+    fn on_reload(&mut self, now: Instant, wall: WallClock, config: Arc<Config>, secrets: Arc<Secrets>) {
+        self.secrets = secrets;
+        // Another server, domain or certificate means another flow, and an emergency call must not lose its own.
+        let waits = config.trunk != self.config.trunk && self.calls.has_emergency();
+        self.config = match waits {
+            true => Arc::new(Config { trunk: self.config.trunk.clone(), ..Config::clone(&config) }),
+            false => Arc::clone(&config),
+        };
+        if waits {
+            let text = "the new [trunk] takes effect when the emergency call in progress has ended";
+            self.outputs.push_back(Output::Event(Event::new(Level::Notice, "config.reload", "trunk", text)));
+        }
+        self.waiting_config = waits.then_some(config);
+        self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
+    }
+
+    /// What had to wait for the last emergency call to end: another trunk, and the end of the trunk.
+    fn after_emergency(&mut self, now: Instant, wall: WallClock) {
+        if self.calls.has_emergency() {
+            return;
+        }
+        if let Some(config) = self.waiting_config.take() {
+            self.config = config;
+            self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
+        }
+        if self.stopping == Stopping::Calls {
+            self.stopping = Stopping::Trunk;
+            self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
+            if self.trunk.flow().is_err() {
+                self.call_part(now, wall, |calls, _, core| calls.handle_trunk_stopped(core));
+            }
         }
     }
 
@@ -349,7 +391,12 @@ impl Engine {
 
     /// Whether a stop is through: every leg has wound down, every registration is withdrawn.
     pub fn is_stopped(&self) -> bool {
-        self.stopping && self.calls.is_idle() && self.trunk.is_quiet()
+        self.stopping == Stopping::Trunk && self.calls.is_idle() && self.trunk.is_quiet()
+    }
+
+    /// Whether an emergency call is in progress, which a stop, an upgrade and another trunk wait for.
+    pub fn has_emergency(&self) -> bool {
+        self.calls.has_emergency()
     }
 
     /// Whether nothing of any call or transaction is left (bindings and registrations stay).
@@ -406,6 +453,10 @@ impl Engine {
             store: StoreStatus::default(),
             clock: ClockStatus::default(),
             upgrade: None,
+            stopping: (self.stopping != Stopping::No).then(|| match self.calls.has_emergency() {
+                true => "the service stops when the emergency call in progress has ended".to_owned(),
+                false => "the service stops".to_owned(),
+            }),
         }
     }
 
@@ -440,10 +491,24 @@ impl Engine {
 
     fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
         match wire::read_datagram(bytes) {
-            Ok(Datagram::Message(message)) => self.transactions.receive(now, flow, message),
+            Ok(Datagram::Message(message)) => self.receive(now, flow, message),
             Ok(Datagram::Keepalive) => {}
             Err(error) => self.on_bad_message(flow, &error),
         }
+    }
+
+    fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage) {
+        let priority = match &message {
+            SipMessage::Request(request) if request.method == Method::Invite && !self.trunk.is_trunk(flow) => {
+                let wanted = Dialled::of_uri(&request.uri).ok();
+                match wanted.and_then(|dialled| route::emergency_number(&self.config, &dialled)) {
+                    Some(_) => Priority::Emergency,
+                    None => Priority::Ordinary,
+                }
+            }
+            _ => Priority::Ordinary,
+        };
+        self.transactions.receive(now, flow, message, priority);
     }
 
     fn on_accepted(&mut self, now: Instant, wall: WallClock, flow: Flow) {
@@ -472,7 +537,7 @@ impl Engine {
                 Ok(None) => return,
                 Ok(Some(Frame::Message(message))) => {
                     self.silent.cancel(flow);
-                    self.transactions.receive(now, flow, message);
+                    self.receive(now, flow, message);
                 }
                 // RFC 5626 section 3.5.1.
                 Ok(Some(Frame::Ping)) => self.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
@@ -522,6 +587,7 @@ impl Engine {
             transaction::Event::Cancelled { id } => {
                 self.call_part(now, wall, |calls, _, core| calls.handle_cancel(core, id));
             }
+            transaction::Event::Crowded { flow } => self.on_crowded(now, flow),
             // The leg was over with its refusal.
             transaction::Event::NoAck { .. } => {}
             transaction::Event::Response { id, owner, response } => match owner {
@@ -557,10 +623,13 @@ impl Engine {
         if in_dialog && request.method != Method::Register {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }
-        if self.stopping {
+        let trunk = self.trunk.is_trunk(flow);
+        if request.method == Method::Invite && !trunk {
+            return self.on_handset_invite(now, wall, server, flow, request);
+        }
+        if self.stopping != Stopping::No {
             return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
-        let trunk = self.trunk.is_trunk(flow);
         match request.method {
             Method::Register if !trunk => {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
@@ -569,10 +638,9 @@ impl Engine {
                 }
             }
             Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
-            Method::Invite if trunk => self.call_part(now, wall, |calls, registrar, core| {
+            Method::Invite => self.call_part(now, wall, |calls, registrar, core| {
                 calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
             }),
-            Method::Invite => self.on_handset_invite(now, wall, server, flow, request),
             // RFC 6665 section 4.2.1.3: no event package that we know.
             Method::Subscribe | Method::Publish => {
                 self.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
@@ -596,31 +664,92 @@ impl Engine {
         }
     }
 
-    /// Emergency first: the route is decided before anything can say no.
+    /// Emergency first: what was dialled is known before anything can say no.
     fn on_handset_invite(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
-        let dialled = uri::user(&request.uri).unwrap_or_default();
-        let claimed = header::value(&request.headers, "From").and_then(|from| NameAddr::parse(from).ok());
-        let claimed =
-            claimed.and_then(|from| uri::user(&from.uri)).filter(|name| self.config.extension(name).is_some());
-        // For an emergency a claimed name is good enough: it chooses the address that helpers are sent to.
-        let known = self.registrar.extension_at(flow, now).map(str::to_string).or(claimed);
-        let caller = known.as_deref().map_or(Caller::Unknown, Caller::Extension);
-        let emergency = route(&self.config, caller, &dialled);
-        let (extension, route) = match emergency {
-            Route::Emergency { .. } => (known, emergency),
-            _ => {
-                let mut verdict = Verdict::Answered;
-                self.part(now, wall, |engine, cx| {
-                    verdict = engine.registrar.authenticate(cx, server, flow, &request);
-                });
-                let Verdict::Extension(name) = verdict else { return };
-                let route = route(&self.config, Caller::Extension(&name), &dialled);
-                (Some(name), route)
-            }
+        let dialled = Dialled::of_uri(&request.uri);
+        if let Ok(dialled) = &dialled
+            && route::emergency_number(&self.config, dialled).is_some()
+        {
+            return self.on_emergency_invite(now, wall, Invite { server, flow, request }, dialled);
+        }
+        if self.stopping != Stopping::No {
+            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
+        }
+        let mut verdict = Verdict::Answered;
+        self.part(now, wall, |engine, cx| verdict = engine.registrar.authenticate(cx, server, flow, &request));
+        let Verdict::Extension(name) = verdict else { return };
+        let route = match &dialled {
+            Ok(dialled) => route::route_dialled(&self.config, Caller::Extension(&name), dialled),
+            Err(error) => route::unusable(error.clone().into()),
         };
         self.call_part(now, wall, |calls, registrar, core| {
-            calls.handle_handset_invite(core, registrar, Invite { server, flow, request }, extension.as_deref(), route);
+            calls.handle_handset_invite(core, registrar, Invite { server, flow, request }, Some(&name), route);
         });
+    }
+
+    /// No password is needed. What the source proves decides whose allowance the call counts against, whose number it
+    /// shows, and whether that phone may call at all.
+    fn on_emergency_invite(&mut self, now: Instant, wall: WallClock, incoming: Invite, dialled: &Dialled) {
+        let Invite { server, flow, .. } = incoming;
+        let mut proof = Proof::None;
+        self.part(now, wall, |engine, cx| proof = engine.registrar.prove(cx, flow, &incoming.request));
+        let config = Arc::clone(&self.config);
+        let neighbor = |extension, by_flow| {
+            let may_call = config.extension(extension).is_none_or(|extension| extension.emergency);
+            Neighbor { extension, by_flow, may_call }
+        };
+        let proved = match &proof {
+            Proof::Extension(name) => Some(neighbor(name.as_str(), false)),
+            Proof::Address | Proof::None => None,
+        };
+        let here = self.registrar.neighbors(flow, now);
+        let here: Vec<Neighbor<'_>> = here.into_iter().map(|(name, by_flow)| neighbor(name, by_flow)).collect();
+        let (extension, caller) = match Station::of(proved, &here) {
+            Station::Extension(name) => (Some(name.to_owned()), Caller::Extension(name)),
+            Station::Barred(name) => (None, Caller::Extension(name)),
+            Station::Unknown => (None, Caller::Unknown),
+        };
+        let route = route::route_dialled(&config, caller, dialled);
+        let account = Account::of(&proof, || !here.is_empty());
+        let Route::Emergency { number, caller_id } = route else {
+            return self.call_part(now, wall, |calls, registrar, core| {
+                calls.handle_handset_invite(core, registrar, incoming, extension.as_deref(), route);
+            });
+        };
+        let mut admission = Admission::Refuse;
+        self.call_part(now, wall, |calls, registrar, core| {
+            admission = calls.admit_emergency(core, registrar, flow, account);
+        });
+        match admission {
+            Admission::Leaves => self.call_part(now, wall, |calls, registrar, core| {
+                let shown = (number, caller_id);
+                calls.handle_emergency_invite(core, registrar, incoming, extension.as_deref(), shown, account);
+            }),
+            Admission::Challenge => self.part(now, wall, |engine, cx| {
+                engine.registrar.challenge(cx, server, flow, &incoming.request);
+            }),
+            // Nothing of it is kept.
+            Admission::Refuse => {
+                let tag = stateless_tag(&incoming.request);
+                self.transactions.respond_once(now, server, response_to(&incoming.request, 503, Some(&tag)));
+            }
+        }
+    }
+
+    /// One phone asks more than we can answer.
+    fn on_crowded(&mut self, now: Instant, flow: Flow) {
+        let names: Vec<&str> = self.registrar.neighbors(flow, now).into_iter().map(|(name, _)| name).collect();
+        let who = match names[..] {
+            [] => "which no extension is registered from".to_owned(),
+            _ => format!("where {} is registered", names.join(", ")),
+        };
+        let text = format!(
+            "{}, {who}, sends far more requests than a phone does; some of them get 503, and others are served \
+             before it; restart that phone, or unplug it",
+            flow.remote
+        );
+        let event = Event::new(Level::Warning, "sip.crowded", flow.remote.to_string(), text);
+        self.outputs.push_back(Output::Event(event));
     }
 }
 

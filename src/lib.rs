@@ -8,6 +8,7 @@ pub mod call;
 pub mod cli;
 pub mod config;
 mod disk;
+pub mod emergency;
 pub mod engine;
 pub mod event;
 mod hex;

@@ -5,6 +5,9 @@
 pub mod number;
 
 use crate::config::{Config, Extension};
+use crate::emergency::Wanted;
+use crate::sip::dialled::Dialled;
+use number::NumberError;
 
 /// Who calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,50 +33,53 @@ pub enum Route {
     Refuse { code: u16, reason: String },
 }
 
-/// The route of a call from `caller` to `dialled`, which is a Request-URI, or its user part alone.
-pub fn route(config: &Config, caller: Caller<'_>, dialled: &str) -> Route {
+/// The route of a call from `caller` to a text: a URI, or its user part alone.
+pub fn route(config: &Config, caller: Caller<'_>, text: &str) -> Route {
+    match Dialled::of_text(text) {
+        Ok(dialled) => route_dialled(config, caller, &dialled),
+        Err(error) => unusable(error.into()),
+    }
+}
+
+/// The route of a call from `caller` to what was dialled.
+pub fn route_dialled(config: &Config, caller: Caller<'_>, dialled: &Dialled) -> Route {
     let extension = match caller {
         Caller::Extension(name) => config.extension(name),
         Caller::Unknown => None,
     };
-    let user = match number::dialled(dialled) {
-        Ok(user) => user,
-        Err(error) => return refuse(error.code(), error),
-    };
-    if let Some(number) = emergency_number(config, &user) {
-        return emergency(config, extension, number);
+    if let Some(wanted) = emergency_number(config, dialled) {
+        return emergency(config, extension, &wanted);
     }
     match extension {
-        Some(extension) => ordinary(config, extension, &user),
+        Some(extension) => ordinary(config, extension, &dialled.text()),
         None => refuse(403, "the handset is no known extension; it may make emergency calls only"),
     }
+}
+
+/// The emergency number that was dialled, if it was one.
+pub fn emergency_number(config: &Config, dialled: &Dialled) -> Option<Wanted> {
+    config.emergency.numbers.wanted(dialled, |name| config.extension(name).is_some())
+}
+
+/// The answer to what cannot have been dialled.
+pub fn unusable(error: NumberError) -> Route {
+    refuse(error.code(), error)
 }
 
 fn refuse(code: u16, reason: impl ToString) -> Route {
     Route::Refuse { code, reason: reason.to_string() }
 }
 
-/// The emergency number that `user` means: itself, with a `+`, or after one of the prefixes 9 and 1 that people dial
-/// before a number from habit (9911, +1911), unless an extension has just that name.
-fn emergency_number<'a>(config: &'a Config, user: &str) -> Option<&'a str> {
-    let (_, digits) = number::digits(user)?;
-    let find = |digits: &str| config.emergency.numbers.iter().find(|n| *n == digits).map(String::as_str);
-    find(&digits).or_else(|| {
-        let after = digits.strip_prefix(['9', '1'])?;
-        if config.extension(user).is_some() { None } else { find(after) }
-    })
-}
-
-fn emergency(config: &Config, extension: Option<&Extension>, number: &str) -> Route {
+fn emergency(config: &Config, extension: Option<&Extension>, wanted: &Wanted) -> Route {
     match extension {
         // The administrator took the right away from this extension (a phone in a public place).
         Some(extension) if !extension.emergency => {
             refuse(403, format!("extension {} has no right to emergency calls", extension.name))
         }
-        _ => Route::Emergency {
-            number: number.to_owned(),
-            caller_id: emergency_caller_id(config, extension).map(str::to_owned),
-        },
+        _ => {
+            let caller_id = emergency_caller_id(config, extension);
+            Route::Emergency { number: wanted.number(caller_id), caller_id: caller_id.map(str::to_owned) }
+        }
     }
 }
 

@@ -39,6 +39,16 @@ pub struct Status {
     /// The trial that this binary is on, in a sentence.
     #[serde(default)]
     pub upgrade: Option<String>,
+    /// What a stop waits for, in a sentence; absent where nothing stops.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<String>,
+}
+
+impl CallStatus {
+    /// Whether it is an emergency call, or the emergency service's call back: nothing ends it but its parties.
+    pub fn is_emergency(&self) -> bool {
+        matches!(self.kind.as_str(), "emergency" | "call-back")
+    }
 }
 
 /// Where handsets reach us, and where they do not yet.
@@ -143,6 +153,9 @@ pub struct CallStatus {
     pub to: String,
     /// `ringing`, `answered`, `held`, `ending`.
     pub state: String,
+    /// `local`, `outbound`, `inbound`, `emergency`, `notice`; empty from a service older than this.
+    #[serde(default)]
+    pub kind: String,
     /// Seconds since it began.
     pub since: u64,
 }

@@ -86,13 +86,14 @@ impl Calls {
 /// Whether the caller must be told: it did not end the call itself, and the box is not being stopped.
 fn is_failure(cause: Cause) -> bool {
     match cause {
-        Cause::Cleared | Cause::Cancelled | Cause::AnsweredElsewhere | Cause::Transferred | Cause::Stopping => false,
+        Cause::Cleared | Cause::Cancelled | Cause::AnsweredElsewhere | Cause::Transferred => false,
+        // Of a full table the one gives way whose phone is gone.
+        Cause::Stopping | Cause::Limit => false,
         Cause::Refused(_)
         | Cause::NoAnswer
         | Cause::NotRegistered
         | Cause::TrunkDown
         | Cause::TrunkCredentials
-        | Cause::Limit
         | Cause::NoMedia
         | Cause::Incompatible
         | Cause::Lost

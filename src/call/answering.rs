@@ -6,12 +6,13 @@ use rsip::{Request, Response};
 use super::Timer;
 use super::cause::Cause;
 use super::description;
-use super::emergency_invite::{PRACK_WAIT, Urgency};
+use super::emergency_invite::PRACK_WAIT;
 use super::in_dialog::meet;
 use super::leg::{
     ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged,
 };
 use super::session_timer::{self, SessionTimer};
+use crate::emergency::Priority;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
@@ -66,9 +67,9 @@ impl Leg {
                 rseq: incoming.rseq,
                 interval: T1,
                 give_up: now
-                    + match self.urgency {
-                        Urgency::Ordinary => TIMEOUT,
-                        Urgency::Emergency => PRACK_WAIT,
+                    + match self.priority {
+                        Priority::Ordinary => TIMEOUT,
+                        Priority::Emergency => PRACK_WAIT,
                     },
             });
             scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + T1);
@@ -139,7 +140,7 @@ impl Leg {
         let hang_up = confirmed.hang_up.take();
         let answered = match (&mut self.negotiation, unacknowledged.offers) {
             (Some(negotiation), true) => match negotiation.take_answer(&ack.headers, &ack.body) {
-                Err(_) if self.urgency == Urgency::Emergency => {
+                Err(_) if self.priority.is_emergency() => {
                     negotiation.assume_answer();
                     true
                 }
@@ -166,10 +167,10 @@ impl Leg {
         server: ServerId,
         request: &Request,
     ) -> Option<LegEvent> {
-        let (now, urgency) = (scope.cx.now, self.urgency);
+        let (now, priority) = (scope.cx.now, self.priority);
         let State::Incoming(incoming) = &mut self.state else {
             // An emergency call's answer did not wait for it.
-            let is_late = urgency == Urgency::Emergency && matches!(self.state, State::Confirmed(_));
+            let is_late = priority.is_emergency() && matches!(self.state, State::Confirmed(_));
             scope.cx.transactions.respond(now, server, response_to(request, if is_late { 200 } else { 481 }, None));
             return None;
         };
@@ -225,7 +226,8 @@ impl Leg {
         let now = scope.cx.now;
         let State::Incoming(incoming) = &mut self.state else { return None };
         let reliable = incoming.reliable.as_mut()?;
-        if now >= reliable.give_up && self.urgency == Urgency::Emergency {
+        if now >= reliable.give_up && self.priority.is_emergency() {
+            // It goes on without: the final answer is repeated by itself.
             incoming.reliable = None;
             if let Some((body, offers)) = incoming.answer.take() {
                 self.answer(scope, body, offers);
@@ -251,7 +253,8 @@ impl Leg {
         let waiting = confirmed.unacknowledged.as_mut()?;
         if now >= waiting.give_up {
             confirmed.unacknowledged = None;
-            if confirmed.repair.is_some() && confirmed.hang_up.is_none() {
+            let goes_on = confirmed.repair.is_some() || self.priority.is_emergency();
+            if goes_on && confirmed.hang_up.is_none() {
                 // The ACK may have gone with the flow; whether they are there is for the repair to find out.
                 self.offer_what_waited(scope);
                 return None;

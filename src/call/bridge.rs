@@ -1,6 +1,6 @@
 //! Who hears whom: what the media driver is told, hold passed on, what the caller is answered with.
 
-use super::{CallId, Calls, Cause, Core, LegId, describe, in_dialog};
+use super::{CallId, Calls, Cause, Core, Heard, LegId, describe, in_dialog};
 use crate::engine::Output;
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg, Notice};
@@ -29,6 +29,11 @@ impl Calls {
             Notice::Moved { leg, to } => self.media_moved(core, leg, to),
             Notice::Silent { leg } => self.media_silent(core, leg),
             Notice::Played { leg } => self.announced(core, leg),
+            Notice::Heard { leg } => {
+                if let Some(id) = self.media.get(&leg).copied() {
+                    self.heard(id, Heard::Speaking);
+                }
+            }
             Notice::Closed { leg, report } => {
                 self.counts.close(&report);
                 let subject = self.closing.remove(&leg).unwrap_or_else(|| format!("media {}", leg.0));
@@ -50,6 +55,9 @@ impl Calls {
     /// Silence: a handset that lost power sends no BYE. On hold it is expected.
     fn media_silent(&mut self, core: &mut Core<'_, '_>, media: MediaLeg) {
         let Some(id) = self.media.get(&media).copied() else { return };
+        if self.heard(id, Heard::Quiet) {
+            return;
+        }
         let Some(leg) = self.legs.get(&id) else { return };
         let expected = leg.negotiation.as_ref().is_none_or(|negotiation| !negotiation.remote_direction().sends());
         if expected || !leg.is_confirmed() {
@@ -85,6 +93,9 @@ impl Calls {
     pub(super) fn connect_media(&mut self, core: &mut Core<'_, '_>, a: LegId, b: LegId) {
         self.set_media(core, a);
         self.set_media(core, b);
+        for id in [a, b] {
+            self.heard(id, Heard::Speaking);
+        }
         if let (Some(a), Some(b)) = (self.legs.get(&a), self.legs.get(&b)) {
             core.cx.outputs.push_back(Output::Media(Command::Connect { a: a.media, b: b.media }));
         }

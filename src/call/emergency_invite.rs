@@ -20,9 +20,9 @@ use std::time::Duration;
 use rsip::Request;
 
 use super::admission::OPTIONS;
+use super::answering;
 use super::description::{self, Demand};
 use super::session_timer::SessionTimer;
-use super::{Kind, answering};
 use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
@@ -32,25 +32,6 @@ use crate::sip::uri;
 
 /// How long the answer to an emergency call waits for a PRACK that the phone promised: time to repeat it once.
 pub(super) const PRACK_WAIT: Duration = Duration::from_secs(2);
-
-/// How much of a caller's messages must be as the RFCs want them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Urgency {
-    #[default]
-    Ordinary,
-    /// Nothing that can be passed over may end the call.
-    Emergency,
-}
-
-impl Kind {
-    /// How much its caller may get wrong.
-    pub(super) fn urgency(self) -> Urgency {
-        match self {
-            Kind::Emergency => Urgency::Emergency,
-            Kind::Local | Kind::Outbound | Kind::Inbound => Urgency::Ordinary,
-        }
-    }
-}
 
 /// Makes an INVITE one that can be taken, and says which session timer it agrees on.
 pub(super) fn settle(invite: &mut Request, flow: Flow) -> Option<SessionTimer> {
@@ -85,10 +66,15 @@ fn address_of(invite: &Request, flow: Flow) -> String {
     NameAddr::new(contact).to_string()
 }
 
-/// What it offers, as far as anything can be made of it; `None` where our 200 must make the offer.
-pub(super) fn offer(invite: &Request) -> Option<Remote> {
-    match description::offer(&invite.headers, &invite.body, Demand::Any) {
+/// What it offers, as far as anything can be made of it; `None` where our 200 must make the offer. Where nothing but SRTP
+/// will do, an offer without keys is none.
+pub(super) fn offer(invite: &Request, demand: Demand) -> Option<Remote> {
+    match description::offer(&invite.headers, &invite.body, demand) {
         Ok(offer) => offer,
-        Err(_) => body::description(&invite.headers, &invite.body).ok().flatten().and_then(|text| sdp::salvage(&text)),
+        Err(_) => body::description(&invite.headers, &invite.body)
+            .ok()
+            .flatten()
+            .and_then(|text| sdp::salvage(&text))
+            .filter(|offer| demand == Demand::Any || offer.crypto.is_some()),
     }
 }

@@ -10,6 +10,8 @@ use super::description;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
+use crate::emergency::Priority;
+use crate::emergency::bound::QUIET;
 use crate::media::Subnet;
 use crate::sip::body;
 use crate::sip::flow::Flow;
@@ -286,7 +288,8 @@ impl Leg {
             return None;
         }
         match code {
-            481 | 408 => self.lost(scope),
+            481 => self.lost(scope),
+            408 => self.unheard(scope),
             491 => {
                 // 2.1–4 s where the Call-ID is ours, 0–2 s where it is theirs; both fit in 2.1–4 s of random units
                 // of 10 ms, and the party that waits longer loses nothing.
@@ -353,7 +356,7 @@ impl Leg {
                     None
                 } else {
                     // RFC 4028 section 10: they did not refresh.
-                    self.lost(scope)
+                    self.unheard(scope)
                 }
             }
         }
@@ -377,7 +380,11 @@ impl Leg {
             Party::Trunk(_) => scope.cx.config.media.trunk_sources.clone(),
         };
         latch.extend(target.map(|target| Subnet::host(target.ip())));
-        let params = negotiation.params(target, latch, Some(SILENCE))?;
+        let silence = match (self.priority, &self.party) {
+            (Priority::Emergency, Party::Handset(_)) => QUIET,
+            _ => SILENCE,
+        };
+        let params = negotiation.params(target, latch, Some(silence))?;
         // Our own relay would send to itself for ever.
         let is_own = named.is_some() && target.is_none();
         Some(crate::media::LegParams { send: params.send && !is_own, ..params })

@@ -10,7 +10,6 @@ use std::time::Duration;
 use rsip::{Method, Request, Response, Uri};
 
 use super::cause::Cause;
-use super::emergency_invite::Urgency;
 use super::negotiation::Negotiation;
 use super::repair::Repair;
 use super::session_timer::{self, SessionTimer};
@@ -22,7 +21,7 @@ use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Direction;
-use crate::sip::transaction::{ClientId, Failure, Owner, ServerId, T1, TIMEOUT};
+use crate::sip::transaction::{ClientId, Failure, Owner, Priority, ServerId, T1, TIMEOUT};
 use crate::sip::{uri, wire};
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -243,12 +242,13 @@ pub struct Leg {
     pub id: LegId,
     pub call: CallId,
     pub party: Party,
+    pub priority: Priority,
     pub flow: Flow,
+    /// The handset's connection ended, and it was not heard on another one since.
+    pub is_cut: bool,
     pub media: MediaLeg,
     /// Once the media driver has bound a port.
     pub negotiation: Option<Negotiation>,
-    /// How much they may get wrong.
-    pub urgency: Urgency,
     /// What we write as direction, when they do not restrict it: the other leg's wish (hold).
     pub wish: Direction,
     pub state: State,
@@ -277,21 +277,29 @@ pub struct Invitation {
 
 impl Leg {
     /// A leg that has sent nothing yet.
-    pub fn new(id: LegId, call: CallId, party: Party, flow: Flow, media: MediaLeg) -> Self {
+    pub fn new(id: LegId, call: CallId, party: Party, priority: Priority, flow: Flow, media: MediaLeg) -> Self {
         Leg {
             id,
             call,
             party,
+            priority,
             flow,
+            is_cut: false,
             media,
             negotiation: None,
-            urgency: Urgency::default(),
             wish: Direction::SendRecv,
             state: State::New,
             server: None,
             pending: Vec::new(),
             parked: None,
             indexed: Vec::new(),
+        }
+    }
+
+    /// A request of its dialog came by this flow: a handset whose connection ended is reached by it from now on.
+    pub fn is_heard_on(&mut self, flow: Flow) {
+        if self.is_cut {
+            (self.flow, self.is_cut) = (flow, false);
         }
     }
 
@@ -357,11 +365,11 @@ impl Leg {
         }
     }
 
-    /// The flow to send on: the trunk may have reconnected since the leg began, or be down.
+    /// The flow to send on: the trunk may have reconnected since the leg began, or be down, and so may a handset.
     pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Option<Flow> {
         match self.party {
             Party::Trunk(_) => scope.trunk.flow().ok(),
-            Party::Handset(_) => Some(self.flow),
+            Party::Handset(_) => (!self.is_cut).then_some(self.flow),
         }
     }
 
@@ -374,7 +382,9 @@ impl Leg {
         match self.current_flow(scope) {
             Some(flow) => {
                 let (now, owner) = (scope.cx.now, Owner::Leg(self.id));
-                let client = scope.cx.transactions.request(now, flow, request.clone(), owner, scope.cx.random);
+                let priority = self.priority;
+                let client =
+                    scope.cx.transactions.request(now, flow, request.clone(), owner, priority, scope.cx.random);
                 self.pending.push(Pending { client, purpose, request, attempts });
             }
             None if purpose == Purpose::Bye => self.park(scope, request),
@@ -541,6 +551,18 @@ impl Leg {
         if let State::Confirmed(confirmed) = &mut self.state {
             let cseq = header::cseq(&request.headers).ok().map(|(cseq, _)| cseq);
             confirmed.ack.take_if(|(acknowledged, _)| Some(*acknowledged) == cseq);
+        }
+    }
+
+    /// The other end says nothing any more. No timer of ours ends an emergency call on that account: a person may be there
+    /// whose phone does not know what was asked.
+    pub(super) fn unheard(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        match self.priority {
+            Priority::Ordinary => self.lost(scope),
+            Priority::Emergency => {
+                self.restart_session_timer(scope);
+                None
+            }
         }
     }
 

@@ -13,12 +13,13 @@ mod announcement;
 mod answering;
 mod bridge;
 mod description;
-pub mod emergency_bound;
+mod emergency;
 mod emergency_invite;
 mod in_dialog;
 mod inviting;
 mod media_target;
 mod negotiation;
+mod notice;
 mod repair;
 mod session_timer;
 mod transfer;
@@ -30,8 +31,12 @@ use rsip::{Request, Response};
 
 pub use self::cause::Cause;
 pub use self::counts::Counts;
+use self::emergency::{Emergency, Heard};
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope, State};
 use self::transfer::Transfer;
+use crate::emergency::Priority;
+use crate::emergency::bound::Bound;
+use crate::emergency::callback::CallBacks;
 use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -91,6 +96,10 @@ pub enum Kind {
     Outbound,
     Inbound,
     Emergency,
+    /// The emergency service calls back.
+    CallBack,
+    /// The box tells an extension of an emergency call.
+    Notice,
 }
 
 impl Kind {
@@ -101,6 +110,16 @@ impl Kind {
             Kind::Outbound => "outbound",
             Kind::Inbound => "inbound",
             Kind::Emergency => "emergency",
+            Kind::CallBack => "call-back",
+            Kind::Notice => "notice",
+        }
+    }
+
+    /// What it gives way to.
+    fn priority(self) -> Priority {
+        match self {
+            Kind::Emergency | Kind::CallBack => Priority::Emergency,
+            Kind::Local | Kind::Outbound | Kind::Inbound | Kind::Notice => Priority::Ordinary,
         }
     }
 }
@@ -127,7 +146,7 @@ struct Call {
     to: String,
     began: Instant,
     answered: Option<Instant>,
-    /// The leg that called; after a transfer, the one that was kept.
+    /// The leg that called; after a transfer, the one that was kept. There is none where the box calls by itself.
     caller: LegId,
     /// The legs that are rung.
     ringing: Vec<LegId>,
@@ -139,11 +158,29 @@ struct Call {
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
     early_media: Option<Vec<u8>>,
     transfer: Option<Transfer>,
-    /// Number and caller ID of an emergency call, to dial them again.
-    emergency: Option<(String, Option<String>)>,
+    /// What there is besides to an emergency call.
+    emergency: Option<Emergency>,
 }
 
 impl Call {
+    fn new(kind: Kind, from: String, to: String, began: Instant, caller: LegId) -> Self {
+        Call {
+            kind,
+            from,
+            to,
+            began,
+            answered: None,
+            caller,
+            ringing: Vec::new(),
+            phase: Phase::Opening(Vec::new()),
+            rang: false,
+            refusal: None,
+            early_media: None,
+            transfer: None,
+            emergency: None,
+        }
+    }
+
     /// Every leg that is still part of it.
     fn legs(&self) -> Vec<LegId> {
         let mut legs = vec![self.caller];
@@ -172,7 +209,8 @@ pub struct Calls {
     timers: Timers<Timer>,
     /// Transfers that were accepted and whose target is not rung yet.
     transferring: Vec<CallId>,
-    emergency_bound: emergency_bound::EmergencyBound,
+    emergency_bound: Bound,
+    call_backs: CallBacks,
     counts: Counts,
     next: u64,
 }
@@ -241,10 +279,8 @@ impl Calls {
         let Some(id) = DialogId::of_request(&request).and_then(|id| self.dialogs.get(&id).copied()) else {
             return false;
         };
-        let belongs = self.legs.get(&id).is_some_and(|leg| comes_from(leg, flow, core.trunk));
-        if !belongs {
-            return false;
-        }
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| comes_from(leg, flow, core.trunk)) else { return false };
+        leg.is_heard_on(flow);
         self.drive(core, id, |leg, scope| leg.on_request(scope, server, request));
         true
     }
@@ -252,9 +288,8 @@ impl Calls {
     /// An ACK to a 2xx.
     pub fn handle_ack(&mut self, core: &mut Core<'_, '_>, flow: Flow, ack: &Request) {
         let Some(id) = DialogId::of_request(ack).and_then(|id| self.dialogs.get(&id).copied()) else { return };
-        if !self.legs.get(&id).is_some_and(|leg| comes_from(leg, flow, core.trunk)) {
-            return;
-        }
+        let Some(leg) = self.legs.get_mut(&id).filter(|leg| comes_from(leg, flow, core.trunk)) else { return };
+        leg.is_heard_on(flow);
         self.drive(core, id, |leg, scope| leg.on_ack(scope, ack));
     }
 
@@ -355,9 +390,15 @@ impl Calls {
             call.ringing.remove(at);
         }
         let losers = std::mem::take(&mut call.ringing);
+        let kind = call.kind;
         self.timers.cancel(Timer::Ring(call_id));
         for loser in losers {
             self.drop_leg(core, loser, Cause::AnsweredElsewhere);
+        }
+        if kind == Kind::Notice {
+            self.drop_leg(core, id, Cause::Cleared);
+            self.end(core, call_id, Cause::Cleared);
+            return;
         }
         if self.calls.get(&call_id).is_some_and(|call| call.transfer.is_some()) {
             self.complete_transfer(core, call_id, id);
@@ -394,7 +435,9 @@ impl Calls {
             let text = format!("{} call from {} to {} answered", call.kind.word(), call.from, call.to);
             core.cx.event(Event::new(Level::Info, "call.answered", format!("call {}", call_id.0), text));
         }
-        self.timers.set(Timer::Duration(call_id), now + limit);
+        if !kind.priority().is_emergency() {
+            self.timers.set(Timer::Duration(call_id), now + limit);
+        }
         self.with(core, caller, |leg, scope| leg.answer(scope, body, !offered));
         self.connect_media(core, caller, id);
     }
@@ -417,7 +460,7 @@ impl Calls {
             // Where it rings already, the far end's telephone would ring a second time, beside the first call that
             // nobody can take back any more: better the caller hears that it failed and decides.
             Kind::Outbound => age < REDIAL_WAIT && !call.rang,
-            Kind::Local | Kind::Inbound => false,
+            Kind::Local | Kind::Inbound | Kind::CallBack | Kind::Notice => false,
         };
         if flow_lost && redial && call.transfer.is_none() {
             // Its flow went: by the next one, then.
@@ -476,7 +519,7 @@ impl Calls {
             Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => {
                 Level::Info
             }
-            _ if call.kind == Kind::Emergency => Level::Error,
+            _ if call.kind.priority().is_emergency() => Level::Error,
             _ => Level::Warning,
         };
         let text = format!(
@@ -521,9 +564,15 @@ impl Calls {
         self.timers.next()
     }
 
-    /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew.
+    /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew. Those of
+    /// emergency calls go on: sound needs no connection, and the phone may come back by another one.
     pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let on_it = |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
+        for leg in self.legs.values_mut().filter(|leg| leg.flow == flow && leg.priority.is_emergency()) {
+            leg.is_cut = true;
+        }
+        self.call_backs.flow_down(flow);
+        let on_it =
+            |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)) && !leg.priority.is_emergency();
         let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
         // All of them first: what ends with one of them must not be sent to another.
         for (_, id) in &lost {
@@ -557,9 +606,10 @@ impl Calls {
         }
     }
 
-    /// The service stops: everybody is told.
+    /// The service stops: everybody hears of it, but for those who called for help. Their calls end by themselves.
     pub fn stop(&mut self, core: &mut Core<'_, '_>) {
-        let calls: Vec<CallId> = self.calls.keys().copied().collect();
+        let ends = |call: &Call| !call.kind.priority().is_emergency() && call.kind != Kind::Notice;
+        let calls: Vec<CallId> = self.calls.iter().filter(|(_, call)| ends(call)).map(|(id, _)| *id).collect();
         for call in calls {
             self.end(core, call, Cause::Stopping);
         }
@@ -615,6 +665,7 @@ impl Calls {
                     from: call.from.clone(),
                     to: call.to.clone(),
                     state: state.into(),
+                    kind: call.kind.word().into(),
                     since: now.since(call.began).as_secs(),
                 }
             })

@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use rsip::{Request, Uri};
 
 use super::description::Demand;
-use super::emergency_invite::Urgency;
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::Negotiation;
 use super::{
     CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer,
     UNHEARD, admission, description, emergency_invite,
 };
+use crate::emergency::Priority;
 use crate::engine::Output;
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -21,14 +21,14 @@ use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Remote;
 use crate::sip::status;
-use crate::sip::transaction::{ServerId, response_to, stateless_tag};
+use crate::sip::transaction::{ServerId, response_to};
 use crate::sip::uri;
 
 /// Handsets of all called extensions that ring at once (Twilio's own limit of nouns and of bindings is ten each).
 const MAX_FORKS: usize = 100;
 
 /// Max-Forwards where the caller sent none (RFC 3261 section 8.1.1.6).
-const MAX_FORWARDS: u32 = 70;
+pub(super) const MAX_FORWARDS: u32 = 70;
 
 /// An INVITE that a handset or the trunk sent, outside any dialog.
 pub struct Invite {
@@ -38,7 +38,7 @@ pub struct Invite {
 }
 
 /// A party that will be rung.
-struct Target {
+pub(super) struct Target {
     party: Party,
     flow: Flow,
     invitation: Invitation,
@@ -58,38 +58,11 @@ impl Calls {
         let dialled = uri::user(&incoming.request.uri).unwrap_or_default();
         let party = Party::Handset(extension.map(str::to_string));
         match route {
+            // Decided before the password was asked for ([`Calls::handle_emergency_invite`]).
+            Route::Emergency { .. } => refuse(core, &incoming, 403, "an emergency call leaves without a password"),
             Route::Refuse { code, reason } => {
                 tell_refused(core, Level::Notice, incoming.flow, &from, &dialled, &format!("{code}, {reason}"));
                 refuse(core, &incoming, code, &reason);
-            }
-            Route::Emergency { number, caller_id } => {
-                if !self.admits_emergency(core, registrar, incoming.flow) {
-                    let source = incoming.flow.remote;
-                    if self.emergency_bound.tells(core.cx.now) {
-                        let text = format!(
-                            "emergency calls to {number} are refused, {source} makes too many; \
-                             find that device and unplug it"
-                        );
-                        core.cx.event(Event::new(Level::Error, "call.emergency", source.to_string(), text));
-                    }
-                    // Nothing of it is kept.
-                    let response = response_to(&incoming.request, 503, Some(&stateless_tag(&incoming.request)));
-                    core.cx.transactions.respond_once(core.cx.now, incoming.server, response);
-                    return;
-                }
-                let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from, number.clone()) else {
-                    return;
-                };
-                core.cx.event(Event::new(
-                    Level::Warning,
-                    "call.emergency",
-                    format!("call {}", call.0),
-                    format!("emergency call to {number} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
-                ));
-                if let Some(call) = self.calls.get_mut(&call) {
-                    call.emergency = Some((number, caller_id));
-                }
-                self.dial_trunk(core, call);
             }
             Route::Outside { number, .. } => {
                 let trunk = match core.trunk.flow() {
@@ -113,16 +86,6 @@ impl Calls {
         }
     }
 
-    /// Whether its source may make one more emergency call.
-    fn admits_emergency(&mut self, core: &Core<'_, '_>, registrar: &Registrar, flow: Flow) -> bool {
-        let now = core.cx.now;
-        let mark = |flow: Flow| (flow.remote.ip().to_canonical(), registrar.is_at(flow.remote.ip(), now));
-        let callers = self.calls.values().filter(|call| call.kind == Kind::Emergency).map(|call| call.caller);
-        let up: Vec<_> = callers.filter_map(|leg| Some(mark(self.legs.get(&leg)?.flow))).collect();
-        let (source, registered) = mark(flow);
-        self.emergency_bound.admit(now, source, registered, &up)
-    }
-
     /// An INVITE from the SIP domain: for the extension in its Request-URI (twilio.md 4.4).
     pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, incoming: Invite) {
         let from = caller_name(core, None, &incoming);
@@ -132,8 +95,12 @@ impl Calls {
             refuse(core, &incoming, 404, "no such extension");
             return;
         }
-        let targets = handset_targets(core, registrar, std::slice::from_ref(&called), &incoming, &from);
         let party = Party::Trunk(Some(called.clone()));
+        if let Some(targets) = self.call_back_targets(core, registrar, &called, &incoming, &from) {
+            self.ring_handsets(core, incoming, party, Kind::CallBack, from, called, targets);
+            return;
+        }
+        let targets = handset_targets(core, registrar, std::slice::from_ref(&called), &incoming, &from);
         self.ring_handsets(core, incoming, party, Kind::Inbound, from, called, targets);
     }
 
@@ -160,7 +127,7 @@ impl Calls {
     }
 
     /// Checks an INVITE and makes a call of it, with its caller's leg. `None`: it has been refused.
-    fn admit(
+    pub(super) fn admit(
         &mut self,
         core: &mut Core<'_, '_>,
         incoming: Invite,
@@ -170,9 +137,9 @@ impl Calls {
         to: String,
     ) -> Option<CallId> {
         let mut incoming = incoming;
-        let timer = match kind {
-            Kind::Emergency => Ok(emergency_invite::settle(&mut incoming.request, incoming.flow)),
-            _ => admission::check(core, &incoming.request, demand_of(core, &party)),
+        let timer = match kind.priority() {
+            Priority::Emergency => Ok(emergency_invite::settle(&mut incoming.request, incoming.flow)),
+            Priority::Ordinary => admission::check(core, &incoming.request, demand_of(core, &party)),
         };
         let timer = match timer {
             Ok(timer) => timer,
@@ -184,45 +151,30 @@ impl Calls {
                 return None;
             }
         };
-        if kind != Kind::Emergency && self.calls.len() >= core.cx.config.limits.calls {
+        if !kind.priority().is_emergency() && self.calls.len() >= core.cx.config.limits.calls {
             tell_refused(core, Level::Warning, incoming.flow, &from, &to, &Cause::Limit.text());
             refuse(core, &incoming, 503, "too many calls");
             return None;
         }
         let id = CallId(self.number());
-        let caller = self.new_leg(id, party, incoming.flow);
+        let caller = self.new_leg(id, party, kind.priority(), incoming.flow);
         self.servers.insert(incoming.server, caller);
-        let call = Call {
-            kind,
-            from,
-            to,
-            began: core.cx.now,
-            answered: None,
-            caller,
-            ringing: Vec::new(),
-            phase: Phase::Opening(Vec::new()),
-            rang: false,
-            refusal: None,
-            early_media: None,
-            transfer: None,
-            emergency: None,
-        };
+        let call = Call::new(kind, from, to, core.cx.now, caller);
         let text = format!("{} call from {} to {}", kind.word(), call.from, call.to);
         core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
         self.calls.insert(id, call);
         self.with(core, caller, |leg, scope| {
             leg.server = Some(incoming.server);
-            leg.urgency = kind.urgency();
             leg.admit(scope, incoming.server, incoming.request, timer);
         });
         self.open_media(core, caller);
         Some(id)
     }
 
-    fn new_leg(&mut self, call: CallId, party: Party, flow: Flow) -> LegId {
+    fn new_leg(&mut self, call: CallId, party: Party, priority: Priority, flow: Flow) -> LegId {
         let id = LegId(self.number());
         let media = MediaLeg(self.number());
-        self.legs.insert(id, Leg::new(id, call, party, flow, media));
+        self.legs.insert(id, Leg::new(id, call, party, priority, flow, media));
         self.media.insert(media, id);
         id
     }
@@ -234,10 +186,11 @@ impl Calls {
     }
 
     /// Opens the media of those to be rung; they are invited as soon as all ports are known.
-    fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) {
+    pub(super) fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) {
         let mut plan = Vec::new();
+        let priority = self.calls.get(&call_id).map_or(Priority::Ordinary, |call| call.kind.priority());
         for target in targets {
-            let id = self.new_leg(call_id, target.party, target.flow);
+            let id = self.new_leg(call_id, target.party, priority, target.flow);
             self.open_media(core, id);
             plan.push((id, target.invitation));
         }
@@ -257,7 +210,7 @@ impl Calls {
         };
         let demand = demand_of(core, &leg.party);
         let mut negotiation = Negotiation::new(local, address, demand, core.cx.random);
-        if let Some(offer) = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.urgency)) {
+        if let Some(offer) = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.priority)) {
             negotiation.take_offer(offer);
         }
         leg.negotiation = Some(negotiation);
@@ -269,7 +222,8 @@ impl Calls {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let Phase::Opening(plan) = &mut call.phase else { return };
         let open = |id: &LegId| self.legs.get(id).is_some_and(|leg| leg.negotiation.is_some());
-        if plan.is_empty() || !open(&call.caller) || !plan.iter().all(|(id, _)| open(id)) {
+        let caller_is_open = call.kind == Kind::Notice || open(&call.caller);
+        if plan.is_empty() || !caller_is_open || !plan.iter().all(|(id, _)| open(id)) {
             return;
         }
         let plan = std::mem::take(plan);
@@ -283,10 +237,14 @@ impl Calls {
             _ => CODECS.to_vec(),
         };
         let ring = match kind {
-            Kind::Local | Kind::Inbound => core.cx.config.limits.ring,
-            Kind::Outbound | Kind::Emergency => TRUNK_RING,
+            Kind::Local | Kind::Inbound | Kind::Notice => Some(core.cx.config.limits.ring),
+            Kind::Outbound => Some(TRUNK_RING),
+            // It rings for as long as somebody waits.
+            Kind::Emergency | Kind::CallBack => None,
         };
-        self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        if let Some(ring) = ring {
+            self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        }
         if kind == Kind::Emergency {
             self.timers.set(Timer::Unheard(call_id), core.cx.now + UNHEARD);
         }
@@ -302,7 +260,7 @@ impl Calls {
         match (core.trunk.flow(), call.emergency.clone()) {
             (Ok(flow), emergency) => {
                 let target = match emergency {
-                    Some((number, caller_id)) => emergency_target(core, flow, extension, &number, caller_id),
+                    Some(one) => emergency_target(core, flow, extension, &one.number, one.caller_id),
                     None => trunk_target(core, flow, extension, extension.unwrap_or("gateway"), &call.to),
                 };
                 self.timers.cancel(Timer::TrunkWait(call_id));
@@ -363,10 +321,8 @@ impl Calls {
                     .take(MAX_FORKS)
                     .collect()
             }
-            Route::Emergency { number, caller_id } => {
-                let flow = core.trunk.flow().map_err(|_| 503_u16)?;
-                vec![emergency_target(core, flow, extension, number, caller_id.clone())]
-            }
+            // Refused when the transfer was asked for.
+            Route::Emergency { .. } => return Err(403),
             Route::Outside { number, .. } => {
                 let flow = core.trunk.flow().map_err(|_| 503_u16)?;
                 vec![trunk_target(core, flow, extension, extension.unwrap_or("gateway"), number)]
@@ -389,11 +345,11 @@ fn demand_of(core: &Core<'_, '_>, party: &Party) -> Demand {
 }
 
 /// What an INVITE that was admitted offers.
-fn offer_of(invite: &Request, demand: Demand, urgency: Urgency) -> Option<Remote> {
-    match urgency {
-        Urgency::Emergency => emergency_invite::offer(invite),
+fn offer_of(invite: &Request, demand: Demand, priority: Priority) -> Option<Remote> {
+    match priority {
+        Priority::Emergency => emergency_invite::offer(invite, demand),
         // Read once before, by `admission::check`: an error is not possible any more, and would only mean no offer.
-        Urgency::Ordinary => description::offer(&invite.headers, &invite.body, demand).ok().flatten(),
+        Priority::Ordinary => description::offer(&invite.headers, &invite.body, demand).ok().flatten(),
     }
 }
 
@@ -415,7 +371,7 @@ fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {
 }
 
 /// Who calls, as the called handset and the log see it: an extension's name, or the number that Twilio names.
-fn caller_name(core: &Core<'_, '_>, extension: Option<&str>, incoming: &Invite) -> String {
+pub(super) fn caller_name(core: &Core<'_, '_>, extension: Option<&str>, incoming: &Invite) -> String {
     if let Some(extension) = extension {
         return extension.to_string();
     }
@@ -461,7 +417,7 @@ fn emergency_target(
 }
 
 /// Name, flow and Contact of every handset of an extension, but for the one that calls.
-fn bindings_of(
+pub(super) fn bindings_of(
     core: &Core<'_, '_>,
     registrar: &Registrar,
     extension: &str,
@@ -494,7 +450,7 @@ fn handset_targets(
         .collect()
 }
 
-fn handset_target(name: String, flow: Flow, contact: Uri, caller: &NameAddr, max_forwards: u32) -> Target {
+pub(super) fn handset_target(name: String, flow: Flow, contact: Uri, caller: &NameAddr, max_forwards: u32) -> Target {
     let host = flow.local.ip().to_string();
     let user = uri::user(&caller.uri);
     let from = NameAddr { display: caller.display.clone(), ..NameAddr::new(uri::sip(user.as_deref(), &host, None)) };

@@ -4,10 +4,11 @@
 use rsip::Request;
 
 use super::leg::Party;
-use super::{CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer};
+use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
 use crate::event::{Event, Level};
 use crate::registrar::Registrar;
-use crate::route::{Caller, Route, route};
+use crate::route::{self, Caller, Route, route_dialled};
+use crate::sip::dialled::Dialled;
 use crate::sip::dialog::DialogId;
 use crate::sip::header::{self, NameAddr, Replaces};
 use crate::sip::transaction::{ServerId, response_to};
@@ -65,7 +66,17 @@ impl Calls {
                 None => reply(core, 481),
             };
         }
-        let route = route(core.cx.config, Caller::Extension(&extension), &uri::user(&target.uri).unwrap_or_default());
+        let route = match Dialled::of_uri(&target.uri) {
+            Ok(dialled) => route_dialled(core.cx.config, Caller::Extension(&extension), &dialled),
+            Err(error) => route::unusable(error.into()),
+        };
+        // The party that is kept is no phone of this box, or has no need of another's hand to call for help.
+        let route = match route {
+            Route::Emergency { .. } => {
+                Route::Refuse { code: 403, reason: "no transfer leads to an emergency number; dial it".into() }
+            }
+            route => route,
+        };
         if let Route::Refuse { code, reason } = &route {
             let text = format!("transfer by {extension} refused with {code}: {reason}");
             core.cx.event(Event::new(Level::Notice, "call.transfer", format!("call {}", call_id.0), text));
@@ -122,10 +133,6 @@ impl Calls {
         let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
         let joinable = other_call && same && !self.is_emergency(leg.call);
         (joinable && self.partner(leg.call, id).is_some()).then_some(id)
-    }
-
-    fn is_emergency(&self, call: CallId) -> bool {
-        self.calls.get(&call).is_some_and(|call| call.kind == Kind::Emergency)
     }
 
     /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.

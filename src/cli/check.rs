@@ -20,7 +20,7 @@ pub(super) fn run(file: &Path) -> Done {
     let mut config = super::load(file)?;
     config.emergency.read_sound().map_err(|error| failed(format!("{}: {error}", file.display())))?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
-    super::warn_of_lan(&config);
+    super::warn(&config.warnings());
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

@@ -44,6 +44,9 @@ fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     let _ = writeln!(text, "gateway {}, up {}", status.version, span(status.uptime));
+    if let Some(stopping) = &status.stopping {
+        let _ = writeln!(text, "stopping: {stopping}");
+    }
     if let Some(trial) = &status.upgrade {
         let _ = writeln!(text, "upgrade: {trial}");
     }
@@ -109,7 +112,12 @@ fn table(status: &Status) -> String {
     }
     let mut rows = vec![["call", "from", "to", "state", "since"].map(str::to_owned)];
     for call in &status.calls {
-        rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), call.state.clone(), span(call.since)]);
+        // The kind that everybody must see; the others are told by from and to.
+        let state = match call.is_emergency() {
+            true => format!("{}, {}", call.kind, call.state),
+            false => call.state.clone(),
+        };
+        rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), state, span(call.since)]);
     }
     text.push_str(&columns(&rows));
     text

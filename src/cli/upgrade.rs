@@ -220,15 +220,19 @@ fn ready(config: &Config, place: &Place, record: Record, now: bool) -> Result<Re
             return Err(failed(format!("the service runs {running}, and this is {own}: run \"{running} upgrade\"")));
         }
         let calls = status.calls.len();
-        if calls == 0 || now {
+        let emergencies = status.calls.iter().filter(|call| call.is_emergency()).count();
+        if calls == 0 || now && emergencies == 0 {
             break;
         }
-        if began.elapsed() >= CALLS {
+        if began.elapsed() >= CALLS && emergencies == 0 {
             let way = "run it again later, or with --now, which ends them";
             return Err(failed(format!("calls in progress: {calls}, also after {} min; {way}", CALLS.as_secs() / 60)));
         }
         if calls != told {
-            super::print(&format!("waiting for {calls} to end, --now does not: calls in progress\n"));
+            super::print(&match emergencies {
+                0 => format!("waiting for {calls} to end, --now does not: calls in progress\n"),
+                _ => "waiting for an emergency call to end, however long it takes\n".to_owned(),
+            });
             told = calls;
         }
         std::thread::sleep(LOOK);

@@ -4,6 +4,7 @@
 //! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
 
 mod account;
+mod emergency;
 mod environment;
 mod error;
 mod host;
@@ -14,6 +15,7 @@ mod sound;
 mod tunnel;
 mod upgrade;
 mod value;
+mod warnings;
 
 #[cfg(test)]
 mod tests;
@@ -331,10 +333,12 @@ pub struct NoEnvironment {
 /// `[emergency]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Emergency {
-    /// Default 911 and 933 (the test line).
-    pub numbers: Vec<String>,
+    /// Which dialled numbers call for help. Default: those of the countries that the site is in.
+    pub numbers: crate::emergency::Numbers,
     /// E.164 caller ID for extensions without their own, and for handsets that are not registered.
     pub caller_id: Option<String>,
+    /// Extensions that ring when somebody here makes an emergency call. Default none.
+    pub notify: Vec<String>,
     /// What a caller hears when an emergency call cannot leave, before the refusal; without it, only the refusal.
     pub failure_sound: Option<PathBuf>,
     /// What is in that file, once [`Emergency::read_sound`] has read it.

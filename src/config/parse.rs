@@ -10,7 +10,7 @@ use super::host::{is_private, lan_addresses};
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
-use super::{account, environment, tunnel, upgrade};
+use super::{account, emergency, environment, tunnel, upgrade};
 use crate::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
@@ -50,14 +50,17 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let limits_section = root.section("limits", false);
     let limits = limits(limits_section);
     let emergency_section = root.section("emergency", false);
-    let emergency = emergency(emergency_section, folder);
-    let (extensions, lines) = extensions(root.sections("extension", MAX_EXTENSIONS), &emergency);
+    let (extensions, lines) =
+        extensions(root.sections("extension", MAX_EXTENSIONS), emergency_section.has("caller_id"));
+    let emergency = emergency::read(emergency_section, &lines, folder);
     let tunnel = tunnel::tunnel(root.section("tunnel", false), folder);
     let is_url_told = tunnel.url_from != UrlFrom::Config;
     let (site, trunk, webhook, environments) = environment::read(&mut root, folder, is_url_told);
     let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
     let metrics = metrics(root.section("metrics", false), webhook.listen);
+    let emergency = emergency.complete(&extensions, &numbers, &addresses);
+    emergency::check_names(root.source(), &emergency, &lines);
     let config = Config {
         site,
         twilio: account::twilio(root.section("twilio", true), folder),
@@ -172,20 +175,6 @@ fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     media
 }
 
-fn emergency(mut section: Section<'_>, folder: &Path) -> Emergency {
-    let emergency = Emergency {
-        numbers: section.list("numbers", value::short_number).map_or_else(
-            || vec!["911".to_owned(), "933".to_owned()],
-            |numbers| numbers.into_iter().map(|(number, _)| number).collect(),
-        ),
-        caller_id: section.optional("caller_id", value::e164),
-        failure_sound: path(&mut section, "failure_sound", folder),
-        sound: None,
-    };
-    section.finish();
-    emergency
-}
-
 fn limits(mut section: Section<'_>) -> Limits {
     let limits = Limits {
         calls: section.optional("calls", value::integer(1..=2000)).unwrap_or(100) as usize,
@@ -201,8 +190,8 @@ fn limits(mut section: Section<'_>) -> Limits {
     limits
 }
 
-/// The extensions, and the line of each name.
-fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extension>, BTreeMap<String, usize>) {
+/// The extensions, and the line of each name. `site_has_number`: `[emergency] caller_id` stands for those without one.
+fn extensions(sections: Vec<Section<'_>>, site_has_number: bool) -> (Vec<Extension>, BTreeMap<String, usize>) {
     let mut lines = BTreeMap::new();
     let mut extensions = Vec::new();
     for mut section in sections {
@@ -214,9 +203,6 @@ fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extensi
                 section.error(line, format!("is there twice, first on line {first}; give it another name"));
                 lines.insert(name.clone(), first);
             }
-            if emergency.numbers.contains(&name) {
-                section.error(line, "is an emergency number; give it another name");
-            }
         }
         let extension = Extension {
             display_name: section.optional("display_name", value::display),
@@ -225,7 +211,7 @@ fn extensions(sections: Vec<Section<'_>>, emergency: &Emergency) -> (Vec<Extensi
             name,
         };
         // Twilio refuses an emergency call whose From is not an E.164 number of the account (twilio.md 8).
-        if extension.emergency && emergency.caller_id.is_none() && !section.has("caller_id") {
+        if extension.emergency && !site_has_number && !section.has("caller_id") {
             let way = "write caller_id, or [emergency] caller_id for all, or emergency = false";
             section.error(section.line, format!("may call emergency numbers and has no number of its own; {way}"));
         }

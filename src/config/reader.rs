@@ -79,6 +79,11 @@ impl<'a> Section<'a> {
         Section { source, table: Some(table), label: label.to_owned(), line, known: Vec::new() }
     }
 
+    /// Where mistakes are noted.
+    pub(super) fn source(&self) -> &'a Source<'a> {
+        self.source
+    }
+
     /// The value of a key and its line.
     fn get(&mut self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.push(key);

@@ -81,8 +81,9 @@ mod tests {
     use super::*;
 
     fn emergency(path: &Path) -> Emergency {
-        let (numbers, caller_id) = (Vec::new(), None);
-        Emergency { numbers, caller_id, failure_sound: Some(path.to_owned()), sound: None }
+        let numbers = crate::emergency::Numbers::of_site(None, None, std::iter::empty(), std::iter::empty());
+        let (caller_id, notify) = (None, Vec::new());
+        Emergency { numbers, caller_id, notify, failure_sound: Some(path.to_owned()), sound: None }
     }
 
     #[test]

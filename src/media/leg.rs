@@ -210,7 +210,9 @@ impl Leg {
 
         self.latch.record(now, from);
         self.heard = now;
-        self.silent = false;
+        if std::mem::take(&mut self.silent) {
+            notices.push_back(Notice::Heard { leg: self.id });
+        }
         if !self.started {
             self.started = true;
             notices.push_back(Notice::Started { leg: self.id, from });

@@ -61,6 +61,8 @@ pub enum Notice {
     Silent { leg: MediaLeg },
     /// A leg's sound is over, or the leg cannot send any.
     Played { leg: MediaLeg },
+    /// A leg that was silent has received something again.
+    Heard { leg: MediaLeg },
     /// The leg is gone, with its figures.
     Closed { leg: MediaLeg, report: Report },
 }

@@ -376,6 +376,7 @@ fn silence_is_told_once_until_media_comes_back() {
     assert!(office.notices().is_empty());
     office.phone_says(61_000, &rtp(0, 2, 7));
     assert_eq!(office.relay.poll_timeout(), Some(at(71_000)));
+    assert_eq!(office.notices(), ["Heard { leg: MediaLeg(1) }"]);
     office.transmit(71_000);
     assert_eq!(office.notices(), ["Silent { leg: MediaLeg(1) }"]);
 }

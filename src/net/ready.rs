@@ -17,6 +17,15 @@ pub fn tell() {
     send(b"READY=1");
 }
 
+/// How long a stop may go on from now, where it waits for an emergency call; to be asked for again before that.
+pub const MORE_TIME: Duration = Duration::from_secs(30);
+
+/// Asks systemd not to kill us yet, with a sentence for `systemctl status` (sd_notify(3)).
+pub fn ask_for_time() {
+    let micros = MORE_TIME.as_micros();
+    send(format!("EXTEND_TIMEOUT_USEC={micros}\nSTATUS=waits for an emergency call to end").as_bytes());
+}
+
 /// Feeds systemd's watchdog for ever, if it wants to be fed: each time after a turn of the engine, on the engine's own
 /// thread, so that an engine that is stuck is not reported as alive.
 pub async fn feed_watchdog(shell: Rc<Shell>) {

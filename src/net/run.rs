@@ -35,6 +35,9 @@ use crate::tunnel::Place;
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
 
+/// Between two looks at whether it is through.
+const STOP_LOOK: Duration = Duration::from_millis(20);
+
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -123,6 +126,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let webhooks = bind("webhook.listen", config.webhook.listen).await?;
     let webhook_address = webhooks.local_addr().unwrap_or(config.webhook.listen);
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets));
+    shell.set_webhooks(Arc::clone(&shared));
     let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
     let place = Place { local: webhook_address, store: store.clone(), clock: clock.clone() };
     let random = Random::new(seed()?);
@@ -276,21 +280,28 @@ async fn told_to_stop(reloader: &Reloader) -> Result<(), RunError> {
     }
 }
 
-/// Ends calls and withdraws registrations, as far as that is answered within [`STOP_LIMIT`].
+/// Ends calls and withdraws registrations, as far as that is answered within [`STOP_LIMIT`]. An emergency call ends by
+/// itself, however long that takes.
 async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
-    recorder.tell(&Event::new(
-        Level::Notice,
-        "service.stopping",
-        "gateway",
-        "calls are ended, registrations withdrawn",
-    ));
-    shell.input(Input::Stop);
-    let stopped = async {
-        while !shell.look(|engine, _| engine.is_stopped()) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+    let text = match shell.look(|engine, _| engine.has_emergency()) {
+        true => "calls are ended; the emergency call in progress goes on, and the service stops after it",
+        false => "calls are ended, registrations withdrawn",
     };
-    let _ = tokio::time::timeout(STOP_LIMIT, stopped).await;
+    recorder.tell(&Event::new(Level::Notice, "service.stopping", "gateway", text));
+    shell.input(Input::Stop);
+    let (mut waited, mut asked) = (Duration::ZERO, None);
+    while waited < STOP_LIMIT && !shell.look(|engine, _| engine.is_stopped()) {
+        tokio::time::sleep(STOP_LOOK).await;
+        waited += STOP_LOOK;
+        if shell.look(|engine, _| engine.has_emergency()) {
+            waited = Duration::ZERO;
+            let now = shell.clock.now();
+            if asked.is_none_or(|at| now.since(at) >= super::ready::MORE_TIME / 3) {
+                super::ready::ask_for_time();
+                asked = Some(now);
+            }
+        }
+    }
 }
 
 /// A seed from the system.

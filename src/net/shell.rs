@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
@@ -15,8 +16,8 @@ use super::clock::Clock;
 use super::dns::Resolver;
 use super::recorder::Recorder;
 use super::rtp::MediaHandle;
-use super::stream;
 use super::tls::Tls;
+use super::{http, stream};
 use crate::engine::{Engine, Input, Output};
 use crate::event::Event;
 use crate::media::Command;
@@ -42,6 +43,7 @@ pub struct Shell {
     /// The deadline that the timer task sleeps for.
     armed: Cell<Option<Instant>>,
     rearm: Notify,
+    webhooks: RefCell<Option<Arc<http::Shared>>>,
 }
 
 impl Shell {
@@ -60,12 +62,18 @@ impl Shell {
             bindings_changed: Notify::new(),
             armed: Cell::new(None),
             rearm: Notify::new(),
+            webhooks: RefCell::default(),
         })
     }
 
     /// A socket that handsets reach us by.
     pub fn add_udp(&self, local: SocketAddr, socket: Rc<UdpSocket>) {
         self.udp.borrow_mut().insert(local, socket);
+    }
+
+    /// The webhooks that the emergency service's call back comes by.
+    pub fn set_webhooks(&self, webhooks: Arc<http::Shared>) {
+        *self.webhooks.borrow_mut() = Some(webhooks);
     }
 
     /// From the next connection on.
@@ -128,6 +136,11 @@ impl Shell {
             Output::Persist => {
                 self.unsaved.set(true);
                 self.bindings_changed.notify_one();
+            }
+            Output::CallBack(phone) => {
+                if let Some(webhooks) = &*self.webhooks.borrow() {
+                    webhooks.expect_call_back(*phone);
+                }
             }
             Output::Event(event) => self.recorder.tell(&event),
         }

@@ -70,17 +70,8 @@ impl Gate {
     ) -> Result<String, Refusal> {
         let now = context.now;
         let source = flow.remote.ip();
-        let realm = &context.config.lan.realm;
-        let credentials = header::values(&request.headers, "Authorization")
-            .filter_map(|value| Credentials::parse(value).ok())
-            .find(|credentials| credentials.realm == *realm)
-            .ok_or(Refusal::Challenge { stale: false })?;
-        // A nonce is good only for the address it was sent to. So nobody is slowed down, and nothing is told about a
-        // password, on the word of a forged source address.
-        let nonce = self.read_nonce(&credentials.nonce, source).ok_or(Refusal::Challenge { stale: true })?;
-        if now.since(Instant::from_micros(nonce.0)) > NONCE_LIFETIME || nonce.0 <= self.floor {
-            return Err(Refusal::Challenge { stale: true });
-        }
+        let credentials = credentials_of(context, request).ok_or(Refusal::Challenge { stale: false })?;
+        let nonce = self.living_nonce(now, &credentials, source).ok_or(Refusal::Challenge { stale: true })?;
         if let Some(wait) = self.brake.wait(source, now).filter(|_| !proven(&credentials.username)) {
             return Err(Refusal::Wait(wait));
         }
@@ -99,6 +90,21 @@ impl Gate {
             return Err(Refusal::Challenge { stale: true });
         }
         Ok(credentials.username)
+    }
+
+    /// Whether the request answers a challenge that was sent to its source address, with any password: then nobody forged
+    /// that address.
+    pub fn is_answer(&self, context: &Context<'_>, source: IpAddr, request: &Request) -> bool {
+        let credentials = credentials_of(context, request);
+        credentials.is_some_and(|credentials| self.living_nonce(context.now, &credentials, source).is_some())
+    }
+
+    /// The nonce of credentials, where it is ours and still good. It is good only for the address that it was sent to. So
+    /// nobody is slowed down, and nothing is said about a password, on the word of a forged source address.
+    fn living_nonce(&self, now: Instant, credentials: &Credentials, source: IpAddr) -> Option<Nonce> {
+        let nonce = self.read_nonce(&credentials.nonce, source)?;
+        let is_living = now.since(Instant::from_micros(nonce.0)) <= NONCE_LIFETIME && nonce.0 > self.floor;
+        is_living.then_some(nonce)
     }
 
     /// Nonces and sources that are remembered.
@@ -166,6 +172,13 @@ impl Gate {
         let wait = if delay.is_zero() { String::new() } else { format!("; it must wait {} s now", delay.as_secs()) };
         context.event(Event::new(Level::Warning, "handset.wrong-password", source.to_string(), cause + &wait));
     }
+}
+
+/// The credentials for our realm.
+fn credentials_of(context: &Context<'_>, request: &Request) -> Option<Credentials> {
+    header::values(&request.headers, "Authorization")
+        .filter_map(|value| Credentials::parse(value).ok())
+        .find(|credentials| credentials.realm == context.config.lan.realm)
 }
 
 /// Whether the `uri` parameter names no other callee than the Request-URI. Only the user part: phones write their host

@@ -17,6 +17,7 @@ pub use binding::Binding;
 use gate::{Gate, Refusal};
 
 use crate::config::Lan;
+use crate::emergency::bound::Proof;
 use crate::engine::{Context, Output, Sizes};
 use crate::event::{Event, Level};
 use crate::sip::flow::{Flow, Transport};
@@ -101,6 +102,34 @@ impl Registrar {
             Ok(extension) => return Verdict::Extension(extension),
             Err(refusal) => refusal,
         };
+        self.refuse(context, id, flow, request, refusal);
+        Verdict::Answered
+    }
+
+    /// What the source of an emergency call has proved. Nothing is refused here, and credentials are looked at like those
+    /// of any other request: 911 is no way to guess a password.
+    pub fn prove(&mut self, context: &mut Context<'_>, flow: Flow, request: &Request) -> Proof {
+        let now = context.now;
+        if flow.transport.is_reliable()
+            && let Some(extension) = self.neighbors(flow, now).into_iter().find_map(|(name, at)| at.then_some(name))
+        {
+            return Proof::Extension(extension.to_owned());
+        }
+        match self.gate.check(context, flow, request, |_| false) {
+            Ok(extension) => Proof::Extension(extension),
+            // A connection was answered from there.
+            Err(_) if flow.transport.is_reliable() => Proof::Address,
+            Err(_) if self.gate.is_answer(context, flow.remote.ip(), request) => Proof::Address,
+            Err(_) => Proof::None,
+        }
+    }
+
+    /// Asks who that is (401).
+    pub fn challenge(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) {
+        self.refuse(context, id, flow, request, Refusal::Challenge { stale: false });
+    }
+
+    fn refuse(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request, refusal: Refusal) {
         // The same for each repetition (RFC 3261 section 8.2.7): nothing is remembered of who proved nothing.
         let tag = stateless_tag(request);
         let response = match refusal {
@@ -118,7 +147,6 @@ impl Registrar {
             }
         };
         context.transactions.respond_once(context.now, id, response);
-        Verdict::Answered
     }
 
     /// The handsets of an extension that have not expired, most recently registered first.
@@ -126,19 +154,18 @@ impl Registrar {
         self.table.get(extension).into_iter().flatten().filter(|binding| binding.expires > now).collect()
     }
 
-    /// Whether a source belongs to a registered handset, and to which extension (for the From of an emergency call
-    /// that is not challenged). By flow; else by IP address, if that is of one extension only.
-    pub fn extension_at(&self, flow: Flow, now: Instant) -> Option<&str> {
-        let with = |test: &dyn Fn(&Binding) -> bool| -> Vec<&str> {
-            let here = self.table.iter().filter(|(_, all)| all.iter().any(|one| one.expires > now && test(one)));
-            here.map(|(extension, _)| extension.as_str()).collect()
-        };
-        let by_flow = with(&|binding| binding.is_at(flow));
-        let by_address = || with(&|binding| binding.flow.remote.ip() == flow.remote.ip());
-        by_flow.first().copied().or_else(|| match by_address()[..] {
-            [extension] => Some(extension),
-            _ => None,
-        })
+    /// The extensions with a handset at the address of a flow, and whether it is that very flow.
+    pub fn neighbors(&self, flow: Flow, now: Instant) -> Vec<(&str, bool)> {
+        let address = flow.remote.ip().to_canonical();
+        let here = |one: &&Binding| one.expires > now && one.flow.remote.ip().to_canonical() == address;
+        let mut neighbors = Vec::new();
+        for (extension, bindings) in &self.table {
+            let mut bindings = bindings.iter().filter(here).peekable();
+            if bindings.peek().is_some() {
+                neighbors.push((extension.as_str(), bindings.any(|one| one.is_at(flow))));
+            }
+        }
+        neighbors
     }
 
     /// Whether any handset is registered at an address.

@@ -10,7 +10,7 @@ use crate::config::{Config, Host};
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::{self, Algorithm, Challenge};
-use crate::sip::transaction::{self, Transactions};
+use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
 use crate::store::{ExtensionSecrets, Secrets};
 
@@ -101,7 +101,7 @@ impl Lan {
     /// A request in, the final response out, both as octets.
     fn ask(&mut self, flow: Flow, text: &str) -> (Response, Option<Verdict>) {
         let Ok(Datagram::Message(message)) = wire::read_datagram(text.as_bytes()) else { panic!("{text}") };
-        self.transactions.receive(self.now, flow, message);
+        self.transactions.receive(self.now, flow, message, Priority::Ordinary);
         let mut verdict = None;
         while let Some(event) = self.transactions.poll_event() {
             let transaction::Event::Request { id, flow, request } = event else { continue };
@@ -178,6 +178,31 @@ fn handset(user: &str, address: &str) -> Handset {
 }
 
 impl Handset {
+    /// What an emergency INVITE with this password proves; without one it carries no credentials.
+    fn prove(&mut self, lan: &mut Lan, password: Option<&str>) -> Proof {
+        let mut text = format!(
+            "INVITE sip:911@192.168.1.1 SIP/2.0\r\nVia: SIP/2.0/UDP {};branch=z9hG4bK9\r\nFrom: <sip:x@x>;tag=f\r\n\
+             To: <sip:911@192.168.1.1>\r\nCall-ID: help\r\nCSeq: 1 INVITE\r\n",
+            self.flow.remote
+        );
+        if let Some(password) = password {
+            if self.challenge.is_none() {
+                let ip = self.flow.remote.ip();
+                let challenge = lan.with(|registrar, context| registrar.gate.challenge(context, ip, false));
+                self.challenge = Some((Challenge::parse(&challenge).expect("a challenge"), 0));
+            }
+            let (challenge, uses) = self.challenge.as_mut().expect("made just now");
+            *uses += 1;
+            let answer = digest::answer(challenge, "101", password, "INVITE", "sip:911@192.168.1.1", *uses, "c");
+            text += &format!("Authorization: {answer}\r\n");
+        }
+        text += "Content-Length: 0\r\n\r\n";
+        let Ok(Datagram::Message(SipMessage::Request(request))) = wire::read_datagram(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        lan.with(|registrar, context| registrar.prove(context, self.flow, &request))
+    }
+
     /// One request, with credentials when a challenge is at hand.
     fn request(&mut self, lan: &mut Lan, method: &str, uri: &str, headers: &str) -> (Response, Option<Verdict>) {
         self.cseq += 1;
@@ -608,21 +633,64 @@ fn credentials_that_name_no_callee_are_good_for_one_request() {
 }
 
 #[test]
-fn the_source_of_an_emergency_call_is_known_by_flow_or_by_a_sole_address() {
+fn the_extensions_at_an_address_are_known_with_the_flow_that_one_registered_by() {
     let mut lan = Lan::new();
     let (mut one, mut two) = (handset("101", "192.168.1.21:5060"), handset("102", "192.168.1.22:5060"));
     one.register(&mut lan, 600);
     two.register(&mut lan, 600);
-    let at = |lan: &Lan, address: &str| {
-        lan.registrar.extension_at(flow(Transport::Udp, address, 0), lan.now).map(str::to_string)
+    let at = |lan: &Lan, address: &str| -> Vec<(String, bool)> {
+        let here = lan.registrar.neighbors(flow(Transport::Udp, address, 0), lan.now);
+        here.into_iter().map(|(extension, by_flow)| (extension.to_owned(), by_flow)).collect()
     };
-    assert_eq!(at(&lan, "192.168.1.21:5060").as_deref(), Some("101"));
-    assert_eq!(at(&lan, "192.168.1.22:49152").as_deref(), Some("102"));
-    assert_eq!(at(&lan, "192.168.1.23:5060"), None);
+    let is = |extension: &str, by_flow: bool| (extension.to_owned(), by_flow);
+    assert_eq!(at(&lan, "192.168.1.21:5060"), [is("101", true)]);
+    assert_eq!(at(&lan, "192.168.1.22:49152"), [is("102", false)]);
+    assert_eq!(at(&lan, "192.168.1.23:5060"), []);
     let mut second = handset("102", "192.168.1.21:5062");
     second.register(&mut lan, 600);
-    assert_eq!(at(&lan, "192.168.1.21:5062").as_deref(), Some("102"));
-    assert_eq!(at(&lan, "192.168.1.21:49152"), None);
+    assert_eq!(at(&lan, "192.168.1.21:5062"), [is("101", false), is("102", true)]);
+    lan.pass(601);
+    assert_eq!(at(&lan, "192.168.1.21:5060"), []);
+}
+
+#[test]
+fn a_source_proves_its_address_by_an_answered_challenge_and_its_extension_by_the_password() {
+    let mut lan = Lan::new();
+    let mut phone = handset("101", "192.168.1.21:5060");
+    assert_eq!(phone.prove(&mut lan, None), Proof::None);
+    assert_eq!(phone.prove(&mut lan, Some("wrong")), Proof::Address);
+    assert_eq!(phone.prove(&mut lan, Some("lan-101")), Proof::Extension("101".into()));
+    // Another address shows the nonce that was sent to this one.
+    let nonce = phone.challenge.clone();
+    let mut forger = handset("101", "192.168.1.22:5060");
+    forger.challenge = nonce;
+    assert_eq!(forger.prove(&mut lan, Some("lan-101")), Proof::None);
+    // A nonce of long ago.
+    lan.pass(301);
+    assert_eq!(phone.prove(&mut lan, Some("wrong")), Proof::None);
+}
+
+#[test]
+fn a_connection_proves_its_address_and_a_registration_on_it_the_extension() {
+    let mut lan = Lan::new();
+    let mut phone = handset("101", "192.168.1.21:5060");
+    phone.flow = flow(Transport::Tcp, "192.168.1.21:40000", 7);
+    assert_eq!(phone.prove(&mut lan, None), Proof::Address);
+    phone.register(&mut lan, 600);
+    assert_eq!(phone.prove(&mut lan, None), Proof::Extension("101".into()));
+    phone.flow = flow(Transport::Tcp, "192.168.1.21:40001", 8);
+    assert_eq!(phone.prove(&mut lan, None), Proof::Address, "another connection");
+}
+
+#[test]
+fn emergency_calls_are_no_way_to_guess_a_password() {
+    let mut lan = Lan::new();
+    let mut phone = handset("101", "192.168.1.21:5060");
+    assert_eq!(phone.prove(&mut lan, None), Proof::None);
+    for _ in 0..4 {
+        assert_eq!(phone.prove(&mut lan, Some("guess")), Proof::Address);
+    }
+    assert_eq!(phone.prove(&mut lan, Some("lan-101")), Proof::Address, "it must wait, and leaves all the same");
 }
 
 #[test]

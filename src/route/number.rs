@@ -4,11 +4,10 @@
 //! North American office dialling, as the predecessor had it (futel.md section 1): ten digits, 1 and ten digits,
 //! `011` and an international number, `+` and E.164, and the three-digit services.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-/// Longest user part that is looked at, in bytes; an emergency number is found however long the rest of the URI is.
-pub const MAX_DIALLED: usize = 64;
+use crate::sip::dialled::{Dialled, DialledError, digits};
+
 /// Longest E.164 number, in digits (ITU-T E.164 section 6).
 pub const MAX_E164_DIGITS: usize = 15;
 
@@ -47,6 +46,16 @@ pub enum NumberError {
     RefusedCountry(String),
 }
 
+impl From<DialledError> for NumberError {
+    fn from(error: DialledError) -> Self {
+        match error {
+            DialledError::Empty => NumberError::Empty,
+            DialledError::TooLong => NumberError::TooLong,
+            DialledError::NotText(text) => NumberError::NotANumber(text),
+        }
+    }
+}
+
 impl NumberError {
     /// The SIP status that says it (RFC 3261 section 21.4).
     pub fn code(&self) -> u16 {
@@ -59,76 +68,10 @@ impl NumberError {
     }
 }
 
-/// What was dialled: the user part of a `sip:` or `sips:` URI, of a `tel:` URI (RFC 3966) or of a bare text, without
-/// its parameters (`;phone-context` adds nothing: the rules here know the context) and percent-decoded.
-pub fn dialled(text: &str) -> Result<Cow<'_, str>, NumberError> {
-    let text = match text.split_once('<') {
-        Some((_, uri)) => uri.split('>').next().unwrap_or_default(),
-        None => text,
-    };
-    let text = text.trim();
-    let user = match text.split_once(':') {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") => {
-            // A URI without `@` has a host and no user (RFC 3261 section 25.1).
-            rest.split_once('@').map(|(user, _)| user).unwrap_or_default()
-        }
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tel") => rest,
-        _ => text.split('@').next().unwrap_or_default(),
-    };
-    let user = user.split([';', ':']).next().unwrap_or_default();
-    if user.len() > 3 * MAX_DIALLED {
-        return Err(NumberError::TooLong);
-    }
-    let user = percent_decode(user).ok_or_else(|| NumberError::NotANumber(user.chars().take(MAX_DIALLED).collect()))?;
-    match user.len() {
-        0 => Err(NumberError::Empty),
-        1..=MAX_DIALLED => Ok(user),
-        _ => Err(NumberError::TooLong),
-    }
-}
-
-/// `%HH` to bytes; a lone `%` stays. `None` when the bytes are not UTF-8.
-fn percent_decode(text: &str) -> Option<Cow<'_, str>> {
-    if !text.contains('%') {
-        return Some(Cow::Borrowed(text));
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        match escape(rest) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok().map(Cow::Owned)
-}
-
-/// The byte that a text starting with `%HH` escapes.
-pub(crate) fn escape(text: &[u8]) -> Option<u8> {
-    match text {
-        [b'%', high, low, ..] => {
-            let digit = |c: u8| (c as char).to_digit(16);
-            Some((digit(*high)? * 16 + digit(*low)?) as u8)
-        }
-        _ => None,
-    }
-}
-
-/// The digits of a dialled text, and whether a `+` stood before them; visual separators (RFC 3966 section 3) and
-/// spaces are dropped. `None` when anything else is in it, such as `#` or a letter.
-pub fn digits(dialled: &str) -> Option<(bool, String)> {
-    let (plus, rest) = match dialled.trim_start().strip_prefix('+') {
-        Some(rest) => (true, rest),
-        None => (false, dialled),
-    };
-    let digits: String = rest.chars().filter(|c| !matches!(c, '-' | '.' | '(' | ')' | ' ')).collect();
-    (!digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())).then_some((plus, digits))
+/// What was dialled, as text: the user part of a `sip:` or `sips:` URI, of a `tel:` URI (RFC 3966) or of a bare text,
+/// without its parameters (`;phone-context` adds nothing: the rules here know the context) and percent-decoded.
+pub fn dialled(text: &str) -> Result<String, NumberError> {
+    Ok(Dialled::of_text(text)?.text())
 }
 
 /// The number to call for what [`dialled`] gave: E.164 with its `+`, or `+1NNN` for a three-digit service.
@@ -189,6 +132,7 @@ fn check(number: &str) -> Result<(), NumberError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::dialled::MAX_DIALLED;
 
     fn call(text: &str) -> Result<String, NumberError> {
         e164(&dialled(text)?)

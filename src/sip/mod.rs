@@ -4,6 +4,7 @@
 //! compact headers and IPv6, read `nc` as decimal, ignore Content-Length and corrupt binary bodies).
 
 pub mod body;
+pub mod dialled;
 pub mod dialog;
 pub mod digest;
 pub mod flow;

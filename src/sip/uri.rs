@@ -37,6 +37,28 @@ pub fn parse(text: &str) -> Result<Uri, UriError> {
     }
 }
 
+/// Reads a Request-URI: what [`parse`] reads, or a service URN such as `urn:service:sos` (RFC 5031), which a phone may
+/// send where it knows no number (RFC 6881 ED-62).
+pub fn parse_request(text: &str) -> Result<Uri, UriError> {
+    let uri = parse_any(text)?;
+    match &uri.scheme {
+        Some(Scheme::Other(scheme)) if scheme != "tel" && !is_service(&uri) => Err(UriError::Scheme(scheme.clone())),
+        _ => Ok(uri),
+    }
+}
+
+fn is_service(uri: &Uri) -> bool {
+    urn(uri).is_some_and(|urn| urn.to_ascii_lowercase().starts_with("service:"))
+}
+
+/// What stands behind `urn:`.
+pub(super) fn urn(uri: &Uri) -> Option<String> {
+    match (&uri.scheme, &uri.host_with_port.host) {
+        (Some(Scheme::Other(scheme)), Host::Domain(opaque)) if scheme == "urn" => Some(opaque.to_string()),
+        _ => None,
+    }
+}
+
 /// Reads a URI of any scheme, as From, To and Contact may hold (RFC 4475 section 3.3.4). [`host`] is empty and
 /// [`user`] is `None` for those that [`parse`] would refuse.
 pub fn parse_any(text: &str) -> Result<Uri, UriError> {
@@ -346,27 +368,52 @@ fn transport_token(transport: Transport) -> &'static str {
 
 /// Percent-decodes; octets that are no UTF-8 become U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
+    match octets(text) {
+        Cow::Borrowed(_) => Cow::Borrowed(text),
+        Cow::Owned(octets) => Cow::Owned(String::from_utf8_lossy(&octets).into_owned()),
     }
-    let hex = |b: Option<&u8>| b.and_then(|b| char::from(*b).to_digit(16));
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        match (bytes[i], hex(bytes.get(i + 1)), hex(bytes.get(i + 2))) {
-            (b'%', Some(high), Some(low)) => {
-                // Two hex digits fit an octet.
-                out.push((high * 16 + low) as u8);
-                i += 3;
+}
+
+/// Percent-decodes; `None` when the octets are no UTF-8.
+pub(super) fn decode_utf8(text: &str) -> Option<Cow<'_, str>> {
+    match octets(text) {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
+        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
+    }
+}
+
+/// `%HH` to octets; a lone `%` stays.
+fn octets(text: &str) -> Cow<'_, [u8]> {
+    let mut rest = text.as_bytes();
+    if !rest.contains(&b'%') {
+        return Cow::Borrowed(rest);
+    }
+    let mut out = Vec::with_capacity(rest.len());
+    while let Some((&first, tail)) = rest.split_first() {
+        match escape(rest) {
+            Some(octet) => {
+                out.push(octet);
+                rest = &rest[3..];
             }
-            (other, ..) => {
-                out.push(other);
-                i += 1;
+            None => {
+                out.push(first);
+                rest = tail;
             }
         }
     }
-    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+    Cow::Owned(out)
+}
+
+/// The octet that a text starting with `%HH` escapes.
+pub(crate) fn escape(text: &[u8]) -> Option<u8> {
+    match text {
+        [b'%', high, low, ..] => {
+            let digit = |octet: u8| char::from(octet).to_digit(16);
+            // Two hex digits fit an octet.
+            Some((digit(*high)? * 16 + digit(*low)?) as u8)
+        }
+        _ => None,
+    }
 }
 
 /// Encodes all but unreserved and user-unreserved characters; `;` too, so that [`user`] gives the text back.

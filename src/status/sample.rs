@@ -40,6 +40,7 @@ pub fn status() -> Status {
             from: "101".to_owned(),
             to: "+15035551212".to_owned(),
             state: "answered".to_owned(),
+            kind: "outbound".to_owned(),
             since: 61,
         }],
         drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
@@ -48,6 +49,7 @@ pub fn status() -> Status {
         store: StoreStatus::default(),
         clock: ClockStatus::default(),
         upgrade: None,
+        stopping: None,
     }
 }
 

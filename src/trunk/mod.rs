@@ -29,7 +29,7 @@ use crate::event::{Event, Level};
 use crate::hex::hex;
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
-use crate::sip::transaction::{ClientId, Failure, Owner};
+use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
 use crate::sip::{header, uri};
 use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
@@ -570,7 +570,9 @@ impl Trunk {
                 }
                 Some(Action::Probe) => {
                     let request = options(context, &up.contact("gateway"));
-                    let id = context.transactions.request(context.now, up.flow, request, Owner::Probe, context.random);
+                    let (owner, priority) = (Owner::Probe, Priority::Ordinary);
+                    let id =
+                        context.transactions.request(context.now, up.flow, request, owner, priority, context.random);
                     up.keepalive.probe = Some(id);
                 }
                 Some(Action::Dead) => {

@@ -12,7 +12,7 @@ use crate::secret::Secret;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
-use crate::sip::transaction::{ClientId, Failure, Owner};
+use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
 use crate::sip::uri;
 use crate::status::RegistrationStatus;
 use crate::store::Secrets;
@@ -267,7 +267,8 @@ impl Registration {
             body: Vec::new(),
         };
         let owner = Owner::Registration(self.index);
-        let id = context.transactions.request(context.now, origin.flow, request, owner, context.random);
+        let id =
+            context.transactions.request(context.now, origin.flow, request, owner, Priority::Ordinary, context.random);
         self.phase = Phase::InFlight(Attempt { id, purpose, turn, password: password.clone() });
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
 use super::form::Form;
 use super::{DIALED_PATH, Endpoint, WebhookEvent};
-use crate::config::Config;
+use crate::config::{Config, Number};
+use crate::emergency::callback::{self, Phone};
 use crate::route::{self, Caller, Route, number};
 use crate::twilio::setting::Setting;
 
@@ -20,13 +21,15 @@ const BUSY: &str = "The line is busy. Please try again later.";
 const NO_ANSWER: &str = "There is no answer. Please try again later.";
 
 /// A webhook that was checked to be Twilio's.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookRequest<'a> {
     pub endpoint: Endpoint,
     /// What stands before the path in URLs of ours that Twilio is told ([`super::credentials::told`]).
     pub base: &'a Setting,
     /// The body's fields; of a GET, those of the query.
     pub form: Form<'a>,
+    /// The phone that a call to a number (E.164) is for before all others: it made an emergency call that showed it.
+    pub call_back: &'a dyn Fn(&str) -> Option<Phone>,
 }
 
 /// What to answer, and what to tell the log.
@@ -87,7 +90,7 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         return match route::route(config, Caller::Unknown, to) {
             // An emergency call leaves us with a number in From, not an extension's name.
             Route::Emergency { number, caller_id } => {
-                let shown = route::is_ours(config, &caller).then(|| caller.clone().into_owned());
+                let shown = route::is_ours(config, &caller).then(|| caller.clone());
                 emergency(request, &caller, number, shown.or(caller_id))
             }
             _ => reject(form, Endpoint::Outgoing, 404, format!("no extension is called {:?}", clip(from))),
@@ -123,9 +126,14 @@ fn emergency(request: &WebhookRequest<'_>, from: &str, number: String, caller_id
 fn incoming(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     let WebhookRequest { base, form, .. } = request;
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
-    let number = number::dialled(to)
-        .ok()
-        .and_then(|to| config.number(&to).or_else(|| number::e164(&to).ok().and_then(|to| config.number(&to))));
+    let dialled = number::dialled(to).ok();
+    let number = dialled
+        .as_ref()
+        .and_then(|to| config.number(to).or_else(|| number::e164(to).ok().and_then(|to| config.number(&to))));
+    let shown = number.map(|number| number.number.clone()).or(dialled);
+    if let Some(phone) = shown.as_deref().and_then(|number| (request.call_back)(number)) {
+        return call_back(config, request, &phone, number);
+    }
     let Some(number) = number.filter(|number| !number.ring.is_empty()) else {
         return reject(form, Endpoint::Incoming, 486, format!("no extension has number {:?}", clip(to)));
     };
@@ -143,11 +151,43 @@ fn incoming(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
+/// The emergency service calls back: the phone that called rings first, past every rule, and whoever the number rings
+/// after that. The first `<Dial>` has no action, so that Twilio goes on with the next one (twilio.md section 6.1).
+fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone, number: Option<&Number>) -> Answer {
+    let WebhookRequest { base, form, .. } = request;
+    let caller_id = Some(caller(form.get("From").or(form.get("Caller")).unwrap_or_default()));
+    let uri = format!("{}?{}=1", extension_uri(config, &phone.extension, &config.trunk.domain), callback::HEADER);
+    // It may last as long as it must.
+    let first = Dial {
+        nouns: vec![Noun::Sip(uri)],
+        time_limit: None,
+        caller_id: caller_id.clone(),
+        ..ring(config, base, &[], "")
+    };
+    let ring_list = number.map(|number| number.ring.clone()).unwrap_or_default();
+    let verbs = match ring_list.is_empty() {
+        true => vec![Verb::Dial(first)],
+        false => {
+            let all = Dial { caller_id, ..ring(config, base, &ring_list, &config.trunk.domain) };
+            vec![Verb::Dial(Dial { action: None, ..first }), Verb::Dial(all)]
+        }
+    };
+    let mut rung = vec![phone.extension.clone()];
+    rung.extend(ring_list);
+    let event = WebhookEvent::Incoming {
+        call_sid: call_sid(form),
+        from: caller(form.get("From").or(form.get("Caller")).unwrap_or_default()),
+        number: phone.number.clone(),
+        ring: rung,
+    };
+    Answer { document: Some(Document { verbs }), event }
+}
+
 /// The caller's number or name where a `<Sip>` noun can carry it (letters, digits and `+-_.`), else `anonymous`:
 /// From may be blank, `anonymous`, `unknown` or raw digits.
 fn caller(from: &str) -> String {
     match number::dialled(from) {
-        Ok(user) if user.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b)) => user.into_owned(),
+        Ok(user) if user.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b)) => user,
         _ => "anonymous".to_owned(),
     }
 }

@@ -23,14 +23,14 @@ pub struct Explanation {
 pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
     let route = route(config, Caller::Extension(extension), dialled);
     let domain = &config.trunk.domain;
-    let user = number::dialled(dialled).unwrap_or(dialled.into());
+    let user = number::dialled(dialled).unwrap_or_else(|_| dialled.to_owned());
     let form = Form::of([
         ("From", format!("sip:{}@{domain}", escaped(extension))),
         ("To", format!("sip:{}@{domain}", escaped(&user))),
         ("SipDomain", domain.clone()),
     ]);
     let base = &shown(config, &config.webhook.public_url);
-    let request = WebhookRequest { endpoint: Endpoint::Outgoing, base, form };
+    let request = WebhookRequest { endpoint: Endpoint::Outgoing, base, form, call_back: &|_| None };
     let document = answer(config, &request).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::route::number::escape;
+use crate::sip::uri::escape;
 
 /// Most fields of one request; Twilio sends about 30.
 pub const MAX_FIELDS: usize = 256;

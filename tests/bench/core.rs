@@ -243,7 +243,7 @@ impl Core {
                 self.pending.push_back(Input::Resolved { query, answer });
             }
             Output::Media(command) => self.media(command),
-            Output::Close { .. } | Output::Persist | Output::Event(_) => {}
+            Output::Close { .. } | Output::Persist | Output::CallBack(_) | Output::Event(_) => {}
         }
     }
 

@@ -89,6 +89,7 @@ pub enum Far {
 pub struct Office {
     pub engine: Engine,
     pub config: Arc<Config>,
+    pub secrets: Arc<Secrets>,
     pub now: Instant,
     pub far: Far,
     pub trunk: Option<Flow>,
@@ -103,6 +104,8 @@ pub struct Office {
     pub closed: BTreeSet<Flow>,
     /// How often the bindings were to be kept.
     pub persists: u64,
+    /// The INVITEs that the far end got.
+    far_calls: Vec<Request>,
     next_port: u16,
     pending: Vec<Input>,
     trunk_reader: StreamReader,
@@ -143,10 +146,11 @@ impl Office {
         let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });
         let mut key = [3; 32];
         key[..8].copy_from_slice(&seed.to_be_bytes());
-        let engine = Engine::new(Arc::clone(&config), secrets, None, key, Instant::ZERO, WallClock(0));
+        let engine = Engine::new(Arc::clone(&config), Arc::clone(&secrets), None, key, Instant::ZERO, WallClock(0));
         let mut office = Office {
             engine,
             config,
+            secrets,
             now: Instant::from_secs(1),
             far: Far::Answers,
             trunk: None,
@@ -158,6 +162,7 @@ impl Office {
             most: Sizes::default(),
             closed: BTreeSet::new(),
             persists: 0,
+            far_calls: Vec::new(),
             next_port: 20_000,
             pending: Vec::new(),
             trunk_reader: StreamReader::default(),
@@ -235,6 +240,7 @@ impl Office {
             }
             Output::Media(command) => self.on_media(command),
             Output::Persist => self.persists += 1,
+            Output::CallBack(_) => {}
             Output::Event(event) => {
                 let secret = format!("{event}");
                 assert!(!secret.contains("-secret-"), "a password in the log: {event}");
@@ -275,6 +281,9 @@ impl Office {
     }
 
     fn answer_on_trunk(&mut self, flow: Flow, request: &Request) {
+        if request.method == Method::Invite {
+            self.far_calls.push(request.clone());
+        }
         let codes: &[u16] = match (request.method, self.far) {
             (Method::Ack, _) => &[],
             (Method::Invite, Far::Rings) => &[180],
@@ -293,6 +302,24 @@ impl Office {
                 response.body = secure_sdp(FAR_MEDIA).into_bytes();
             }
             self.pending.push(Input::Received { flow, bytes: wire::write_response(&response) });
+        }
+    }
+
+    /// The far end hangs up all that it was called for.
+    pub fn far_hangs_up(&mut self) {
+        let Some(flow) = self.trunk else { return };
+        for (number, invite) in std::mem::take(&mut self.far_calls).into_iter().enumerate() {
+            let value = |name| header::value(&invite.headers, name).expect("every INVITE has it");
+            let bye = format!(
+                "BYE sip:x@203.0.113.7 SIP/2.0\r\nVia: SIP/2.0/TLS 54.172.60.1;branch=z9hG4bKbye{number}-{}\r\n\
+                 Max-Forwards: 70\r\nFrom: {};tag=far\r\nTo: {}\r\nCall-ID: {}\r\nCSeq: 1 BYE\r\n\
+                 Content-Length: 0\r\n\r\n",
+                self.now.as_micros(),
+                value("To"),
+                value("From"),
+                value("Call-ID")
+            );
+            self.input(Input::Received { flow, bytes: bye.into_bytes() });
         }
     }
 
@@ -375,7 +402,10 @@ impl Office {
 
     /// Nothing of any call is left after a while, and the handsets are served.
     pub fn assert_quiet(&mut self) {
-        self.seconds(2 * 3600);
+        self.seconds(3600);
+        // What nothing of ours ends.
+        self.far_hangs_up();
+        self.seconds(3600);
         assert!(self.engine.is_quiet(), "something is left: {:?}", self.engine.sizes());
         assert!(self.media.is_empty(), "media ports are left: {:?}", self.media);
         let sizes = self.engine.sizes();

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gateway::config::{Config, Protection};
+use gateway::emergency::callback::Phone;
 use gateway::route::Route;
 use gateway::twiml::credentials::told;
 use gateway::twiml::dialplan::{Answer, Outcome, WebhookRequest, answer};
@@ -19,7 +20,7 @@ fn ask(config: &Config, endpoint: Endpoint, body: &str) -> Answer {
 
 fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
     let base = &told(config, &office::secrets(), &config.webhook.public_url);
-    answer(config, &WebhookRequest { endpoint, base, form })
+    answer(config, &WebhookRequest { endpoint, base, form, call_back: &|_| None })
 }
 
 fn xml(answer: &Answer) -> String {
@@ -264,4 +265,34 @@ fn the_dialplan_explains_a_call_offline() {
         explain(&config, "101", odd);
     }
     assert!(explain(&config, "101", "sip:102@host").document.to_xml().contains("sip:102@office"));
+}
+
+#[test]
+fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_others() {
+    let config = office::config();
+    let phone = |number: &str| Phone {
+        number: number.to_owned(),
+        extension: "102".into(),
+        is_own: false,
+        flow: None,
+        address: "192.168.1.66".parse().unwrap(),
+        contact: gateway::sip::uri::sip(Some("x"), "192.168.1.66", None),
+        until: gateway::time::Instant::ZERO,
+    };
+    let base = &told(&config, &office::secrets(), &config.webhook.public_url);
+    let ask = |to: &str, shown: &str| {
+        let body = format!("CallSid=CA1&From=%2B15035559111&To={to}");
+        let form = Form::decode(body.as_bytes()).unwrap();
+        let call_back = &|number: &str| (number == shown).then(|| phone(shown));
+        xml(&answer(&config, &WebhookRequest { endpoint: Endpoint::Incoming, base, form, call_back }))
+    };
+    let both = ask("%2B15035550100", "+15035550100");
+    let first = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial>";
+    let (before, after) = both.split_once(first).unwrap_or_else(|| panic!("{both}"));
+    assert!(!before.contains("action=") && !before.contains("timeLimit"), "no rule ends it: {before}");
+    assert!(after.contains("sip:101@") && after.contains("sip:102@") && after.contains("action="), "{after}");
+    let nobody = ask("%2B15035550199", "+15035550199");
+    assert!(nobody.contains("X-Gateway-Call-Back=1") && nobody.contains("action="), "rings nobody else: {nobody}");
+    let elsewhere = ask("%2B15035550100", "+15035550101");
+    assert!(!elsewhere.contains("X-Gateway"), "another number: {elsewhere}");
 }

@@ -114,7 +114,10 @@ impl Driver {
         for (leg, port) in &mut self.open {
             let wait = port.params.as_ref().filter(|params| params.receive).and_then(|params| params.silence);
             if wait.is_none() || port.heard == Instant::ZERO || speaks(port.local) {
-                (port.heard, port.silent) = (now, false);
+                port.heard = now;
+                if std::mem::take(&mut port.silent) {
+                    notices.push(Notice::Heard { leg: *leg });
+                }
             } else if wait.is_some_and(|wait| now.since(port.heard) >= wait) && !port.silent {
                 port.silent = true;
                 notices.push(Notice::Silent { leg: *leg });

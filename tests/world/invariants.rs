@@ -79,7 +79,7 @@ impl World {
 
     /// Every emergency call has left, was given up by its caller, or was refused only after a long wait.
     fn check_emergencies(&self, faults: &mut Vec<String>) {
-        let emergency = |dialled: &str| self.config.emergency.numbers.iter().any(|number| number == dialled);
+        let emergency = |dialled: &str| self.config.emergency.numbers.has(dialled);
         let mut left: Vec<_> =
             self.agents[DOMAIN].calls.iter().filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
         let made = self.agents[1..].iter().flat_map(|agent| agent.calls.iter().map(move |call| (agent, call)));

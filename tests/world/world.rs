@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::config::{self, Config};
+use gateway::emergency::callback::Phone;
 use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
 use gateway::event::Event;
 use gateway::media::{Command, Notice};
@@ -88,6 +89,8 @@ pub struct World {
     pub trunk_last_up: Instant,
     pub events: Vec<(Instant, Event)>,
     pub persisted: Option<String>,
+    /// Phones whose emergency calls may be called back.
+    pub call_backs: Vec<Phone>,
     pub faults: Vec<String>,
     /// When the process was started again.
     pub restarted: Option<Instant>,
@@ -171,6 +174,7 @@ impl World {
             trunk_last_up: Instant::ZERO,
             events: Vec::new(),
             persisted: None,
+            call_backs: Vec::new(),
             faults: Vec::new(),
             restarted: None,
             clock_error: 0,
@@ -485,6 +489,7 @@ impl World {
                 }
             }
             Output::Persist => self.persisted = Some(self.engine.bindings(self.wall())),
+            Output::CallBack(phone) => self.call_backs.push(*phone),
             Output::Event(event) => {
                 self.record("event", event.to_string(), &[]);
                 let secret = |text: &str| text.contains("-secret-");

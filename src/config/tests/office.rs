@@ -89,3 +89,60 @@ fn too_many_extensions_are_told_and_not_read() {
         ["gateway.toml:9: 1001 [[extension]] tables are too many; at most 1000 can be had"]
     );
 }
+
+#[test]
+fn emergency_numbers_are_those_of_the_country_that_the_site_is_in() {
+    let list = |tables: &str| with(tables).emergency.numbers.list().join(" ");
+    assert_eq!(list(""), "911 933");
+    assert_eq!(list("[emergency]\ncaller_id = \"+442071838750\"\n"), "999 112");
+    assert_eq!(list("[emergency]\ncountry = \"AU\"\ncaller_id = \"+15035550100\"\n"), "000");
+    assert_eq!(list("[[number]]\nnumber = \"+493012345678\"\nring = []\n"), "112");
+    assert_eq!(list("[emergency]\nnumbers = [\"911\", \"555\"]\n"), "911 555");
+    says(
+        "[emergency]",
+        "country = \"GB\"\ncaller_id = \"+442071838750\"\n[[extension]]\nname = \"999\"",
+        &["gateway.toml:13: extension 999: is an emergency number; give it another name"],
+    );
+    says(
+        "[emergency]",
+        "country = \"gb\"",
+        &["gateway.toml:10: emergency: country \"gb\" is not in capitals; write \"GB\""],
+    );
+}
+
+#[test]
+fn those_who_hear_of_an_emergency_call_are_extensions() {
+    let office = "[[extension]]\nname = \"101\"\nemergency = false\n";
+    let config = with(&format!("[emergency]\nnotify = [\"101\"]\n{office}"));
+    assert_eq!(config.emergency.notify, ["101"]);
+    let text = format!("{MINIMAL}[emergency]\nnotify = [\"110\"]\n{office}");
+    assert_eq!(
+        errors(&text),
+        [
+            "gateway.toml:10: emergency: notify \"110\" is no extension; write \"101\", or add an [[extension]] with name = \"110\""
+        ]
+    );
+}
+
+#[test]
+fn phones_at_different_addresses_and_phones_that_cannot_call_for_help_are_warned_of() {
+    let place = |name: &str| {
+        format!(
+            "[[address]]\nname = \"{name}\"\ncustomer = \"A\"\nstreet = \"1 Main St\"\ncity = \"Portland\"\n\
+             region = \"OR\"\npostal_code = \"97201\"\ncountry = \"US\"\n"
+        )
+    };
+    let number = |digit: u8, address: &str| {
+        format!("[[number]]\nnumber = \"+1503555010{digit}\"\nring = []\naddress = \"{address}\"\n")
+    };
+    let phone =
+        |name: &str, digit: u8| format!("[[extension]]\nname = \"{name}\"\ncaller_id = \"+1503555010{digit}\"\n");
+    let both = format!("{}{}{}{}", place("shop"), place("barn"), number(1, "shop"), number(2, "barn"));
+    let warned = |tables: &str| with(tables).warnings().join("\n");
+    let apart = warned(&format!("{both}{}{}", phone("101", 1), phone("102", 2)));
+    assert!(apart.contains("102 at \"barn\"; 101 at \"shop\""), "{apart}");
+    assert_eq!(warned(&format!("{both}{}{}", phone("101", 1), phone("102", 1))), "");
+    let silent = format!("{}emergency = false\n", phone("103", 1));
+    assert!(warned(&format!("{both}{silent}")).contains("no phone of 103 can call 911"));
+    assert_eq!(warned(&format!("[emergency]\ncountry = \"DE\"\n{both}{silent}")), "", "US law ends at the border");
+}

@@ -165,7 +165,8 @@ pub(super) async fn respond(
         let call_sid = form.get("CallSid").unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric()).collect();
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
-    let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form });
+    let call_back = &|number: &str| shared.call_back(number);
+    let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form, call_back });
     events(answer.event);
     let document = answer.document.map(|document| Bytes::from(document.to_xml()));
     if let Some(key) = key {

@@ -8,6 +8,7 @@ use super::gate::Gate;
 use super::refusals::Refusals;
 use super::replies::Replies;
 use crate::config::{Config, Protection};
+use crate::emergency::callback::{CALL_BACK, CallBacks, Phone};
 use crate::store::Secrets;
 use crate::time::Instant;
 use crate::twilio::setting::Setting;
@@ -24,6 +25,7 @@ pub struct Shared {
     pub(super) limits: Limits,
     pub(super) counts: Counters,
     gate: Mutex<Gate>,
+    call_backs: Mutex<CallBacks>,
     began: std::time::Instant,
 }
 
@@ -89,6 +91,7 @@ impl Shared {
             limits,
             counts: Counters::default(),
             gate: Mutex::new(Gate::new(limits.rates)),
+            call_backs: Mutex::default(),
             began: std::time::Instant::now(),
         }
     }
@@ -120,6 +123,21 @@ impl Shared {
     /// This nonce is going to be fetched by ourselves: no rate holds for it.
     pub fn expect_nonce(&self, nonce: &str) {
         self.gate().expect(nonce);
+    }
+
+    /// For the next hour a call to the number that this phone showed rings that phone.
+    pub fn expect_call_back(&self, phone: Phone) {
+        let now = self.now();
+        self.call_backs().remember(now, Phone { until: now + CALL_BACK, ..phone });
+    }
+
+    /// The phone that a call to this number is for before all others.
+    pub(super) fn call_back(&self, number: &str) -> Option<Phone> {
+        self.call_backs().of_number(self.now(), number).cloned()
+    }
+
+    fn call_backs(&self) -> MutexGuard<'_, CallBacks> {
+        self.call_backs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a refusal; its place in the row of its reason, if it is to be told.

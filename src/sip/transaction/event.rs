@@ -32,6 +32,8 @@ pub enum Event {
     Ack { flow: Flow, request: Request },
     /// CANCEL for a pending INVITE. The layer has answered it with 200; the user answers the INVITE with 487.
     Cancelled { id: ServerId },
+    /// A source asks more than its share of the table: see [`super::sources`].
+    Crowded { flow: Flow },
     /// Our final non-2xx to INVITE was never acknowledged (timer H).
     NoAck { id: ServerId },
     /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.

@@ -8,14 +8,16 @@ mod client;
 mod event;
 mod io;
 mod key;
+mod priority;
 mod response;
 mod server;
+pub mod sources;
 #[cfg(test)]
 mod tests;
 mod timer;
 mod via;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use rsip::{Method, Request, Response, SipMessage};
 
@@ -24,13 +26,15 @@ pub use self::event::{ClientId, Event, Failure, Owner, ServerId};
 use self::io::{Io, Next};
 pub use self::key::stateless_tag;
 use self::key::{ClientKey, MergeKey, ServerKey};
+pub use self::priority::Priority;
 pub use self::response::response_to;
 use self::server::{Acknowledged, Server};
+use self::sources::Sources;
 pub use self::timer::{T1, T2, T4, TIMEOUT};
 use self::timer::{Timer, Timers};
 use super::flow::Flow;
 use super::header::{self, Via};
-use super::{uri, wire};
+use super::wire;
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -45,7 +49,7 @@ pub struct Transactions {
     timers: Timers,
     events: VecDeque<Event>,
     transmits: VecDeque<(Flow, Vec<u8>)>,
-    emergency: BTreeSet<String>,
+    sources: Sources,
     /// Of transactions of both sides: timers know a transaction by its number alone.
     last_id: u64,
     strays: u64,
@@ -56,8 +60,8 @@ impl Transactions {
     /// Retry-After, and requests of ours fail.
     pub const MAX: usize = 8192;
 
-    /// Beyond [`Transactions::MAX`], only for INVITEs to the numbers of [`Transactions::set_emergency_numbers`], and for
-    /// the requests of ours that follow from them.
+    /// Beyond [`Transactions::MAX`], for INVITEs of [`Priority::Emergency`] and the requests of ours that follow from
+    /// them alone.
     pub const RESERVE: usize = 256;
 
     /// Seconds to wait before another try, in a 503.
@@ -67,15 +71,11 @@ impl Transactions {
         Transactions::default()
     }
 
-    /// The user parts of Request-URIs whose INVITE is not refused for lack of room.
-    pub fn set_emergency_numbers(&mut self, numbers: impl IntoIterator<Item = String>) {
-        self.emergency = numbers.into_iter().collect();
-    }
-
-    /// Takes a message off a flow. What it means is polled with [`Transactions::poll_event`].
-    pub fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage) {
+    /// Takes a message off a flow. What it means is polled with [`Transactions::poll_event`]. A new INVITE of
+    /// [`Priority::Emergency`] finds room where others do not.
+    pub fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage, priority: Priority) {
         match message {
-            SipMessage::Request(request) => self.on_request(now, flow, request),
+            SipMessage::Request(request) => self.on_request(now, flow, request, priority),
             SipMessage::Response(response) => self.on_response(now, flow, response),
         }
     }
@@ -88,6 +88,7 @@ impl Transactions {
         flow: Flow,
         mut request: Request,
         owner: Owner,
+        priority: Priority,
         random: &mut Random,
     ) -> ClientId {
         if header::value(&request.headers, "Max-Forwards").is_none() {
@@ -95,7 +96,7 @@ impl Transactions {
         }
         let branch = via::branch(random);
         via::push_front(&mut request.headers, via::ours(flow, &branch));
-        if self.clients.len() >= Self::MAX + Self::RESERVE {
+        if self.clients.len() >= Self::room(priority) {
             let id = ClientId(self.next_id());
             self.events.push_back(Event::Failed { id, owner, failure: Failure::Transport });
             return id;
@@ -123,8 +124,21 @@ impl Transactions {
             return;
         };
         let mut io = Io { now, id: id.0, flow: server.reply, timers: &mut self.timers, transmits: &mut self.transmits };
-        if server.respond(&response, &mut io) == Next::End {
-            self.end_server(id);
+        let was_answered = server.is_answered();
+        let next = server.respond(&response, &mut io);
+        if next == Next::End {
+            return self.end_server(id);
+        }
+        if !was_answered
+            && server.is_answered()
+            && let Some(source) = sources::of(server.flow)
+            && let Some(oldest) = self.sources.answer(source, id)
+        {
+            let flow = server.flow;
+            self.end_server(oldest);
+            if self.sources.reports(now) {
+                self.events.push_back(Event::Crowded { flow });
+            }
         }
     }
 
@@ -212,7 +226,7 @@ impl Transactions {
 
     // Server side.
 
-    fn on_request(&mut self, now: Instant, flow: Flow, mut request: Request) {
+    fn on_request(&mut self, now: Instant, flow: Flow, mut request: Request, priority: Priority) {
         let via = header::value(&request.headers, "Via").and_then(|value| Via::parse(value).ok());
         let Some(mut via) = via else {
             self.strays += 1;
@@ -231,7 +245,7 @@ impl Transactions {
         match request.method {
             Method::Ack => self.events.push_back(Event::Ack { flow, request }),
             Method::Cancel => self.on_cancel(now, flow, &via, key, request),
-            _ => self.on_new_request(flow, &via, key, request),
+            _ => self.on_new_request(now, flow, &via, key, request, priority),
         }
     }
 
@@ -251,8 +265,27 @@ impl Transactions {
         }
     }
 
-    fn on_new_request(&mut self, flow: Flow, via: &Via, key: ServerKey, request: Request) {
-        if self.servers.len() >= self.room_for(&request) {
+    fn on_new_request(
+        &mut self,
+        now: Instant,
+        flow: Flow,
+        via: &Via,
+        key: ServerKey,
+        request: Request,
+        priority: Priority,
+    ) {
+        let source = sources::of(flow);
+        let crowded = !priority.is_emergency() && source.is_some_and(|source| !self.sources.has_room(source));
+        if crowded && self.sources.reports(now) {
+            self.events.push_back(Event::Crowded { flow });
+        }
+        // An emergency call makes room beyond what others may use; nobody's answered request is worth more than that.
+        if self.servers.len() >= Self::room(priority)
+            && let Some(victim) = self.sources.victim()
+        {
+            self.end_server(victim);
+        }
+        if crowded || self.servers.len() >= Self::room(priority) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
             response.headers.push(header::make("Retry-After", Self::RETRY_AFTER.to_string()));
             return self.refuse(flow, via, &response);
@@ -294,11 +327,12 @@ impl Transactions {
         }
     }
 
-    /// How many server transactions this request may find.
-    fn room_for(&self, request: &Request) -> usize {
-        let emergency = request.method == Method::Invite
-            && uri::user(&request.uri).is_some_and(|user| self.emergency.contains(&user));
-        if emergency { Self::MAX + Self::RESERVE } else { Self::MAX }
+    /// How many transactions of a kind there may be before one more.
+    fn room(priority: Priority) -> usize {
+        match priority {
+            Priority::Ordinary => Self::MAX,
+            Priority::Emergency => Self::MAX + Self::RESERVE,
+        }
     }
 
     /// Answers without a transaction; a repetition of the request gets the same again.
@@ -320,6 +354,9 @@ impl Transactions {
             self.merge_keys.insert(merge.clone(), id);
         }
         let reply = via::response_flow(flow, via);
+        if let Some(source) = sources::of(flow) {
+            self.sources.begin(source);
+        }
         self.servers.insert(id, Server { flow, reply, key, merge, to_tag: None, machine });
         id
     }
@@ -344,6 +381,9 @@ impl Transactions {
     fn end_server(&mut self, id: ServerId) {
         self.timers.stop_all(id.0);
         if let Some(server) = self.servers.remove(&id) {
+            if let Some(source) = sources::of(server.flow) {
+                self.sources.end(source, id);
+            }
             self.server_keys.remove(&server.key);
             if let Some(merge) = &server.merge {
                 self.merge_keys.remove(merge);

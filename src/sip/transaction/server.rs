@@ -26,6 +26,14 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// Whether the final response was given.
+    pub fn is_answered(&self) -> bool {
+        match &self.machine {
+            Machine::Invite(invite) => !invite.is_pending(),
+            Machine::Other(other) => matches!(other, Other::Completed { .. }),
+        }
+    }
+
     /// A response of the user. What comes too late is dropped.
     pub fn respond(&mut self, response: &Response, io: &mut Io<'_>) -> Next {
         if let Some(tag) = tag(&response.headers, "To") {

@@ -83,7 +83,7 @@ fn check(head: &Head, body: &Result<&[u8], Fault>) -> Result<Checked, Fault> {
             // First the version: what another one writes in the headers is not ours to judge.
             let uri = request_line(rest)?;
             let cseq_method = check_headers(head, body)?;
-            let uri = uri::parse(uri).map_err(|error| match error {
+            let uri = uri::parse_request(uri).map_err(|error| match error {
                 UriError::Scheme(scheme) => Fault::UriScheme(shown(&scheme)),
                 UriError::Malformed(_) => Fault::RequestLine,
             })?;

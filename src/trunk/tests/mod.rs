@@ -17,7 +17,7 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::Credentials;
 use crate::sip::flow::Transport;
-use crate::sip::transaction::{self, Transactions};
+use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
 use crate::store::{ExtensionSecrets, Secrets};
 use crate::time::WallClock;
@@ -174,7 +174,7 @@ impl World {
         if let Some(response) = response {
             let octets = wire::write_response(&response);
             let Ok(Datagram::Message(message)) = wire::read_datagram(&octets) else { panic!() };
-            self.transactions.receive(self.now, flow, message);
+            self.transactions.receive(self.now, flow, message, Priority::Ordinary);
         }
     }
 

@@ -152,16 +152,14 @@ impl Agent {
         }
     }
 
-    /// A handset dials.
+    /// A handset dials a number, or a whole URI.
     pub fn dial(&mut self, number: &str) -> usize {
         let name = self.name.clone();
-        self.invite(
-            number,
-            &format!("sip:{number}@192.168.1.1"),
-            &format!("<sip:{name}@192.168.1.1>"),
-            &name,
-            Vec::new(),
-        )
+        let target = match number.contains(':') {
+            true => number.to_owned(),
+            false => format!("sip:{number}@192.168.1.1"),
+        };
+        self.invite(number, &target, &format!("<sip:{name}@192.168.1.1>"), &name, Vec::new())
     }
 
     /// The SIP domain calls an extension by its binding.
@@ -183,6 +181,7 @@ impl Agent {
         call.local = local.into();
         call.remote = match self.domain {
             Some(_) => format!("<sip:{number}@office.sip.twilio.com>"),
+            None if number.contains(':') => format!("<{number}>"),
             None => format!("<sip:{number}@192.168.1.1>"),
         };
         call.target = target.into();
@@ -233,7 +232,7 @@ impl Agent {
         headers.push(header::make("To", format!("{}{tag}", call.remote)));
         headers.push(header::make("Call-ID", call.call_id.as_str()));
         headers.push(header::make("CSeq", format!("{} {}", call.cseq, gateway::sip::wire::method_token(method))));
-        let uri = uri::parse(&call.target).expect("the product's Contact was read before");
+        let uri = uri::parse_request(&call.target).expect("the product's Contact was read before");
         let user = call.user.clone();
         headers.push(header::make("Contact", self.own_contact(&user)));
         Request { method, uri, version: Version::V2, headers, body: Vec::new() }

@@ -1,4 +1,8 @@
+use std::net::SocketAddr;
+
+use super::sources::{MAX_ANSWERED, MAX_UNANSWERED};
 use super::*;
+use crate::sip::uri;
 
 fn via_of(headers: &rsip::Headers) -> Via {
     Via::parse(header::value(headers, "Via").unwrap()).unwrap()
@@ -182,51 +186,123 @@ fn to(method: Method, user: &str) -> Request {
     request
 }
 
+/// One of many sources, far below the bound of each.
+fn spread(n: usize) -> Flow {
+    let host = u8::try_from(n % 200).expect("below 200");
+    Flow { remote: SocketAddr::from(([192, 0, 2, host], 5060)), ..udp() }
+}
+
 #[test]
 fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
     let mut layer = Layer::new();
-    layer.transactions.set_emergency_numbers(["911".to_owned()]);
     let invite = to(Method::Invite, "5551212");
     for n in 0..Transactions::MAX {
-        layer.receive(udp(), nth(&invite, n));
+        layer.receive(spread(n), nth(&invite, n));
     }
     assert_eq!(layer.transactions.len(), Transactions::MAX);
     while layer.transactions.poll_event().is_some() {}
 
-    layer.receive(udp(), nth(&invite, 10_000));
-    layer.receive(udp(), nth(&to(Method::Register, "911"), 10_001));
+    layer.receive(spread(0), nth(&invite, 10_000));
+    layer.receive(spread(0), nth(&to(Method::Register, "911"), 10_001));
     for _ in 0..2 {
         let (_, refusal) = layer.sent_response();
         assert_eq!(refusal.status_code.code(), 503);
         assert_eq!(header::value(&refusal.headers, "Retry-After"), Some("5"));
     }
-    layer.receive(udp(), nth(&to(Method::Invite, "911"), 10_002));
+    layer.receive_as(spread(0), nth(&to(Method::Invite, "911"), 10_002), Priority::Emergency);
     // What is known already still works.
-    layer.receive(udp(), nth(&to(Method::Cancel, "5551212"), 0));
+    layer.receive(spread(0), nth(&to(Method::Cancel, "5551212"), 0));
     assert_eq!(layer.drain(), ["0.000 > 200", "0.000 ! INVITE", "0.000 ! Cancelled"]);
 }
 
 #[test]
 fn even_emergency_calls_can_not_make_the_tables_grow_without_bound() {
     let mut layer = Layer::new();
-    layer.transactions.set_emergency_numbers(["911".to_owned()]);
     let invite = to(Method::Invite, "911");
     for n in 0..Transactions::MAX + Transactions::RESERVE + 10 {
-        layer.receive(udp(), nth(&invite, n));
+        layer.receive_as(spread(n), nth(&invite, n), Priority::Emergency);
     }
     assert_eq!(layer.transactions.len(), Transactions::MAX + Transactions::RESERVE);
 }
 
 #[test]
-fn a_request_of_ours_beyond_the_limit_fails_at_once() {
+fn one_source_that_gets_no_answers_is_refused_and_named_while_others_are_served() {
+    let mut layer = Layer::new();
+    let invite = to(Method::Invite, "5551212");
+    for n in 0..9_500 {
+        layer.receive(spread(1), nth(&invite, n));
+    }
+    assert_eq!(layer.transactions.len(), MAX_UNANSWERED);
+    let events = std::iter::from_fn(|| layer.transactions.poll_event());
+    let crowded: Vec<_> = events.filter(|event| matches!(event, Event::Crowded { .. })).collect();
+    assert!(matches!(&crowded[..], [Event::Crowded { flow }] if *flow == spread(1)), "{crowded:?}");
+    layer.receive(spread(2), nth(&invite, 20_000));
+    layer.receive_as(spread(1), nth(&to(Method::Invite, "911"), 20_001), Priority::Emergency);
+    assert_eq!(layer.transactions.len(), MAX_UNANSWERED + 2);
+}
+
+#[test]
+fn one_source_s_answered_requests_make_room_for_its_own_newer_ones() {
+    let mut layer = Layer::new();
+    let mut crowded = 0;
+    for n in 0..MAX_ANSWERED + 700 {
+        layer.receive(spread(1), nth(&to(Method::Register, "101"), n));
+        let event = layer.transactions.poll_event();
+        let event = match event {
+            Some(Event::Crowded { .. }) => {
+                crowded += 1;
+                layer.transactions.poll_event()
+            }
+            event => event,
+        };
+        let Some(Event::Request { id, request, .. }) = event else { panic!("no request: {event:?}") };
+        layer.respond(id, &request, 200);
+        layer.sent_response();
+    }
+    assert_eq!((layer.transactions.len(), crowded), (MAX_ANSWERED, 1));
+    // The newest are repeated, the oldest are asked anew.
+    layer.receive(spread(1), nth(&to(Method::Register, "101"), MAX_ANSWERED + 699));
+    assert_eq!(layer.sent_response().1.status_code.code(), 200);
+    layer.receive(spread(1), nth(&to(Method::Register, "101"), 0));
+    layer.request();
+}
+
+#[test]
+fn in_a_table_full_of_answered_requests_the_source_with_the_most_gives_way() {
+    let mut layer = Layer::new();
+    let mut n = 0;
+    let mut ask = |layer: &mut Layer, from: usize, method: Method| {
+        n += 1;
+        layer.receive(spread(from), nth(&to(method, "101"), n));
+        let (id, request) = layer.request();
+        layer.respond(id, &request, if method == Method::Invite { 486 } else { 200 });
+        while layer.transactions.poll_transmit().is_some() {}
+    };
+    for from in 1..=5 {
+        for _ in 0..MAX_ANSWERED - 10 * from {
+            ask(&mut layer, from, Method::Invite);
+        }
+    }
+    assert_eq!(layer.transactions.len(), Transactions::MAX);
+    for _ in 0..300 {
+        ask(&mut layer, 9, Method::Register);
+    }
+    assert_eq!(layer.transactions.len(), Transactions::MAX, "nobody was refused");
+}
+
+#[test]
+fn a_request_of_ours_beyond_the_limit_fails_at_once_and_an_emergency_call_s_does_not() {
     let mut layer = Layer::new();
     let options = ours(Method::Options);
-    for _ in 0..Transactions::MAX + Transactions::RESERVE {
+    for _ in 0..Transactions::MAX {
         layer.send(tls(), options.clone());
     }
     while layer.transactions.poll_transmit().is_some() {}
-    layer.send(tls(), options);
+    layer.send(tls(), options.clone());
     assert_eq!(layer.drain(), ["0.000 ! Failed Transport"]);
+    let Layer { transactions, random, now, .. } = &mut layer;
+    transactions.request(*now, tls(), options, OWNER, Priority::Emergency, random);
+    assert!(layer.transactions.poll_transmit().is_some());
 }
 
 #[test]

@@ -74,11 +74,15 @@ impl Layer {
     }
 
     fn receive(&mut self, flow: Flow, message: impl Into<SipMessage>) {
-        self.transactions.receive(self.now, flow, message.into());
+        self.receive_as(flow, message, Priority::Ordinary);
+    }
+
+    fn receive_as(&mut self, flow: Flow, message: impl Into<SipMessage>, priority: Priority) {
+        self.transactions.receive(self.now, flow, message.into(), priority);
     }
 
     fn send(&mut self, flow: Flow, request: Request) -> ClientId {
-        self.transactions.request(self.now, flow, request, OWNER, &mut self.random)
+        self.transactions.request(self.now, flow, request, OWNER, Priority::Ordinary, &mut self.random)
     }
 
     fn respond(&mut self, id: ServerId, request: &Request, code: u16) {
@@ -125,6 +129,7 @@ fn event_summary(event: &Event) -> String {
         Event::Request { request, .. } => wire::method_token(request.method).to_owned(),
         Event::Ack { .. } => "ACK".to_owned(),
         Event::Cancelled { .. } => "Cancelled".to_owned(),
+        Event::Crowded { .. } => "Crowded".to_owned(),
         Event::NoAck { .. } => "NoAck".to_owned(),
         Event::Response { response, .. } => response.status_code.code().to_string(),
         Event::Over { .. } => "Over".to_owned(),

@@ -37,7 +37,7 @@ impl Pair {
             due.sort();
             for (_, to_server, octets) in due {
                 let layer = if to_server { &mut self.server } else { &mut self.client };
-                layer.transactions.receive(now, udp(), message(&octets));
+                layer.transactions.receive(now, udp(), message(&octets), Priority::Ordinary);
             }
         }
     }

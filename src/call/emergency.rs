@@ -1,0 +1,223 @@
+//! Emergency calls inside [`Calls`]: which may leave, what each remembers, who hears of it.
+
+use std::net::IpAddr;
+
+use super::setup::{self, Invite, Target};
+use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
+use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
+use crate::emergency::callback::{CALL_BACK, HEADER, Marked, Phone};
+use crate::event::{Event, Level};
+use crate::registrar::Registrar;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::header::{self, Contact, NameAddr};
+use crate::sip::uri;
+use crate::time::Instant;
+
+/// What makes a call an emergency call.
+#[derive(Clone, Debug)]
+pub(super) struct Emergency {
+    /// What Twilio is asked for, and the E.164 number that it sees.
+    pub number: String,
+    pub caller_id: Option<String>,
+    /// Whose allowance it counts against.
+    source: IpAddr,
+    account: Account,
+    pub heard: Heard,
+}
+
+/// When the caller was heard last: RTP once media flows, signaling before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Its INVITE.
+    Signaling(Instant),
+    /// RTP comes.
+    Speaking,
+    /// None has come for [`QUIET`].
+    Quiet,
+}
+
+impl Heard {
+    /// Whether the call counts against the bound.
+    fn counts(self, now: Instant) -> bool {
+        match self {
+            Heard::Signaling(at) => now.since(at) < QUIET,
+            Heard::Speaking => true,
+            Heard::Quiet => false,
+        }
+    }
+}
+
+impl Calls {
+    /// Decides whether one more emergency call may leave, and makes room for it.
+    pub fn admit_emergency(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        registrar: &Registrar,
+        flow: Flow,
+        account: Account,
+    ) -> Admission {
+        let now = core.cx.now;
+        let emergencies = self.calls.values().filter_map(|call| call.emergency.as_ref());
+        let up: Vec<_> = emergencies.filter(|one| one.heard.counts(now)).map(|one| (one.source, one.account)).collect();
+        let source = flow.remote.ip().to_canonical();
+        let admission = self.emergency_bound.admit(now, source, account, &up);
+        if admission == Admission::Leaves && !self.make_room(core, registrar, account) {
+            return Admission::Refuse;
+        }
+        if admission != Admission::Leaves && self.emergency_bound.reports(now) {
+            let text = format!(
+                "{} makes too many emergency calls; it must prove who it is before the next one; \
+                 find that device and unplug it",
+                flow.remote
+            );
+            core.cx.event(Event::new(Level::Error, "call.emergency", flow.remote.to_string(), text));
+        }
+        admission
+    }
+
+    /// Keeps the table of emergency calls within [`MAX_CALLS`], and strangers within their share: the oldest ends from
+    /// which nothing is heard and whose connection or registration is gone. `false`: each of them may be somebody.
+    fn make_room(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, account: Account) -> bool {
+        let now = core.cx.now;
+        let emergencies = || self.calls.iter().filter_map(|(id, call)| Some((*id, call, call.emergency.as_ref()?)));
+        let strangers = || emergencies().filter(|(.., one)| one.account.is_stranger());
+        let is_gone = |call: &Call| {
+            let leg = self.legs.get(&call.caller);
+            leg.is_none_or(|leg| {
+                leg.is_cut || leg.flow.transport == Transport::Udp && !registrar.is_bound(leg.flow, now)
+            })
+        };
+        let gives_way = |(_, call, one): &(CallId, &Call, &Emergency)| !one.heard.counts(now) && is_gone(call);
+        let oldest = if account.is_stranger() && strangers().count() >= MAX_STRANGERS {
+            strangers().filter(gives_way).min_by_key(|(_, call, _)| call.began)
+        } else if emergencies().count() >= MAX_CALLS {
+            emergencies().filter(gives_way).min_by_key(|(_, call, _)| call.began)
+        } else {
+            return true;
+        };
+        let Some((oldest, ..)) = oldest else { return false };
+        self.end(core, oldest, Cause::Limit);
+        true
+    }
+
+    /// An emergency call that may leave.
+    pub fn handle_emergency_invite(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        registrar: &Registrar,
+        incoming: Invite,
+        extension: Option<&str>,
+        (number, caller_id): (String, Option<String>),
+        account: Account,
+    ) {
+        let from = setup::caller_name(core, extension, &incoming);
+        let party = Party::Handset(extension.map(str::to_string));
+        let flow = incoming.flow;
+        let contact = contact_of(&incoming);
+        let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from.clone(), number.clone()) else {
+            return;
+        };
+        core.cx.event(Event::new(
+            Level::Warning,
+            "call.emergency",
+            format!("call {}", call.0),
+            format!("emergency call to {number} from {from} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
+        ));
+        self.remember_phone(core, extension, caller_id.as_deref(), flow, contact);
+        if let Some(call) = self.calls.get_mut(&call) {
+            let source = flow.remote.ip().to_canonical();
+            let heard = Heard::Signaling(core.cx.now);
+            call.emergency = Some(Emergency { number: number.clone(), caller_id, source, account, heard });
+        }
+        self.dial_trunk(core, call);
+        self.notify(core, registrar, &notice::Subject { number: &number, from: &from, flow });
+    }
+
+    /// For the emergency service's call back.
+    fn remember_phone(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        extension: Option<&str>,
+        caller_id: Option<&str>,
+        flow: Flow,
+        contact: rsip::Uri,
+    ) {
+        let any = || core.cx.config.extensions.first().map(|first| first.name.as_str());
+        let (Some(number), Some(carrier)) = (caller_id, extension.or_else(any)) else { return };
+        let phone = Phone {
+            number: number.to_owned(),
+            extension: carrier.to_owned(),
+            is_own: extension.is_some(),
+            flow: Some(flow),
+            address: flow.remote.ip().to_canonical(),
+            contact,
+            until: core.cx.now + CALL_BACK,
+        };
+        core.cx.outputs.push_back(crate::engine::Output::CallBack(Box::new(phone.clone())));
+        self.call_backs.remember(core.cx.now, phone);
+    }
+
+    /// Whom a call from outside rings where it is the emergency service's call back: the phone that called, wherever it is
+    /// registered now; its other phones where it is not; the place that it called from where nothing is known.
+    pub(super) fn call_back_targets(
+        &self,
+        core: &Core<'_, '_>,
+        registrar: &Registrar,
+        called: &str,
+        incoming: &Invite,
+        from: &str,
+    ) -> Option<Vec<Target>> {
+        let marked = match header::value(&incoming.request.headers, HEADER) {
+            Some(_) => Marked::Yes,
+            None => Marked::No,
+        };
+        let phone = self.call_backs.phone(core.cx.now, called, marked)?;
+        let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
+        let target = |(name, flow, contact)| setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS);
+        let mut bindings = match phone.is_own {
+            true => setup::bindings_of(core, registrar, &phone.extension, None),
+            false => Vec::new(),
+        };
+        let is_here = |flow: Flow| flow.remote.ip().to_canonical() == phone.address;
+        if bindings.iter().any(|(_, flow, _)| is_here(*flow)) {
+            bindings.retain(|(_, flow, _)| is_here(*flow));
+        }
+        if bindings.is_empty() {
+            bindings.push((phone.extension.clone(), phone.flow?, phone.contact.clone()));
+        }
+        Some(bindings.into_iter().map(target).collect())
+    }
+
+    /// The media driver hears the leg again, or has heard nothing for a while. `true`: it is the caller of an emergency
+    /// call, and nothing else follows from that.
+    pub(super) fn heard(&mut self, id: LegId, heard: Heard) -> bool {
+        let Some(call) = self.legs.get(&id).and_then(|leg| self.calls.get_mut(&leg.call)) else { return false };
+        match &mut call.emergency {
+            Some(emergency) if call.caller == id => {
+                emergency.heard = heard;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an emergency call is in progress: a stop, an upgrade and a new trunk wait for it.
+    pub fn has_emergency(&self) -> bool {
+        self.calls.values().any(|call| call.kind.priority().is_emergency())
+    }
+
+    pub(super) fn is_emergency(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| call.kind.priority().is_emergency())
+    }
+}
+
+/// What the phone calls itself; where it says nothing useful, the place that it called from.
+fn contact_of(incoming: &Invite) -> rsip::Uri {
+    let contacts = header::contacts(&incoming.request.headers).unwrap_or_default();
+    let own = contacts.into_iter().find_map(|contact| match contact {
+        Contact::Addr(address) if uri::is_sip(&address.uri) => Some(address.uri),
+        _ => None,
+    });
+    let remote = incoming.flow.remote;
+    own.unwrap_or_else(|| uri::sip(None, &remote.ip().to_string(), Some(remote.port())))
+}

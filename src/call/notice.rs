@@ -1,0 +1,61 @@
+//! The on-site notice: when somebody here calls for help, the extensions of `[emergency] notify` ring at once.
+//!
+//! US law asks for it where it costs no more than this (47 CFR 9.16(b)(2)): who called, and that it was an emergency call,
+//! stands on the display. Each extension has a call of its own, so that one who picks up does not silence the others. The
+//! box is the caller: there is nobody to talk to, and an answer ends the call.
+
+use super::setup::{self, Target};
+use super::{Call, CallId, Calls, Core, Kind, LegId};
+use crate::event::{Event, Level};
+use crate::registrar::Registrar;
+use crate::sip::flow::Flow;
+use crate::sip::header::NameAddr;
+use crate::sip::uri;
+
+/// The emergency call that the notice is about.
+pub(super) struct Subject<'a> {
+    /// What was dialled, as Twilio is asked for it.
+    pub number: &'a str,
+    /// The extension, or what else the caller is known as.
+    pub from: &'a str,
+    /// The phone itself is not rung.
+    pub flow: Flow,
+}
+
+impl Calls {
+    /// Rings all who are to hear of an emergency call. An extension that rings for one already is not rung twice: so their
+    /// number is bounded however many calls there are.
+    pub(super) fn notify(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, subject: &Subject<'_>) {
+        for name in core.cx.config.emergency.notify.clone() {
+            let rings = self.calls.values().any(|call| call.kind == Kind::Notice && call.to == name);
+            if !rings {
+                self.notify_one(core, registrar, subject, name);
+            }
+        }
+    }
+
+    fn notify_one(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, subject: &Subject<'_>, name: String) {
+        let display = format!("{} call from {}", subject.number, subject.from);
+        let caller = NameAddr {
+            display: Some(display.clone()),
+            ..NameAddr::new(uri::sip(Some(subject.from), "gateway.invalid", None))
+        };
+        let targets: Vec<Target> = setup::bindings_of(core, registrar, &name, Some(subject.flow))
+            .into_iter()
+            .map(|(name, flow, contact)| setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS))
+            .collect();
+        if targets.is_empty() {
+            let text = format!("{display}: no phone of {name} is registered, which is to hear of it");
+            core.cx.event(Event::new(Level::Warning, "call.emergency", name, text));
+            return;
+        }
+        let id = CallId(self.number());
+        // No leg has this number: the box calls by itself.
+        let caller = LegId(self.number());
+        let call = Call::new(Kind::Notice, subject.from.to_owned(), name, core.cx.now, caller);
+        let text = format!("notice to {}: {display}", call.to);
+        core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
+        self.calls.insert(id, call);
+        self.open(core, id, targets);
+    }
+}

@@ -1,0 +1,314 @@
+//! Which calls are emergency calls: by what was dialled, in every spelling that phones and people use.
+//!
+//! Rule: what a person may mean by it is an emergency call; everything else is not, however much it looks like one.
+
+use super::plan::{NANP, Plan};
+use crate::sip::dialled::{Dialled, digits};
+
+/// The label of the emergency services (RFC 5031 section 4.2); its children are `sos.fire` and so on.
+const SOS: &str = "sos";
+/// The label that tests the way to them (RFC 6881 section 15).
+const TEST_SOS: &str = "test.sos";
+/// Longest emergency number, in digits, as the file may name one.
+pub const MAX_NUMBER: usize = 6;
+
+/// The emergency numbers of a site.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// Of the countries that the site is in. Never empty.
+    plans: Vec<&'static Plan>,
+    /// Those that the file names; they go before the plans' own.
+    named: Option<Vec<String>>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Numbers { plans: vec![&NANP], named: None }
+    }
+}
+
+/// An emergency number that was dialled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    digits: String,
+    /// The file names it, and no plan knows it: it goes as it is.
+    is_foreign: bool,
+    home: &'static Plan,
+}
+
+impl Wanted {
+    /// The number to dial at Twilio from this caller ID: it must be one of the caller ID's country (twilio.md section 8).
+    pub fn number(&self, caller_id: Option<&str>) -> String {
+        match caller_id.map_or(self.home, Plan::of_number) {
+            _ if self.is_foreign => self.digits.clone(),
+            plan => plan.twilio(&self.digits).to_owned(),
+        }
+    }
+}
+
+impl Numbers {
+    /// `country` is what `[emergency] country` says. Without it the site is where its addresses and numbers are:
+    /// ISO 3166 codes and E.164 numbers, the most telling first. `named` is `[emergency] numbers`.
+    pub fn of_site<'a>(
+        named: Option<Vec<String>>,
+        country: Option<&str>,
+        addresses: impl IntoIterator<Item = &'a str>,
+        caller_ids: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut plans: Vec<&'static Plan> = Vec::new();
+        let add = |plans: &mut Vec<&'static Plan>, plan| {
+            if !plans.contains(&plan) {
+                plans.push(plan);
+            }
+        };
+        match country {
+            Some(country) => plans.push(Plan::of_country(country)),
+            None => {
+                addresses.into_iter().for_each(|country| add(&mut plans, Plan::of_country(country)));
+                caller_ids.into_iter().for_each(|number| add(&mut plans, Plan::of_number(number)));
+            }
+        }
+        if plans.is_empty() {
+            plans.push(&NANP);
+        }
+        let numbers = Numbers { plans, named: None };
+        // To write down what holds anyway changes nothing.
+        let named = named.filter(|named| numbers.list() != *named);
+        Numbers { named, ..numbers }
+    }
+
+    /// The numbers that are never anything else, for people; the first one is the one to dial.
+    pub fn list(&self) -> Vec<&str> {
+        match &self.named {
+            Some(named) => named.iter().map(String::as_str).collect(),
+            None => {
+                let mut list: Vec<&str> = Vec::new();
+                for number in self.plans.iter().flat_map(|plan| plan.numbers.iter().copied().chain(plan.test)) {
+                    if !list.contains(&number) {
+                        list.push(number);
+                    }
+                }
+                list
+            }
+        }
+    }
+
+    /// Whether no extension can have this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.list().contains(&name)
+    }
+
+    /// Whether the site is in a country of the North American Numbering Plan.
+    pub fn is_nanp(&self) -> bool {
+        self.plans.contains(&&NANP)
+    }
+
+    /// The emergency number that was dialled, if it was one. An extension may have a name such as 9911 or 112, which are
+    /// emergency numbers only where nobody has it.
+    ///
+    /// | dialled | rule |
+    /// | --- | --- |
+    /// | `911`, `9-1-1`, `(911)`, `+911` | visual separators and a plus say nothing |
+    /// | `911#` | the dial key, sent as a digit |
+    /// | `9911`, `1911`, `+1911`, `*67911` | habit, in the North American Numbering Plan alone |
+    /// | `112`, `911` | mean help in every country |
+    /// | `urn:service:sos`, `urn:service:sos.fire`, `sip:sos@…` | RFC 5031 |
+    /// | `urn:service:test.sos` | the test line (RFC 6881), where there is one |
+    pub fn wanted(&self, dialled: &Dialled, is_extension: impl Fn(&str) -> bool) -> Option<Wanted> {
+        let text = match dialled {
+            Dialled::Service(label) => return self.service(label),
+            Dialled::Text(text) => text.as_str(),
+        };
+        let taken = is_extension(text);
+        // Registered phones have no such name; a key for help may be set to it.
+        if !taken && text.to_ascii_lowercase().split('.').next() == Some(SOS) {
+            return self.service(SOS);
+        }
+        let text = text.trim().trim_end_matches('#');
+        self.number(text, taken).or_else(|| {
+            let prefixes: &[&str] = if self.is_nanp() { NANP.prefixes } else { &[] };
+            let (_, plain) = digits(text).unwrap_or((false, text.to_owned()));
+            let rest = prefixes.iter().find_map(|prefix| plain.strip_prefix(prefix));
+            rest.filter(|_| !taken).and_then(|rest| self.number(rest, taken))
+        })
+    }
+
+    fn number(&self, text: &str, taken: bool) -> Option<Wanted> {
+        let (_, digits) = digits(text).filter(|(_, digits)| digits.len() <= MAX_NUMBER)?;
+        let plan = self.plans.iter().copied().find(|plan| plan.takes(&digits));
+        let is_own = self.has(&digits);
+        if !is_own && (taken || plan.is_none()) {
+            return None;
+        }
+        Some(Wanted { digits, is_foreign: plan.is_none(), home: plan.unwrap_or(self.plans[0]) })
+    }
+
+    fn service(&self, label: &str) -> Option<Wanted> {
+        let home = self.plans[0];
+        let digits = match label {
+            TEST_SOS => self.plans.iter().find_map(|plan| plan.test)?,
+            _ if label.split('.').next() == Some(SOS) => home.numbers[0],
+            _ => return None,
+        };
+        Some(Wanted { digits: digits.to_owned(), is_foreign: false, home })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(countries: &[&str]) -> Numbers {
+        Numbers::of_site(None, None, countries.iter().copied(), [])
+    }
+
+    /// The number that Twilio is asked for.
+    fn dial(numbers: &Numbers, text: &str) -> Option<String> {
+        let dialled = Dialled::of_text(text).ok()?;
+        Some(numbers.wanted(&dialled, |name| matches!(name, "101" | "9112"))?.number(None))
+    }
+
+    #[test]
+    fn every_spelling_that_a_person_may_mean_is_an_emergency_call() {
+        let us = site(&["US"]);
+        for text in [
+            "911",
+            "+911",
+            "9911",
+            "1911",
+            "+1911",
+            "9-1-1",
+            "9.1.1",
+            "(911)",
+            " 911 ",
+            "9 1 1",
+            "911#",
+            "911##",
+            "911%23",
+            "%39%31%31",
+            "911%20",
+            "+9-1-1#",
+            "*67911",
+            "*82911",
+            "112",
+            "+112",
+            "tel:911",
+            "tel:+911",
+            "tel:9-1-1",
+            "tel:911;phone-context=+1",
+            "sip:911@gw:5060;user=phone",
+            "<sip:911@gw>",
+            "\"Help\" <tel:911>;x=1",
+            "911;phone-context=+1",
+            "911;ext=5",
+            "urn:service:sos",
+            "URN:SERVICE:SOS",
+            "urn:service:sos.fire",
+            "urn:service:sos.police",
+            "urn:service:sos.animal-control",
+            "urn:service:sos.",
+            "sip:sos@gw",
+            "SOS",
+            "sos.fire",
+        ] {
+            assert_eq!(dial(&us, text).as_deref(), Some("911"), "{text:?}");
+        }
+        for text in ["933", "9933", "1933", "933#", "tel:933", "urn:service:test.sos"] {
+            assert_eq!(dial(&us, text).as_deref(), Some("933"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_one_is_none() {
+        let us = site(&["US"]);
+        for text in [
+            "0911",
+            "*911",
+            "19911",
+            "99911",
+            "011911",
+            "001911",
+            "9115035551212",
+            "911,5035551212",
+            "911p5035551212",
+            "911w1",
+            "911%00",
+            "91",
+            "11",
+            "9110",
+            "911911",
+            "91#1",
+            "#911",
+            "٩١١",
+            "９１１",
+            "999",
+            "000",
+            "111",
+            "%2539%2531%2531",
+            "sip:sip%3A911%40x@gw",
+            "sip:%3Csip%3A911%40x%3E@gw",
+            "urn:service:counseling",
+            "urn:service:sosx",
+            "urn:service:test.sosx",
+            "urn:isbn:911",
+            "sosumi",
+            "so",
+            "101",
+            "",
+        ] {
+            assert_eq!(dial(&us, text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_prefixes_nine_and_one_count_in_the_north_american_plan_alone() {
+        for (country, number) in [("GB", "999"), ("DE", "112"), ("AU", "000"), ("NZ", "111")] {
+            let numbers = site(&[country]);
+            assert_eq!(dial(&numbers, number).as_deref(), Some(number));
+            for prefix in ["9", "1", "*67"] {
+                assert_eq!(dial(&numbers, &format!("{prefix}{number}")), None, "{country} {prefix}");
+            }
+            assert_eq!(dial(&numbers, "9911"), None);
+        }
+    }
+
+    #[test]
+    fn the_number_is_one_of_the_country_that_the_caller_id_belongs_to() {
+        let both = site(&["US", "GB"]);
+        let wanted = both.wanted(&Dialled::Text("999".into()), |_| false).expect("help");
+        assert_eq!(wanted.number(Some("+15035550100")), "911");
+        assert_eq!(wanted.number(Some("+442071838750")), "999");
+        assert_eq!(wanted.number(None), "999");
+        let sos = both.wanted(&Dialled::Service("sos".into()), |_| false).expect("help");
+        assert_eq!(sos.number(Some("+442071838750")), "999");
+    }
+
+    #[test]
+    fn an_extension_of_that_name_goes_first_unless_the_country_s_own_number_is_meant() {
+        let us = site(&["US"]);
+        let call = |text: &str| us.wanted(&Dialled::Text(text.into()), |name| name == text).is_some();
+        for name in ["112", "9911", "1911", "sos"] {
+            assert!(!call(name), "{name}");
+        }
+        assert!(call("911"), "no extension can have this name");
+        assert!(us.has("911") && us.has("933") && !us.has("112"));
+    }
+
+    #[test]
+    fn the_file_s_own_numbers_go_as_they_are_and_leave_the_country_s_in_force() {
+        let own = Numbers::of_site(Some(vec!["555".into(), "911".into()]), Some("US"), [], []);
+        assert_eq!(dial(&own, "555").as_deref(), Some("555"));
+        assert_eq!(dial(&own, "9555").as_deref(), Some("555"));
+        assert_eq!(dial(&own, "911").as_deref(), Some("911"));
+        assert_eq!(dial(&own, "112").as_deref(), Some("911"));
+        assert_eq!(own.list(), ["555", "911"]);
+    }
+
+    #[test]
+    fn a_site_is_where_its_addresses_and_numbers_are() {
+        assert_eq!(site(&[]).list(), ["911", "933"]);
+        assert_eq!(Numbers::of_site(None, None, [], ["+442071838750"]).list(), ["999", "112"]);
+        assert_eq!(Numbers::of_site(None, Some("AU"), ["US"], ["+15035550100"]).list(), ["000"]);
+        assert_eq!(Numbers::of_site(None, None, ["DE"], ["+15035550100"]).list(), ["112", "911", "933"]);
+    }
+}
