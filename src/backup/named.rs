@@ -23,6 +23,8 @@ pub fn named(config: &Config) -> Vec<Named> {
         named.push(file("tunnel.certificate", &direct.certificate));
         named.push(file("tunnel.key", &direct.key));
     }
+    let sound = config.emergency.failure_sound.as_deref();
+    named.extend(sound.map(|path| file("emergency.failure_sound", path)));
     let assets = config.hosted.assets.as_deref();
     named.extend(assets.map(|path| Named { is_folder: true, ..file("hosted.assets", path) }));
     named

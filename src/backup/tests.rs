@@ -78,7 +78,8 @@ fn only_files_that_the_config_names_may_lie_beside_it() {
     let text = format!(
         "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC{}\"\nca_file = \"tls/ca.pem\"\n[hosted]\nassets = \"assets\"\n\
          [trunk]\ndomain = \"office.sip.twilio.com\"\n[lan]\nlisten = [\"127.0.0.1:5060\"]\n\
-         [webhook]\npublic_url = \"https://office.example.com\"\n",
+         [webhook]\npublic_url = \"https://office.example.com\"\n\
+         [emergency]\nfailure_sound = \"no-line.wav\"\n",
         "0".repeat(32)
     );
     let config = config::parse(&text, "/etc/gateway/gateway.toml", &Host::default()).unwrap();
@@ -89,6 +90,7 @@ fn only_files_that_the_config_names_may_lie_beside_it() {
     };
     assert_eq!(with("tls/ca.pem"), Ok(()));
     assert_eq!(with("assets/a/b.mp3"), Ok(()));
+    assert_eq!(with("no-line.wav"), Ok(()));
     for path in ["tls/other.pem", "assets", "assetsx", "cron.d/job"] {
         assert_eq!(with(path), Err(format!("holds {:?}, which is no part of a backup", format!("config/{path}"))));
     }

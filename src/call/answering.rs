@@ -5,10 +5,14 @@ use rsip::{Request, Response};
 
 use super::Timer;
 use super::cause::Cause;
+use super::description;
+use super::emergency_invite::PRACK_WAIT;
+use super::in_dialog::meet;
 use super::leg::{
     ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged,
 };
 use super::session_timer::{self, SessionTimer};
+use crate::emergency::Priority;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
@@ -62,7 +66,11 @@ impl Leg {
                 response: response.clone(),
                 rseq: incoming.rseq,
                 interval: T1,
-                give_up: now + TIMEOUT,
+                give_up: now
+                    + match self.priority {
+                        Priority::Ordinary => TIMEOUT,
+                        Priority::Emergency => PRACK_WAIT,
+                    },
             });
             scope.timers.set(Timer::Leg(self.id, LegTimer::RepeatReliable), now + T1);
         }
@@ -74,7 +82,7 @@ impl Leg {
         let now = scope.cx.now;
         let State::Incoming(incoming) = &mut self.state else { return };
         if incoming.reliable.is_some() {
-            incoming.answer = Some(body);
+            incoming.answer = Some((body, offers));
             return;
         }
         let Ok((cseq, _)) = header::cseq(&incoming.invite.headers) else { return };
@@ -131,7 +139,13 @@ impl Leg {
         scope.timers.cancel(Timer::Leg(self.id, LegTimer::Repeat2xx));
         let hang_up = confirmed.hang_up.take();
         let answered = match (&mut self.negotiation, unacknowledged.offers) {
-            (Some(negotiation), true) => negotiation.take_answer(&ack.body).is_ok(),
+            (Some(negotiation), true) => match negotiation.take_answer(&ack.headers, &ack.body) {
+                Err(_) if self.priority.is_emergency() => {
+                    negotiation.assume_answer();
+                    true
+                }
+                taken => taken.is_ok(),
+            },
             _ => true,
         };
         if let Some(cause) = hang_up {
@@ -146,11 +160,19 @@ impl Leg {
         Some(LegEvent::Acknowledged { answer: unacknowledged.offers })
     }
 
-    /// PRACK (RFC 3262 section 3). Answers it.
-    pub(super) fn on_prack(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) {
+    /// PRACK (RFC 3262 section 3). Answers it, and the offer that it may carry (section 5).
+    pub(super) fn on_prack(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        server: ServerId,
+        request: &Request,
+    ) -> Option<LegEvent> {
+        let (now, priority) = (scope.cx.now, self.priority);
         let State::Incoming(incoming) = &mut self.state else {
-            scope.cx.transactions.respond(scope.cx.now, server, response_to(request, 481, None));
-            return;
+            // An emergency call's answer did not wait for it.
+            let is_late = priority.is_emergency() && matches!(self.state, State::Confirmed(_));
+            scope.cx.transactions.respond(now, server, response_to(request, if is_late { 200 } else { 481 }, None));
+            return None;
         };
         let matches = match (header::rack(&request.headers), header::cseq(&incoming.invite.headers)) {
             (Ok(Some((rseq, cseq, method))), Ok((invite_cseq, _))) => {
@@ -160,16 +182,43 @@ impl Leg {
             }
             _ => false,
         };
-        let code = if matches { 200 } else { 481 };
-        scope.cx.transactions.respond(scope.cx.now, server, response_to(request, code, Some(&incoming.tag)));
-        if matches {
-            incoming.reliable = None;
-            scope.timers.cancel(Timer::Leg(self.id, LegTimer::RepeatReliable));
-            if let Some(body) = incoming.answer.take() {
-                let offers = incoming.invite.body.is_empty();
-                self.answer(scope, body, offers);
-            }
+        let tag = incoming.tag.clone();
+        if !matches {
+            scope.cx.transactions.respond(now, server, response_to(request, 481, Some(&tag)));
+            return None;
         }
+        incoming.reliable = None;
+        let waiting = incoming.answer.take();
+        scope.timers.cancel(Timer::Leg(self.id, LegTimer::RepeatReliable));
+        let mut response = response_to(request, 200, Some(&tag));
+        let body = self.answer_early_offer(scope, request);
+        let is_modified = body.is_some();
+        if let Some(body) = body {
+            response.headers.push(header::make("Content-Type", "application/sdp"));
+            response.body = body;
+        }
+        scope.cx.transactions.respond(now, server, response);
+        if let Some((body, offers)) = waiting {
+            self.answer(scope, body, offers);
+        }
+        is_modified.then_some(LegEvent::Modified { offered: true })
+    }
+
+    /// The answer to an offer in a PRACK. Only where the INVITE's offer is answered already may there be another; one
+    /// that cannot be taken is answered with what is agreed.
+    fn answer_early_offer(&mut self, scope: &mut Scope<'_, '_>, request: &Request) -> Option<Vec<u8>> {
+        let negotiation = self.negotiation.as_mut()?;
+        let agreed = negotiation.codecs();
+        if agreed.is_empty() {
+            return None;
+        }
+        let offer = description::offer(&request.headers, &request.body, negotiation.demand()).ok().flatten()?;
+        if !offer.codecs.iter().any(|codec| agreed.contains(codec)) {
+            return Some(negotiation.repeat());
+        }
+        negotiation.take_offer(offer);
+        let direction = meet(negotiation.remote_direction(), self.wish);
+        Some(negotiation.answer(&agreed, direction, scope.cx.random))
     }
 
     /// [`LegTimer::RepeatReliable`].
@@ -180,8 +229,7 @@ impl Leg {
         if now >= reliable.give_up && self.priority.is_emergency() {
             // It goes on without: the final answer is repeated by itself.
             incoming.reliable = None;
-            if let Some(body) = incoming.answer.take() {
-                let offers = incoming.invite.body.is_empty();
+            if let Some((body, offers)) = incoming.answer.take() {
                 self.answer(scope, body, offers);
             }
             return None;

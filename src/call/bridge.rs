@@ -28,6 +28,7 @@ impl Calls {
             Notice::Started { .. } => {}
             Notice::Moved { leg, to } => self.media_moved(core, leg, to),
             Notice::Silent { leg } => self.media_silent(core, leg),
+            Notice::Played { leg } => self.announced(core, leg),
             Notice::Heard { leg } => {
                 if let Some(id) = self.media.get(&leg).copied() {
                     self.heard(id, Heard::Speaking);
@@ -113,6 +114,17 @@ impl Calls {
         }
         let direction = in_dialog::meet(remote.direction, wish);
         Some(negotiation.answer(&codecs, direction, core.cx.random))
+    }
+
+    /// The caller changed its description before the answer (by PRACK): the answer repeats what was agreed last.
+    pub(super) fn renew_early_media(&mut self, call: CallId, caller: LegId) {
+        if let Some(call) = self.calls.get_mut(&call)
+            && call.caller == caller
+            && let Some(early) = &mut call.early_media
+            && let Some(negotiation) = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref())
+        {
+            *early = negotiation.repeat();
+        }
     }
 
     pub(super) fn have_common_codec(&self, a: LegId, b: LegId) -> bool {

@@ -1,18 +1,22 @@
 //! What comes and goes inside a leg's dialog: re-INVITE, UPDATE, INFO, REFER, NOTIFY, BYE.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use rsip::{Method, Request, Response};
 
 use super::Timer;
+use super::description;
 use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
 use crate::emergency::Priority;
 use crate::emergency::bound::QUIET;
 use crate::media::Subnet;
+use crate::sip::body;
+use crate::sip::flow::Flow;
 use crate::sip::header;
-use crate::sip::sdp::{Codec, Direction};
+use crate::sip::sdp::{Codec, Direction, Place, Remote};
 use crate::sip::transaction::{ServerId, T1, response_to};
 
 /// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
@@ -29,8 +33,7 @@ impl Leg {
             scope.cx.transactions.respond(scope.cx.now, server, response_to(&request, code, None));
         };
         if request.method == Method::PRack {
-            self.on_prack(scope, server, &request);
-            return None;
+            return self.on_prack(scope, server, &request);
         }
         let State::Confirmed(confirmed) = &mut self.state else {
             return match request.method {
@@ -120,28 +123,30 @@ impl Leg {
             }
         };
         let negotiation = self.negotiation.as_mut()?;
-        let before = negotiation.clone();
-        let mut offers = false;
-        let body = if request.body.is_empty() {
-            // An UPDATE without a body only refreshes; an INVITE without one asks for our offer.
-            offers = is_invite;
-            is_invite.then(|| negotiation.offer(&agreed, self.wish, scope.cx.random))
-        } else {
-            let taken = negotiation.take_offer(&request.body);
-            let common = negotiation.remote().is_some_and(|remote| remote.codecs.iter().any(|c| agreed.contains(c)));
-            match taken {
-                Ok(()) if common => {
-                    let direction = meet(negotiation.remote_direction(), self.wish);
-                    Some(negotiation.answer(&agreed, direction, scope.cx.random))
-                }
-                taken => {
-                    // RFC 3261 section 14.2: a refused offer leaves everything as it was.
-                    let code = taken.err().map_or(488, |error| error.code());
-                    *negotiation = before;
-                    scope.cx.transactions.respond(now, server, response_to(request, code, None));
-                    return None;
-                }
+        // RFC 3261 section 14.2: a refused offer leaves everything as it was.
+        let offer = match description::offer(&request.headers, &request.body, negotiation.demand()) {
+            Ok(Some(offer)) if !offer.codecs.iter().any(|codec| agreed.contains(codec)) => {
+                scope.cx.transactions.respond(now, server, response_to(request, 488, None));
+                return None;
             }
+            Ok(offer) => offer,
+            Err(error) => {
+                let mut response = response_to(request, error.code(), None);
+                error.explain(&mut response);
+                scope.cx.transactions.respond(now, server, response);
+                return None;
+            }
+        };
+        let is_offered = offer.is_some();
+        // Without an offer an UPDATE only refreshes, and an INVITE asks for ours.
+        let offers = is_invite && !is_offered;
+        let body = match offer {
+            Some(offer) => {
+                negotiation.take_offer(offer);
+                let direction = meet(negotiation.remote_direction(), self.wish);
+                Some(negotiation.answer(&agreed, direction, scope.cx.random))
+            }
+            None => offers.then(|| negotiation.offer(&agreed, self.wish, scope.cx.random)),
         };
         confirmed.dialog.refresh(&request.headers);
         let mut response = response_to(request, 200, None);
@@ -163,14 +168,12 @@ impl Leg {
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
         }
         self.restart_session_timer(scope);
-        (!request.body.is_empty()).then_some(LegEvent::Modified { offered: true })
+        is_offered.then_some(LegEvent::Modified { offered: true })
     }
 
     /// DTMF by INFO: `application/dtmf-relay` (Cisco: `Signal=5`, `Duration=160`) or `application/dtmf` (one digit).
     fn on_info(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) -> Option<LegEvent> {
-        let kind = header::value(&request.headers, "Content-Type").unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let digit = match kind.as_str() {
+        let digit = match body::media_type(&request.headers).as_str() {
             "application/dtmf-relay" | "application/dtmf" => read_digit(&request.body),
             _ => None,
         };
@@ -256,7 +259,7 @@ impl Leg {
         confirmed.timer = session_timer::as_uac(&response.headers).or(confirmed.timer);
         confirmed.silent = false;
         let repaired = confirmed.repair.take();
-        let taken = self.negotiation.as_mut().is_some_and(|n| n.take_answer(&response.body).is_ok());
+        let taken = self.negotiation.as_mut().is_some_and(|n| n.take_answer(&response.headers, &response.body).is_ok());
         if !taken {
             // Nothing to fall back on at their end: stay with the media that flowed before.
             self.negotiation = before;
@@ -370,8 +373,8 @@ impl Leg {
     /// What the media driver shall accept and send on this leg.
     pub fn media_params(&self, scope: &Scope<'_, '_>) -> Option<crate::media::LegParams> {
         let negotiation = self.negotiation.as_ref()?;
-        let declared = negotiation.remote().and_then(|remote| remote.rtp);
-        let target = declared.and_then(|declared| media_target(scope.cx.config, &self.party, self.flow, declared));
+        let named = named(negotiation.remote()?, self.flow);
+        let target = named.and_then(|named| media_target(scope.cx.config, &self.party, self.flow, named));
         let mut latch = match self.party {
             Party::Handset(_) => vec![Subnet::host(self.flow.remote.ip())],
             Party::Trunk(_) => scope.cx.config.media.trunk_sources.clone(),
@@ -381,8 +384,21 @@ impl Leg {
             (Priority::Emergency, Party::Handset(_)) => QUIET,
             _ => SILENCE,
         };
-        let params = negotiation.params(latch, Some(silence))?;
-        Some(crate::media::LegParams { remote: target, ..params })
+        let params = negotiation.params(target, latch, Some(silence))?;
+        // Our own relay would send to itself for ever.
+        let is_own = named.is_some() && target.is_none();
+        Some(crate::media::LegParams { send: params.send && !is_own, ..params })
+    }
+}
+
+/// Where a description says that RTP shall go. Of a port without an address, the address is where their SIP comes from;
+/// `None`: their first packet shows it.
+fn named(remote: &Remote, flow: Flow) -> Option<SocketAddr> {
+    match remote.place {
+        Place::At(rtp) => Some(rtp),
+        Place::Port(port) => Some(SocketAddr::new(flow.remote.ip(), port)),
+        Place::Zeros { port, .. } if remote.is_awaiting() => Some(SocketAddr::new(flow.remote.ip(), port)),
+        Place::Zeros { .. } | Place::Unknown | Place::Nowhere => None,
     }
 }
 

@@ -113,8 +113,10 @@ impl Leg {
         if let Some(request) = prack {
             self.send(scope, request, Purpose::Other, 0);
         }
-        let media = !response.body.is_empty()
-            && self.negotiation.as_mut().is_some_and(|negotiation| negotiation.take_answer(&response.body).is_ok());
+        let media = self
+            .negotiation
+            .as_mut()
+            .is_some_and(|negotiation| negotiation.take_answer(&response.headers, &response.body).is_ok());
         Some(LegEvent::Progress { code, media })
     }
 
@@ -149,11 +151,13 @@ impl Leg {
             return None;
         };
         let cancelled = outgoing.cancelled;
-        let answered = match (&mut self.negotiation, response.body.is_empty()) {
-            (Some(negotiation), false) => negotiation.take_answer(&response.body),
-            // RFC 3261 section 13.2.1: the answer may have come in a provisional response.
-            (Some(negotiation), true) if negotiation.remote().is_some() => Ok(()),
-            _ => Err(NegotiationError::NoCommonCodec),
+        let answered = match &mut self.negotiation {
+            Some(negotiation) => match negotiation.take_answer(&response.headers, &response.body) {
+                // RFC 3261 section 13.2.1: the answer may have come in a provisional response.
+                Err(NegotiationError::Missing) if negotiation.remote().is_some() => Ok(()),
+                taken => taken,
+            },
+            None => Err(NegotiationError::NoCommonCodec),
         };
         let timer = session_timer::as_uac(&response.headers);
         for id in std::mem::take(&mut self.indexed) {

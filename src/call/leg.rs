@@ -137,8 +137,8 @@ pub struct Incoming {
     pub(super) reliable: Option<Reliable>,
     /// The number of the last reliable provisional response.
     pub(super) rseq: u32,
-    /// A final answer that waits for that PRACK (RFC 3262 section 3).
-    pub(super) answer: Option<Vec<u8>>,
+    /// A final answer that waits for that PRACK (RFC 3262 section 3), and whether it is an offer.
+    pub(super) answer: Option<(Vec<u8>, bool)>,
     pub(super) timer: Option<SessionTimer>,
 }
 
@@ -331,6 +331,12 @@ impl Leg {
             uri::set_param(&mut contact, "transport", Some(self.flow.transport.uri_token()));
         }
         NameAddr::new(contact).to_string()
+    }
+
+    /// Whether their INVITE waits for its answer and a provisional response may leave now: not while one waits for its
+    /// PRACK (RFC 3262 section 3).
+    pub fn can_progress(&self) -> bool {
+        matches!(&self.state, State::Incoming(incoming) if incoming.reliable.is_none() && incoming.answer.is_none())
     }
 
     /// Whether an INVITE of ours is out and nothing at all has come back.

@@ -26,6 +26,8 @@ pub(super) fn media_target(config: &Config, party: &Party, flow: Flow, declared:
     let named = declared.ip().to_canonical();
     let allowed = named == signalling
         || is_unicast(named)
+            // Our socket is of the family that SIP came by.
+            && named.is_ipv4() == signalling.is_ipv4()
             && match party {
                 Party::Handset(_) => is_private(signalling) && is_private(named),
                 Party::Trunk(_) => is_private(signalling) || !is_private(named),
@@ -98,6 +100,8 @@ mod tests {
             "255.255.255.255:4000",
             "0.1.2.3:4000",
             "[2001:db8::9]:4000",
+            "[fd00::9]:4000",
+            "[fe80::9]:4000",
             "[ff02::1]:4000",
             "[::ffff:198.51.100.9]:4000",
         ] {

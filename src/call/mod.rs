@@ -8,9 +8,13 @@ pub mod counts;
 pub mod leg;
 pub mod setup;
 
+mod admission;
+mod announcement;
 mod answering;
 mod bridge;
+mod description;
 mod emergency;
+mod emergency_invite;
 mod in_dialog;
 mod inviting;
 mod media_target;
@@ -66,6 +70,8 @@ pub enum Timer {
     TrunkWait(CallId),
     /// Nothing has answered an emergency INVITE.
     Unheard(CallId),
+    /// The sentence that the caller hears is over, whatever the media driver says.
+    Announcement(CallId),
 }
 
 /// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
@@ -128,6 +134,8 @@ enum Phase {
     Ringing,
     /// With the leg that answered.
     Answered(LegId),
+    /// It failed by this cause, and the caller hears so ([`announcement`]).
+    Announcing(Cause),
 }
 
 /// One call.
@@ -323,6 +331,7 @@ impl Calls {
             }
             LegEvent::Modified { offered } => {
                 self.set_media(core, id);
+                self.renew_early_media(call_id, id);
                 if offered {
                     self.pass_on_hold(core, call_id, id);
                 }
@@ -492,8 +501,14 @@ impl Calls {
 
     /// Ends a call: every leg winds down by itself, the call is forgotten at once.
     fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
+        if self.announce(core, call_id, cause) {
+            return;
+        }
         let Some(call) = self.calls.remove(&call_id) else { return };
-        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id));
+        // Whoever ends the sentence does not change why the call failed.
+        let cause = if let Phase::Announcing(failure) = call.phase { failure } else { cause };
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard, Timer::Announcement]
+            .map(|timer| timer(call_id));
         for timer in timers {
             self.timers.cancel(timer);
         }
@@ -539,6 +554,7 @@ impl Calls {
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
                 Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
                 Timer::Unheard(id) => self.check_heard(core, id),
+                Timer::Announcement(id) => self.end(core, id, Cause::Lost),
             }
         }
     }
@@ -642,6 +658,7 @@ impl Calls {
                     Phase::Answered(_) => "answered",
                     Phase::WaitingForTrunk => "waiting for the trunk",
                     Phase::Opening(_) | Phase::Ringing => "ringing",
+                    Phase::Announcing(_) => "failed, the caller hears so",
                 };
                 CallStatus {
                     id: id.0,
@@ -677,7 +694,8 @@ fn describe(leg: &Leg) -> String {
 pub fn options_response(request: &Request) -> Response {
     let mut response = response_to(request, 200, Some("options"));
     response.headers.push(header::make("Allow", leg::ALLOW));
-    response.headers.push(header::make("Accept", "application/sdp, application/dtmf-relay, application/dtmf"));
+    let accept = format!("{}, application/dtmf-relay, application/dtmf", crate::sip::body::ACCEPT);
+    response.headers.push(header::make("Accept", accept));
     response.headers.push(header::make("Supported", leg::SUPPORTED));
     response.headers.push(header::make("Server", crate::USER_AGENT));
     response

@@ -3,9 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use rsip::Headers;
+
+use super::description::{self, Demand};
 use crate::media::{LegParams, MasterKey, SrtpKeys, Subnet, Suite};
 use crate::random::Random;
-use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Remote, SdpError};
+use crate::sip::body::BodyError;
+use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
 
 /// Our telephone-event payload type where they named none: what Twilio uses (twilio.md 4.5).
 const TELEPHONE_EVENT: u8 = 101;
@@ -17,7 +21,11 @@ const PTIME: u32 = 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NegotiationError {
     #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
     Sdp(#[from] SdpError),
+    #[error("the answer has no session description")]
+    Missing,
     #[error("the answer takes none of the codecs that were offered")]
     NoCommonCodec,
     #[error("the answer is {answered} where {offered} was offered")]
@@ -34,23 +42,35 @@ pub struct Negotiation {
     /// The address that we write for it, and the one that we wrote first.
     address: IpAddr,
     origin: IpAddr,
-    /// Offer RTP/SAVP.
-    secure: bool,
+    /// With [`Demand::Srtp`] our offers are RTP/SAVP, too.
+    demand: Demand,
     session_id: u64,
     /// The description that we sent last.
     local: Option<Local>,
     /// The description that they sent last.
     remote: Option<Remote>,
+    /// The `m=` lines of their last offer and which of them is the audio stream: an offer of ours keeps them.
+    lines: Option<(Vec<Stream>, usize)>,
     /// The keys in use once both are known.
     keys: Option<SrtpKeys>,
 }
 
 impl Negotiation {
     /// For a leg whose socket is bound at `rtp` and shown to them as `address`.
-    pub fn new(rtp: SocketAddr, address: IpAddr, secure: bool, random: &mut Random) -> Self {
+    pub fn new(rtp: SocketAddr, address: IpAddr, demand: Demand, random: &mut Random) -> Self {
         // RFC 8866 section 5.2 wants a numeric id; 62 bits keep within what 64-bit signed parsers take.
         let session_id = random.u64() >> 2;
-        Negotiation { rtp, address, origin: address, secure, session_id, local: None, remote: None, keys: None }
+        Negotiation {
+            rtp,
+            address,
+            origin: address,
+            demand,
+            session_id,
+            local: None,
+            remote: None,
+            lines: None,
+            keys: None,
+        }
     }
 
     /// Our RTP socket.
@@ -100,7 +120,7 @@ impl Negotiation {
     pub fn offer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
         let crypto = match &self.local {
             Some(local) => local.crypto.clone(),
-            None if self.secure => offered_crypto(random),
+            None if self.demand == Demand::Srtp => offered_crypto(random),
             None => Vec::new(),
         };
         let telephone_event = match (&self.local, &self.remote) {
@@ -116,10 +136,24 @@ impl Negotiation {
         self.write(None)
     }
 
+    /// What an offer on this leg must be.
+    pub fn demand(&self) -> Demand {
+        self.demand
+    }
+
     /// Takes their offer. The answer is due.
-    pub fn take_offer(&mut self, body: &[u8]) -> Result<(), SdpError> {
-        self.remote = Some(permit(sdp::read(body)?, self.secure)?);
-        Ok(())
+    pub fn take_offer(&mut self, offer: Remote) {
+        self.lines = Some((offer.streams.clone(), offer.audio));
+        self.remote = Some(self.placed(offer));
+    }
+
+    /// An address of 0.0.0.0 is a hold only where media had an address before (RFC 3264 section 8.4); at the beginning
+    /// it means that the address is not known yet.
+    fn placed(&self, remote: Remote) -> Remote {
+        match &self.remote {
+            Some(before) if !before.is_awaiting() => remote,
+            _ => remote.awaiting(),
+        }
     }
 
     /// Our answer to the last offer of theirs, taking `codecs` of it.
@@ -148,8 +182,8 @@ impl Negotiation {
     }
 
     /// Takes their answer to our last offer.
-    pub fn take_answer(&mut self, body: &[u8]) -> Result<(), NegotiationError> {
-        let remote = sdp::read(body)?;
+    pub fn take_answer(&mut self, headers: &Headers, body: &[u8]) -> Result<(), NegotiationError> {
+        let remote = self.placed(description::answer(headers, body)?);
         let Some(local) = &self.local else { return Err(NegotiationError::NoCommonCodec) };
         if !local.codecs.iter().any(|codec| remote.codecs.contains(codec)) {
             return Err(NegotiationError::NoCommonCodec);
@@ -175,13 +209,36 @@ impl Negotiation {
         Ok(())
     }
 
-    /// What the media driver must know; `None` until both descriptions are there.
-    pub fn params(&self, latch: Vec<Subnet>, silence: Option<Duration>) -> Option<LegParams> {
+    /// Takes our offer as answered in full where no usable answer came: for a call that must not fail by it. Where
+    /// they are is left to their first packet.
+    pub fn assume_answer(&mut self) {
+        let Some(local) = self.local.as_ref().filter(|local| local.crypto.is_empty()) else { return };
+        self.keys = None;
+        self.remote = Some(Remote {
+            place: Place::Unknown,
+            codecs: local.codecs.clone(),
+            telephone_event: None,
+            direction: Direction::SendRecv,
+            crypto: None,
+            streams: Vec::new(),
+            audio: 0,
+            ptime: None,
+        });
+    }
+
+    /// What the media driver must know; `None` until both descriptions are there. `target` is where RTP goes until
+    /// their first packet shows it.
+    pub fn params(
+        &self,
+        target: Option<SocketAddr>,
+        latch: Vec<Subnet>,
+        silence: Option<Duration>,
+    ) -> Option<LegParams> {
         let (local, remote) = (self.local.as_ref()?, self.remote.as_ref()?);
         Some(LegParams {
-            remote: remote.rtp,
+            remote: target,
             latch,
-            send: local.direction.sends() && remote.direction.receives(),
+            send: local.direction.sends() && remote.direction.receives() && remote.place != Place::Nowhere,
             receive: local.direction.receives() && remote.direction.sends(),
             payload_types: self.codecs().iter().map(|codec| codec.payload_type()).collect(),
             dtmf_in: local.telephone_event,
@@ -214,17 +271,13 @@ impl Negotiation {
         self.local = Some(next);
     }
 
+    /// An answer to `offer`, or an offer with the lines that there are.
     fn write(&self, offer: Option<&Remote>) -> Vec<u8> {
-        self.local.as_ref().map(|local| sdp::write(local, offer)).unwrap_or_default()
-    }
-}
-
-/// An offer on a secure leg must be secure: `trunk.secure` promises that no RTP leaves the house in the clear, whatever
-/// the other end proposes.
-pub fn permit(offer: Remote, secure: bool) -> Result<Remote, SdpError> {
-    match offer.crypto {
-        None if secure => Err(SdpError::NoCrypto),
-        _ => Ok(offer),
+        match (&self.local, offer, &self.lines) {
+            (None, _, _) => Vec::new(),
+            (Some(local), None, Some((lines, audio))) => sdp::rewrite(local, lines, *audio),
+            (Some(local), offer, _) => sdp::write(local, offer),
+        }
     }
 }
 
@@ -246,7 +299,7 @@ mod tests {
         let mut random = Random::from_number(1);
         let rtp = |text: &str| text.parse::<SocketAddr>().unwrap();
         let old = rtp("203.0.113.7:20000");
-        let mut negotiation = Negotiation::new(old, old.ip(), true, &mut random);
+        let mut negotiation = Negotiation::new(old, old.ip(), Demand::Srtp, &mut random);
         let codecs = [Codec::Pcmu];
         let first = String::from_utf8(negotiation.offer(&codecs, Direction::SendRecv, &mut random)).unwrap();
         let new = rtp("203.0.113.99:20002");

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 
-use rsip::{Request, Response, Uri};
+use rsip::{Request, Uri};
 
+use super::description::Demand;
 use super::leg::{Invitation, Leg, Party};
-use super::negotiation::{self, Negotiation};
+use super::negotiation::Negotiation;
 use super::{
     CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer,
-    UNHEARD, answering,
+    UNHEARD, admission, description, emergency_invite,
 };
 use crate::emergency::Priority;
 use crate::engine::Output;
@@ -18,7 +19,7 @@ use crate::registrar::Registrar;
 use crate::route::Route;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
-use crate::sip::sdp;
+use crate::sip::sdp::Remote;
 use crate::sip::status;
 use crate::sip::transaction::{ServerId, response_to};
 use crate::sip::uri;
@@ -28,9 +29,6 @@ const MAX_FORKS: usize = 100;
 
 /// Max-Forwards where the caller sent none (RFC 3261 section 8.1.1.6).
 pub(super) const MAX_FORWARDS: u32 = 70;
-
-/// Option tags that we understand in Require.
-const OPTIONS: [&str; 2] = ["100rel", "timer"];
 
 /// An INVITE that a handset or the trunk sent, outside any dialog.
 pub struct Invite {
@@ -138,14 +136,10 @@ impl Calls {
         from: String,
         to: String,
     ) -> Option<CallId> {
-        let secure = core.cx.config.trunk.secure && matches!(party, Party::Trunk(_));
-        let timer = match check(core, &incoming.request, secure) {
-            Ok(()) => match answering::session_timer_of(&incoming.request, Some(&core.cx.random.hex(8))) {
-                // Emergency first: rather without a session timer (RFC 4028 section 9 leaves it to us) than not at all.
-                Err(_) if kind.priority().is_emergency() => Ok(None),
-                agreed => agreed,
-            },
-            Err(response) => Err(response),
+        let mut incoming = incoming;
+        let timer = match kind.priority() {
+            Priority::Emergency => Ok(emergency_invite::settle(&mut incoming.request, incoming.flow)),
+            Priority::Ordinary => admission::check(core, &incoming.request, demand_of(core, &party)),
         };
         let timer = match timer {
             Ok(timer) => timer,
@@ -210,16 +204,14 @@ impl Calls {
     /// A leg's port is known.
     pub(super) fn media_opened(&mut self, core: &mut Core<'_, '_>, id: LegId, local: SocketAddr) {
         let Some(leg) = self.legs.get_mut(&id) else { return };
-        let (address, secure) = match leg.party {
-            Party::Trunk(_) => (core.cx.config.media.public_address.unwrap_or(local.ip()), core.cx.config.trunk.secure),
-            Party::Handset(_) => (local.ip(), false),
+        let address = match leg.party {
+            Party::Trunk(_) => core.cx.config.media.public_address.unwrap_or(local.ip()),
+            Party::Handset(_) => local.ip(),
         };
-        let mut negotiation = Negotiation::new(local, address, secure, core.cx.random);
-        if let Some((_, invite)) = leg.invite_to_answer()
-            && !invite.body.is_empty()
-        {
-            // Read once before, by `check`: an error is not possible any more, and would only mean no offer.
-            let _ = negotiation.take_offer(&invite.body);
+        let demand = demand_of(core, &leg.party);
+        let mut negotiation = Negotiation::new(local, address, demand, core.cx.random);
+        if let Some(offer) = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.priority)) {
+            negotiation.take_offer(offer);
         }
         leg.negotiation = Some(negotiation);
         let call = leg.call;
@@ -344,48 +336,20 @@ impl Calls {
     }
 }
 
-/// What every INVITE outside a dialog must be, whoever sent it; `secure` where nothing but SRTP will do.
-fn check(core: &mut Core<'_, '_>, invite: &Request, secure: bool) -> Result<(), Box<Response>> {
-    let tag = core.cx.random.hex(8);
-    let refusal = |code| Box::new(response_to(invite, code, Some(&tag)));
-    let unsupported: Vec<&str> = header::tokens(&invite.headers, "Require")
-        .filter(|option| !OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
-        .collect();
-    if !unsupported.is_empty() {
-        let mut response = refusal(420);
-        response.headers.push(header::make("Unsupported", unsupported.join(", ")));
-        return Err(response);
+/// What the description of that party must be.
+fn demand_of(core: &Core<'_, '_>, party: &Party) -> Demand {
+    match party {
+        Party::Trunk(_) if core.cx.config.trunk.secure => Demand::Srtp,
+        Party::Trunk(_) | Party::Handset(_) => Demand::Any,
     }
-    if header::number(&invite.headers, "Max-Forwards").is_ok_and(|hops| hops == Some(0)) {
-        return Err(refusal(483));
-    }
-    if !matches!(header::contacts(&invite.headers).as_deref(), Ok([header::Contact::Addr(_), ..])) {
-        return Err(refusal(400));
-    }
-    if invite.body.is_empty() {
-        return Ok(());
-    }
-    let coded = header::value(&invite.headers, "Content-Encoding");
-    if coded.is_some_and(|coding| !coding.trim().eq_ignore_ascii_case("identity")) {
-        let mut response = refusal(415);
-        response.headers.push(header::make("Accept-Encoding", "identity"));
-        return Err(response);
-    }
-    let kind = header::value(&invite.headers, "Content-Type").unwrap_or_default();
-    if !kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/sdp") {
-        let mut response = refusal(415);
-        response.headers.push(header::make("Accept", "application/sdp"));
-        return Err(response);
-    }
-    match sdp::read(&invite.body).and_then(|offer| negotiation::permit(offer, secure)) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let mut response = refusal(error.code());
-            response
-                .headers
-                .push(header::make("Warning", format!("399 gateway \"{error}\"").replace(['\r', '\n'], " ")));
-            Err(response)
-        }
+}
+
+/// What an INVITE that was admitted offers.
+fn offer_of(invite: &Request, demand: Demand, priority: Priority) -> Option<Remote> {
+    match priority {
+        Priority::Emergency => emergency_invite::offer(invite, demand),
+        // Read once before, by `admission::check`: an error is not possible any more, and would only mean no offer.
+        Priority::Ordinary => description::offer(&invite.headers, &invite.body, demand).ok().flatten(),
     }
 }
 

@@ -17,7 +17,8 @@ use crate::twiml::proof::proof;
 const NONCE_BYTES: usize = 16;
 
 pub(super) fn run(file: &Path) -> Done {
-    let config = super::load(file)?;
+    let mut config = super::load(file)?;
+    config.emergency.read_sound().map_err(|error| failed(format!("{}: {error}", file.display())))?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
     super::warn(&config.warnings());
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));

@@ -1,8 +1,9 @@
 //! `[emergency]`: which numbers call for help, what is shown, and who on site hears of it.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
-use super::parse::nearest;
+use super::parse::{nearest, path};
 use super::reader::{Section, Source};
 use super::{Address, Emergency, Extension, Number, value};
 use crate::emergency::Numbers;
@@ -15,10 +16,11 @@ pub(super) struct Written {
     numbers: Option<Vec<String>>,
     country: Option<String>,
     pub caller_id: Option<String>,
+    failure_sound: Option<PathBuf>,
     notify: Vec<(String, usize)>,
 }
 
-pub(super) fn read(mut section: Section<'_>, extensions: &BTreeMap<String, usize>) -> Written {
+pub(super) fn read(mut section: Section<'_>, extensions: &BTreeMap<String, usize>, folder: &Path) -> Written {
     let mut notify = Vec::new();
     for (name, line) in section.list("notify", value::extension).unwrap_or_default() {
         if extensions.contains_key(&name) {
@@ -37,6 +39,7 @@ pub(super) fn read(mut section: Section<'_>, extensions: &BTreeMap<String, usize
             .map(|numbers| numbers.into_iter().map(|(number, _)| number).collect()),
         country: section.optional("country", value::country),
         caller_id: section.optional("caller_id", value::e164),
+        failure_sound: path(&mut section, "failure_sound", folder),
         notify,
     };
     section.finish();
@@ -57,6 +60,8 @@ impl Written {
         Emergency {
             numbers,
             caller_id: self.caller_id.clone(),
+            failure_sound: self.failure_sound.clone(),
+            sound: None,
             notify: self.notify.into_iter().map(|(name, _)| name).collect(),
         }
     }

@@ -12,6 +12,7 @@ mod host;
 mod parse;
 mod reader;
 pub mod rules;
+mod sound;
 mod tunnel;
 mod upgrade;
 mod value;
@@ -25,11 +26,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::media::Subnet;
+use crate::media::sound::Sound;
 
 pub use error::ConfigError;
 pub use folders::{Folders, RUN_DIR, STATE_DIR, folders};
 pub use host::Host;
 pub use parse::parse;
+pub use sound::SoundFileError;
 
 /// Largest config file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -345,6 +348,10 @@ pub struct Emergency {
     pub caller_id: Option<String>,
     /// Extensions that ring when somebody here makes an emergency call. Default none.
     pub notify: Vec<String>,
+    /// What a caller hears when an emergency call cannot leave, before the refusal; without it, only the refusal.
+    pub failure_sound: Option<PathBuf>,
+    /// What is in that file, once [`Emergency::read_sound`] has read it.
+    pub sound: Option<Sound>,
 }
 
 /// `[limits]`

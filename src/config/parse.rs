@@ -52,7 +52,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let emergency_section = root.section("emergency", false);
     let (extensions, lines) =
         extensions(root.sections("extension", MAX_EXTENSIONS), emergency_section.has("caller_id"));
-    let emergency = emergency::read(emergency_section, &lines);
+    let emergency = emergency::read(emergency_section, &lines, folder);
     let tunnel = tunnel::tunnel(root.section("tunnel", false), folder);
     let is_url_told = tunnel.url_from != UrlFrom::Config;
     let (site, trunk, webhook, environments) = environment::read(&mut root, folder, is_url_told);

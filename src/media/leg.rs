@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::dtmf::{self, Events};
+use super::g711::Law;
 use super::latch::Latch;
 use super::outgoing::{Numbers, Origin, Outgoing};
 use super::packet::{self, HEADER, Header, MAX_PACKET, is_rtp_or_rtcp};
 use super::quality::{Arrival, Reception};
 use super::relay::Slot;
 use super::rtcp::{self, Block, CNAME_LEN, Translation};
+use super::sound::{Playing, Sound, Step};
 use super::srtp::{SrtpError, SrtpReceiver, SrtpSender};
 use super::{LegParams, MediaLeg, Notice, Report, SrtpKeys};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::{Instant, soonest};
 
 /// How long packets under the former key are still opened after a re-key: they were on their way, or their sender has
 /// not seen our answer yet.
@@ -82,6 +84,8 @@ pub(super) struct Leg {
     outgoing: Outgoing,
     cname: [u8; CNAME_LEN],
     events: Events,
+    /// A sound of ours that is being sent.
+    playing: Option<Box<Playing>>,
     /// Timestamp of the event that is being sent, ours or relayed.
     event_timestamp: Option<u32>,
 
@@ -108,6 +112,7 @@ impl Leg {
             outgoing: Outgoing::new(random),
             cname,
             events: Events::default(),
+            playing: None,
             event_timestamp: None,
             report: Report::default(),
         }
@@ -282,7 +287,7 @@ impl Leg {
             true => self.params.as_ref()?.dtmf_out?,
             false => packet.header.payload_type,
         };
-        if self.events.is_sending() {
+        if self.events.is_sending() || self.playing.is_some() {
             return None;
         }
         let numbers = self.outgoing.relay(now, packet.origin, packet.extended, packet.header.timestamp)?;
@@ -308,6 +313,32 @@ impl Leg {
         packet[0] = 0x80;
         packet[HEADER..].copy_from_slice(&event.payload);
         self.finish(buffer, len, HEADER, payload_type, numbers, true, to)
+    }
+
+    /// The packet of a sound that is due, if any. It passes in its time also while they cannot be reached.
+    pub(super) fn send_sound(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        notices: &mut VecDeque<Notice>,
+    ) -> Option<(SocketAddr, usize)> {
+        let law = self.law();
+        let begin = self.outgoing.now(now);
+        let step = match (self.playing.as_mut()?, law) {
+            (playing, Some((_, law))) => playing.step(now, law, begin, buffer)?,
+            // Negotiated away.
+            (_, None) => Step::Over,
+        };
+        let Step::Packet { len, timestamp, begins } = step else {
+            self.playing = None;
+            notices.push_back(Notice::Played { leg: self.id });
+            return None;
+        };
+        let to = self.destination().filter(|_| !self.events.is_sending())?;
+        self.outgoing.set_clock(now, timestamp);
+        let numbers = Numbers { sequence: self.outgoing.take(), timestamp, begins };
+        *buffer.first_mut()? = 0x80;
+        self.finish(buffer, len, HEADER, law?.0, numbers, false, to)
     }
 
     /// Writes the header, protects and counts.
@@ -367,11 +398,11 @@ impl Leg {
         Origin { leg: self.id, stream: self.streams }
     }
 
-    /// Where RTP goes: to the latched source, before that to the declared address. `None` when we may not send.
+    /// Where RTP goes: to the latched source, before that to the declared address. `None` when we may not send, or while
+    /// neither is known.
     fn destination(&self) -> Option<SocketAddr> {
         let params = self.params.as_ref().filter(|params| params.send)?;
-        let remote = params.remote?;
-        Some(self.latch.source().unwrap_or(remote))
+        self.latch.source().or(params.remote)
     }
 
     // Digits and silence.
@@ -382,9 +413,22 @@ impl Leg {
         can && self.events.push(digit, duration)
     }
 
-    /// When the next digit packet is due.
-    pub(super) fn digit_due(&self) -> Option<Instant> {
-        self.events.due()
+    /// Begins a sound; false when no law is agreed in which it could be sent.
+    pub(super) fn play(&mut self, now: Instant, sound: Sound) -> bool {
+        let can = self.law().is_some();
+        self.playing = can.then(|| Box::new(Playing::new(now, sound)));
+        can
+    }
+
+    /// The first payload type that has a law, and the law.
+    fn law(&self) -> Option<(u8, Law)> {
+        let types = &self.params.as_ref()?.payload_types;
+        types.iter().find_map(|payload_type| Some((*payload_type, Law::of_payload_type(*payload_type)?)))
+    }
+
+    /// When the next packet of our own is due: a digit's, or a sound's.
+    pub(super) fn own_due(&self) -> Option<Instant> {
+        soonest(self.events.due(), self.playing.as_ref().map(|playing| playing.due()))
     }
 
     pub(super) fn is_silent(&self) -> bool {

@@ -4,6 +4,7 @@
 //! gets [`Report`]s; the media driver ([`crate::net::rtp`]) runs [`relay::Relay`] on its own thread.
 
 pub mod dtmf;
+pub mod g711;
 pub mod latch;
 mod leg;
 pub mod outgoing;
@@ -11,6 +12,7 @@ pub mod packet;
 pub mod quality;
 pub mod relay;
 pub mod rtcp;
+pub mod sound;
 pub mod srtp;
 
 use std::net::{IpAddr, SocketAddr};
@@ -37,6 +39,9 @@ pub enum Command {
     Connect { a: MediaLeg, b: MediaLeg },
     /// Send an RFC 4733 event out by this leg (SIP INFO from the other side turned into an event).
     Dtmf { leg: MediaLeg, digit: char, duration: Duration },
+    /// Send a sound out by this leg, from now on in real time, in the place of what its partner says. A sound that is
+    /// under way ends. Answered by [`Notice::Played`].
+    Play { leg: MediaLeg, sound: sound::Sound },
     /// Close the sockets. Answered by [`Notice::Closed`].
     Close { leg: MediaLeg },
 }
@@ -54,6 +59,8 @@ pub enum Notice {
     Started { leg: MediaLeg, from: SocketAddr },
     /// A leg that may receive has received nothing for [`LegParams::silence`].
     Silent { leg: MediaLeg },
+    /// A leg's sound is over, or the leg cannot send any.
+    Played { leg: MediaLeg },
     /// A leg that was silent has received something again.
     Heard { leg: MediaLeg },
     /// The leg is gone, with its figures.
@@ -63,7 +70,7 @@ pub enum Notice {
 /// What a leg sends and accepts.
 #[derive(Clone, Debug)]
 pub struct LegParams {
-    /// Where their SDP says to send; `None` while unknown, or for a held call with `0.0.0.0`.
+    /// Where their SDP says to send; `None` while unknown: their first packet from a `latch` address shows it.
     pub remote: Option<SocketAddr>,
     /// Addresses whose packets may move `remote` to their source (symmetric RTP behind NAT). For SRTP legs a
     /// packet must in addition be authentic.

@@ -1,7 +1,7 @@
 //! The relay: what comes in by one leg goes out by its partner. No socket, no clock, no allocation per packet.
 //!
 //! The driver reads a packet into a buffer, gives it to [`Relay::rtp`] or [`Relay::rtcp`], and sends what the
-//! [`Forward`] says; [`Relay::poll_transmit`] makes packets of our own (digits).
+//! [`Forward`] says; [`Relay::poll_transmit`] makes packets of our own (digits, sounds).
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::leg::Leg;
 use super::packet::MAX_PACKET;
+use super::sound::Sound;
 use super::{LegParams, MediaLeg, Notice, Report};
 use crate::random::Random;
 use crate::time::{Instant, soonest};
@@ -42,7 +43,7 @@ pub struct Relay {
     legs: Vec<Option<Box<Leg>>>,
     free: Vec<Slot>,
     slots: HashMap<MediaLeg, Slot>,
-    /// Legs with digits to send.
+    /// Legs with digits or a sound to send.
     sending: Vec<Slot>,
     /// No leg falls silent before.
     next_silence: Option<Instant>,
@@ -135,6 +136,16 @@ impl Relay {
         queued
     }
 
+    /// Sends a sound out by a leg, told by [`Notice::Played`] when it is over. Nothing happens for a leg that is gone.
+    pub fn play(&mut self, now: Instant, id: MediaLeg, sound: Sound) {
+        let Some(&slot) = self.slots.get(&id) else { return };
+        if !self.leg_mut(slot).is_some_and(|leg| leg.play(now, sound)) {
+            self.notices.push_back(Notice::Played { leg: id });
+        } else if !self.sending.contains(&slot) {
+            self.sending.push(slot);
+        }
+    }
+
     /// Takes the packet `buffer[..len]` that came from `from` on the RTP socket of a leg. The buffer must be of
     /// [`super::packet::BUFFER`] octets.
     pub fn rtp(
@@ -175,8 +186,8 @@ impl Relay {
 
     /// When [`Relay::handle_timeout`] wants to be called next.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let digits = self.sending.iter().filter_map(|&slot| self.leg(slot)?.digit_due()).min();
-        soonest(self.next_silence, digits)
+        let own = self.sending.iter().filter_map(|&slot| self.leg(slot)?.own_due()).min();
+        soonest(self.next_silence, own)
     }
 
     /// Looks for legs that fell silent. [`Relay::poll_transmit`] is to be called after it.
@@ -193,8 +204,9 @@ impl Relay {
         let mut at = 0;
         while let Some(&slot) = self.sending.get(at) {
             let leg = self.legs[slot.0 as usize].as_mut();
-            let sent = leg.and_then(|leg| leg.send_digit(now, buffer));
-            if self.leg(slot).is_none_or(|leg| leg.digit_due().is_none()) {
+            let notices = &mut self.notices;
+            let sent = leg.and_then(|leg| leg.send_digit(now, buffer).or_else(|| leg.send_sound(now, buffer, notices)));
+            if self.leg(slot).is_none_or(|leg| leg.own_due().is_none()) {
                 self.sending.swap_remove(at);
             } else {
                 at += 1;

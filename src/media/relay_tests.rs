@@ -1,5 +1,7 @@
+use super::super::g711::Law;
 use super::super::leg::FORMER_KEY_FOR;
 use super::super::packet::{BUFFER, HEADER, Header};
+use super::super::sound::Sound;
 use super::super::srtp::{SrtpReceiver, SrtpSender};
 use super::super::{MasterKey, SrtpKeys, Subnet, Suite};
 use super::*;
@@ -590,4 +592,86 @@ fn mutated_and_truncated_packets_never_panic() {
     }
     let sent: u64 = [LAN, TRUNK, OTHER].iter().map(|&leg| office.report(leg).packets_sent).sum();
     assert!(sent > 1000, "{sent} packets passed: the test tests something");
+}
+
+/// A sound of that many packets, each full of its number.
+fn sound(law: Law, frames: u8) -> Sound {
+    let octets: Vec<u8> = (1..=frames).flat_map(|frame| [frame; 160]).collect();
+    Sound::new(law, &octets).unwrap()
+}
+
+#[test]
+fn a_sound_leaves_in_real_time_as_one_stream_and_its_end_is_told() {
+    let mut office = Office::new();
+    office.relay.disconnect(office.slot(LAN));
+    office.relay.play(at(1000), LAN, sound(Law::Mu, 3));
+    let mut packets = Vec::new();
+    for now in 1000..1080 {
+        // Not before its time, and not again.
+        packets.extend(office.transmit(now).into_iter().map(|(forward, packet)| (now, forward.to, packet)));
+    }
+    let told: Vec<_> = packets.iter().map(|(now, to, packet)| (*now, *to, packet.len(), packet[12])).collect();
+    let phone = address(PHONE);
+    assert_eq!(told, [(1000, phone, 172, 1), (1020, phone, 172, 2), (1040, phone, 172, 3)]);
+    let headers: Vec<_> = packets.iter().map(|(_, _, packet)| Header::read(packet).unwrap()).collect();
+    for (number, header) in (0..).zip(&headers) {
+        assert_eq!((header.marker, header.payload_type, header.ssrc), (number == 0, 0, headers[0].ssrc));
+        assert_eq!(header.sequence, headers[0].sequence + number);
+        assert_eq!(header.timestamp, headers[0].timestamp.wrapping_add(160 * u32::from(number)));
+    }
+    assert!(matches!(office.relay.poll_notice(), Some(Notice::Played { leg: LAN })));
+    assert_eq!(office.relay.poll_timeout(), None);
+}
+
+#[test]
+fn a_sound_is_sent_in_the_law_and_under_the_keys_of_the_leg() {
+    let mut office = Office::new();
+    office.relay.set(at(0), LAN, LegParams { payload_types: vec![8], ..params(PHONE) });
+    office.relay.play(at(0), LAN, sound(Law::Mu, 1));
+    let (_, packet) = office.transmit(0).remove(0);
+    assert_eq!((packet[1] & 0x7f, packet[12]), (8, Law::Mu.convert(1, Law::A)));
+    office.relay.play(at(0), TRUNK, sound(Law::A, 1));
+    let (_, sealed) = office.transmit(0).remove(0);
+    let clear = office.open(sealed);
+    assert_eq!((clear[1] & 0x7f, clear[12]), (0, Law::A.convert(1, Law::Mu)));
+}
+
+#[test]
+fn while_a_sound_is_sent_the_partner_is_not_heard_and_afterwards_it_is() {
+    let mut office = Office::new();
+    office.relay.play(at(0), LAN, sound(Law::Mu, 2));
+    assert_eq!(office.transmit(0).len(), 1);
+    assert!(office.give_secure(5, TWILIO, &rtp(0, 1, 9)).is_none());
+    assert_eq!(office.transmit(20).len(), 1);
+    assert!(office.transmit(40).is_empty(), "it is over");
+    let (_, after) = office.give_secure(45, TWILIO, &rtp(0, 3, 9)).unwrap();
+    assert_eq!(after[12], 3);
+}
+
+#[test]
+fn a_sound_passes_in_its_time_where_it_cannot_be_sent_and_finds_the_phone_that_speaks() {
+    let mut office = Office::new();
+    let unknown = LegParams { remote: None, ..params(PHONE) };
+    office.relay.set(at(0), LAN, unknown);
+    office.relay.play(at(0), LAN, sound(Law::Mu, 4));
+    assert!(office.transmit(0).is_empty() && office.transmit(20).is_empty());
+    office.give(30, LAN, PHONE, &rtp(0, 1, 5));
+    let (forward, packet) = office.transmit(40).remove(0);
+    assert_eq!((forward.to, packet[12]), (address(PHONE), 3));
+    // A thread that slept too long goes on from where it was, without a burst.
+    assert_eq!(office.transmit(1000).len(), 1);
+    assert!(office.relay.poll_notice().is_some_and(|notice| matches!(notice, Notice::Started { .. })));
+    assert!(office.transmit(1001).is_empty());
+    assert!(matches!(office.relay.poll_notice(), Some(Notice::Played { leg: LAN })));
+}
+
+#[test]
+fn a_leg_that_has_agreed_on_nothing_tells_at_once_that_the_sound_is_over() {
+    let mut office = Office::new();
+    office.relay.set(at(0), LAN, LegParams { payload_types: Vec::new(), ..params(PHONE) });
+    office.relay.play(at(0), LAN, sound(Law::Mu, 4));
+    assert!(matches!(office.relay.poll_notice(), Some(Notice::Played { leg: LAN })));
+    office.relay.close(OTHER);
+    office.relay.play(at(0), OTHER, sound(Law::Mu, 4));
+    assert!(office.relay.poll_notice().is_none() && office.transmit(20).is_empty());
 }

@@ -144,6 +144,8 @@ impl Reloader {
         let tls =
             Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
+        // Without it everything else works.
+        notes.extend(config.emergency.read_sound().err().map(|error| error.to_string()));
         let running = self.config();
         // What is bound once stays bound until a restart, and the configuration in force says so.
         if !config.lan.is_written_as(&running.lan) {

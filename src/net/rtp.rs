@@ -265,6 +265,7 @@ impl<F: FnMut(Notice)> Driver<F> {
                 // A digit for a leg that cannot send it has nowhere to go; the engine offers only what was agreed.
                 let _ = self.relay.dtmf(leg, digit, duration);
             }
+            Command::Play { leg, sound } => self.relay.play(now, leg, sound),
             Command::Close { leg } => self.close(now, leg),
         }
     }

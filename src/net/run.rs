@@ -107,6 +107,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
         recorder.tell(&descriptors::event(&shortage));
         troubles.set("descriptors", shortage);
     }
+    if let Err(error) = config.emergency.read_sound() {
+        recorder.tell(&Event::new(Level::Error, "emergency.sound", "gateway", error.to_string()));
+    }
     let calls = config.limits.calls;
     config.limits.calls = descriptors::calls(descriptors::limit(), calls);
     let config = Arc::new(config);

@@ -3,6 +3,7 @@
 //! rsip is the vocabulary only. Its parser, printer and digest must never touch network bytes (they reject folded and
 //! compact headers and IPv6, read `nc` as decimal, ignore Content-Length and corrupt binary bodies).
 
+pub mod body;
 pub mod dialled;
 pub mod dialog;
 pub mod digest;

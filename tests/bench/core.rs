@@ -262,7 +262,7 @@ impl Core {
                     self.pending.push_back(Input::Media(Notice::Closed { leg, report }));
                 }
             }
-            Command::Move { .. } | Command::Dtmf { .. } => {}
+            Command::Move { .. } | Command::Dtmf { .. } | Command::Play { .. } => {}
         }
     }
 

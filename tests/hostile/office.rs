@@ -276,7 +276,7 @@ impl Office {
                     self.pending.push(Input::Media(Notice::Moved { leg, to: Ok(*local) }));
                 }
             }
-            Command::Connect { .. } | Command::Dtmf { .. } => {}
+            Command::Connect { .. } | Command::Dtmf { .. } | Command::Play { .. } => {}
         }
     }
 

@@ -49,6 +49,10 @@ fn invite(office: &Box, number: &str) -> u16 {
     let mut buffer = [0; 4096];
     let len = socket.recv(&mut buffer).expect("an answer");
     let answer = String::from_utf8_lossy(&buffer[..len]).into_owned();
+    // A stop would wait for an emergency call.
+    let head = text.split("Contact:").next().expect("it is not empty").replace("INVITE sip:", "CANCEL sip:");
+    let cancel = head.replace("1 INVITE", "1 CANCEL") + "Content-Length: 0\r\n\r\n";
+    socket.send_to(cancel.as_bytes(), office.lan).expect("loopback takes it");
     answer.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a response")
 }
 

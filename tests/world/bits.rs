@@ -64,7 +64,7 @@ fn digits_by_info_become_events_on_the_other_leg() {
     world.act(call, |agent, call| agent.info(call, "application/dtmf", "#"));
     world.run(ms(500));
     assert_eq!(world.call(call).info_code, Some(200));
-    let outside = world.call(far).media.theirs.as_ref().unwrap().rtp.unwrap();
+    let outside = world.call(far).media.theirs.as_ref().unwrap().rtp().unwrap();
     let (_, port) = world.media.at(outside).unwrap();
     assert_eq!(port.digits, [('5', Duration::from_millis(250)), ('#', Duration::from_millis(160))]);
     world.act(call, |agent, call| agent.info(call, "text/plain", "hello"));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use gateway::media::sound::Sound;
 use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
 use gateway::time::Instant;
 
@@ -25,6 +26,10 @@ pub struct Driver {
     /// All that it was told.
     pub commands: Vec<Command>,
     pub open: BTreeMap<MediaLeg, Port>,
+    /// Sounds that it was asked to play.
+    pub played: Vec<(MediaLeg, Sound)>,
+    /// It does not say when a sound is over.
+    pub forgets_sounds: bool,
     /// How many more ports can be had.
     pub room: Option<usize>,
     next: u16,
@@ -66,6 +71,12 @@ impl Driver {
                 Some(port) => port.digits.push((digit, duration)),
                 None => self.faults.push(format!("a digit for {leg:?}, which is not open")),
             },
+            Command::Play { leg, sound } => {
+                if !self.open.get(&leg).and_then(|port| port.params.as_ref()).is_some_and(|params| params.send) {
+                    self.faults.push(format!("a sound for {leg:?}, which may not send"));
+                }
+                self.played.push((leg, sound));
+            }
             Command::Close { leg } => {
                 self.disconnect(leg);
                 if self.refused.contains(&leg) {

@@ -87,11 +87,9 @@ impl World {
             .filter(|(_, call)| call.outgoing && emergency(&call.dialled))
             .filter(|(_, call)| {
                 let waited = call.ended_at.map_or(0, |at| at.since(call.began).as_millis());
-                // A telephone without G.711 can call nobody.
-                let mute = call.ended == Some(Ended::Refused(488)) && !call.media.knows_g711();
                 let lost = matches!(call.ended, Some(Ended::Timeout | Ended::Lost));
                 let restarted = self.restarted.is_some_and(|at| call.began <= at);
-                !(restarted || call.give_up || lost || mute || waited >= u128::from(EMERGENCY_WAIT))
+                !(restarted || call.give_up || lost || waited >= u128::from(EMERGENCY_WAIT))
             })
             .collect();
         made.sort_by_key(|(_, call)| call.began);

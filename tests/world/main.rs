@@ -9,11 +9,13 @@ mod observe;
 mod opening;
 mod world;
 
+mod announcement;
 mod bits;
 mod emergency;
 mod flows;
 mod hold;
 mod network;
+mod odd_bodies;
 mod races;
 mod random;
 mod rotation;

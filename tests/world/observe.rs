@@ -47,7 +47,7 @@ impl World {
         if !out.direction.sends() || !listener.direction.receives() {
             return Some("the listener may not receive");
         }
-        let (Some(into), Some(out)) = (into.rtp, out.rtp) else { return Some("no address") };
+        let (Some(into), Some(out)) = (into.rtp(), out.rtp()) else { return Some("no address") };
         let (Some((_, input)), Some((output_leg, output))) = (self.media.at(into), self.media.at(out)) else {
             return Some("no port open at the described address");
         };

@@ -59,6 +59,7 @@ impl Dice {
             offerless: self.one_in(8),
             headers: Vec::new(),
             never_acks: false,
+            ..Traits::default()
         }
     }
 }

@@ -33,6 +33,7 @@ impl Desk {
                 Command::Set { leg, params } => self.relay.set(world.now, leg, *params),
                 Command::Connect { a, b } => self.relay.connect(a, b),
                 Command::Dtmf { leg, digit, duration } => assert!(self.relay.dtmf(leg, digit, duration)),
+                Command::Play { leg, sound } => self.relay.play(world.now, leg, sound),
                 Command::Close { leg } => drop(self.relay.close(leg)),
             }
         }
@@ -57,7 +58,7 @@ impl Way {
         let theirs = b.theirs.as_ref().unwrap().crypto.as_ref().map(|lines| lines[0].key);
         Way {
             from: a.rtp,
-            into: a.theirs.as_ref().unwrap().rtp.unwrap(),
+            into: a.theirs.as_ref().unwrap().rtp().unwrap(),
             to: b.rtp,
             sender: a.secure.then(|| SrtpSender::new(suite, &a.key)),
             receiver: theirs.map(|key| SrtpReceiver::new(suite, &key)),
@@ -118,6 +119,56 @@ fn sound_passes_both_ways_with_srtp_outside_and_rtp_inside_over_hold_and_a_new_f
     world.act(call, |agent, call| agent.hang_up(call));
     world.run(ms(100));
     assert_eq!(speak(&world, &mut desk, &mut out), None);
+    world.finish();
+}
+
+#[test]
+fn a_phone_that_names_no_address_is_found_by_its_first_packet_and_nobody_else_is() {
+    for (seed, number) in [(3, "911"), (4, "5035551212")] {
+        let mut world = World::office(seed, &["101"]);
+        world.outside("911", Reaction::answers(500));
+        world.outside("+15035551212", Reaction::answers(500));
+        let phone = world.find("101");
+        // The discard port: the address would come by ICE.
+        world.agents[phone].traits.dress = Some(|_, body| {
+            let text = String::from_utf8_lossy(body).replace("m=audio 30002", "m=audio 9");
+            *body = text.replace("c=IN IP4 192.168.1.101", "c=IN IP4 phone.invalid").into_bytes();
+        });
+        let call = world.dial(phone, number);
+        world.run(ms(2000));
+        let far = world.last_call(DOMAIN);
+        let mut desk = Desk::new();
+        let mut out = Way::new(&world, call, far);
+        let mut back = Way::new(&world, far, call);
+        assert_eq!(back.say(&world, &mut desk, 1), None, "nobody knows where to");
+        let own = std::mem::replace(&mut out.from, "192.168.1.66:30002".parse().unwrap());
+        assert_eq!(out.say(&world, &mut desk, 2), None, "a neighbour");
+        assert_eq!(back.say(&world, &mut desk, 3), None);
+        out.from = own;
+        assert_eq!(out.say(&world, &mut desk, 4), Some(vec![4; 160]));
+        assert_eq!(back.say(&world, &mut desk, 5), Some(vec![5; 160]));
+        world.act(call, |agent, call| agent.hang_up(call));
+        world.finish();
+    }
+}
+
+#[test]
+fn an_emergency_call_whose_offer_is_garbage_is_heard_all_the_same() {
+    let mut world = World::office(5, &["101"]);
+    world.outside("911", Reaction::answers(500));
+    let phone = world.find("101");
+    world.agents[phone].traits.dress = Some(|headers, body| {
+        gateway::sip::header::set(headers, "Content-Type", "application/x-office");
+        *body = b"hello".to_vec();
+    });
+    let call = world.dial(phone, "911");
+    world.run(ms(2000));
+    let far = world.last_call(DOMAIN);
+    let mut desk = Desk::new();
+    let (mut out, mut back) = (Way::new(&world, call, far), Way::new(&world, far, call));
+    assert_eq!(out.say(&world, &mut desk, 6), Some(vec![6; 160]));
+    assert_eq!(back.say(&world, &mut desk, 7), Some(vec![7; 160]));
+    world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }
 

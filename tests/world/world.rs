@@ -13,6 +13,7 @@ use gateway::config::{self, Config};
 use gateway::emergency::callback::Phone;
 use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
 use gateway::event::Event;
+use gateway::media::{Command, Notice};
 use gateway::random::Random;
 use gateway::secret::Secret;
 use gateway::sip::flow::{Flow, Transport};
@@ -390,7 +391,7 @@ impl World {
         let calls = || agents.iter().flat_map(|agent| &agent.calls).filter(|call| call.state == State::Talking);
         let notices = self.media.listen(self.now, |local| {
             calls().any(|call| {
-                let into = call.media.theirs.as_ref().and_then(|theirs| theirs.rtp);
+                let into = call.media.theirs.as_ref().and_then(|theirs| theirs.rtp());
                 into == Some(local) && call.media.direction.sends()
             })
         });
@@ -477,6 +478,12 @@ impl World {
             }
             Output::Media(command) => {
                 self.record("media", format!("{command:?}"), &[]);
+                if let Command::Play { leg, sound } = &command
+                    && !self.media.forgets_sounds
+                {
+                    let over = Input::Media(Notice::Played { leg: *leg });
+                    self.later(self.now + sound.duration(), Delivery::Input(over));
+                }
                 if let Some(notice) = self.media.command(command) {
                     self.later(self.now + ms(1), Delivery::Input(Input::Media(notice)));
                 }
@@ -522,7 +529,7 @@ impl World {
                 let line = text.lines().find(|line| line.contains("192.168.")).unwrap_or_default().to_string();
                 self.faults.push(format!("an address of the LAN on the trunk: {line}"));
             }
-        } else if flow.transport == Transport::Udp && text.contains("a=crypto") {
+        } else if flow.transport == Transport::Udp && text.contains("a=crypto:") {
             self.faults.push("keys in the clear on the LAN".into());
         }
         let Some(agent) = self.agent_at(flow) else { return };

@@ -3,6 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::media::g711::Law;
+use crate::media::sound::Sound;
 use crate::media::srtp::{SrtpReceiver, SrtpSender};
 use crate::media::{LegParams, MasterKey, Report, SrtpKeys, Subnet, Suite};
 
@@ -122,6 +124,27 @@ fn a_call_is_relayed_between_rtp_and_srtp_and_a_digit_is_sent() {
     }
     let report = running.close(1);
     assert_eq!((report.packets_received, report.packets_sent, report.lost), (50, 55, 0));
+    running.handle.stop();
+}
+
+#[test]
+fn a_sound_is_sent_at_the_pace_of_speech_and_its_end_is_told() {
+    let running = running(9, 1);
+    let lan = running.open(1).unwrap();
+    let phone = endpoint();
+    running.set(1, &phone, None);
+    let octets: Vec<u8> = (0..10).flat_map(|frame| [frame; 160]).collect();
+    let sound = Sound::new(Law::Mu, &octets).unwrap();
+    let (began, duration) = (std::time::Instant::now(), sound.duration());
+    running.handle.send(Command::Play { leg: MediaLeg(1), sound });
+    let mut buffer = [0; BUFFER];
+    for frame in 0..10 {
+        assert_eq!(phone.recv_from(&mut buffer).unwrap(), (172, lan));
+        assert_eq!(buffer[12..172], [frame; 160]);
+    }
+    assert!(matches!(running.notice(), Notice::Played { leg: MediaLeg(1) }));
+    // Never sooner; how much later is the machine's business.
+    assert!(began.elapsed() >= duration);
     running.handle.stop();
 }
 

@@ -11,8 +11,8 @@ mod write;
 use std::net::{IpAddr, SocketAddr};
 
 pub use crypto::{Crypto, CryptoError};
-pub use read::read;
-pub use write::write;
+pub use read::{read, salvage};
+pub use write::{rewrite, write};
 
 /// Most `m=` lines of a description. An answer has as many.
 pub const MAX_STREAMS: usize = 16;
@@ -96,21 +96,63 @@ impl Direction {
 /// What their description says, as far as we use it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remote {
-    /// Where they want RTP; `None` for a port of 0 or an address of 0.0.0.0 (old-style hold).
-    pub rtp: Option<SocketAddr>,
+    /// Where they want RTP.
+    pub place: Place,
     /// Of ours, in their order. Never empty.
     pub codecs: Vec<Codec>,
     /// Payload type of telephone-event/8000.
     pub telephone_event: Option<u8>,
     /// Theirs. With an address of 0.0.0.0 they do not receive, whatever they wrote (RFC 3264 section 8.4).
     pub direction: Direction,
-    /// RTP/SAVP, with the crypto lines that we can use in their order; `None` for RTP/AVP.
+    /// RTP/SAVP or RTP/SAVPF, with the crypto lines that we can use in their order; `None` for RTP/AVP and RTP/AVPF.
     pub crypto: Option<Vec<Crypto>>,
     /// `m=` lines in order (media, proto, fmts) and which of them is the audio stream: an answer has as many.
     pub streams: Vec<Stream>,
     pub audio: usize,
     /// `a=ptime`, ms.
     pub ptime: Option<u32>,
+}
+
+impl Remote {
+    /// The address and port that they name, if both can be used.
+    pub fn rtp(&self) -> Option<SocketAddr> {
+        match self.place {
+            Place::At(rtp) => Some(rtp),
+            _ => None,
+        }
+    }
+
+    /// Takes an address of 0.0.0.0 for one that is not known yet: they receive if they wrote so.
+    pub fn awaiting(mut self) -> Self {
+        if let Place::Zeros { written, .. } = self.place {
+            self.direction = written;
+        }
+        self
+    }
+
+    /// Whether the address is 0.0.0.0 and no hold.
+    pub fn is_awaiting(&self) -> bool {
+        matches!(self.place, Place::Zeros { written, .. } if written == self.direction)
+    }
+}
+
+/// Where a description says that RTP shall go. What names no address that can be used is no fault: the packets of that
+/// phone are the same, and the first of them shows the address (RFC 4961).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    At(SocketAddr),
+    /// A port, and no address: a host name, a multicast group, no `c=` line, or one that nobody can read.
+    Port(u16),
+    /// A port, and 0.0.0.0: hold of old phones, or at the beginning an address that is not known yet.
+    Zeros {
+        port: u16,
+        /// The direction that they wrote.
+        written: Direction,
+    },
+    /// Port 9 (discard): the address would come by ICE (RFC 8839), which we do not do.
+    Unknown,
+    /// Port 0: the stream is refused, or out of use.
+    Nowhere,
 }
 
 /// One `m=` line, to be refused or answered.
@@ -130,7 +172,7 @@ pub enum SdpError {
     #[error("malformed SDP: {0}")]
     Malformed(String),
     /// 488
-    #[error("no audio stream over RTP/AVP or RTP/SAVP")]
+    #[error("no audio stream over RTP/AVP, RTP/AVPF, RTP/SAVP or RTP/SAVPF")]
     NoAudio,
     /// 488
     #[error("neither PCMU nor PCMA among {0}")]

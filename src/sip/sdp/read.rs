@@ -3,51 +3,70 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Codec, Crypto, Direction, MAX_STREAMS, Remote, SdpError, Stream};
+use super::{Codec, Crypto, Direction, MAX_STREAMS, Place, Remote, SdpError, Stream};
 
 /// Most `a=crypto` lines of a stream that are looked at.
 const MAX_CRYPTO: usize = 16;
 /// Values of `a=ptime` that make sense, ms.
 const PTIME: std::ops::RangeInclusive<u32> = 10..=200;
+/// The discard port: no address is known yet.
+const DISCARD: u16 = 9;
 
-/// Reads an offer or answer. An active RTP/AVP or RTP/SAVP audio stream with a codec of ours is wanted, the first that
-/// we can take; ICE, DTLS, rtcp-mux and other attributes are ignored. For a session refresh, port 0 of the audio stream
-/// is allowed.
+/// Reads an offer or answer. An active audio stream over RTP with a codec of ours is wanted, the first that we can
+/// take. ICE, rtcp-mux, feedback and other attributes are ignored: an answer of ours has none of them, and so they are
+/// not used (RFC 8839, RFC 5761 section 5.1.1, RFC 4585). An audio stream with port 0 is taken when no stream at all is
+/// active; beside an active one of another kind (a fax by T.38) it would leave a call without sound, so that is no
+/// audio.
 pub fn read(body: &[u8]) -> Result<Remote, SdpError> {
     let text = String::from_utf8_lossy(body);
     let description = Description::split(&text)?;
+    let is_active = |section: &Section<'_>| section.stream.port != 0;
+    let is_in_use = description.media.iter().any(is_active);
     let mut refusal = SdpError::NoAudio;
-    // An active stream first; only if there is none, one with port 0.
-    for active in [true, false] {
-        for (index, section) in description.media.iter().enumerate() {
-            if section.stream.media != "audio" || (section.stream.port != 0) != active {
-                continue;
-            }
-            match description.audio(section) {
-                Ok(audio) => {
-                    return Ok(Remote {
-                        rtp: audio.rtp,
-                        codecs: audio.codecs,
-                        telephone_event: audio.telephone_event,
-                        direction: audio.direction,
-                        crypto: audio.crypto,
-                        streams: description.media.into_iter().map(|section| section.stream).collect(),
-                        audio: index,
-                        ptime: audio.ptime,
-                    });
-                }
-                // The first stream's fault is the one to tell.
-                Err(error) if refusal == SdpError::NoAudio => refusal = error,
-                Err(_) => {}
-            }
+    for (index, section) in description.media.iter().enumerate() {
+        if !section.is_audio() || is_active(section) != is_in_use {
+            continue;
+        }
+        match description.audio(section) {
+            Ok(audio) => return Ok(description.into_remote(index, audio)),
+            // The first stream's fault is the one to tell.
+            Err(error) if refusal == SdpError::NoAudio => refusal = error,
+            Err(_) => {}
         }
     }
     Err(refusal)
 }
 
+/// Makes what can be made of a description that [`read`] refuses, for a call that must leave whatever its phone offers:
+/// the first audio line, active if one is. Where the line names none of our codecs, both are assumed (RFC 3264 section
+/// 6.1 lets an answer name more); where its profile cannot be done (DTLS, SRTP without a usable key), plain RTP is put
+/// in its place. `None` when there is no audio line.
+pub fn salvage(body: &[u8]) -> Option<Remote> {
+    let text = String::from_utf8_lossy(body);
+    let mut description = Description::split(&text).ok()?;
+    let audio_line = |active: bool| {
+        description.media.iter().position(|section| section.is_audio() && (section.stream.port != 0) == active)
+    };
+    let index = audio_line(true).or_else(|| audio_line(false))?;
+    let section = &mut description.media[index];
+    if !section.is_usable() {
+        section.stream.proto = "RTP/AVP".into();
+    }
+    if section.stream.port == 0 {
+        section.stream.port = DISCARD;
+    }
+    let section = &description.media[index];
+    let (codecs, telephone_event) = match section.payload_types() {
+        (codecs, event) if codecs.is_empty() => (vec![Codec::Pcmu, Codec::Pcma], event),
+        found => found,
+    };
+    let audio = description.audio_with(section, codecs, telephone_event);
+    Some(description.into_remote(index, audio))
+}
+
 /// What was found about the stream that we take.
 struct Audio {
-    rtp: Option<SocketAddr>,
+    place: Place,
     codecs: Vec<Codec>,
     telephone_event: Option<u8>,
     direction: Direction,
@@ -104,36 +123,81 @@ impl<'a> Description<'a> {
     }
 
     fn audio(&self, section: &Section<'_>) -> Result<Audio, SdpError> {
-        let secure = match &*section.stream.proto.to_ascii_uppercase() {
-            "RTP/AVP" => false,
-            "RTP/SAVP" => true,
-            _ => return Err(SdpError::NoAudio),
-        };
+        let profile = section.profile().ok_or(SdpError::NoAudio)?;
         let (codecs, telephone_event) = section.payload_types();
         if codecs.is_empty() {
             return Err(SdpError::NoCodec(section.stream.fmt.clone()));
         }
-        let crypto = secure.then(|| section.crypto());
-        if crypto.as_ref().is_some_and(Vec::is_empty) {
+        if profile == Profile::Secure && section.crypto().is_empty() {
             return Err(SdpError::NoCrypto);
         }
-        let mut direction = section.direction().or_else(|| direction(&self.attributes)).unwrap_or(Direction::SendRecv);
-        let mut rtp = None;
-        if section.stream.port != 0 {
-            let connection = section.connection.or(self.connection).ok_or_else(|| malformed("no c= line"))?;
-            let address = address(connection).ok_or_else(|| malformed(format!("c={connection}")))?;
-            if address.is_unspecified() {
-                direction = Direction::new(direction.sends(), false);
-            } else {
-                rtp = Some(SocketAddr::new(address, section.stream.port));
-            }
-        }
+        Ok(self.audio_with(section, codecs, telephone_event))
+    }
+
+    fn audio_with(&self, section: &Section<'_>, codecs: Vec<Codec>, telephone_event: Option<u8>) -> Audio {
+        let crypto = (section.profile() == Some(Profile::Secure)).then(|| section.crypto());
+        let written = section.direction().or_else(|| direction(&self.attributes)).unwrap_or(Direction::SendRecv);
+        let connection = section.connection.or(self.connection);
+        let place = match (section.stream.port, connection.and_then(address)) {
+            (0, _) => Place::Nowhere,
+            (DISCARD, _) => Place::Unknown,
+            (port, None) => Place::Port(port),
+            (port, Some(address)) if address.is_unspecified() => Place::Zeros { port, written },
+            (port, Some(address)) => Place::At(SocketAddr::new(address, port)),
+        };
+        let direction = match place {
+            Place::Zeros { .. } => Direction::new(written.sends(), false),
+            _ => written,
+        };
         let ptime = section.values("ptime").next().and_then(|ms| ms.parse().ok()).filter(|ms| PTIME.contains(ms));
-        Ok(Audio { rtp, codecs, telephone_event, direction, crypto, ptime })
+        Audio { place, codecs, telephone_event, direction, crypto, ptime }
+    }
+
+    fn into_remote(self, index: usize, audio: Audio) -> Remote {
+        Remote {
+            place: audio.place,
+            codecs: audio.codecs,
+            telephone_event: audio.telephone_event,
+            direction: audio.direction,
+            crypto: audio.crypto,
+            streams: self.media.into_iter().map(|section| section.stream).collect(),
+            audio: index,
+            ptime: audio.ptime,
+        }
     }
 }
 
+/// What protects the packets of a stream. With feedback (AVPF, SAVPF) the packets are the same (RFC 4585 section 4,
+/// RFC 5124), and an answer keeps the profile that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Profile {
+    Plain,
+    Secure,
+}
+
 impl<'a> Section<'a> {
+    fn is_audio(&self) -> bool {
+        self.stream.media == "audio"
+    }
+
+    /// `None` for what is not RTP, or RTP with keys of DTLS.
+    fn profile(&self) -> Option<Profile> {
+        match &*self.stream.proto.to_ascii_uppercase() {
+            "RTP/AVP" | "RTP/AVPF" => Some(Profile::Plain),
+            "RTP/SAVP" | "RTP/SAVPF" => Some(Profile::Secure),
+            _ => None,
+        }
+    }
+
+    /// Whether its profile can be done.
+    fn is_usable(&self) -> bool {
+        match self.profile() {
+            Some(Profile::Plain) => true,
+            Some(Profile::Secure) => !self.crypto().is_empty(),
+            None => false,
+        }
+    }
+
     fn values(&self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.attributes.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value.trim())
     }

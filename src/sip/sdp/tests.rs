@@ -36,7 +36,7 @@ fn address(text: &str) -> SocketAddr {
 #[test]
 fn twilios_offer_is_read() {
     let remote = ok(&twilio());
-    assert_eq!(remote.rtp, Some(address("168.86.1.2:10240")));
+    assert_eq!(remote.rtp(), Some(address("168.86.1.2:10240")));
     assert_eq!(remote.codecs, [Codec::Pcmu, Codec::Pcma]);
     assert_eq!(remote.telephone_event, Some(101));
     assert_eq!(remote.direction, Direction::SendRecv);
@@ -73,17 +73,100 @@ fn telephone_event_may_have_any_dynamic_payload_type_at_8000_hz() {
 
 #[test]
 fn the_address_is_that_of_the_stream_or_else_that_of_the_session() {
-    assert_eq!(ok(&plain(C, M, "")).rtp, Some(address("10.0.0.5:5004")));
-    assert_eq!(ok(&plain(C, M, "c=IN IP4 10.0.0.6/127\r\n")).rtp, Some(address("10.0.0.6:5004")));
-    assert_eq!(ok(&plain("", M, "c=IN IP6 2001:db8::6\r\n")).rtp, Some(address("[2001:db8::6]:5004")));
-    for (session, what) in [
-        ("", "no c= line"),
-        ("c=IN IP4 phone.local\r\n", "c=IN IP4 phone.local"),
-        ("c=IN IP4 224.2.1.1/127\r\n", "c=IN IP4 224.2.1.1/127"),
-        ("c=IN\r\n", "c=IN"),
+    assert_eq!(ok(&plain(C, M, "")).rtp(), Some(address("10.0.0.5:5004")));
+    assert_eq!(ok(&plain(C, M, "c=IN IP4 10.0.0.6/127\r\n")).rtp(), Some(address("10.0.0.6:5004")));
+    assert_eq!(ok(&plain("", M, "c=IN IP6 2001:db8::6\r\n")).rtp(), Some(address("[2001:db8::6]:5004")));
+}
+
+#[test]
+fn an_address_that_cannot_be_used_is_no_fault_and_the_port_still_counts() {
+    for session in [
+        "",
+        "c=IN IP4 phone.local\r\n",
+        "c=IN IP4 224.2.1.1/127\r\n",
+        "c=IN IP6 ff02::1\r\n",
+        "c=IN\r\n",
+        "c=IN IP4\r\n",
+        "c=ATM NSAP 47\r\n",
+        "c=IN IP4 10.0.0.999\r\n",
     ] {
-        assert_eq!(read(plain(session, M, "").as_bytes()), Err(SdpError::Malformed(what.into())));
+        let remote = ok(&plain(session, M, ""));
+        assert_eq!((remote.place, remote.rtp()), (Place::Port(5004), None), "{session}");
+        assert_eq!(remote.direction, Direction::SendRecv, "{session}");
     }
+    for (m, place) in [("m=audio 9 RTP/AVP 0", Place::Unknown), ("m=audio 0 RTP/AVP 0", Place::Nowhere)] {
+        assert_eq!(ok(&plain(C, m, "")).place, place);
+        assert_eq!(ok(&plain("c=IN IP4 0.0.0.0\r\n", m, "")).place, place);
+    }
+}
+
+#[test]
+fn profiles_with_feedback_are_taken_and_answered_with_their_own_name() {
+    let crypto = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{KEY}\r\n");
+    let feedback = "a=rtcp-fb:* nack pli\r\na=rtcp-mux\r\na=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
+                    a=candidate:1 1 UDP 2130706431 10.0.0.5 5004 typ host\r\na=rtcp-rsize\r\n";
+    for (proto, lines, local) in [
+        ("RTP/AVPF", "", local()),
+        ("rtp/avpf", feedback, local()),
+        ("RTP/SAVPF", crypto.as_str(), secure()),
+        ("RTP/SAVP", crypto.as_str(), secure()),
+    ] {
+        let remote = ok(&plain(C, &format!("m=audio 5004 {proto} 0"), lines));
+        assert_eq!(remote.crypto.is_some(), proto.contains("SAVP"), "{proto}");
+        let answer = String::from_utf8(write(&local, Some(&remote))).unwrap();
+        assert!(answer.contains(&format!("m=audio 16384 {proto} ")), "{answer}");
+        assert!(!["rtcp-fb", "rtcp-mux", "ice", "candidate"].iter().any(|name| answer.contains(name)), "{answer}");
+    }
+}
+
+#[test]
+fn audio_with_port_0_beside_another_active_stream_is_no_audio() {
+    for (active, off) in [
+        ("m=image 5010 udptl t38", "m=image 0 udptl t38"),
+        ("m=video 6000 RTP/AVP 96", "m=video 0 RTP/AVP 96"),
+        ("m=text 6002 RTP/AVP 98", "m=text 0 RTP/AVP 98"),
+    ] {
+        let with = |other: &str| plain(C, &format!("m=audio 0 RTP/AVP 0\r\n{other}"), "");
+        assert_eq!(read(with(active).as_bytes()), Err(SdpError::NoAudio), "{active}");
+        assert_eq!(ok(&with(off)).place, Place::Nowhere, "{off}");
+    }
+}
+
+#[test]
+fn a_description_that_is_refused_is_salvaged_as_far_as_it_goes() {
+    let savp = format!("a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{KEY}\r\n");
+    let both = [Codec::Pcmu, Codec::Pcma];
+    for (what, m, lines, codecs, proto) in [
+        ("DTLS", "m=audio 5004 UDP/TLS/RTP/SAVPF 111 8", "a=fingerprint:sha-256 AA\r\n", &[Codec::Pcma][..], "RTP/AVP"),
+        ("no key", "m=audio 5004 RTP/SAVP 0", "", &[Codec::Pcmu], "RTP/AVP"),
+        ("no codec of ours", "m=audio 5004 RTP/AVP 18 9", "", &both, "RTP/AVP"),
+        ("a dynamic number", "m=audio 5004 RTP/AVPF 97", "a=rtpmap:97 PCMU/8000\r\n", &both, "RTP/AVPF"),
+        ("no codec, with a key", "m=audio 5004 RTP/SAVP 18", &savp, &both, "RTP/SAVP"),
+        ("over TCP", "m=audio 5004 TCP/RTP/AVP 0", "", &[Codec::Pcmu], "RTP/AVP"),
+    ] {
+        let text = plain(C, &format!("m=video 6000 RTP/AVP 96\r\n{m}"), lines);
+        assert!(read(text.as_bytes()).is_err(), "{what}");
+        let remote = salvage(text.as_bytes()).unwrap();
+        assert_eq!((remote.audio, &*remote.codecs, &*remote.streams[1].proto), (1, codecs, proto), "{what}");
+        assert_eq!((remote.rtp(), remote.crypto.is_some()), (Some(address("10.0.0.5:5004")), proto == "RTP/SAVP"));
+        let local = if remote.crypto.is_some() { secure() } else { local() };
+        let answer = String::from_utf8(write(&local, Some(&remote))).unwrap();
+        assert!(answer.contains("m=video 0 ") && answer.contains(&format!("m=audio 16384 {proto} ")), "{answer}");
+    }
+    let fax = salvage(plain(C, "m=audio 0 RTP/AVP 0\r\nm=image 5010 udptl t38", "").as_bytes()).unwrap();
+    assert_eq!((fax.place, fax.streams[0].port), (Place::Unknown, 9), "the answer has a port");
+    for nothing in ["", "hello", "v=0\r\n", &plain(C, "m=video 6000 RTP/AVP 96", ""), &plain(C, "m=audio", "")] {
+        assert_eq!(salvage(nothing.as_bytes()), None, "{nothing}");
+    }
+}
+
+#[test]
+fn a_later_offer_keeps_every_line_in_its_place() {
+    let theirs = ok(&plain(C, "m=video 6000 RTP/AVP 99\r\nm=audio 5004 RTP/AVPF 0\r\nm=image 5010 udptl t38", ""));
+    let again = String::from_utf8(rewrite(&local(), &theirs.streams, theirs.audio)).unwrap();
+    let lines: Vec<_> = again.lines().filter(|line| line.starts_with("m=")).collect();
+    assert_eq!(lines, ["m=video 0 RTP/AVP 99", "m=audio 16384 RTP/AVPF 0 8 101", "m=image 0 udptl t38"]);
+    assert!(again.starts_with("v=0\r\no=- 42 3 IN IP4 203.0.113.7\r\n"), "{again}");
 }
 
 #[test]
@@ -110,9 +193,14 @@ fn directions_are_reversed_for_the_other_party() {
 #[test]
 fn an_address_of_zeros_is_an_old_phones_hold() {
     let remote = ok(&plain("c=IN IP4 0.0.0.0\r\n", M, ""));
-    assert_eq!((remote.rtp, remote.direction), (None, Direction::SendOnly));
+    assert_eq!((remote.rtp(), remote.direction), (None, Direction::SendOnly));
     let remote = ok(&plain("c=IN IP4 0.0.0.0\r\n", M, "a=recvonly\r\n"));
-    assert_eq!(remote.direction, Direction::Inactive);
+    assert_eq!((remote.direction, remote.is_awaiting()), (Direction::Inactive, false));
+    // At the beginning there is nothing to hold: the address is not known yet.
+    let remote = remote.awaiting();
+    assert_eq!((remote.direction, remote.is_awaiting()), (Direction::RecvOnly, true));
+    let remote = ok(&plain("c=IN IP6 ::\r\n", M, ""));
+    assert_eq!(remote.place, Place::Zeros { port: 5004, written: Direction::SendRecv });
 }
 
 #[test]
@@ -155,7 +243,7 @@ fn the_first_active_audio_stream_that_we_can_take_is_taken() {
     );
     let remote = ok(&text);
     assert_eq!((remote.audio, remote.streams.len()), (4, 7));
-    assert_eq!(remote.rtp, Some(address("10.0.0.5:5004")));
+    assert_eq!(remote.rtp(), Some(address("10.0.0.5:5004")));
     assert_eq!(remote.direction, Direction::SendRecv, "the video's is the video's");
     assert_eq!(remote.streams[6].fmt, "t38");
 }
@@ -163,7 +251,7 @@ fn the_first_active_audio_stream_that_we_can_take_is_taken() {
 #[test]
 fn an_audio_stream_with_port_0_is_read_when_there_is_no_other() {
     let remote = ok(&plain(C, "m=audio 0 RTP/AVP 0", ""));
-    assert_eq!((remote.rtp, remote.audio), (None, 0));
+    assert_eq!((remote.rtp(), remote.audio), (None, 0));
     assert!(String::from_utf8(write(&local(), Some(&remote))).unwrap().contains("m=audio 0 RTP/AVP"));
 }
 
@@ -257,7 +345,7 @@ fn an_independent_reader_and_ours_read_what_we_write() {
             local.direction = direction;
             let text = write(&local, None);
             let remote = read(&text).unwrap();
-            assert_eq!(remote.rtp, Some(address("203.0.113.7:16384")));
+            assert_eq!(remote.rtp(), Some(address("203.0.113.7:16384")));
             assert_eq!((&remote.codecs, remote.telephone_event), (&local.codecs, Some(101)));
             assert_eq!((remote.direction, remote.ptime), (direction, Some(20)));
             assert_eq!(remote.crypto.unwrap_or_default(), local.crypto);
@@ -270,7 +358,7 @@ fn an_independent_reader_and_ours_read_what_we_write() {
         }
     }
     let v6 = Local { address: "2001:db8::1".parse().unwrap(), origin: "2001:db8::1".parse().unwrap(), ..local() };
-    assert_eq!(read(&write(&v6, None)).unwrap().rtp, Some(address("[2001:db8::1]:16384")));
+    assert_eq!(read(&write(&v6, None)).unwrap().rtp(), Some(address("[2001:db8::1]:16384")));
 }
 
 #[test]

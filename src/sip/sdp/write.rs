@@ -2,34 +2,51 @@
 
 use std::net::IpAddr;
 
-use super::{Local, Remote};
+use super::{Local, Remote, Stream};
 
 /// An offer, or an answer to `offer` (as many `m=` lines in the same order, others refused with port 0).
 pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
-    let mut out = format!(
+    match offer {
+        None => {
+            let mut out = session(local);
+            let proto = if local.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+            audio(&mut out, local, local.rtp.port(), proto);
+            out.into_bytes()
+        }
+        // What was offered with port 0 is answered so (RFC 3264 section 6).
+        Some(offer) => {
+            let refused = offer.streams.get(offer.audio).is_some_and(|stream| stream.port == 0);
+            streams(local, &offer.streams, offer.audio, if refused { 0 } else { local.rtp.port() })
+        }
+    }
+}
+
+/// A later offer of ours to someone who has described these streams: a session never loses `m=` lines, and each keeps
+/// its place and its profile (RFC 3264 section 8).
+pub fn rewrite(local: &Local, lines: &[Stream], at: usize) -> Vec<u8> {
+    streams(local, lines, at, local.rtp.port())
+}
+
+fn session(local: &Local) -> String {
+    format!(
         "v=0\r\no=- {} {} {}\r\ns=-\r\nc={}\r\nt=0 0\r\n",
         local.session_id,
         local.version,
         connection(local.origin),
         connection(local.address)
-    );
-    match offer {
-        None => {
-            let proto = if local.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-            audio(&mut out, local, local.rtp.port(), proto);
-        }
-        Some(offer) => {
-            for (index, stream) in offer.streams.iter().enumerate() {
-                if index == offer.audio {
-                    // What was offered with port 0 is answered so (RFC 3264 section 6).
-                    let port = if stream.port == 0 { 0 } else { local.rtp.port() };
-                    audio(&mut out, local, port, &stream.proto);
-                } else {
-                    // A description needs at least one fmt (RFC 8866 section 5.14).
-                    let fmt = if stream.fmt.is_empty() { "0" } else { &stream.fmt };
-                    line(&mut out, &format!("m={} 0 {} {fmt}", stream.media, stream.proto));
-                }
-            }
+    )
+}
+
+/// These lines with port 0, but for the audio stream at `at`.
+fn streams(local: &Local, lines: &[Stream], at: usize, port: u16) -> Vec<u8> {
+    let mut out = session(local);
+    for (index, stream) in lines.iter().enumerate() {
+        if index == at {
+            audio(&mut out, local, port, &stream.proto);
+        } else {
+            // A description needs at least one fmt (RFC 8866 section 5.14).
+            let fmt = if stream.fmt.is_empty() { "0" } else { &stream.fmt };
+            line(&mut out, &format!("m={} 0 {} {fmt}", stream.media, stream.proto));
         }
     }
     out.into_bytes()

@@ -95,6 +95,13 @@ pub struct Call {
     pub(super) empty_reinvite: bool,
 }
 
+impl Call {
+    /// An emergency call is answered with G.711 whatever it offers; a phone that has none cannot talk.
+    pub(super) fn lacks_codec(&self) -> bool {
+        self.outgoing && !self.media.knows_g711() && matches!(&*self.dialled, "911" | "933")
+    }
+}
+
 impl Agent {
     pub(super) fn new_media(&mut self) -> Media {
         self.next_port += 2;

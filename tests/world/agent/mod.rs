@@ -93,7 +93,16 @@ pub struct Traits {
     pub headers: Vec<(&'static str, String)>,
     /// It never sends ACK to a 2xx.
     pub never_acks: bool,
+    /// Its PRACK of a response with a description carries another offer.
+    pub offers_in_prack: bool,
+    /// It never sends PRACK.
+    pub never_pracks: bool,
+    /// What it makes of each INVITE and UPDATE, and of each response with a description, before they leave.
+    pub dress: Option<Dress>,
 }
+
+/// Headers and body as an odd phone writes them.
+pub type Dress = fn(&mut rsip::Headers, &mut Vec<u8>);
 
 impl Default for Traits {
     fn default() -> Self {
@@ -106,6 +115,9 @@ impl Default for Traits {
             offerless: false,
             headers: Vec::new(),
             never_acks: false,
+            offers_in_prack: false,
+            never_pracks: false,
+            dress: None,
         }
     }
 }

@@ -217,7 +217,9 @@ impl Agent {
             false => self.calls[call].media.answer(&request.body),
         };
         let Ok(body) = body else {
-            self.fault("an offer in a re-INVITE that cannot be answered");
+            if !self.calls[call].lacks_codec() {
+                self.fault("an offer in a re-INVITE that cannot be answered");
+            }
             let response = response_to(request, 488, None);
             return self.respond(server, &response, true);
         };

@@ -130,6 +130,9 @@ impl Agent {
             return;
         }
         self.calls[call].rseq = rseq;
+        if self.traits.never_pracks {
+            return;
+        }
         self.calls[call].remote_tag = tag_of(&response.headers, "To");
         if let Some(contact) = contact_of(&response.headers) {
             self.calls[call].target = contact;
@@ -138,6 +141,10 @@ impl Agent {
         let mut request = self.in_dialog(call, Method::PRack);
         header::remove(&mut request.headers, "Contact");
         request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
+        if self.traits.offers_in_prack && !response.body.is_empty() {
+            let body = self.calls[call].media.offer();
+            super::call::describe(&mut request, body);
+        }
         self.send(request, Purpose::Other(call), 0);
     }
 
@@ -199,6 +206,10 @@ impl Agent {
             Ok(answer) => answer,
             // The offer was theirs and may be of no use to us.
             Err(_) if offerless => {
+                self.calls[call].give_up = true;
+                None
+            }
+            Err(_) if self.calls[call].lacks_codec() => {
                 self.calls[call].give_up = true;
                 None
             }
@@ -282,6 +293,9 @@ impl Agent {
                 if code < 300 && !response.body.is_empty() {
                     self.take_description(call, false, &response.body);
                 }
+            }
+            Method::PRack if code == 200 && !response.body.is_empty() => {
+                self.take_description(call, false, &response.body);
             }
             Method::Info if code >= 200 => self.calls[call].info_code = Some(code),
             _ => {}

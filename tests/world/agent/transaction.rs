@@ -69,6 +69,13 @@ impl Agent {
             _ => self.vias(behind_proxy),
         };
         header_front(&mut request, &vias);
+        // A repeated one is dressed already.
+        if let Some(dress) = self.traits.dress
+            && attempts == 0
+            && matches!(request.method, Method::Invite | Method::Update)
+        {
+            dress(&mut request.headers, &mut request.body);
+        }
         let octets = bytes_of(&request);
         self.out.push(octets.clone());
         let id = self.clients.len();
@@ -232,7 +239,13 @@ impl Agent {
 
     /// Answers; with `repeat`, until it is acknowledged.
     pub(super) fn respond(&mut self, id: usize, response: &Response, repeat: bool) {
-        let octets = wire::write_response(response);
+        let mut response = response.clone();
+        if let Some(dress) = self.traits.dress
+            && !response.body.is_empty()
+        {
+            dress(&mut response.headers, &mut response.body);
+        }
+        let octets = wire::write_response(&response);
         self.out.push(octets.clone());
         let server = &mut self.servers[id];
         server.octets = Some(octets);
