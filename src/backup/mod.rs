@@ -90,7 +90,7 @@ pub enum BackupError {
     #[error("holds a {name} that cannot be understood ({reason})")]
     Broken { name: String, reason: String },
     #[error(
-        "was made by gateway {gateway}, which is newer than this {own}: upgrade this box first (\"gateway upgrade\")"
+        "was made by gateway {gateway}, which is newer than this {own}: upgrade this box first (\"gateway upgrade FILE\")"
     )]
     Newer { gateway: String, own: &'static str },
     #[error("cannot be made: {0}")]

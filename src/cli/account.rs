@@ -1,12 +1,12 @@
 //! The opening of every command that works on the account: config, state folder, secrets, records, a client.
 
-use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use super::failed;
 use crate::config::{Config, NoEnvironment};
+use crate::disk::folder;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::store::{Lock, Owned, Secrets, Store};
@@ -198,7 +198,7 @@ pub(super) fn lent_token() -> Option<Secret<String>> {
     let path = Path::new(&folder).join(CREDENTIAL);
     let mut token = String::new();
     // Absent as a rule, or not for us.
-    File::open(&path).ok()?.take(MAX_CREDENTIAL).read_to_string(&mut token).ok()?;
+    folder::open_file(&path).ok()?.take(MAX_CREDENTIAL).read_to_string(&mut token).ok()?;
     match checked_token(&token) {
         Ok(token) => Some(token),
         Err(wrong) => {

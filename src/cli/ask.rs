@@ -9,6 +9,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::config::Config;
+use crate::disk::folder::{Last, Spot};
 use crate::net::control::SOCKET;
 
 /// How long the service may take to answer.
@@ -41,7 +42,9 @@ pub(super) fn ask_at(socket: &Path, command: &str, timeout: Duration) -> Result<
 /// As [`ask`], at a socket; and the process id of who answered, 0 when that cannot be known.
 pub(super) fn ask_whom(socket: &Path, command: &str, timeout: Duration) -> Result<(String, u32), AskError> {
     let told = |error: std::io::Error| format!("{}: {error}", socket.display());
-    let mut stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+    let reached = Spot::of(socket, Last::Target).and_then(|spot| spot.socket());
+    let connected = reached.and_then(|reached| UnixStream::connect(&reached.path));
+    let mut stream = connected.map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => AskError::NotRunning(told(error)),
         std::io::ErrorKind::PermissionDenied => AskError::Denied(told(error)),
         _ => AskError::NoAnswer(told(error)),

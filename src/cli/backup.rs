@@ -1,7 +1,7 @@
 //! `gateway backup FILE`
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use super::{Done, account, failed, passphrase, told};
 use crate::backup::named::{Named, below, named};
 use crate::backup::{Backup, MAX_CONTENT, NamedFile};
 use crate::config::Config;
+use crate::disk::folder;
 use crate::store::files::{self, Fate};
 use crate::store::{self, Store};
 use crate::time::WallClock;
@@ -123,7 +124,7 @@ impl Reader {
     /// Content and permission bits.
     fn read(&mut self, path: &Path) -> Result<(Vec<u8>, u32), Vec<String>> {
         let unread = |error: io::Error| failed(format!("{} cannot be read: {error}", path.display()));
-        let file = File::open(path).map_err(unread)?;
+        let file = folder::open_file(path).map_err(unread)?;
         let mode = file.metadata().map_err(unread)?.permissions().mode();
         let mut content = Vec::new();
         file.take(self.room as u64 + 1).read_to_end(&mut content).map_err(unread)?;

@@ -200,6 +200,9 @@ fn random() -> Result<Random, Vec<String>> {
 }
 
 #[cfg(test)]
+mod documented_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

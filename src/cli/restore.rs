@@ -10,6 +10,7 @@ use super::{Done, account, ask, check, failed, passphrase};
 use crate::backup::named::named;
 use crate::backup::{Backup, MAX_FILE};
 use crate::config::{self, Config, Host};
+use crate::disk::{Disk, RealDisk};
 use crate::store::files::{self, Fate};
 use crate::store::{Outside, Store};
 
@@ -129,8 +130,9 @@ fn is_new(outside: &[Outside<'_>], config: &Config) -> Done {
     let state = files::ALL.into_iter().filter(|(_, fate)| *fate == Fate::Taken);
     let state = state.map(|(name, _)| config.site.state_dir.join(name)).filter(|path| path.exists());
     // A certificate that is the same already is no obstacle.
-    let differs =
-        |file: &&Outside<'_>| file.path.exists() && std::fs::read(&file.path).ok().as_deref() != Some(file.content);
+    let is_same =
+        |file: &Outside<'_>| matches!(RealDisk.read(&file.path), Ok(Some((there, _))) if there == file.content);
+    let differs = |file: &&Outside<'_>| file.path.exists() && !is_same(file);
     let others = outside[1..].iter().filter(differs).map(|file| file.path.clone());
     let config = Some(outside[0].path.clone()).filter(|path| path.exists());
     let there: Vec<String> =

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{Done, failed};
 use crate::config::Config;
@@ -27,16 +27,21 @@ const CALLS: Duration = Duration::from_secs(600);
 /// How often it looks whether they have.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What is done instead of putting FILE in place.
+const WITHOUT_FILE: [&str; 4] = ["status", "back", "judge", "try"];
+
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false, args = ["file", "status", "back", "judge", "try"])]
+// Not `#[group(...)]`: that is a group of all fields, and so no option could be given beside the one that is chosen.
+#[group(skip)]
+#[command(group = ArgGroup::new("what").required(true).arg("file").args(WITHOUT_FILE))]
 pub(super) struct UpgradeArguments {
     /// The new binary; its signature is beside it, FILE.minisig
     file: Option<PathBuf>,
     /// Do not wait for calls in progress to end: they are told goodbye
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "file", conflicts_with_all = WITHOUT_FILE)]
     now: bool,
     /// Take a lower version than this one, too
-    #[arg(long, requires = "file")]
+    #[arg(long, requires = "file", conflicts_with_all = WITHOUT_FILE)]
     downgrade: bool,
     /// Show what became of the last upgrade
     #[arg(long)]

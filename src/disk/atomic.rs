@@ -1,11 +1,11 @@
 //! Files that are whole or absent, whenever the power goes or the flash says no.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{Disk, Owner, give_to_owner_of_dir};
+use super::folder::{Last, Spot};
+use super::{Disk, Owner};
 
 /// Nothing in the state folder is for others.
 const FILE_MODE: u32 = 0o600;
@@ -49,7 +49,7 @@ pub(crate) fn make_dir(disk: &dyn Disk, dir: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder and those above it that are missing; each name is synced, or what is synced in it were lost with it.
-fn make_missing(disk: &dyn Disk, dir: &Path, mode: u32) -> io::Result<()> {
+pub(crate) fn make_missing(disk: &dyn Disk, dir: &Path, mode: u32) -> io::Result<()> {
     if dir.as_os_str().is_empty() || disk.mode(dir)?.is_some() {
         return Ok(());
     }
@@ -131,11 +131,11 @@ pub(crate) fn write_outside(disk: &dyn Disk, path: &Path, content: &[u8], owner:
     let folder = folder_of(path);
     make_missing(disk, folder, CONFIG_DIR_MODE)?;
     let new = suffixed(path, ".new");
-    let mode = if owner.is_some() { FILE_MODE } else { CONFIG_MODE };
-    prepare(disk, &new, &mut &*content, mode, Owner::OfFolder)?;
-    if let Some(owner) = owner {
-        disk.give(&new, owner)?;
-    }
+    let (mode, owner) = match owner {
+        Some(owner) => (FILE_MODE, Owner::Of(owner)),
+        None => (CONFIG_MODE, Owner::OfFolder),
+    };
+    prepare(disk, &new, &mut &*content, mode, owner)?;
     disk.rename(&new, path)?;
     disk.sync(folder)
 }
@@ -146,7 +146,13 @@ pub(crate) fn former(path: &Path) -> PathBuf {
 }
 
 /// Writes and syncs the file that takes the place of another by a rename.
-pub(crate) fn prepare(disk: &dyn Disk, new: &Path, content: &mut dyn Read, mode: u32, owner: Owner) -> io::Result<()> {
+pub(crate) fn prepare(
+    disk: &dyn Disk,
+    new: &Path,
+    content: &mut dyn Read,
+    mode: u32,
+    owner: Owner<'_>,
+) -> io::Result<()> {
     // One that a cut left behind may have any mode and owner.
     remove(disk, new)?;
     let prepared = disk.create(new, content, mode, owner).and_then(|()| disk.sync(new));
@@ -178,8 +184,8 @@ pub(crate) fn remove_for_good(disk: &dyn Disk, path: &Path) -> io::Result<bool> 
 /// Takes the lock of a file, waiting for whoever has it: `waiting` is told their process id, if it can be read. It is
 /// released when the file is closed, also by a kill.
 pub(crate) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Result<File> {
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path)?;
-    give_to_owner_of_dir(&file, path)?;
+    let spot = Spot::of(path, Last::Target)?;
+    let mut file = spot.open_or_create(FILE_MODE)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -190,8 +196,13 @@ pub(crate) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Res
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // For whoever waits for us; who has the lock is told by the lock alone, also on a flash without room for this.
-    let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    // Who has the lock is told by the lock alone, also on a flash without room for the rest.
+    if file.set_len(0).is_ok() {
+        // Not before it is empty: what stood in it may be no business of the folder's owner.
+        spot.folder.give(&file)?;
+        // For those that wait for us.
+        let _ = file.rewind().and_then(|()| writeln!(file, "{}", std::process::id()));
+    }
     Ok(file)
 }
 

@@ -286,7 +286,7 @@ impl Disk for FaultyDisk {
         })
     }
 
-    fn create(&self, path: &Path, source: &mut dyn Read, mode: u32, _: Owner) -> io::Result<()> {
+    fn create(&self, path: &Path, source: &mut dyn Read, mode: u32, _: Owner<'_>) -> io::Result<()> {
         let mut content = Vec::new();
         let read = source.read_to_end(&mut content);
         self.with(|state| {

@@ -4,12 +4,16 @@
 pub(crate) mod atomic;
 #[cfg(test)]
 pub(crate) mod fault;
+pub(crate) mod folder;
 
 use std::fmt::Debug;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown};
+use std::fs::{self, Permissions};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use folder::{Kind, Last, Spot};
+use nix::fcntl::OFlag;
 
 /// Largest file that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
@@ -31,7 +35,7 @@ pub(crate) trait Disk: Debug + Send + Sync {
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()>;
 
     /// Makes a file that is not there yet, with all that can be read from `content`. Not synced.
-    fn create(&self, path: &Path, content: &mut dyn Read, mode: u32, owner: Owner) -> io::Result<()>;
+    fn create(&self, path: &Path, content: &mut dyn Read, mode: u32, owner: Owner<'_>) -> io::Result<()>;
 
     /// Gives a file to the owner of another.
     fn give(&self, path: &Path, owned_as: &Path) -> io::Result<()>;
@@ -53,23 +57,25 @@ pub(crate) trait Disk: Debug + Send + Sync {
 
 /// Whose a new file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub(crate) enum Owner<'a> {
     /// Of who runs this.
     Ours,
     /// Of who owns its folder: `gateway setup` runs as root, the service as somebody else, who must be able to read what
     /// set-up wrote.
     OfFolder,
+    /// Of who owns this file or folder.
+    Of(&'a Path),
 }
 
-/// The file system of this machine.
+/// The file system of this machine, by the rule of [`folder`].
 #[derive(Debug)]
 pub(crate) struct RealDisk;
 
 impl Disk for RealDisk {
     fn read(&self, path: &Path) -> io::Result<Option<(Vec<u8>, u32)>> {
-        let file = match File::open(path) {
+        let file = match folder::open_file(path) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let metadata = file.metadata()?;
@@ -82,7 +88,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(File::open(path)?))
+        Ok(Box::new(folder::open_file(path)?))
     }
 
     fn is_same(&self, one: &Path, other: &Path) -> bool {
@@ -93,22 +99,25 @@ impl Disk for RealDisk {
     }
 
     fn mode(&self, path: &Path) -> io::Result<Option<u32>> {
-        match fs::metadata(path) {
-            Ok(metadata) => Ok(Some(metadata.permissions().mode() & 0o777)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        match Spot::of(path, Last::Target).and_then(|spot| spot.stat()) {
+            Ok(stat) => Ok(stat.map(|stat| stat.st_mode & 0o777)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
     fn set_mode(&self, path: &Path, mode: u32) -> io::Result<()> {
-        fs::set_permissions(path, Permissions::from_mode(mode))
+        let file = Spot::of(path, Last::Target)?.open(OFlag::O_RDONLY, Kind::FileOrFolder)?;
+        file.set_permissions(Permissions::from_mode(mode))
     }
 
-    fn create(&self, path: &Path, content: &mut dyn Read, mode: u32, owner: Owner) -> io::Result<()> {
-        // `create_new` follows no link that somebody else put there.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
-        if owner == Owner::OfFolder {
-            give_to_owner_of_dir(&file, path)?;
+    fn create(&self, path: &Path, content: &mut dyn Read, mode: u32, owner: Owner<'_>) -> io::Result<()> {
+        let spot = Spot::of(path, Last::Name)?;
+        let mut file = spot.create(mode)?;
+        match owner {
+            Owner::Ours => {}
+            Owner::OfFolder => spot.folder.give(&file)?,
+            Owner::Of(other) => folder::give_as(&file, other)?,
         }
         if mode & 0o077 != 0 {
             // Whatever the umask is. It takes nothing from us alone, and a memory stick may know no modes.
@@ -118,40 +127,26 @@ impl Disk for RealDisk {
     }
 
     fn give(&self, path: &Path, owned_as: &Path) -> io::Result<()> {
-        let (wanted, own) = (fs::metadata(owned_as)?, fs::metadata(path)?);
-        match (wanted.uid(), wanted.gid()) == (own.uid(), own.gid()) {
-            true => Ok(()),
-            false => chown(path, Some(wanted.uid()), Some(wanted.gid())),
-        }
+        folder::give_as(&folder::open_file(path)?, owned_as)
     }
 
     fn make_dir(&self, path: &Path, mode: u32) -> io::Result<()> {
-        DirBuilder::new().mode(mode).create(path)
+        Spot::of(path, Last::Name)?.make_dir(mode)
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
+        Spot::of(path, Last::Target)?.open(OFlag::O_RDONLY, Kind::FileOrFolder)?.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
+        Spot::of(from, Last::Name)?.rename(&Spot::of(to, Last::Name)?)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::hard_link(from, to)
+        Spot::of(from, Last::Name)?.link(&Spot::of(to, Last::Name)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-}
-
-/// See [`Owner::OfFolder`].
-fn give_to_owner_of_dir(file: &File, path: &Path) -> io::Result<()> {
-    let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) else { return Ok(()) };
-    let (dir, own) = (fs::metadata(dir)?, file.metadata()?);
-    match dir.uid() == own.uid() {
-        true => Ok(()),
-        false => fchown(file, Some(dir.uid()), Some(dir.gid())),
+        Spot::of(path, Last::Name)?.remove()
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! One line in, one answer out (JSON; lines of JSON for `history`, text for `metrics`), end of file.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
+use nix::sys::stat::{Mode, fchmod};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+
+use crate::disk::folder::{Last, Spot};
+use crate::disk::{RealDisk, atomic};
 
 /// File name in `site.run_dir`.
 pub const SOCKET: &str = "gateway.sock";
@@ -21,6 +26,10 @@ const MAX_LINE: u64 = 64;
 
 /// Most clients at a time; further ones wait to be accepted. Only the owner of the box can connect.
 const MAX_CONVERSATIONS: usize = 16;
+
+/// The folder is for its owner alone, as the socket is.
+const DIR_MODE: u32 = 0o700;
+const SOCKET_MODE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 
 /// A client that says nothing, or does not read its answer, is not waited for.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -60,21 +69,38 @@ impl Unbound {
 /// that the service runs already.
 pub async fn bind(run_dir: &Path) -> Result<UnixListener, Unbound> {
     let path = run_dir.join(SOCKET);
-    if UnixStream::connect(&path).await.is_ok() {
+    if let Ok(there) = Spot::of(&path, Last::Name).and_then(|spot| spot.socket())
+        && UnixStream::connect(&there.path).await.is_ok()
+    {
         return Err(Unbound::Answered(path));
     }
     make(run_dir, &path).map_err(Unbound::Failed)
 }
 
 fn make(run_dir: &Path, path: &Path) -> std::io::Result<UnixListener> {
-    std::fs::create_dir_all(run_dir)?;
-    match std::fs::remove_file(path) {
+    atomic::make_missing(&RealDisk, run_dir, DIR_MODE)?;
+    let spot = Spot::of(path, Last::Name)?;
+    match spot.remove() {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    bind_at(&spot)
+}
+
+/// The mode is the socket's own before it has a name: by that name somebody else could be meant a moment later.
+fn bind_at(spot: &Spot) -> std::io::Result<UnixListener> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    fchmod(&fd, SOCKET_MODE)?;
+    socket::bind(fd.as_raw_fd(), &UnixAddr::new(&spot.path_to_bind())?)?;
+    socket::listen(&fd, Backlog::MAXCONN)?;
+    UnixListener::from_std(fd.into())
+}
+
+/// Takes the socket's name away, at the end.
+pub fn unbind(path: &Path) {
+    // One that stays is replaced by the next start.
+    let _ = Spot::of(path, Last::Name).and_then(|spot| spot.remove());
 }
 
 /// Serves for ever; `answer` makes the answer.

@@ -239,7 +239,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         keep::save_last(&store, &json, &recorder);
     }
     recorder.save_last();
-    let _ = std::fs::remove_file(socket_path);
+    control::unbind(&socket_path);
     Ok(())
 }
 

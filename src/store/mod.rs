@@ -28,7 +28,7 @@ pub use restore::Outside;
 pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
 use crate::disk::atomic::{self, Exposed, Found};
-use crate::disk::{Disk, RealDisk};
+use crate::disk::{Disk, RealDisk, folder};
 use crate::secret::Secret;
 use crate::time::WallClock;
 use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
@@ -59,7 +59,7 @@ pub struct Lock(#[expect(dead_code, reason = "dropping the file unlocks it")] st
 /// A state file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("{path} cannot be {doing}: {source}; check the owner and the space of its folder")]
+    #[error("{path} cannot be {doing}: {source}{}", way_out(source))]
     Io { path: String, doing: &'static str, source: std::io::Error },
     /// Without it, what is ours and what is at Twilio would be mistaken for something else.
     #[error(
@@ -72,6 +72,11 @@ pub enum StoreError {
          remove {marker} to go on with what is there"
     )]
     HalfRestored { dir: String, marker: String },
+}
+
+/// As the end of a sentence.
+fn way_out(error: &std::io::Error) -> &'static str {
+    if folder::is_refused(error) { "" } else { "; check the owner and the space of its folder" }
 }
 
 /// What was loaded, and what was odd about the file.

@@ -156,7 +156,8 @@ impl StateCopy {
             left = left
                 .checked_sub(metadata.len())
                 .ok_or_else(|| failed(io::Error::other(format!("the state is larger than {} MB", MAX_STATE >> 20))))?;
-            let mut content = RealDisk.open(&path).map_err(failed)?;
+            // No more than was counted, should it grow meanwhile.
+            let mut content = RealDisk.open(&path).map_err(failed)?.take(metadata.len());
             let to = copy.dir.join(entry.file_name());
             // What is full is the memory here, and not the flash.
             let created = RealDisk.create(&to, &mut content, 0o600, Owner::Ours);

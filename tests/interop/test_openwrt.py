@@ -70,7 +70,8 @@ class OpenWrt(unittest.TestCase):
         self.put("etc/gateway/state/secrets.json", "{}", 0o600)
         self.put("usr/bin/gateway", "new", 0o755)
         shutil.copy(f"{ROOT}/systemd/openwrt/gateway", f"{self.root}/etc/init.d/")
-        shutil.copy(f"{ROOT}/systemd/upgrade-guard", f"{self.root}/usr/lib/gateway/")
+        for script in ("upgrade-guard", "hand-over"):
+            shutil.copy(f"{ROOT}/systemd/{script}", f"{self.root}/usr/lib/gateway/")
 
     def put(self, path, text, mode=0o644):
         with open(f"{self.root}/{path}", "w") as file:
@@ -106,13 +107,52 @@ class OpenWrt(unittest.TestCase):
         self.assertEqual(told, SERVICE.format(user="root"))
         self.assertEqual(os.stat(f"{self.root}/var/run/gateway").st_mode & 0o777, 0o755)
 
-    def test_a_user_of_its_own_runs_it_and_owns_its_state(self):
+    def with_a_user(self):
         self.put("etc/passwd", f"root:x:0:0:root:/root:/bin/ash\ngateway:x:{UID}:{UID}::/:/bin/false\n")
+
+    def test_a_user_of_its_own_runs_it_and_owns_its_state(self):
+        self.with_a_user()
         told, _ = self.start()
         self.assertEqual(told, SERVICE.format(user="gateway"))
         for path in ("var/run/gateway", "etc/gateway/state", "etc/gateway/state/secrets.json"):
             self.assertEqual(self.owner(path), UID, path)
         self.assertEqual(self.owner("etc/gateway/gateway.toml"), 0)
+
+    def test_what_the_user_planted_in_its_state_stays_whose_it_is(self):
+        self.with_a_user()
+        self.start()
+        self.put("etc/shadow", "root:secret\n", 0o600)
+        state = f"{self.root}/etc/gateway/state"
+        os.symlink("/etc/shadow", f"{state}/lock")
+        os.symlink("/etc", f"{state}/folder")
+        os.link(f"{self.root}/etc/shadow", f"{state}/twilio.json")
+        os.mkfifo(f"{state}/history.jsonl")
+        self.put("etc/gateway/state/time.json", "1")
+        self.start()
+        for path in ("etc/shadow", "etc", "etc/gateway/state/time.json"):
+            self.assertEqual(self.owner(path), 0, path)
+
+    def test_of_a_folder_of_roots_only_what_has_one_name_is_handed_over(self):
+        self.with_a_user()
+        self.put("etc/shadow", "root:secret\n", 0o600)
+        state = f"{self.root}/etc/gateway/state"
+        os.symlink("/etc/shadow", f"{state}/lock")
+        os.link(f"{self.root}/etc/shadow", f"{state}/twilio.json")
+        _, said = self.start()
+        self.assertEqual(self.owner("etc/shadow"), 0)
+        for path in ("etc/gateway/state", "etc/gateway/state/secrets.json"):
+            self.assertEqual(self.owner(path), UID, path)
+        self.assertEqual(os.stat(state).st_mode & 0o777, 0o700)
+        self.assertIn("twilio.json has 2 names and stays root's", said)
+
+    def test_a_folder_that_others_can_write_is_not_handed_over(self):
+        self.with_a_user()
+        state = f"{self.root}/etc/gateway/state"
+        for mode in (0o770, 0o707, 0o1777):
+            os.chmod(state, mode)
+            _, said = self.start()
+            self.assertEqual((self.owner("etc/gateway/state"), self.owner("etc/gateway/state/secrets.json")), (0, 0))
+            self.assertIn("others can write to /etc/gateway/state", said)
 
     def test_without_a_config_nothing_is_started_and_it_says_why(self):
         os.remove(f"{self.root}/etc/gateway/gateway.toml")

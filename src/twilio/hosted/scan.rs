@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::{File, HostedError};
+use crate::disk::folder;
 use crate::hex::hex;
 
 /// Most files of the folder.
@@ -90,7 +91,7 @@ fn checked(source: &Path, path: String) -> Result<String, HostedError> {
 
 fn read(source: PathBuf, path: String) -> Result<File, HostedError> {
     let failed = |error: std::io::Error| refused(&source, format!("cannot be read: {error}"));
-    let mut content = fs::File::open(&source).map_err(failed)?;
+    let mut content = folder::open_file(&source).map_err(failed)?;
     let mut digest = Sha256::new();
     let mut chunk = vec![0; CHUNK];
     let mut bytes = 0;
@@ -117,7 +118,11 @@ impl File {
     pub(super) fn content(&self) -> Result<Vec<u8>, HostedError> {
         let failed = |error: std::io::Error| refused(&self.source, format!("cannot be read: {error}"));
         let mut content = Vec::new();
-        fs::File::open(&self.source).map_err(failed)?.take(MAX_FILE + 1).read_to_end(&mut content).map_err(failed)?;
+        folder::open_file(&self.source)
+            .map_err(failed)?
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut content)
+            .map_err(failed)?;
         match hex(&Sha256::digest(&content)) == self.sha256 {
             true => Ok(content),
             false => Err(refused(&self.source, "it was changed since the plan was made; run the command again")),
