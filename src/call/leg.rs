@@ -81,6 +81,8 @@ pub enum LegTimer {
     Reinvite,
     /// No flow came for the BYE that waits for one.
     Farewell,
+    /// An emergency INVITE has had no response at all: its flow is dead, TCP only does not know it yet.
+    Unheard,
 }
 
 /// What happened to a leg.
@@ -338,7 +340,7 @@ impl Leg {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = wire::method_token(request.method);
-        match scope.trunk.authorization(scope.cx, extension, method, &target, challenge, again) {
+        match scope.trunk.authorization(scope.cx, self.flow, extension, method, &target, challenge, again) {
             Some((name, value)) => {
                 header::set(&mut request.headers, name, value);
                 true
@@ -350,7 +352,7 @@ impl Leg {
     /// The flow to send on: the trunk may have reconnected since the leg began, or be down.
     pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Option<Flow> {
         match self.party {
-            Party::Trunk(_) => scope.trunk.flow().ok(),
+            Party::Trunk(_) => scope.trunk.flow_for(self.flow),
             Party::Handset(_) => Some(self.flow),
         }
     }
@@ -438,9 +440,14 @@ impl Leg {
         for id in self.indexed.drain(..) {
             scope.dialogs.remove(&id);
         }
-        for timer in
-            [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::Farewell]
-        {
+        for timer in [
+            LegTimer::Repeat2xx,
+            LegTimer::RepeatReliable,
+            LegTimer::Session,
+            LegTimer::Reinvite,
+            LegTimer::Farewell,
+            LegTimer::Unheard,
+        ] {
             scope.timers.cancel(Timer::Leg(self.id, timer));
         }
     }
@@ -582,6 +589,10 @@ impl Leg {
         };
         header::set(&mut request.headers, "CSeq", format!("{next} {method}"));
         self.pending.remove(position);
+        if let State::Outgoing(outgoing) = &mut self.state {
+            // What was heard was said of the request before.
+            outgoing.heard = false;
+        }
         self.send(scope, request, purpose, attempts);
         true
     }

@@ -11,6 +11,7 @@ pub mod setup;
 mod answering;
 mod bridge;
 pub mod emergency_bound;
+mod emergency_ways;
 mod in_dialog;
 mod inviting;
 mod media_target;
@@ -59,8 +60,8 @@ pub enum Timer {
     Duration(CallId),
     /// A call waits for the trunk to come up.
     TrunkWait(CallId),
-    /// Nothing has answered an emergency INVITE.
-    Unheard(CallId),
+    /// An emergency INVITE has no response yet; see [`emergency_ways`].
+    SecondEdge(CallId),
 }
 
 /// How long the trunk side may ring: Twilio ends it earlier by its own `timeout` (at most 600 s), RFC 3261 timer C is
@@ -131,8 +132,8 @@ struct Call {
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
     early_media: Option<Vec<u8>>,
     transfer: Option<Transfer>,
-    /// Number and caller ID of an emergency call, to dial them again.
-    emergency: Option<(String, Option<String>)>,
+    /// How an emergency call may leave, and what was tried.
+    emergency: Option<emergency_ways::Ways>,
 }
 
 impl Call {
@@ -315,8 +316,10 @@ impl Calls {
     }
 
     fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
+        self.first_rings(core, call_id, id);
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
+        let rings = matches!(call.phase, Phase::Ringing | Phase::Opening(_));
+        if call.transfer.is_some() || call.early_media.is_some() || !rings {
             return;
         }
         call.rang = true;
@@ -398,17 +401,20 @@ impl Calls {
             (Some(kept @ Cause::Refused(_)), _) => kept,
             (_, new) => new,
         });
+        if let Some(ways) = &mut call.emergency {
+            ways.end(id, cause);
+            return self.search_on(core, call_id);
+        }
         if !call.ringing.is_empty() {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
         let age = core.cx.now.since(call.began);
         let redial = match call.kind {
-            Kind::Emergency => age < TRUNK_RING,
             // Where it rings already, the far end's telephone would ring a second time, beside the first call that
             // nobody can take back any more: better the caller hears that it failed and decides.
             Kind::Outbound => age < REDIAL_WAIT && !call.rang,
-            Kind::Local | Kind::Inbound => false,
+            Kind::Local | Kind::Inbound | Kind::Emergency => false,
         };
         if flow_lost && redial && call.transfer.is_none() {
             // Its flow went: by the next one, then.
@@ -450,7 +456,7 @@ impl Calls {
     /// Ends a call: every leg winds down by itself, the call is forgotten at once.
     fn end(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
         let Some(call) = self.calls.remove(&call_id) else { return };
-        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id));
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::SecondEdge].map(|timer| timer(call_id));
         for timer in timers {
             self.timers.cancel(timer);
         }
@@ -494,8 +500,11 @@ impl Calls {
                     }
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
-                Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
-                Timer::Unheard(id) => self.check_heard(core, id),
+                Timer::TrunkWait(id) => {
+                    let refusal = self.calls.get(&id).and_then(|call| call.refusal);
+                    self.end(core, id, refusal.unwrap_or(Cause::TrunkDown));
+                }
+                Timer::SecondEdge(id) => self.second_edge_due(core, id),
             }
         }
     }
@@ -518,11 +527,14 @@ impl Calls {
         }
     }
 
-    /// The trunk's flow is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
+    /// A flow of the trunk is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
     /// can leave by it; calls that talk go on.
-    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>) {
+    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
         for id in self.trunk_legs() {
             self.drive(core, id, |leg, scope| {
+                if leg.flow != flow {
+                    return None;
+                }
                 let event = match leg.state {
                     State::New => LegEvent::Refused(Cause::TrunkDown),
                     State::Incoming(_) => LegEvent::Broken(Cause::TrunkDown),
@@ -605,11 +617,14 @@ impl Calls {
     }
 }
 
-/// In-dialog requests must come from where the dialog is: the trunk's flow, or the handset's address.
+/// In-dialog requests must come from where the dialog is: the trunk's flow, the standby for what began on it, or the
+/// handset's address.
 fn comes_from(leg: &Leg, flow: Flow, trunk: &Trunk) -> bool {
     match leg.party {
-        Party::Trunk(_) => trunk.is_trunk(flow),
-        Party::Handset(_) => flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow),
+        Party::Trunk(_) => trunk.is_trunk(flow) || (trunk.is_standby(flow) && leg.flow == flow),
+        Party::Handset(_) => {
+            flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow) && !trunk.is_standby(flow)
+        }
     }
 }
 

@@ -64,9 +64,9 @@ impl Known {
     pub fn new<'a>(
         challenge: Challenge,
         header: &'static str,
-        before: impl IntoIterator<Item = &'a Option<Known>>,
+        before: impl IntoIterator<Item = &'a Known>,
     ) -> Self {
-        let same = before.into_iter().flatten().filter(|known| known.challenge.nonce == challenge.nonce);
+        let same = before.into_iter().filter(|known| known.challenge.nonce == challenge.nonce);
         let uses = same.map(|known| known.uses).max().unwrap_or(0);
         Known { challenge, header, uses }
     }
