@@ -24,6 +24,7 @@
 //! when no way is left and no flow may come up soon. Where two INVITEs are out, because the first was silent, the first
 //! that rings or answers wins and the other is cancelled; should the winner fail after that, the loser's way is open again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::leg::{Leg, LegTimer};
@@ -39,6 +40,10 @@ const SECOND_EDGE_WAIT: Duration = Duration::from_secs(5);
 
 /// How long an edge may say nothing but 100: Twilio rings as soon as it has looked at the credentials (twilio.md 4.3).
 const UNRUNG: Duration = Duration::from_secs(8);
+
+/// Flows to one address that a call tries where another edge answers: the one that was there, which may have died unseen,
+/// and a fresh one. What is silent on both is no line problem.
+const FLOWS: usize = 2;
 
 /// What stands in From.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,14 @@ impl Verdict {
     }
 }
 
+/// Whether an edge has answered, with a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Others {
+    /// None: then the line itself may be down, and each new flow is a new hope.
+    Silent,
+    Answered,
+}
+
 /// Where a way that was tried stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tried {
@@ -102,19 +115,21 @@ impl Ways {
     }
 
     /// The next way by one of these flows, the best first.
-    fn next(&self, flows: impl IntoIterator<Item = Flow>) -> Option<Way> {
+    fn next(&self, flows: impl IntoIterator<Item = Flow>, others: Others) -> Option<Way> {
         let identities: &[Identity] = match self.caller_id {
             Some(_) => &[Identity::Number, Identity::Extension],
             None => &[Identity::Extension],
         };
         let ways = flows.into_iter().flat_map(|flow| identities.iter().map(move |&identity| Way { flow, identity }));
-        ways.filter(|way| self.is_open(way)).min_by_key(|way| self.has(way.flow, |how| how == FAILED))
+        ways.filter(|way| self.is_open(way, others)).min_by_key(|way| self.has(way.flow, |how| how == FAILED))
     }
 
     /// Not tried yet, on a flow where no INVITE waits; and another From makes no busy line free.
-    fn is_open(&self, way: &Way) -> bool {
+    fn is_open(&self, way: &Way, others: Others) -> bool {
         let busy = self.tried.iter().rev().find(|(_, how)| *how == Tried::Failed(Verdict::Busy));
-        self.tried.iter().all(|(tried, _)| tried != way)
+        let is_fresh = others == Others::Silent || self.flows_to(way.flow) < FLOWS || self.has(way.flow, |_| true);
+        is_fresh
+            && self.tried.iter().all(|(tried, _)| tried != way)
             && !self.has(way.flow, |how| matches!(how, Tried::Out(_)))
             && busy.is_none_or(|(busy, _)| busy.identity == way.identity)
     }
@@ -123,8 +138,10 @@ impl Ways {
         self.tried.iter().any(|(way, one)| way.flow == flow && how(*one))
     }
 
-    fn is_busy(&self) -> bool {
-        matches!(self.tried.last(), Some((_, Tried::Failed(Verdict::Busy))))
+    /// How many flows to the same address were tried.
+    fn flows_to(&self, flow: Flow) -> usize {
+        let tried = self.tried.iter().map(|(way, _)| way.flow).filter(|one| one.remote == flow.remote);
+        tried.collect::<BTreeSet<_>>().len()
     }
 
     /// How the way of this leg ended.
@@ -154,17 +171,21 @@ impl Calls {
         }
         let in_time = core.cx.now.since(call.began) < TRUNK_RING;
         let flows = core.trunk.flows().into_iter().flatten();
-        match ways.next(flows).filter(|_| in_time) {
+        let others = match call.refusal {
+            Some(Cause::Refused(_) | Cause::TrunkCredentials) => Others::Answered,
+            _ => Others::Silent,
+        };
+        match ways.next(flows, others).filter(|_| in_time) {
             Some(way) => self.leave_by(core, call_id, way),
             None if call.ringing.is_empty() => {
-                // A line that is busy at one edge is no reason to wait for the other.
-                let waits = in_time && core.trunk.is_sought() && !ways.is_busy();
-                match (waits, call.refusal) {
-                    (true, Some(Cause::Refused(_) | Cause::TrunkCredentials)) => {
-                        self.wait_for_flow(core, call_id, SECOND_EDGE_WAIT);
+                let waits = in_time && core.trunk.is_sought();
+                match (waits, others) {
+                    (true, Others::Answered) => self.wait_for_flow(core, call_id, SECOND_EDGE_WAIT),
+                    (true, Others::Silent) => self.wait_for_flow(core, call_id, EMERGENCY_WAIT),
+                    (false, _) => {
+                        let cause = call.refusal.unwrap_or(Cause::TrunkDown);
+                        self.end(core, call_id, cause);
                     }
-                    (true, _) => self.wait_for_flow(core, call_id, EMERGENCY_WAIT),
-                    (false, refusal) => self.end(core, call_id, refusal.unwrap_or(Cause::TrunkDown)),
                 }
             }
             None => {}

@@ -7,9 +7,7 @@ use rsip::{Request, Response, Uri};
 use super::emergency_ways::Ways;
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::{self, Negotiation};
-use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, answering,
-};
+use super::{CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, answering};
 use crate::engine::Output;
 use crate::event::{Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -332,7 +330,8 @@ impl Calls {
 
     /// Whether a call waits for the trunk, or an emergency call might need its other edge: then no back-off counts.
     pub fn needs_trunk(&self) -> bool {
-        self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk)) || self.searching().next().is_some()
+        self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk))
+            || self.searching().next().is_some()
     }
 
     /// Rings the target of a transfer inside the call that goes on.

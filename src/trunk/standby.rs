@@ -49,8 +49,19 @@ enum State {
     Idle(Option<Instant>),
     /// There is no other server and no other address.
     Nowhere,
-    Resolving { search: Search, query: u64, lookup: Lookup, deadline: Instant },
-    Connecting { search: Search, connection: u64, address: SocketAddr, rest: VecDeque<SocketAddr>, deadline: Instant },
+    Resolving {
+        search: Search,
+        query: u64,
+        lookup: Lookup,
+        deadline: Instant,
+    },
+    Connecting {
+        search: Search,
+        connection: u64,
+        address: SocketAddr,
+        rest: VecDeque<SocketAddr>,
+        deadline: Instant,
+    },
     Up(Box<Up>),
     /// We stop: what is up stays, nothing more is looked for.
     Stopped,
@@ -177,11 +188,7 @@ impl Trunk {
                 self.standby_refused(context, &format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
             }
             State::Up(_) => self.keep_standby(context),
-            State::Idle(_)
-            | State::Resolving { .. }
-            | State::Connecting { .. }
-            | State::Nowhere
-            | State::Stopped => {}
+            State::Idle(_) | State::Resolving { .. } | State::Connecting { .. } | State::Nowhere | State::Stopped => {}
         }
     }
 
@@ -376,8 +383,7 @@ impl Trunk {
         self.standby.fault = format!("{}: {reason}", up.name);
         context.event(Event::new(Level::Info, "standby.lost", up.name.as_str(), reason));
         let wait = self.standby.backoff.next(context.random);
-        self.standby.state =
-            if self.stopping { State::Stopped } else { State::Idle(Some(context.now + wait)) };
+        self.standby.state = if self.stopping { State::Stopped } else { State::Idle(Some(context.now + wait)) };
     }
 
     /// The trunk's search comes to this address. Where the standby is up there, its flow is the trunk's now; where it is
@@ -429,7 +435,9 @@ pub fn second_edge_warning(trunk: &config::Trunk) -> Option<String> {
     let host = &server.host;
     let fix = "name two, such as edges = [\"ashburn\", \"umatilla\"]";
     Some(match host.trim_matches(['[', ']']).parse::<std::net::IpAddr>() {
-        Ok(_) => format!("[trunk] names one server, {host}: an emergency call that it does not take has no second edge; {fix}"),
+        Ok(_) => format!(
+            "[trunk] names one server, {host}: an emergency call that it does not take has no second edge; {fix}"
+        ),
         Err(_) => format!(
             "[trunk] names one server, {host}: an emergency call has a second way only where that name has two \
              addresses; {fix}"

@@ -10,6 +10,7 @@ mod opening;
 mod world;
 
 mod bits;
+mod edges;
 mod emergency;
 mod flows;
 mod hold;

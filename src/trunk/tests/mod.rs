@@ -40,6 +40,10 @@ struct World {
     domain: fn(&mut World, &Request) -> Option<Response>,
     pongs: bool,
     answers_options: bool,
+    /// Who was sent a request, and which.
+    heard: Vec<(SocketAddr, Method)>,
+    /// A server that refuses connections now.
+    down: Option<SocketAddr>,
     /// Of [`rotating`]: the one password that the domain has.
     at_twilio: &'static str,
 }
@@ -97,6 +101,8 @@ impl World {
             domain,
             pongs: true,
             answers_options: true,
+            heard: Vec::new(),
+            down: None,
             at_twilio: "",
         }
     }
@@ -162,7 +168,7 @@ impl World {
 
     /// 192.0.2.1 to .99 are alive.
     fn is_alive(&self, address: SocketAddr) -> bool {
-        matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[3] < 100)
+        self.down != Some(address) && matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[3] < 100)
     }
 
     fn on_octets(&mut self, flow: Flow, octets: &[u8]) {
@@ -174,6 +180,7 @@ impl World {
             Method::Options => None,
             _ => domain(self, &request),
         };
+        self.heard.push((flow.remote, request.method));
         self.requests.push(request);
         if let Some(response) = response {
             let octets = wire::write_response(&response);
