@@ -13,7 +13,7 @@
 //! | 408, 480, 5xx, every other refusal but busy | of the edge, or of what is behind it | second edge, then the extension |
 //! | the flow ended | of the flow | the same |
 //! | no response within [`patience`], nothing but 100 within [`UNRUNG`] | of the flow | the same, and the first may still win |
-//! | 486, 600, 603 | the line to the emergency service is busy | second edge once, with the same From |
+//! | 486, 600, 603 | the line to the emergency service is busy | second edge |
 //!
 //! [`patience`]: crate::trunk::Trunk::patience
 //!
@@ -124,14 +124,11 @@ impl Ways {
         ways.filter(|way| self.is_open(way, others)).min_by_key(|way| self.has(way.flow, |how| how == FAILED))
     }
 
-    /// Not tried yet, on a flow where no INVITE waits; and another From makes no busy line free.
+    /// Not tried yet, on a flow where no INVITE waits and no line was busy: another From frees none.
     fn is_open(&self, way: &Way, others: Others) -> bool {
-        let busy = self.tried.iter().rev().find(|(_, how)| *how == Tried::Failed(Verdict::Busy));
+        let closes = |how| matches!(how, Tried::Out(_) | Tried::Failed(Verdict::Busy));
         let is_fresh = others == Others::Silent || self.flows_to(way.flow) < FLOWS || self.has(way.flow, |_| true);
-        is_fresh
-            && self.tried.iter().all(|(tried, _)| tried != way)
-            && !self.has(way.flow, |how| matches!(how, Tried::Out(_)))
-            && busy.is_none_or(|(busy, _)| busy.identity == way.identity)
+        is_fresh && self.tried.iter().all(|(tried, _)| tried != way) && !self.has(way.flow, closes)
     }
 
     fn has(&self, flow: Flow, how: impl Fn(Tried) -> bool) -> bool {
@@ -268,10 +265,13 @@ impl Calls {
         self.calls.iter().filter(move |(_, call)| searches(call)).map(|(id, _)| *id)
     }
 
-    /// One of two INVITEs rings: it wins.
+    /// An INVITE rings: of two, it wins.
     pub(super) fn first_rings(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let Some(ways) = &mut call.emergency else { return };
+        if !call.rang {
+            self.timers.set(Timer::Ring(call_id), core.cx.now + TRUNK_RING);
+        }
         let losers: Vec<LegId> = call.ringing.iter().copied().filter(|ringing| *ringing != id).collect();
         call.ringing.retain(|ringing| *ringing == id);
         losers.iter().for_each(|loser| ways.give_back(*loser));

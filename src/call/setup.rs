@@ -280,7 +280,7 @@ impl Calls {
         }
         let plan = std::mem::take(plan);
         call.phase = Phase::Ringing;
-        let (caller, kind) = (call.caller, call.kind);
+        let (caller, kind, began) = (call.caller, call.kind, call.began);
         // After a transfer begins, the kept leg has settled on its codecs; before an answer, the caller's offer counts.
         let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref());
         let codecs = match offered.map(|negotiation| (negotiation.codecs(), negotiation.remote())) {
@@ -288,11 +288,13 @@ impl Calls {
             Some((_, Some(remote))) => remote.codecs.clone(),
             _ => CODECS.to_vec(),
         };
-        let ring = match kind {
-            Kind::Local | Kind::Inbound => core.cx.config.limits.ring,
-            Kind::Outbound | Kind::Emergency => TRUNK_RING,
+        let until = match kind {
+            Kind::Local | Kind::Inbound => core.cx.now + core.cx.config.limits.ring,
+            Kind::Outbound => core.cx.now + TRUNK_RING,
+            // All its ways together; what rings then has its own time.
+            Kind::Emergency => began + TRUNK_RING,
         };
-        self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
+        self.timers.set(Timer::Ring(call_id), until);
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
             if kind == Kind::Emergency {
