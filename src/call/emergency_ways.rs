@@ -244,6 +244,12 @@ impl Calls {
     pub(super) fn second_edge_due(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get(&call_id) else { return };
         let Some(ways) = &call.emergency else { return };
+        let legs = call.ringing.iter().filter_map(|id| self.legs.get(id));
+        let patient = legs.filter_map(|leg| Some(leg.unheard_since()? + core.trunk.patience(leg.flow))).max();
+        if let Some(until) = patient.filter(|until| *until > core.cx.now) {
+            // It went again with credentials.
+            return self.timers.set(Timer::SecondEdge(call_id), until);
+        }
         if !self.is_stuck(call, core.cx.now) && !call.rang && matches!(call.phase, Phase::Ringing) {
             self.timers.set(Timer::SecondEdge(call_id), ways.left + UNRUNG);
         }
@@ -278,5 +284,84 @@ impl Calls {
         for loser in losers {
             self.drop_leg(core, loser, Cause::AnsweredElsewhere);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::flow::Transport;
+
+    fn flow(connection: u64, remote: &str) -> Flow {
+        let address = |text: &str| text.parse().expect("an address");
+        Flow { transport: Transport::Tls, local: address("203.0.113.7:4000"), remote: address(remote), connection }
+    }
+
+    /// First and second edge.
+    fn flows() -> [Flow; 2] {
+        [flow(1, "192.0.2.1:5061"), flow(2, "192.0.2.2:5061")]
+    }
+
+    /// The ways that are taken where each ends so: the number of the flow, and N or E for what stands in From.
+    fn taken(caller_id: Option<&str>, end: impl Fn(Way) -> Cause) -> String {
+        let mut ways = Ways::new("911".into(), caller_id.map(str::to_owned), Instant::ZERO);
+        let mut taken = Vec::new();
+        while let Some(way) = ways.next(flows(), Others::Answered) {
+            let leg = LegId(taken.len() as u64);
+            ways.tried.push((way, Tried::Out(leg)));
+            ways.end(leg, end(way));
+            let identity = if way.identity == Identity::Number { 'N' } else { 'E' };
+            taken.push(format!("{}{identity}", way.flow.connection));
+        }
+        taken.join(" ")
+    }
+
+    #[test]
+    fn a_refused_number_is_followed_by_the_extension_and_a_refusing_edge_by_the_other() {
+        let number = Some("+15035550101");
+        assert_eq!(taken(number, |_| Cause::Refused(403)), "1N 1E 2N 2E");
+        assert_eq!(taken(number, |_| Cause::TrunkCredentials), "1N 1E 2N 2E");
+        for code in [408, 480, 404, 488, 500, 503, 504] {
+            assert_eq!(taken(number, |_| Cause::Refused(code)), "1N 2N 1E 2E");
+        }
+        assert_eq!(taken(number, |_| Cause::Incompatible), "1N 2N 1E 2E");
+        assert_eq!(taken(None, |_| Cause::Refused(503)), "1E 2E");
+    }
+
+    #[test]
+    fn a_busy_line_is_tried_by_each_edge_and_by_no_other_name() {
+        for code in [486, 600, 603] {
+            assert_eq!(taken(Some("+15035550101"), |_| Cause::Refused(code)), "1N 2N");
+        }
+        let second_wants_extension = |way: Way| match (way.flow.connection, way.identity) {
+            (2, Identity::Number) => Cause::Refused(403),
+            _ => Cause::Refused(486),
+        };
+        assert_eq!(taken(Some("+15035550101"), second_wants_extension), "1N 2N 2E");
+    }
+
+    #[test]
+    fn where_another_edge_answers_a_silent_address_gets_one_fresh_flow_and_no_more() {
+        let mut ways = Ways::new("911".into(), None, Instant::ZERO);
+        let mut tried = 0;
+        for connection in 10..20 {
+            if let Some(way) = ways.next([flow(connection, "192.0.2.1:5061")], Others::Answered) {
+                ways.tried.push((way, Tried::Failed(Verdict::Edge)));
+                tried += 1;
+            }
+        }
+        assert_eq!(tried, FLOWS);
+        assert!(ways.next([flow(20, "192.0.2.1:5061")], Others::Silent).is_some());
+    }
+
+    #[test]
+    fn no_second_invite_goes_where_one_is_out_and_a_loser_may_be_asked_again() {
+        let mut ways = Ways::new("911".into(), Some("+15035550101".into()), Instant::ZERO);
+        let first = ways.next(flows(), Others::Silent).unwrap();
+        ways.tried.push((first, Tried::Out(LegId(1))));
+        assert_eq!(ways.next(flows(), Others::Silent).unwrap().flow, flows()[1]);
+        assert_eq!(ways.next([flows()[0]], Others::Silent), None);
+        ways.give_back(LegId(1));
+        assert_eq!(ways.next(flows(), Others::Silent), Some(first));
     }
 }

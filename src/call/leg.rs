@@ -160,6 +160,8 @@ pub struct Outgoing {
     pub(super) cancelled: bool,
     /// Any response came, even a 100: there is somebody.
     pub(super) heard: bool,
+    /// When it was sent, with credentials perhaps the second time.
+    pub(super) sent: Instant,
 }
 
 /// A 2xx of ours that waits for its ACK.
@@ -325,7 +327,15 @@ impl Leg {
 
     /// Whether an INVITE of ours is out and nothing at all has come back.
     pub fn is_unheard(&self) -> bool {
-        matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)
+        self.unheard_since().is_some()
+    }
+
+    /// Since when.
+    pub fn unheard_since(&self) -> Option<Instant> {
+        match &self.state {
+            State::Outgoing(outgoing) if !outgoing.heard => Some(outgoing.sent),
+            _ => None,
+        }
     }
 
     /// Puts credentials for the SIP domain on a request; `again` when those before were refused. `false` when there are
@@ -591,7 +601,7 @@ impl Leg {
         self.pending.remove(position);
         if let State::Outgoing(outgoing) = &mut self.state {
             // What was heard was said of the request before.
-            outgoing.heard = false;
+            (outgoing.heard, outgoing.sent) = (false, scope.cx.now);
         }
         self.send(scope, request, purpose, attempts);
         true

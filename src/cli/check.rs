@@ -20,6 +20,7 @@ pub(super) fn run(file: &Path) -> Done {
     let config = super::load(file)?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
     super::warn_of_lan(&config);
+    super::warn(&crate::trunk::second_edge_warning(&config.trunk).into_iter().collect::<Vec<_>>());
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

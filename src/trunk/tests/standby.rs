@@ -195,3 +195,11 @@ fn it_has_nonces_of_its_own() {
     assert_eq!(answers(standby, None).unwrap().nonce, "second");
     assert_eq!(answers(own, None).unwrap().nonce, "abc");
 }
+
+#[test]
+fn check_warns_of_one_server_and_not_of_two() {
+    let warning = |servers| second_edge_warning(&config(servers, 1).trunk);
+    assert_eq!(warning(SERVERS), None);
+    assert!(warning(r#""192.0.2.1:5061""#).unwrap().contains("no second edge"));
+    assert!(warning(r#""office.sip.dublin.twilio.com""#).unwrap().contains("only where that name has two addresses"));
+}
