@@ -492,11 +492,14 @@ impl Calls {
                     self.drive(core, id, |leg, scope| leg.on_timer(scope, timer));
                 }
                 Timer::Ring(id) => {
-                    let transferring = self.calls.get(&id).is_some_and(|call| call.transfer.is_some());
-                    if transferring {
+                    let call = self.calls.get(&id);
+                    if call.is_some_and(|call| call.transfer.is_some()) {
                         self.transfer_failed(core, id, Cause::NoAnswer);
                     } else {
-                        self.end(core, id, Cause::NoAnswer);
+                        // An emergency call that rang nowhere: what its ways said.
+                        let said =
+                            call.filter(|call| call.emergency.is_some() && !call.rang).and_then(|call| call.refusal);
+                        self.end(core, id, said.unwrap_or(Cause::NoAnswer));
                     }
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
