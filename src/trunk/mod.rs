@@ -81,6 +81,8 @@ pub struct Trunk {
     /// What the last look-up of the server in use gave.
     found: VecDeque<SocketAddr>,
     standby: Standby,
+    /// What was measured on the last flow: the next one most likely has the same line.
+    line: RoundTrip,
     /// An address was tried in this round.
     dialled: bool,
     /// The local address of the way to the SIP domain, once it was looked at; see [`Link`].
@@ -180,6 +182,7 @@ impl Trunk {
             proven: Vec::new(),
             found: VecDeque::new(),
             standby: Standby::new(now),
+            line: RoundTrip::default(),
             dialled: false,
             path: None,
             public: PublicAddress::default(),
@@ -315,13 +318,15 @@ impl Trunk {
         let name = format!("{} ({})", server_name(trunk, server), flow.remote);
         let ip = context.config.media.public_address.unwrap_or(flow.local.ip());
         context.event(Event::new(Level::Notice, "trunk.connected", name.as_str(), how));
+        let mut keepalive = Keepalive::new(context.now, trunk.keepalive, context.random);
+        keepalive.round_trip = self.line.clone();
         self.state = State::Up(Up {
             flow,
             server,
             name,
             local: SocketAddr::new(ip, flow.local.port()),
             instance: instance(context.config),
-            keepalive: Keepalive::new(context.now, trunk.keepalive, context.random),
+            keepalive,
             proven: false,
             unanswered: 0,
         });
@@ -677,6 +682,7 @@ impl Trunk {
     fn lose(&mut self, context: &mut Context<'_>, reason: &str, again: Again) {
         let State::Up(up) = &self.state else { return };
         self.fault = format!("{}: {reason}", up.name);
+        self.line = up.keepalive.round_trip.clone();
         // A server that took the connection but never a registration is no better than one that is down.
         self.first = if up.proven { 0 } else { (up.server + 1) % context.config.trunk.servers.len().max(1) };
         for registration in &mut self.registrations {

@@ -19,7 +19,7 @@ const LATEST: Duration = Duration::from_secs(2);
 const UNMEASURED: Duration = Duration::from_secs(1);
 
 /// Of one flow.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RoundTrip {
     samples: VecDeque<Duration>,
 }

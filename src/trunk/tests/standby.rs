@@ -197,6 +197,20 @@ fn it_has_nonces_of_its_own() {
 }
 
 #[test]
+fn a_new_flow_is_as_patient_as_the_one_before_until_it_was_measured() {
+    let mut world = world(SERVERS);
+    let flow = world.trunk.flow().unwrap();
+    let patience = world.trunk.patience(flow);
+    assert!(patience < Duration::from_secs(1), "an unmeasured line has a second");
+    world.with(|trunk, context| trunk.handle_disconnected(context, flow, "reset"));
+    world.domain = silent;
+    world.pass(3);
+    let next = world.trunk.flow().unwrap();
+    assert_ne!(next, flow);
+    assert_eq!(world.trunk.patience(next), patience);
+}
+
+#[test]
 fn check_warns_of_one_server_and_not_of_two() {
     let warning = |servers| second_edge_warning(&config(servers, 1).trunk);
     assert_eq!(warning(SERVERS), None);
