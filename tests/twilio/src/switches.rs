@@ -37,8 +37,6 @@ pub struct Switches {
     pub to_host_normalised: bool,
     /// Refuse an INVITE whose From user is not the digest user (4.3, "From user is ... not verified").
     pub invite_from_enforced: bool,
-    /// The same for an emergency call, whose From is a number (14, "From of an emergency call": the pages contradict).
-    pub emergency_from_enforced: bool,
     /// `Supported: timer` and `Min-SE: 120` in INVITEs to extensions (4.4, seen in TRACE-M only).
     pub session_timer: bool,
     /// `Session-Expires` in INVITEs to extensions, in seconds; 0 = none (4.6).
@@ -119,7 +117,6 @@ pub const CONTRARY: &[&[&str]] = &[
         "sign_without_call_token=true",
         "action_after_caller_hangup=true",
         "decline_is_busy=false",
-        "emergency_from_enforced=true",
         "moved_dialog_code=481",
     ],
     &[
@@ -158,7 +155,6 @@ impl Default for Switches {
             sip_domain_normalised: true,
             to_host_normalised: false,
             invite_from_enforced: false,
-            emergency_from_enforced: false,
             session_timer: false,
             session_expires: 0,
             sign_without_call_token: false,

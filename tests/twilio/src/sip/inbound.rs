@@ -105,8 +105,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
     let to_user = user_of(message.uri()).to_owned();
     let emergency = EMERGENCY.contains(&to_user.as_str())
         && (domain.flag("emergency_calling_enabled") || !switches.emergency_needs_flag);
-    let enforced = if emergency { switches.emergency_from_enforced } else { switches.invite_from_enforced };
-    if enforced && user_of(from) != username {
+    if switches.invite_from_enforced && !emergency && user_of(from) != username {
         return Judgement::Refuse(refusal(403, "Forbidden", "32106 SIP: Authentication Error"));
     }
     if message.body.is_empty() {
