@@ -181,8 +181,8 @@ pub struct Engine {
     transactions: Transactions,
     registrar: Registrar,
     trunk: Trunk,
-    /// The flow that the calls know of.
-    trunk_flow: Option<Flow>,
+    /// The flows that the calls know of.
+    trunk_flows: [Option<Flow>; 2],
     calls: Calls,
     streams: Streams,
     outputs: VecDeque<Output>,
@@ -219,7 +219,7 @@ impl Engine {
             transactions: Transactions::new(),
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
-            trunk_flow: None,
+            trunk_flows: [None; 2],
             calls: Calls::default(),
             streams: Streams::default(),
             outputs: VecDeque::new(),
@@ -296,7 +296,7 @@ impl Engine {
         self.follow_trunk(now, wall);
         self.drain_events(now, wall);
         self.after_emergency(now, wall);
-        if self.trunk.flow().is_err() && self.calls.needs_trunk() {
+        if self.calls.needs_trunk() {
             self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
         }
         while let Some((flow, bytes)) = self.transactions.poll_transmit() {
@@ -344,16 +344,17 @@ impl Engine {
         }
     }
 
-    /// Calls must know when the trunk's flow changes, whoever ended it: the other end, a silent keepalive, a reload.
+    /// Calls must know when a flow of the trunk changes, whoever ended it: the other end, a silent keepalive, a reload.
     fn follow_trunk(&mut self, now: Instant, wall: WallClock) {
-        let flow = self.trunk.flow().ok();
-        if flow == self.trunk_flow {
+        let flows = self.trunk.flows();
+        if flows == self.trunk_flows {
             return;
         }
-        if std::mem::replace(&mut self.trunk_flow, flow).is_some() {
-            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_down(core));
+        let before = std::mem::replace(&mut self.trunk_flows, flows);
+        for lost in before.into_iter().flatten().filter(|flow| !flows.contains(&Some(*flow))) {
+            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_down(core, lost));
         }
-        if flow.is_some() {
+        if flows != [None; 2] {
             self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
         }
     }
@@ -487,7 +488,7 @@ impl Engine {
 
     fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage) {
         let priority = match &message {
-            SipMessage::Request(request) if request.method == Method::Invite && !self.trunk.is_trunk(flow) => {
+            SipMessage::Request(request) if request.method == Method::Invite && flow.transport != Transport::Tls => {
                 let wanted = Dialled::of_uri(&request.uri).ok();
                 match wanted.and_then(|dialled| route::emergency_number(&self.config, &dialled)) {
                     Some(_) => Priority::Emergency,
@@ -544,7 +545,7 @@ impl Engine {
     fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
         self.streams.remove(flow);
         self.transactions.flow_down(now, flow);
-        if self.trunk.is_trunk(flow) {
+        if self.trunk.is_trunk(flow) || self.trunk.is_standby(flow) {
             self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
         } else {
             self.part(now, wall, |engine, cx| engine.registrar.flow_down(cx, flow));
@@ -597,15 +598,26 @@ impl Engine {
         if in_dialog && request.method != Method::Register {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }
-        let trunk = self.trunk.is_trunk(flow);
-        if request.method == Method::Invite && !trunk {
+        let (trunk, standby) = (self.trunk.is_trunk(flow), self.trunk.is_standby(flow));
+        if request.method == Method::Invite && !trunk && !standby {
             return self.on_handset_invite(now, wall, server, flow, request);
         }
         if self.stopping != Stopping::No {
             return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
         match request.method {
-            Method::Register if !trunk => {
+            // Nothing is registered there, so that no call belongs there; other forks of it may ring on.
+            Method::Invite if standby => {
+                let text = "a call came in by the standby, where nothing is registered; 480";
+                self.outputs.push_back(Output::Event(Event::new(
+                    Level::Notice,
+                    "call.refused",
+                    flow.remote.to_string(),
+                    text,
+                )));
+                self.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
+            }
+            Method::Register if !trunk && !standby => {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
             }
             Method::Options => self.transactions.respond_once(now, server, options_response(&request)),

@@ -114,6 +114,22 @@ pub struct TrunkStatus {
     pub reason: Option<String>,
     /// Seconds until the next try, when waiting.
     pub retry_in: Option<u64>,
+    /// The second flow, for emergency calls alone. A service older than the command that reads this has none.
+    #[serde(default)]
+    pub standby: Option<StandbyStatus>,
+}
+
+/// The second flow to the SIP domain.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StandbyStatus {
+    /// `up`, `connecting`, `resolving`, `waiting`, `stopped`; `none` where there is no second server or address.
+    pub state: String,
+    /// Server and addresses of the flow.
+    pub flow: Option<String>,
+    /// Why it is not up, for people.
+    pub reason: Option<String>,
+    /// Seconds until the next try, when waiting.
+    pub retry_in: Option<u64>,
 }
 
 /// One extension on both sides.

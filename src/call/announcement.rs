@@ -41,7 +41,7 @@ impl Calls {
             cause.text()
         );
         core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
-        for timer in [Timer::Ring, Timer::TrunkWait, Timer::Unheard].map(|timer| timer(call_id)) {
+        for timer in [Timer::Ring, Timer::TrunkWait, Timer::SecondEdge].map(|timer| timer(call_id)) {
             self.timers.cancel(timer);
         }
         for id in rung {

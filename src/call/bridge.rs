@@ -1,5 +1,6 @@
 //! Who hears whom: what the media driver is told, hold passed on, what the caller is answered with.
 
+use super::leg::LegEvent;
 use super::{CallId, Calls, Cause, Core, Heard, LegId, describe, in_dialog};
 use crate::engine::Output;
 use crate::event::{Event, Level};
@@ -21,8 +22,14 @@ impl Calls {
                 self.closing.remove(&leg);
                 let Some(id) = self.media.remove(&leg) else { return };
                 core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
-                if let Some(call) = self.legs.get(&id).map(|leg| leg.call) {
-                    self.end(core, call, Cause::NoMedia);
+                let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
+                match self.calls.get(&call).is_some_and(|call| call.emergency.is_some() && call.ringing.contains(&id)) {
+                    // Beside another INVITE of it that is out, or as the last of its ways.
+                    true => self.drive(core, id, |leg, scope| {
+                        leg.end(scope);
+                        Some(LegEvent::Refused(Cause::NoMedia))
+                    }),
+                    false => self.end(core, call, Cause::NoMedia),
                 }
             }
             Notice::Started { .. } => {}

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::emergency_ways::Ways;
 use super::setup::{self, Invite, Target};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
 use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
@@ -14,11 +15,10 @@ use crate::sip::uri;
 use crate::time::Instant;
 
 /// What makes a call an emergency call.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Emergency {
-    /// What Twilio is asked for, and the E.164 number that it sees.
-    pub number: String,
-    pub caller_id: Option<String>,
+    /// How it may leave, and what was tried.
+    pub ways: Ways,
     /// Whose allowance it counts against.
     source: IpAddr,
     account: Account,
@@ -127,9 +127,10 @@ impl Calls {
         if let Some(call) = self.calls.get_mut(&call) {
             let source = flow.remote.ip().to_canonical();
             let heard = Heard::Signaling(core.cx.now);
-            call.emergency = Some(Emergency { number: number.clone(), caller_id, source, account, heard });
+            let ways = Ways::new(number.clone(), caller_id, core.cx.now);
+            call.emergency = Some(Emergency { ways, source, account, heard });
         }
-        self.dial_trunk(core, call);
+        self.search_on(core, call);
         self.notify(core, registrar, &notice::Subject { number: &number, from: &from, flow });
     }
 

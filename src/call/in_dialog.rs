@@ -347,6 +347,12 @@ impl Leg {
                 self.end(scope);
                 None
             }
+            LegTimer::Unheard => {
+                if self.is_unheard() {
+                    scope.trunk.abandon(scope.cx, self.flow, "the SIP domain does not answer an emergency call");
+                }
+                None
+            }
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
                 // Before a repair their refresh has no way to us: ask instead of giving up.

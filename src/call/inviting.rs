@@ -42,7 +42,8 @@ impl Leg {
             Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
         self.authorize(scope, &mut request, None, false);
-        self.state = State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false });
+        self.state =
+            State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false, sent: scope.cx.now });
         self.send(scope, request, Purpose::Invite, 0);
     }
 

@@ -81,6 +81,8 @@ pub enum LegTimer {
     Reinvite,
     /// No flow came for the BYE that waits for one.
     Farewell,
+    /// An emergency INVITE has had no response at all: its flow is dead, TCP only does not know it yet.
+    Unheard,
 }
 
 /// What happened to a leg.
@@ -158,6 +160,8 @@ pub struct Outgoing {
     pub(super) cancelled: bool,
     /// Any response came, even a 100: there is somebody.
     pub(super) heard: bool,
+    /// When it was sent, with credentials perhaps the second time.
+    pub(super) sent: Instant,
 }
 
 /// A 2xx of ours that waits for its ACK.
@@ -341,7 +345,15 @@ impl Leg {
 
     /// Whether an INVITE of ours is out and nothing at all has come back.
     pub fn is_unheard(&self) -> bool {
-        matches!(&self.state, State::Outgoing(outgoing) if !outgoing.heard)
+        self.unheard_since().is_some()
+    }
+
+    /// Since when.
+    pub fn unheard_since(&self) -> Option<Instant> {
+        match &self.state {
+            State::Outgoing(outgoing) if !outgoing.heard => Some(outgoing.sent),
+            _ => None,
+        }
     }
 
     /// Puts credentials for the SIP domain on a request; `again` when those before were refused. `false` when there are
@@ -356,7 +368,7 @@ impl Leg {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = wire::method_token(request.method);
-        match scope.trunk.authorization(scope.cx, extension, method, &target, challenge, again) {
+        match scope.trunk.authorization(scope.cx, self.flow, extension, method, &target, challenge, again) {
             Some((name, value)) => {
                 header::set(&mut request.headers, name, value);
                 true
@@ -368,7 +380,7 @@ impl Leg {
     /// The flow to send on: the trunk may have reconnected since the leg began, or be down, and so may a handset.
     pub(super) fn current_flow(&self, scope: &Scope<'_, '_>) -> Option<Flow> {
         match self.party {
-            Party::Trunk(_) => scope.trunk.flow().ok(),
+            Party::Trunk(_) => scope.trunk.flow_for(self.flow),
             Party::Handset(_) => (!self.is_cut).then_some(self.flow),
         }
     }
@@ -458,9 +470,14 @@ impl Leg {
         for id in self.indexed.drain(..) {
             scope.dialogs.remove(&id);
         }
-        for timer in
-            [LegTimer::Repeat2xx, LegTimer::RepeatReliable, LegTimer::Session, LegTimer::Reinvite, LegTimer::Farewell]
-        {
+        for timer in [
+            LegTimer::Repeat2xx,
+            LegTimer::RepeatReliable,
+            LegTimer::Session,
+            LegTimer::Reinvite,
+            LegTimer::Farewell,
+            LegTimer::Unheard,
+        ] {
             scope.timers.cancel(Timer::Leg(self.id, timer));
         }
     }
@@ -614,6 +631,10 @@ impl Leg {
         };
         header::set(&mut request.headers, "CSeq", format!("{next} {method}"));
         self.pending.remove(position);
+        if let State::Outgoing(outgoing) = &mut self.state {
+            // What was heard was said of the request before.
+            (outgoing.heard, outgoing.sent) = (false, scope.cx.now);
+        }
         self.send(scope, request, purpose, attempts);
         true
     }

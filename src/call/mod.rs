@@ -15,6 +15,7 @@ mod bridge;
 mod description;
 mod emergency;
 mod emergency_invite;
+mod emergency_ways;
 mod in_dialog;
 mod inviting;
 mod media_target;
@@ -68,8 +69,8 @@ pub enum Timer {
     Duration(CallId),
     /// A call waits for the trunk to come up.
     TrunkWait(CallId),
-    /// Nothing has answered an emergency INVITE.
-    Unheard(CallId),
+    /// An emergency INVITE has no response yet; see [`emergency_ways`].
+    SecondEdge(CallId),
     /// The sentence that the caller hears is over, whatever the media driver says.
     Announcement(CallId),
 }
@@ -359,8 +360,10 @@ impl Calls {
     }
 
     fn on_progress(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId, media: bool) {
+        self.first_rings(core, call_id, id);
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        if call.transfer.is_some() || call.early_media.is_some() || !matches!(call.phase, Phase::Ringing) {
+        let rings = matches!(call.phase, Phase::Ringing | Phase::Opening(_));
+        if call.transfer.is_some() || call.early_media.is_some() || !rings {
             return;
         }
         call.rang = true;
@@ -450,17 +453,20 @@ impl Calls {
             (Some(kept @ Cause::Refused(_)), _) => kept,
             (_, new) => new,
         });
+        if let Some(emergency) = &mut call.emergency {
+            emergency.ways.end(id, cause);
+            return self.search_on(core, call_id);
+        }
         if !call.ringing.is_empty() {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
         let age = core.cx.now.since(call.began);
         let redial = match call.kind {
-            Kind::Emergency => age < TRUNK_RING,
             // Where it rings already, the far end's telephone would ring a second time, beside the first call that
             // nobody can take back any more: better the caller hears that it failed and decides.
             Kind::Outbound => age < REDIAL_WAIT && !call.rang,
-            Kind::Local | Kind::Inbound | Kind::CallBack | Kind::Notice => false,
+            Kind::Local | Kind::Inbound | Kind::Emergency | Kind::CallBack | Kind::Notice => false,
         };
         if flow_lost && redial && call.transfer.is_none() {
             // Its flow went: by the next one, then.
@@ -507,7 +513,7 @@ impl Calls {
         let Some(call) = self.calls.remove(&call_id) else { return };
         // Whoever ends the sentence does not change why the call failed.
         let cause = if let Phase::Announcing(failure) = call.phase { failure } else { cause };
-        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::Unheard, Timer::Announcement]
+        let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::SecondEdge, Timer::Announcement]
             .map(|timer| timer(call_id));
         for timer in timers {
             self.timers.cancel(timer);
@@ -544,16 +550,22 @@ impl Calls {
                     self.drive(core, id, |leg, scope| leg.on_timer(scope, timer));
                 }
                 Timer::Ring(id) => {
-                    let transferring = self.calls.get(&id).is_some_and(|call| call.transfer.is_some());
-                    if transferring {
+                    let call = self.calls.get(&id);
+                    if call.is_some_and(|call| call.transfer.is_some()) {
                         self.transfer_failed(core, id, Cause::NoAnswer);
                     } else {
-                        self.end(core, id, Cause::NoAnswer);
+                        // An emergency call that rang nowhere: what its ways said.
+                        let said =
+                            call.filter(|call| call.emergency.is_some() && !call.rang).and_then(|call| call.refusal);
+                        self.end(core, id, said.unwrap_or(Cause::NoAnswer));
                     }
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
-                Timer::TrunkWait(id) => self.end(core, id, Cause::TrunkDown),
-                Timer::Unheard(id) => self.check_heard(core, id),
+                Timer::TrunkWait(id) => {
+                    let refusal = self.calls.get(&id).and_then(|call| call.refusal);
+                    self.end(core, id, refusal.unwrap_or(Cause::TrunkDown));
+                }
+                Timer::SecondEdge(id) => self.second_edge_due(core, id),
                 Timer::Announcement(id) => self.end(core, id, Cause::Lost),
             }
         }
@@ -583,11 +595,14 @@ impl Calls {
         }
     }
 
-    /// The trunk's flow is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
+    /// A flow of the trunk is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
     /// can leave by it; calls that talk go on.
-    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>) {
+    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
         for id in self.trunk_legs() {
             self.drive(core, id, |leg, scope| {
+                if leg.flow != flow {
+                    return None;
+                }
                 let event = match leg.state {
                     State::New => LegEvent::Refused(Cause::TrunkDown),
                     State::Incoming(_) => LegEvent::Broken(Cause::TrunkDown),
@@ -673,11 +688,14 @@ impl Calls {
     }
 }
 
-/// In-dialog requests must come from where the dialog is: the trunk's flow, or the handset's address.
+/// In-dialog requests must come from where the dialog is: the trunk's flow, the standby for what began on it, or the
+/// handset's address.
 fn comes_from(leg: &Leg, flow: Flow, trunk: &Trunk) -> bool {
     match leg.party {
-        Party::Trunk(_) => trunk.is_trunk(flow),
-        Party::Handset(_) => flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow),
+        Party::Trunk(_) => trunk.is_trunk(flow) || (trunk.is_standby(flow) && leg.flow == flow),
+        Party::Handset(_) => {
+            flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow) && !trunk.is_standby(flow)
+        }
     }
 }
 

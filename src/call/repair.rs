@@ -140,9 +140,11 @@ impl Leg {
 }
 
 impl Calls {
-    /// The trunk is up: calls that waited for it leave now, calls that talk move to it.
+    /// A flow of the trunk is up, or another one: calls that waited for it leave now, calls that talk move to it.
     pub fn handle_trunk_up(&mut self, core: &mut Core<'_, '_>) {
-        for id in self.waiting_for_trunk() {
+        self.search_again(core);
+        let waiting = if core.trunk.flow().is_ok() { self.waiting_for_trunk() } else { Vec::new() };
+        for id in waiting {
             self.dial_trunk(core, id);
         }
         for id in self.trunk_legs() {

@@ -8,8 +8,8 @@ use super::description::Demand;
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::Negotiation;
 use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer,
-    UNHEARD, admission, description, emergency_invite,
+    CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
+    description, emergency_invite,
 };
 use crate::emergency::Priority;
 use crate::engine::Output;
@@ -186,7 +186,7 @@ impl Calls {
     }
 
     /// Opens the media of those to be rung; they are invited as soon as all ports are known.
-    pub(super) fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) {
+    pub(super) fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) -> Vec<LegId> {
         let mut plan = Vec::new();
         let priority = self.calls.get(&call_id).map_or(Priority::Ordinary, |call| call.kind.priority());
         for target in targets {
@@ -194,11 +194,13 @@ impl Calls {
             self.open_media(core, id);
             plan.push((id, target.invitation));
         }
+        let legs: Vec<LegId> = plan.iter().map(|(id, _)| *id).collect();
         if let Some(call) = self.calls.get_mut(&call_id) {
-            call.ringing = plan.iter().map(|(id, _)| *id).collect();
+            call.ringing.extend(&legs);
             call.phase = Phase::Opening(plan);
         }
         self.invite_when_open(core, call_id);
+        legs
     }
 
     /// A leg's port is known.
@@ -228,7 +230,7 @@ impl Calls {
         }
         let plan = std::mem::take(plan);
         call.phase = Phase::Ringing;
-        let (caller, kind) = (call.caller, call.kind);
+        let (caller, kind, began, rang) = (call.caller, call.kind, call.began, call.rang);
         // After a transfer begins, the kept leg has settled on its codecs; before an answer, the caller's offer counts.
         let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref());
         let codecs = match offered.map(|negotiation| (negotiation.codecs(), negotiation.remote())) {
@@ -236,20 +238,22 @@ impl Calls {
             Some((_, Some(remote))) => remote.codecs.clone(),
             _ => CODECS.to_vec(),
         };
-        let ring = match kind {
-            Kind::Local | Kind::Inbound | Kind::Notice => Some(core.cx.config.limits.ring),
-            Kind::Outbound => Some(TRUNK_RING),
-            // It rings for as long as somebody waits.
-            Kind::Emergency | Kind::CallBack => None,
+        let now = core.cx.now;
+        let until = match kind {
+            Kind::Local | Kind::Inbound | Kind::Notice => Some(now + core.cx.config.limits.ring),
+            Kind::Outbound => Some(now + TRUNK_RING),
+            // All its ways together. What rings then rings for as long as somebody waits.
+            Kind::Emergency => (!rang).then_some(began + TRUNK_RING),
+            Kind::CallBack => None,
         };
-        if let Some(ring) = ring {
-            self.timers.set(Timer::Ring(call_id), core.cx.now + ring);
-        }
-        if kind == Kind::Emergency {
-            self.timers.set(Timer::Unheard(call_id), core.cx.now + UNHEARD);
+        if let Some(until) = until {
+            self.timers.set(Timer::Ring(call_id), until);
         }
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
+            if kind == Kind::Emergency {
+                self.listen_for(core, call_id, id);
+            }
         }
     }
 
@@ -257,47 +261,33 @@ impl Calls {
     pub(super) fn dial_trunk(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let extension = self.legs.get(&call.caller).and_then(|leg| leg.extension());
-        match (core.trunk.flow(), call.emergency.clone()) {
-            (Ok(flow), emergency) => {
-                let target = match emergency {
-                    Some(one) => emergency_target(core, flow, extension, &one.number, one.caller_id),
-                    None => trunk_target(core, flow, extension, extension.unwrap_or("gateway"), &call.to),
-                };
+        match core.trunk.flow() {
+            Ok(flow) => {
+                let target = trunk_target(core, flow, extension, extension.unwrap_or("gateway"), &call.to);
                 self.timers.cancel(Timer::TrunkWait(call_id));
                 self.open(core, call_id, vec![target]);
             }
-            (Err(reason), emergency) => {
-                let (level, code, wait) = match emergency {
-                    Some(_) => (Level::Error, "call.emergency", EMERGENCY_WAIT),
-                    None => (Level::Notice, "call.waiting", REDIAL_WAIT),
-                };
+            Err(reason) => {
                 let (kind, to) = (call.kind.word(), &call.to);
                 let text = format!("{kind} call to {to} waits, no connection to the SIP domain: {reason}");
                 call.phase = Phase::WaitingForTrunk;
-                core.cx.event(Event::new(level, code, format!("call {}", call_id.0), text));
+                core.cx.event(Event::new(Level::Notice, "call.waiting", format!("call {}", call_id.0), text));
                 self.timers.cancel(Timer::Ring(call_id));
-                self.timers.set(Timer::TrunkWait(call_id), core.cx.now + wait);
+                self.timers.set(Timer::TrunkWait(call_id), core.cx.now + REDIAL_WAIT);
             }
         }
     }
 
-    /// [`Timer::Unheard`]: the flow is dead, TCP only does not know it yet. The call leaves again by the next one.
-    pub(super) fn check_heard(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
-        let Some(call) = self.calls.get(&call_id) else { return };
-        let unheard = |id: &LegId| self.legs.get(id).is_some_and(Leg::is_unheard);
-        if !call.ringing.is_empty() && call.ringing.iter().all(unheard) {
-            core.trunk.abandon(core.cx, "the SIP domain does not answer an emergency call");
-        }
-    }
-
+    /// Calls that wait for the trunk's own flow.
     pub(super) fn waiting_for_trunk(&self) -> Vec<CallId> {
-        let waits = |call: &Call| matches!(call.phase, Phase::WaitingForTrunk);
+        let waits = |call: &Call| matches!(call.phase, Phase::WaitingForTrunk) && call.emergency.is_none();
         self.calls.iter().filter(|(_, call)| waits(call)).map(|(id, _)| *id).collect()
     }
 
-    /// Whether a call waits for the trunk: then it must not wait for its back-off.
+    /// Whether a call waits for the trunk, or an emergency call might need its other edge: then no back-off counts.
     pub fn needs_trunk(&self) -> bool {
         self.calls.values().any(|call| matches!(call.phase, Phase::WaitingForTrunk))
+            || self.searching().next().is_some()
     }
 
     /// Rings the target of a transfer inside the call that goes on.
@@ -404,7 +394,7 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
 
 /// An emergency call: From is a number, because it is what Twilio looks at (twilio.md 8); the credentials are the
 /// caller's, or any extension's.
-fn emergency_target(
+pub(super) fn emergency_target(
     core: &Core<'_, '_>,
     flow: Flow,
     extension: Option<&str>,

@@ -21,6 +21,7 @@ pub(super) fn run(file: &Path) -> Done {
     config.emergency.read_sound().map_err(|error| failed(format!("{}: {error}", file.display())))?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
     super::warn(&config.warnings());
+    super::warn(&crate::trunk::second_edge_warning(&config.trunk).into_iter().collect::<Vec<_>>());
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
-use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, Status};
+use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, StandbyStatus, Status};
 use crate::time::WallClock;
 use crate::tunnel::watch::TunnelStatus;
 
@@ -67,6 +67,9 @@ fn table(status: &Status) -> String {
     if let Some(retry) = trunk.retry_in {
         let _ = write!(text, "; next try in {}", span(retry));
     }
+    if let Some(standby) = &trunk.standby {
+        let _ = write!(text, "\nsecond edge {}", second_edge(standby));
+    }
     if let Some(tunnel) = &status.tunnel {
         let _ = write!(text, "\ntunnel {}", self::tunnel(tunnel));
     }
@@ -121,6 +124,21 @@ fn table(status: &Status) -> String {
         rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), state, span(call.since)]);
     }
     text.push_str(&columns(&rows));
+    text
+}
+
+/// Where emergency calls go that the trunk does not take.
+fn second_edge(standby: &StandbyStatus) -> String {
+    let mut text = standby.state.clone();
+    if let Some(flow) = &standby.flow {
+        text.push_str(&format!(", {flow}"));
+    }
+    if let Some(reason) = &standby.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    if let Some(retry) = standby.retry_in {
+        text.push_str(&format!("; next try in {}", span(retry)));
+    }
     text
 }
 
@@ -238,6 +256,25 @@ mod tests {
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"
         );
+    }
+
+    #[test]
+    fn the_second_edge_is_told_of_where_the_service_knows_of_one() {
+        let standby = |state: &str, flow: Option<&str>, reason: Option<&str>, retry_in| {
+            let own = |text: &str| text.to_owned();
+            StandbyStatus { state: state.to_owned(), flow: flow.map(own), reason: reason.map(own), retry_in }
+        };
+        let up = standby("up", Some("office.sip.umatilla.twilio.com (192.0.2.8:5061) from 192.0.2.1:4000"), None, None);
+        let mut status = sample::status();
+        status.trunk.standby = Some(up);
+        let line = "\nsecond edge up, office.sip.umatilla.twilio.com (192.0.2.8:5061) from 192.0.2.1:4000\n";
+        assert!(table(&status).contains(line), "{}", table(&status));
+        status.trunk.standby = Some(standby("waiting", None, Some("edge: connection refused"), Some(7)));
+        assert!(table(&status).contains("\nsecond edge waiting: edge: connection refused; next try in 7 s\n"));
+        // A service older than this command says nothing of it.
+        let mut older = serde_json::to_value(&status).unwrap();
+        older["trunk"].as_object_mut().unwrap().remove("standby");
+        assert_eq!(serde_json::from_value::<Status>(older).unwrap().trunk.standby, None);
     }
 
     #[test]

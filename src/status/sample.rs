@@ -19,6 +19,7 @@ pub fn status() -> Status {
             flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
             reason: None,
             retry_in: None,
+            standby: None,
         },
         extensions: vec![
             ExtensionStatus {

@@ -69,7 +69,7 @@ mod tests {
         let (kept, text) = config(&store, path).unwrap();
         assert_eq!(text, TEXT);
         assert_eq!(kept.trunk.ca_file, Some("/etc/gateway/ca.pem".into()));
-        assert_eq!(kept.emergency.numbers, ["911", "933"]);
+        assert_eq!(kept.emergency.numbers.list(), ["911", "933"]);
         assert_eq!(in_force(&store, path), Ok(kept), "there is no such file here");
         let writes = store.writes();
         save(&store, path, TEXT).unwrap();

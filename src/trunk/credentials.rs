@@ -61,12 +61,8 @@ pub(super) struct Known {
 
 impl Known {
     /// A new challenge. Its count goes on where that of the same nonce stood, or the server would take it for a replay.
-    pub fn new<'a>(
-        challenge: Challenge,
-        header: &'static str,
-        before: impl IntoIterator<Item = &'a Option<Known>>,
-    ) -> Self {
-        let same = before.into_iter().flatten().filter(|known| known.challenge.nonce == challenge.nonce);
+    pub fn new<'a>(challenge: Challenge, header: &'static str, before: impl IntoIterator<Item = &'a Known>) -> Self {
+        let same = before.into_iter().filter(|known| known.challenge.nonce == challenge.nonce);
         let uses = same.map(|known| known.uses).max().unwrap_or(0);
         Known { challenge, header, uses }
     }

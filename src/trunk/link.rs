@@ -45,6 +45,7 @@ impl Trunk {
     pub fn handle_link(&mut self, context: &mut Context<'_>, link: &Link) {
         let before = self.path.replace(link.towards);
         let changed = before.is_some_and(|before| before != link.towards);
+        self.standby_link(context, link, changed);
         if let State::Up(up) = &mut self.state {
             let own = up.flow.local.ip();
             if !link.addresses.contains(&own) {

@@ -1,4 +1,5 @@
-//! The Twilio side of SIP: one TLS flow to the domain, a registration per extension on it, and who may call in on it.
+//! The Twilio side of SIP: one TLS flow to the domain, a registration per extension on it, and who may call in on it; and
+//! a second flow, the [`standby`], that emergency calls may leave by.
 //!
 //! ```text
 //! Waiting ──▶ Resolving ──▶ Connecting ──▶ Up
@@ -11,7 +12,9 @@ mod keepalive;
 mod link;
 mod locate;
 mod registration;
+mod round_trip;
 mod search;
+mod standby;
 #[cfg(test)]
 mod tests;
 
@@ -38,7 +41,10 @@ pub use link::Link;
 use link::PublicAddress;
 use locate::Lookup;
 use registration::{Origin, Outcome, Registration};
+use round_trip::RoundTrip;
 use search::{CONNECT_TIMEOUT, RESOLVE_TIMEOUT, server_name};
+use standby::Standby;
+pub use standby::second_edge_warning;
 
 /// Between two attempts at a flow. One office asks one edge: two minutes of waiting burden nobody, and half an hour
 /// (RFC 5626 section 4.5) after the internet is back would cost the office its calls.
@@ -72,6 +78,11 @@ pub struct Trunk {
     /// The address at which each server has shown its certificate last, for the time when DNS is silent or lies. Others
     /// are forgotten with the round that they were found in.
     proven: Vec<Option<SocketAddr>>,
+    /// What the last look-up of the server in use gave.
+    found: VecDeque<SocketAddr>,
+    standby: Standby,
+    /// What was measured on the last flow: the next one most likely has the same line.
+    line: RoundTrip,
     /// An address was tried in this round.
     dialled: bool,
     /// The local address of the way to the SIP domain, once it was looked at; see [`Link`].
@@ -132,11 +143,21 @@ struct Up {
 /// See [`Trunk::hurry`].
 const HURRY: Duration = Duration::from_secs(1);
 
+/// Our Contact URI on a flow for a user, without `<>`.
+fn contact_at(config: &Config, flow: Flow, user: &str) -> String {
+    let ip = config.media.public_address.unwrap_or(flow.local.ip());
+    contact(SocketAddr::new(ip, flow.local.port()), user)
+}
+
+fn contact(local: SocketAddr, user: &str) -> String {
+    let mut contact = uri::sip(Some(user), &local.ip().to_string(), Some(local.port()));
+    uri::set_param(&mut contact, "transport", Some("tls"));
+    uri::write(&contact)
+}
+
 impl Up {
     fn contact(&self, user: &str) -> String {
-        let mut contact = uri::sip(Some(user), &self.local.ip().to_string(), Some(self.local.port()));
-        uri::set_param(&mut contact, "transport", Some("tls"));
-        uri::write(&contact)
+        contact(self.local, user)
     }
 
     fn origin(&self, extension: &str) -> Origin<'_> {
@@ -159,6 +180,9 @@ impl Trunk {
             last_number: 0,
             doubt: None,
             proven: Vec::new(),
+            found: VecDeque::new(),
+            standby: Standby::new(now),
+            line: RoundTrip::default(),
             dialled: false,
             path: None,
             public: PublicAddress::default(),
@@ -173,6 +197,49 @@ impl Trunk {
             State::Up(up) => Ok(up.flow),
             _ => Err(&self.fault),
         }
+    }
+
+    /// The flow that calls leave by, and the standby: the edges of an emergency call, in order.
+    pub fn flows(&self) -> [Option<Flow>; 2] {
+        [self.flow().ok(), self.standby.flow()]
+    }
+
+    /// The flow for what stands on `flow`: the standby for what began there, as long as it is up, else the trunk's.
+    pub fn flow_for(&self, flow: Flow) -> Option<Flow> {
+        if self.is_standby(flow) { Some(flow) } else { self.flow().ok() }
+    }
+
+    /// Whether this is the standby. Nothing begins on it but what we begin.
+    pub fn is_standby(&self, flow: Flow) -> bool {
+        self.standby.flow() == Some(flow)
+    }
+
+    /// Whether a flow that is down may come up.
+    pub fn is_sought(&self) -> bool {
+        !matches!(self.state, State::Up(_) | State::Stopped) || self.standby.is_sought()
+    }
+
+    /// How long an INVITE on this flow may be without any response before it counts as silent.
+    pub fn patience(&self, flow: Flow) -> Duration {
+        let keepalive = match &self.state {
+            State::Up(up) if up.flow == flow => Some(&up.keepalive),
+            _ => self.standby.keepalive().filter(|_| self.is_standby(flow)),
+        };
+        keepalive.map_or_else(|| RoundTrip::default().patience(), |keepalive| keepalive.round_trip.patience())
+    }
+
+    /// The extension that answers for an emergency call: the caller's own, unless the SIP domain refuses it, or another
+    /// one that the SIP domain takes.
+    pub fn account(&self, context: &Context<'_>, extension: Option<&str>) -> Option<String> {
+        let state = |name: &str| self.registration(name, context.now).state;
+        let own = extension.filter(|own| context.config.extension(own).is_some());
+        let names = || context.config.extensions.iter().map(|extension| extension.name.as_str());
+        let other = || names().find(|name| state(name) == "registered").or_else(|| names().next());
+        let name = match own {
+            Some(own) if state(own) != "refused" => Some(own),
+            own => other().or(own),
+        };
+        name.map(str::to_owned)
     }
 
     /// Whether a request that came on this flow is from the SIP domain (only the TLS flow that we opened is).
@@ -193,19 +260,26 @@ impl Trunk {
     /// received; without, the last one seen, so that an INVITE can carry credentials at once. `again` when credentials
     /// for a challenge to this very request were refused: where two passwords may hold, the other one answers. `None`:
     /// nothing known yet, or no password.
+    #[allow(clippy::too_many_arguments)] // what a request is answered by; a struct would only rename them
     pub fn authorization(
         &mut self,
         context: &mut Context<'_>,
+        flow: Flow,
         extension: &str,
         method: &str,
         uri: &str,
         challenge: Option<(&Challenge, &'static str)>,
         again: bool,
     ) -> Option<(&'static str, String)> {
+        let on_standby = self.is_standby(flow);
         let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
         let environment = &context.config.site.environment;
         let password = registration.password_for_call(context.secrets, environment, again)?;
-        Some(registration.for_call(challenge)?.answer(extension, password, method, uri, context.random))
+        let known = match on_standby {
+            true => registration.for_standby(flow, challenge),
+            false => registration.for_call(challenge),
+        };
+        Some(known?.answer(extension, password, method, uri, context.random))
     }
 
     /// Whether a rotation is not done: the SIP domain may have one password of `extension` or the other.
@@ -223,54 +297,75 @@ impl Trunk {
         flow: Flow,
         rank: &dyn Fn(&str) -> u8,
     ) {
+        if self.standby_connected(context, connection, flow) {
+            return;
+        }
         let server = match &self.state {
             State::Connecting { server, connection: asked, .. } if *asked == connection => *server,
             // Too late: given up, or the config changed.
             _ => return context.outputs.push_back(Output::Close { flow }),
         };
+        self.up(context, server, flow, &format!("TLS from {}", flow.local));
+        for registration in &mut self.registrations {
+            registration.rank = rank(&registration.extension);
+        }
+        self.handle_timeout(context);
+    }
+
+    /// From now on this is the flow: everybody registers on it.
+    fn up(&mut self, context: &mut Context<'_>, server: usize, flow: Flow, how: &str) {
         let trunk = &context.config.trunk;
         let name = format!("{} ({})", server_name(trunk, server), flow.remote);
         let ip = context.config.media.public_address.unwrap_or(flow.local.ip());
-        context.event(Event::new(Level::Notice, "trunk.connected", name.as_str(), format!("TLS from {}", flow.local)));
+        context.event(Event::new(Level::Notice, "trunk.connected", name.as_str(), how));
+        let mut keepalive = Keepalive::new(context.now, trunk.keepalive, context.random);
+        keepalive.round_trip = self.line.clone();
         self.state = State::Up(Up {
             flow,
             server,
             name,
             local: SocketAddr::new(ip, flow.local.port()),
             instance: instance(context.config),
-            keepalive: Keepalive::new(context.now, trunk.keepalive, context.random),
+            keepalive,
             proven: false,
             unanswered: 0,
         });
         self.sync(context);
         for registration in &mut self.registrations {
             registration.start(context.now);
-            registration.rank = rank(&registration.extension);
         }
         if let Some(proven) = self.proven.get_mut(server) {
             *proven = Some(flow.remote);
         }
+        self.standby.on_trunk_up(context.now);
         self.next_send = context.now;
         self.settle();
-        self.handle_timeout(context);
     }
 
     /// It does not.
     pub fn handle_connect_failed(&mut self, context: &mut Context<'_>, connection: u64, error: &str) {
+        if self.standby_not_connected(context, connection, error) {
+            return;
+        }
         if matches!(&self.state, State::Connecting { connection: asked, .. } if *asked == connection) {
             self.connect_failed(context, error);
         }
     }
 
-    /// A flow ended; anything but our flow is ignored.
+    /// A flow ended; anything but our flows is ignored.
     pub fn handle_disconnected(&mut self, context: &mut Context<'_>, flow: Flow, reason: &str) {
         if self.is_trunk(flow) {
             self.lose(context, reason, Again::Later);
+        } else if self.is_standby(flow) {
+            self.standby_lost(context, reason);
         }
     }
 
     /// The answer to a question of ours.
     pub fn handle_resolved(&mut self, context: &mut Context<'_>, query: u64, answer: DnsAnswer) {
+        if self.standby_resolved(context, query, &answer) {
+            return;
+        }
         if let State::Resolving { server, query: asked, lookup, .. } = &mut self.state
             && *asked == query
         {
@@ -296,15 +391,20 @@ impl Trunk {
         _extension: Option<usize>,
         response: &Response,
     ) {
+        if self.standby_answered(context, id) {
+            return;
+        }
         let State::Up(up) = &mut self.state else { return };
         up.keepalive.on_heard(context.now);
         up.unanswered = 0;
         self.public.on_response(context, response);
-        if up.keepalive.probe == Some(id) {
-            up.keepalive.probe = None;
+        if up.keepalive.on_probe_answered(context.now, id) {
             return;
         }
         let Some(registration) = self.registrations.iter_mut().find(|one| one.is_in_flight(id)) else { return };
+        if let Some(waited) = registration.waits(context.now) {
+            up.keepalive.round_trip.add(waited);
+        }
         let outcome = registration.on_response(context, &up.origin(&registration.extension), response);
         if outcome == Outcome::Registered && !up.proven {
             up.proven = true;
@@ -322,6 +422,9 @@ impl Trunk {
         _extension: Option<usize>,
         failure: Failure,
     ) {
+        if self.standby_unanswered(context, id, failure) {
+            return;
+        }
         let State::Up(up) = &mut self.state else { return };
         if up.keepalive.probe == Some(id) {
             up.keepalive.probe = None;
@@ -350,8 +453,10 @@ impl Trunk {
                 State::Stopped => {}
                 _ => self.state = State::Waiting { until: context.now },
             }
+            self.reload_standby(context);
             (self.first, self.failed) = (0, 0);
             self.proven.clear();
+            self.found.clear();
             self.backoff.reset();
             if let State::Waiting { until } = &mut self.state {
                 *until = context.now;
@@ -376,6 +481,9 @@ impl Trunk {
     /// There is a time that TLS can go by, or another one than before; or there is none, and why.
     pub fn handle_time(&mut self, context: &mut Context<'_>, doubt: Option<String>) {
         self.doubt = doubt;
+        if self.doubt.is_none() {
+            self.standby.begin_at_once(context.now);
+        }
         match &mut self.state {
             // What is under way ends by itself, and a flow that stands was judged when it was made.
             State::Up(_) | State::Resolving { .. } | State::Connecting { .. } | State::Stopped => {}
@@ -406,6 +514,7 @@ impl Trunk {
     /// connection that is gone until it expires. [`Trunk::is_quiet`] tells when that is done.
     pub fn stop(&mut self, context: &mut Context<'_>) {
         self.stopping = true;
+        self.standby.stop();
         match &self.state {
             State::Up(up) => {
                 for registration in &mut self.registrations {
@@ -424,13 +533,14 @@ impl Trunk {
 
     /// When [`Trunk::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match &self.state {
+        let own = match &self.state {
             State::Waiting { until } => Some(*until),
             State::Resolving { deadline, .. } | State::Connecting { deadline, .. } => Some(*deadline),
             State::Up(_) if self.stopping => None,
             State::Up(up) => soonest(up.keepalive.poll_timeout(), self.due.map(|due| due.max(self.next_send))),
             State::Timeless | State::Stopped => None,
-        }
+        };
+        soonest(own, self.standby.poll_timeout().filter(|_| !self.stopping))
     }
 
     /// Does what is due.
@@ -438,6 +548,11 @@ impl Trunk {
         if self.stopping {
             return;
         }
+        self.own_timeout(context);
+        self.standby_timeout(context);
+    }
+
+    fn own_timeout(&mut self, context: &mut Context<'_>) {
         let now = context.now;
         match &mut self.state {
             State::Waiting { until } if *until <= now => {
@@ -465,16 +580,39 @@ impl Trunk {
     }
 
     /// The flow does not carry what matters, whatever TCP believes: away with it, the next one may.
-    pub fn abandon(&mut self, context: &mut Context<'_>, reason: &str) {
-        self.dead(context, reason);
+    pub fn abandon(&mut self, context: &mut Context<'_>, flow: Flow, reason: &str) {
+        if self.is_trunk(flow) {
+            self.dead(context, reason);
+        } else {
+            self.standby_dead(context, flow, reason);
+        }
     }
 
-    /// An emergency call waits for a flow: no back-off longer than a second (and none shorter, or a server that refuses
+    /// The server that the flow leads to, or that is tried now.
+    fn server_in_use(&self) -> usize {
+        match &self.state {
+            State::Up(up) => up.server,
+            State::Resolving { server, .. } | State::Connecting { server, .. } => *server,
+            State::Waiting { .. } | State::Timeless | State::Stopped => self.first,
+        }
+    }
+
+    /// The same for its address.
+    fn address_in_use(&self) -> Option<SocketAddr> {
+        match &self.state {
+            State::Up(up) => Some(up.flow.remote),
+            State::Connecting { address, .. } => Some(*address),
+            State::Waiting { .. } | State::Timeless | State::Resolving { .. } | State::Stopped => None,
+        }
+    }
+
+    /// An emergency call waits for a flow, or might need the other one: no back-off longer than a second (and none shorter, or a server that refuses
     /// at once would be asked without end).
     pub fn hurry(&mut self, context: &mut Context<'_>) {
         if let State::Waiting { until } = &mut self.state {
             *until = (*until).min(context.now + HURRY);
         }
+        self.standby.hurry(context.now);
     }
 
     /// The flow, for `gateway status`.
@@ -488,7 +626,8 @@ impl Trunk {
             State::Stopped => ("stopped", None, None),
         };
         let reason = (state != "up").then(|| self.fault.clone());
-        TrunkStatus { state: state.to_string(), flow, reason, retry_in }
+        let standby = Some(self.standby.status(now));
+        TrunkStatus { state: state.to_string(), flow, reason, retry_in, standby }
     }
 
     /// An extension's registration, for `gateway status`.
@@ -543,6 +682,7 @@ impl Trunk {
     fn lose(&mut self, context: &mut Context<'_>, reason: &str, again: Again) {
         let State::Up(up) = &self.state else { return };
         self.fault = format!("{}: {reason}", up.name);
+        self.line = up.keepalive.round_trip.clone();
         // A server that took the connection but never a registration is no better than one that is down.
         self.first = if up.proven { 0 } else { (up.server + 1) % context.config.trunk.servers.len().max(1) };
         for registration in &mut self.registrations {
@@ -573,7 +713,7 @@ impl Trunk {
                     let (owner, priority) = (Owner::Probe, Priority::Ordinary);
                     let id =
                         context.transactions.request(context.now, up.flow, request, owner, priority, context.random);
-                    up.keepalive.probe = Some(id);
+                    up.keepalive.on_probe(context.now, id);
                 }
                 Some(Action::Dead) => {
                     self.dead(context, "the SIP domain is silent: a keepalive had no answer within 10 s")

@@ -47,6 +47,7 @@ enum Purpose {
 #[derive(Debug)]
 struct Attempt {
     id: ClientId,
+    sent: Instant,
     purpose: Purpose,
     turn: Turn,
     password: Secret<String>,
@@ -106,6 +107,8 @@ pub(super) struct Registration {
     known: Option<Known>,
     /// The last challenge of a call: a server may ask for calls elsewhere (407) than for registrations (401).
     calls: Option<Known>,
+    /// The last one that came on a standby: a nonce belongs to the edge that made it.
+    standby: Option<(Flow, Known)>,
     passwords: Passwords,
     /// Registered, and not with the password that it shall have.
     by_former: bool,
@@ -133,6 +136,7 @@ impl Registration {
             cseq: 0,
             known: None,
             calls: None,
+            standby: None,
             passwords: Passwords::default(),
             by_former: false,
             min_expires: None,
@@ -156,6 +160,14 @@ impl Registration {
 
     pub fn is_in_flight(&self, id: ClientId) -> bool {
         matches!(&self.phase, Phase::InFlight(attempt) if attempt.id == id)
+    }
+
+    /// How long the REGISTER in flight is out.
+    pub fn waits(&self, now: Instant) -> Option<Duration> {
+        match &self.phase {
+            Phase::InFlight(attempt) => Some(now.since(attempt.sent)),
+            _ => None,
+        }
     }
 
     pub fn is_busy(&self) -> bool {
@@ -184,9 +196,21 @@ impl Registration {
     /// What answers for a call of this extension: a new challenge, the last one of a call, or that of the REGISTER.
     pub fn for_call(&mut self, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
         if let Some((challenge, name)) = challenge {
-            self.calls = Some(Known::new(challenge.clone(), name, [&self.calls, &self.known]));
+            self.calls = Some(Known::new(challenge.clone(), name, self.all_known()));
         }
         self.calls.as_mut().or(self.known.as_mut())
+    }
+
+    /// The same on a standby, where nothing is registered and nothing is known before its own first challenge.
+    pub fn for_standby(&mut self, flow: Flow, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
+        if let Some((challenge, name)) = challenge {
+            self.standby = Some((flow, Known::new(challenge.clone(), name, self.all_known())));
+        }
+        self.standby.as_mut().filter(|(on, _)| *on == flow).map(|(_, known)| known)
+    }
+
+    fn all_known(&self) -> impl Iterator<Item = &Known> {
+        self.calls.iter().chain(&self.known).chain(self.standby.as_ref().map(|(_, known)| known))
     }
 
     /// The password for a call of this extension; `again` when one was just refused: then the other one, if there is one.
@@ -269,7 +293,8 @@ impl Registration {
         let owner = Owner::Registration(self.index);
         let id =
             context.transactions.request(context.now, origin.flow, request, owner, Priority::Ordinary, context.random);
-        self.phase = Phase::InFlight(Attempt { id, purpose, turn, password: password.clone() });
+        let sent = context.now;
+        self.phase = Phase::InFlight(Attempt { id, sent, purpose, turn, password: password.clone() });
     }
 
     /// The password to try, or the other one when that was refused.
@@ -302,7 +327,7 @@ impl Registration {
             401 | 407 if turn.challenges < MAX_CHALLENGES || self.may_try_other(context, &turn, &password) => {
                 match digest::strongest(response) {
                     Some((challenge, name)) => {
-                        self.known = Some(Known::new(challenge, name, [&self.calls, &self.known]));
+                        self.known = Some(Known::new(challenge, name, self.all_known()));
                         let turn = match turn.challenges < MAX_CHALLENGES {
                             true => Turn { challenges: turn.challenges + 1, ..turn },
                             false => Turn { challenges: 1, refused: Some(password), ..turn },

@@ -59,6 +59,7 @@ impl Trunk {
             Next::Found(mut addresses) => {
                 // DNS may lie; the certificate did not.
                 let proven = self.proven.get(server).copied().flatten();
+                self.found.clone_from(&addresses);
                 addresses.extend(proven.filter(|proven| !addresses.contains(proven)));
                 self.connect(context, server, addresses);
             }
@@ -86,6 +87,9 @@ impl Trunk {
             return self.next_server(context);
         };
         self.dialled = true;
+        if let Some(flow) = self.take_standby(context, address) {
+            return self.up(context, server, flow, &format!("by the standby, TLS from {}", flow.local));
+        }
         self.last_number += 1;
         let (connection, deadline) = (self.last_number, context.now + CONNECT_TIMEOUT);
         let name = certificate_name(trunk, configured);
@@ -115,7 +119,7 @@ pub(super) fn server_name(trunk: &crate::config::Trunk, index: usize) -> String 
 
 /// The name that the certificate must carry: what was configured, not what DNS made of it (RFC 5922 section 4). A server
 /// given by its address has a certificate for the domain, not for the address.
-fn certificate_name(trunk: &crate::config::Trunk, server: &crate::config::Server) -> String {
+pub(super) fn certificate_name(trunk: &crate::config::Trunk, server: &crate::config::Server) -> String {
     let name = host(&server.host);
     match &trunk.server_name {
         Some(server_name) => server_name.clone(),

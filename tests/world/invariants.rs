@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::agent::{Ended, State, ms};
-use crate::world::{DOMAIN, World};
+use crate::world::World;
 
 /// How long a run may take to become quiet after the last call: a cancelled INVITE takes 32 s to be given up after
 /// 32 s without an answer, its CANCEL as long, and a BYE to nobody 32 s more.
@@ -80,9 +80,11 @@ impl World {
     /// Every emergency call has left, was given up by its caller, or was refused only after a long wait.
     fn check_emergencies(&self, faults: &mut Vec<String>) {
         let emergency = |dialled: &str| self.config.emergency.numbers.has(dialled);
+        let edges = self.agents.iter().filter(|agent| agent.domain.is_some());
         let mut left: Vec<_> =
-            self.agents[DOMAIN].calls.iter().filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
-        let made = self.agents[1..].iter().flat_map(|agent| agent.calls.iter().map(move |call| (agent, call)));
+            edges.flat_map(|edge| &edge.calls).filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
+        let phones = self.agents.iter().filter(|agent| agent.domain.is_none());
+        let made = phones.flat_map(|agent| agent.calls.iter().map(move |call| (agent, call)));
         let mut made: Vec<_> = made
             .filter(|(_, call)| call.outgoing && emergency(&call.dialled))
             .filter(|(_, call)| {

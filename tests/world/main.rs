@@ -11,6 +11,7 @@ mod world;
 
 mod announcement;
 mod bits;
+mod edges;
 mod emergency;
 mod flows;
 mod hold;

@@ -3,7 +3,7 @@
 use gateway::config::Config;
 
 use crate::agent::{Reaction, ms};
-use crate::world::{CallRef, DOMAIN, World, office};
+use crate::world::{CallRef, DOMAIN, World, office, office_of_two_edges};
 
 impl World {
     /// An office on good links: these extensions with one handset each, all registered on both sides.
@@ -13,7 +13,20 @@ impl World {
 
     /// The same with a config of its own.
     pub fn office_of(seed: u64, config: Config) -> Self {
-        let mut world = World::new(seed, config);
+        World::new(seed, config).furnish()
+    }
+
+    /// An office that has two edges to call by, and the second one.
+    pub fn office_of_two_edges(seed: u64, extensions: &[&str]) -> (Self, usize) {
+        let mut world = World::new(seed, office_of_two_edges(extensions));
+        let second = world.add_second_edge();
+        let world = world.furnish();
+        assert!(world.agents[second].flow.is_some(), "the standby is up");
+        (world, second)
+    }
+
+    fn furnish(mut self) -> Self {
+        let world = &mut self;
         let names: Vec<String> = world.config.extensions.iter().map(|extension| extension.name.clone()).collect();
         for name in &names {
             world.handset(name);
@@ -24,13 +37,13 @@ impl World {
             assert!(world.agents[handset].registration.registered, "{name} is not registered");
             assert!(world.domain_has(name), "{name} is not registered at the SIP domain");
         }
-        world
+        self
     }
 
     /// The handsets that are there register, and the service starts.
     pub fn open(&mut self) {
-        for handset in DOMAIN + 1..self.agents.len() {
-            self.agents[handset].register(600);
+        for handset in self.agents.iter_mut().filter(|agent| agent.domain.is_none()) {
+            handset.register(600);
         }
         self.start();
         self.run(ms(3000));

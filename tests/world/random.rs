@@ -7,7 +7,7 @@ use gateway::random::Random;
 
 use crate::agent::{Reaction, State, Then, Traits, ms};
 use crate::link::Quality;
-use crate::world::{CallRef, DOMAIN, Internet, World, office};
+use crate::world::{CallRef, DOMAIN, Internet, World, office, office_of_two_edges};
 
 const NAMES: [&str; 8] = ["101", "102", "103", "104", "105", "106", "107", "108"];
 const OUTSIDE: [&str; 4] = ["5035551200", "5035551201", "5035551202", "5035551203"];
@@ -69,7 +69,8 @@ fn run(seed: u64) -> String {
     let mut dice = Dice(Random::from_number(seed ^ 0x5eed));
     let count = 3 + dice.below(6) as usize;
     let names = &NAMES[..count];
-    let mut config = office(names);
+    let two_edges = dice.one_in(2);
+    let mut config = if two_edges { office_of_two_edges(names) } else { office(names) };
     config.limits.calls = 2 + dice.below(8) as usize;
     // Even those on hold, to whom nobody listens, end within the run.
     config.limits.call_duration = ms(400_000);
@@ -95,7 +96,8 @@ fn run(seed: u64) -> String {
         let reaction = dice.reaction();
         world.outside(&format!("+1{number}"), reaction);
     }
-    world.outside("911", Reaction { hang_up: Some(ms(20_000)), ..Reaction::answers(2000) });
+    let takes = Reaction { hang_up: Some(ms(20_000)), ..Reaction::answers(2000) };
+    world.outside("911", takes);
     world.set_lan(Quality {
         latency: ms(1 + dice.below(30)),
         jitter: ms(dice.below(60)),
@@ -104,6 +106,14 @@ fn run(seed: u64) -> String {
     });
     for handset in 1..world.agents.len() {
         world.agents[handset].register(600);
+    }
+    if two_edges {
+        let second = world.add_second_edge();
+        let code = dice.pick(&[403, 480, 486, 500, 503]);
+        let refuses = Reaction { ring: None, after: ms(0), then: Then::Refuse(code), ..takes };
+        let (first, second_takes) = if dice.one_in(2) { (refuses, takes) } else { (takes, refuses) };
+        world.outside("911", first);
+        world.agents[second].domain.as_mut().expect("it is an edge").numbers.insert("911".into(), second_takes);
     }
     world.start();
     world.listen();
@@ -121,7 +131,8 @@ fn run(seed: u64) -> String {
 }
 
 fn step(world: &mut World, dice: &mut Dice) {
-    let handset = 1 + dice.below(world.agents.len() as u64 - 1) as usize;
+    let edges: Vec<usize> = (0..world.agents.len()).filter(|agent| world.agents[*agent].domain.is_some()).collect();
+    let handset = 1 + dice.below((world.agents.len() - edges.len()) as u64) as usize;
     let somebody = dice.pick(&NAMES[..3]);
     match dice.below(44) {
         0..6 => dial(world, handset, somebody),
@@ -175,13 +186,16 @@ fn step(world: &mut World, dice: &mut Dice) {
             },
         ),
         34 => with_call(world, dice, |state| state == State::Incoming, |agent, call, _| agent.pick_up(call)),
-        35 => world.cut(DOMAIN),
+        35 => {
+            let edge = dice.pick(&edges);
+            world.cut(edge);
+        }
         36 => {
             let all =
                 [Internet::Up, Internet::Down, Internet::NoDns, Internet::LateDns, Internet::LyingDns, Internet::Up];
             world.internet = dice.pick(&all);
             if world.internet != Internet::Up {
-                world.cut(DOMAIN);
+                edges.iter().for_each(|edge| world.cut(*edge));
             }
         }
         37 => world.internet = Internet::Up,
@@ -245,7 +259,7 @@ fn with_call(
 }
 
 fn attended(world: &mut World, dice: &mut Dice) {
-    let talking = |call: &CallRef| world.state(*call) == State::Talking && call.agent != DOMAIN;
+    let talking = |call: &CallRef| world.state(*call) == State::Talking && world.agents[call.agent].domain.is_none();
     let calls: Vec<CallRef> = all_calls(world).into_iter().filter(talking).collect();
     let pairs: Vec<(CallRef, CallRef)> = calls
         .iter()

@@ -30,6 +30,7 @@ use crate::link::{Drop as Loss, Link, Quality, Way};
 pub const DOMAIN: usize = 0;
 pub const LAN: &str = "192.168.1.1:5060";
 const EDGE: &str = "54.172.60.1:5061";
+const SECOND_EDGE: &str = "54.244.51.1:5061";
 const WAN: &str = "203.0.113.7";
 /// Where DNS leads when it lies.
 const PORTAL: &str = "198.51.100.66:5061";
@@ -82,6 +83,8 @@ pub struct World {
     pub links: Vec<Link>,
     pub media: Driver,
     pub internet: Internet,
+    /// Edges that take no connection.
+    pub refusing: BTreeSet<usize>,
     /// Our address outside.
     pub wan: IpAddr,
     /// Set when it was up at that time or later.
@@ -108,6 +111,13 @@ pub struct World {
     hash: Sha256,
     /// A run that ended well prints nothing.
     pub finished: bool,
+}
+
+/// An office whose calls may leave by two edges; see [`World::add_second_edge`].
+pub fn office_of_two_edges(extensions: &[&str]) -> Config {
+    let mut config = office(extensions);
+    config.trunk.servers.push(config::Server { host: "office.sip.umatilla.twilio.com".into(), port: None });
+    config
 }
 
 pub fn office(extensions: &[&str]) -> Config {
@@ -138,6 +148,17 @@ fn secrets_of(config: &Config) -> Secrets {
     Secrets { extensions, ..Secrets::default() }
 }
 
+/// How far the edges are.
+const OUTSIDE: Quality = Quality { latency: ms(25), ..Quality::GOOD };
+
+fn edge_of(config: &Config, name: &str, at: &str, seed: u64) -> Agent {
+    let mut edge = Agent::new(name, None, at, "168.86.130.1".parse().expect("an address"), seed);
+    let passwords =
+        config.extensions.iter().map(|extension| (extension.name.clone(), format!("trunk-secret-{}", extension.name)));
+    edge.become_domain(passwords.collect(), config.trunk.secure);
+    edge
+}
+
 pub fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
@@ -150,13 +171,7 @@ impl World {
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_be_bytes());
         let engine = Engine::new(Arc::clone(&config), Arc::clone(&secrets), None, key, Instant::ZERO, WallClock(0));
-        let mut domain = Agent::new("twilio", None, EDGE, "168.86.130.1".parse().expect("an address"), seed ^ 0xd0);
-        let passwords = config
-            .extensions
-            .iter()
-            .map(|extension| (extension.name.clone(), format!("trunk-secret-{}", extension.name)));
-        domain.become_domain(passwords.collect(), config.trunk.secure);
-        let trunk = Quality { latency: ms(25), ..Quality::GOOD };
+        let domain = edge_of(&config, "twilio", EDGE, seed ^ 0xd0);
         World {
             seed,
             now: Instant::ZERO,
@@ -165,9 +180,10 @@ impl World {
             secrets,
             random: Random::from_number(seed ^ 0x11),
             agents: vec![domain],
-            links: vec![Link::new(trunk, true)],
+            links: vec![Link::new(OUTSIDE, true)],
             media: Driver::default(),
             internet: Internet::Up,
+            refusing: BTreeSet::new(),
             wan: WAN.parse().expect("an address"),
             broken: BTreeSet::new(),
             trunk_up_since: None,
@@ -189,6 +205,22 @@ impl World {
         }
     }
 
+    /// The SIP domain's other edge, with nonces of its own.
+    pub fn add_second_edge(&mut self) -> usize {
+        self.agents.push(edge_of(&self.config, "twilio-2", SECOND_EDGE, self.seed ^ 0xd1));
+        self.links.push(Link::new(OUTSIDE, true));
+        self.agents.len() - 1
+    }
+
+    fn edge_at(&self, remote: SocketAddr) -> Option<usize> {
+        self.agents.iter().position(|agent| agent.domain.is_some() && agent.contact_at == remote.to_string())
+    }
+
+    /// Whether a flow is that of the first edge.
+    fn is_first(flow: Flow) -> bool {
+        flow.remote == address(EDGE)
+    }
+
     /// The engine's first input.
     pub fn start(&mut self) {
         self.input(Input::Tick);
@@ -204,7 +236,7 @@ impl World {
             let agent = self.agent_at(flow).expect("it has that flow");
             self.agents[agent].set_flow(None);
             self.agents[agent].now = self.now;
-            if agent != DOMAIN {
+            if self.agents[agent].domain.is_none() {
                 self.agents[agent].lose_calls();
             }
         }
@@ -366,8 +398,12 @@ impl World {
                     return self.input(Input::ConnectFailed { connection, error });
                 }
                 if let Input::Connected { flow, .. } = &input {
-                    self.agents[DOMAIN].set_flow(Some(*flow));
-                    self.trunk_up_since = Some(self.now);
+                    if let Some(edge) = self.edge_at(flow.remote) {
+                        self.agents[edge].set_flow(Some(*flow));
+                    }
+                    if World::is_first(*flow) {
+                        self.trunk_up_since = Some(self.now);
+                    }
                 }
                 self.input(input);
             }
@@ -410,7 +446,7 @@ impl World {
         }
         if let Input::Disconnected { flow, .. } = &input {
             self.dead.insert(*flow);
-            if flow.transport == Transport::Tls {
+            if World::is_first(*flow) {
                 self.trunk_up_since = None;
                 self.trunk_last_up = self.now;
             }
@@ -430,7 +466,11 @@ impl World {
             Output::Send { flow, bytes } => self.send(flow, bytes),
             Output::Connect { connection, address, .. } => {
                 self.record("connect", address.to_string(), &[]);
+                let refuses = self.edge_at(address).is_none_or(|edge| self.refusing.contains(&edge));
                 let input = match self.internet {
+                    _ if refuses && address.to_string() != PORTAL => {
+                        Input::ConnectFailed { connection, error: "connection refused".into() }
+                    }
                     _ if address.to_string() == PORTAL => {
                         let error = "the certificate there is another's: it is for portal.example".into();
                         Input::ConnectFailed { connection, error }
@@ -451,7 +491,7 @@ impl World {
             Output::Close { flow } => {
                 self.record("close", flow.remote.to_string(), &[]);
                 if self.dead.insert(flow) {
-                    if flow.transport == Transport::Tls {
+                    if World::is_first(flow) {
                         self.trunk_up_since = None;
                         self.trunk_last_up = self.now;
                     }
@@ -472,7 +512,10 @@ impl World {
                     (Internet::NoDns, _) => DnsAnswer::Failed("no answer from 192.168.1.254".into()),
                     (_, DnsQuestion::Naptr(_)) => DnsAnswer::Naptr(Vec::new()),
                     (_, DnsQuestion::Srv(_)) => DnsAnswer::Srv(Vec::new()),
-                    (_, DnsQuestion::Address(_)) => DnsAnswer::Address(vec![address(EDGE).ip()]),
+                    (_, DnsQuestion::Address(name)) => {
+                        let edge = if name.contains("umatilla") { SECOND_EDGE } else { EDGE };
+                        DnsAnswer::Address(vec![address(edge).ip()])
+                    }
                 };
                 self.later(self.now + ms(15), Delivery::Input(Input::Resolved { query, answer }));
             }
@@ -562,7 +605,7 @@ impl World {
         let Some(flow) = self.agents[agent].flow else { return };
         self.agents[agent].set_flow(None);
         self.agents[agent].now = self.now;
-        if agent != DOMAIN {
+        if self.agents[agent].domain.is_none() {
             self.agents[agent].lose_calls();
         }
         self.input(Input::Disconnected { flow, reason: "connection reset".into() });
@@ -570,9 +613,8 @@ impl World {
 
     /// From now on the trunk's flow carries nothing, and nobody is told: another router's NAT forgot it.
     pub fn break_trunk(&mut self) {
-        if let Some(flow) = self.agents[DOMAIN].flow {
-            self.broken.insert(flow);
-        }
+        let edges = self.agents.iter().filter(|agent| agent.domain.is_some());
+        self.broken.extend(edges.filter_map(|edge| edge.flow));
     }
 
     /// We get another address outside; the driver tells a moment later.
@@ -625,6 +667,25 @@ impl World {
         self.hash.update(&subject);
         self.hash.update(bytes);
         self.trace.push((self.now, what, subject, bytes.to_vec()));
+    }
+
+    /// When messages that begin so were sent to a far end.
+    fn sendings<'w>(&'w self, to: usize, begins: &'w str) -> impl DoubleEndedIterator<Item = Instant> + 'w {
+        let remote = self.agents[to].contact_at.split(';').next().unwrap_or_default();
+        let sent = move |what: &str, subject: &str, bytes: &[u8]| {
+            what == "->" && subject == remote && bytes.starts_with(begins.as_bytes())
+        };
+        self.trace.iter().filter(move |(_, what, subject, bytes)| sent(what, subject, bytes)).map(|(at, ..)| *at)
+    }
+
+    /// The last of them.
+    pub fn sent(&self, to: usize, begins: &str) -> Option<Instant> {
+        self.sendings(to, begins).next_back()
+    }
+
+    /// The first of them.
+    pub fn first_sent(&self, to: usize, begins: &str) -> Option<Instant> {
+        self.sendings(to, begins).next()
     }
 
     /// What happened, as one number.

@@ -4,6 +4,7 @@ mod flow;
 mod link;
 mod registering;
 mod rotating;
+mod standby;
 mod timing;
 
 use std::net::IpAddr;
@@ -39,6 +40,10 @@ struct World {
     domain: fn(&mut World, &Request) -> Option<Response>,
     pongs: bool,
     answers_options: bool,
+    /// Who was sent a request, and which.
+    heard: Vec<(SocketAddr, Method)>,
+    /// A server that refuses connections now.
+    down: Option<SocketAddr>,
     /// Of [`rotating`]: the one password that the domain has.
     at_twilio: &'static str,
 }
@@ -79,6 +84,9 @@ impl World {
                 ExtensionSecrets { lan_password, trunk_passwords, former_trunk_passwords },
             );
         }
+        let mut trunk = Trunk::new(Instant::from_secs(5));
+        // What these tests count is the trunk's own; [`standby`] has a standby.
+        trunk.standby.stop();
         World {
             now: Instant::from_secs(5),
             config,
@@ -86,13 +94,15 @@ impl World {
             random: Random::from_number(3),
             transactions: Transactions::new(),
             outputs: VecDeque::new(),
-            trunk: Trunk::new(Instant::from_secs(5)),
+            trunk,
             connections: 0,
             requests: Vec::new(),
             seen: Vec::new(),
             domain,
             pongs: true,
             answers_options: true,
+            heard: Vec::new(),
+            down: None,
             at_twilio: "",
         }
     }
@@ -158,7 +168,7 @@ impl World {
 
     /// 192.0.2.1 to .99 are alive.
     fn is_alive(&self, address: SocketAddr) -> bool {
-        matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[3] < 100)
+        self.down != Some(address) && matches!(address.ip(), IpAddr::V4(ip) if ip.octets()[3] < 100)
     }
 
     fn on_octets(&mut self, flow: Flow, octets: &[u8]) {
@@ -170,6 +180,7 @@ impl World {
             Method::Options => None,
             _ => domain(self, &request),
         };
+        self.heard.push((flow.remote, request.method));
         self.requests.push(request);
         if let Some(response) = response {
             let octets = wire::write_response(&response);

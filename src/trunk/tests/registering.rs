@@ -169,27 +169,50 @@ fn an_extension_without_a_password_is_told_of_and_the_others_register() {
 fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     let mut world = World::new(SERVERS, 1, twilio);
     let target = "sip:+15035551212@office.sip.twilio.com";
-    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None, false)), None);
+    let flow = Flow { transport: Transport::Tls, local: local(1), remote: local(2), connection: 1 };
+    assert_eq!(
+        world.with(|trunk, context| trunk.authorization(context, flow, "101", "INVITE", target, None, false)),
+        None
+    );
     world.pass(1);
-    let (name, value) =
-        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, None, false)).unwrap();
+    let (name, value) = world
+        .with(|trunk, context| {
+            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, None, false)
+        })
+        .unwrap();
     let sent = Credentials::parse(&value).unwrap();
     assert_eq!((name, sent.nonce.as_str(), sent.qop.as_ref().unwrap().nc), ("Proxy-Authorization", "abc", 2));
     assert!(sent.verify("INVITE", "secret-101"));
     let fresh = Challenge::parse(r#"Digest realm="calls", qop="auth", nonce="xyz""#).unwrap();
     for (challenge, nc) in [(Some((&fresh, "Authorization")), 1), (None, 2)] {
         let (name, value) = world
-            .with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge, false))
+            .with(|trunk, context| {
+                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, false)
+            })
             .unwrap();
         let sent = Credentials::parse(&value).unwrap();
         assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), ("Authorization", "xyz", nc));
     }
-    assert_eq!(world.with(|trunk, context| trunk.authorization(context, "999", "INVITE", target, None, false)), None);
+    assert_eq!(
+        world.with(|trunk, context| trunk.authorization(
+            context,
+            trunk.flow().unwrap(),
+            "999",
+            "INVITE",
+            target,
+            None,
+            false
+        )),
+        None
+    );
     // The nonce of the registration again: its count goes on.
     let same = Challenge::parse(CHALLENGE).unwrap();
     let same = Some((&same, "Proxy-Authorization"));
-    let (_, value) =
-        world.with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, same, false)).unwrap();
+    let (_, value) = world
+        .with(|trunk, context| {
+            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, same, false)
+        })
+        .unwrap();
     assert_eq!(Credentials::parse(&value).unwrap().qop.unwrap().nc, 3);
 }
 

@@ -57,7 +57,9 @@ impl World {
         let (target, challenge) = ("sip:933@office.sip.twilio.com", Challenge::parse(CHALLENGE).unwrap());
         let challenge = Some((&challenge, "Proxy-Authorization"));
         let (_, value) = self
-            .with(|trunk, context| trunk.authorization(context, "101", "INVITE", target, challenge, again))
+            .with(|trunk, context| {
+                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, again)
+            })
             .unwrap();
         let sent = Credentials::parse(&value).unwrap();
         [FORMER, NEW].into_iter().find(|password| sent.verify("INVITE", password)).unwrap()

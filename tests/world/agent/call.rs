@@ -532,7 +532,10 @@ impl Agent {
                 self.set_session(id, session);
             }
             Some((_, false)) => {
-                self.fault("the other end did not refresh the session");
+                // Who refuses every re-INVITE has refused the refresh, too.
+                if self.domain.as_ref().is_none_or(|domain| domain.refuses_reinvites.is_none()) {
+                    self.fault("the other end did not refresh the session");
+                }
                 self.hang_up(id);
             }
             _ => {}

@@ -30,14 +30,15 @@ pub struct Domain {
     /// Users in the order of their registrations.
     pub registered: Vec<String>,
     pub challenges: usize,
+    /// A number in From is refused with 403, and this X-Twilio-Error.
+    pub numbers_refused: Option<&'static str>,
 }
 
 impl Agent {
     /// Two proxies stand before Twilio's media gateway, whose address is private.
     pub fn become_domain(&mut self, passwords: BTreeMap<String, String>, secure: bool) {
-        self.record_route =
-            vec!["<sip:54.172.60.1:5061;transport=tls;r2=on;lr>".into(), "<sip:54.172.60.1;r2=on;lr>".into()];
-        self.sent_by = "54.172.60.1:5061".into();
+        let host = self.sent_by.trim_end_matches(":5061");
+        self.record_route = vec![format!("<sip:{host}:5061;transport=tls;r2=on;lr>"), format!("<sip:{host};r2=on;lr>")];
         let nonce = self.random.hex(12);
         self.domain = Some(Domain { passwords, secure, nonce, pongs: true, ..Domain::default() });
     }
@@ -82,6 +83,14 @@ impl Agent {
             if !right.is_some_and(|password| credentials.verify(&method, password)) {
                 let response = response_to(request, 403, Some("domain"));
                 self.respond(server, &response, request.method == rsip::Method::Invite);
+                return false;
+            }
+            if let Some(error) = domain.numbers_refused.filter(|_| from.starts_with('+')) {
+                let mut response = response_to(request, 403, Some("domain"));
+                if !error.is_empty() {
+                    response.headers.push(header::make("X-Twilio-Error", error));
+                }
+                self.respond(server, &response, true);
                 return false;
             }
             // Error 32106, but for emergency calls, whose From is a number (twilio.md 8).
