@@ -39,6 +39,7 @@ impl Calls {
             Notice::Heard { leg } => {
                 if let Some(id) = self.media.get(&leg).copied() {
                     self.heard(id, Heard::Speaking);
+                    self.with(core, id, |leg, _| leg.is_heard());
                 }
             }
             Notice::Closed { leg, report } => {

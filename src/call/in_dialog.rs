@@ -257,7 +257,6 @@ impl Leg {
         confirmed.ack = Some((cseq, ack.clone()));
         let before = confirmed.before_reinvite.take();
         confirmed.timer = session_timer::as_uac(&response.headers).or(confirmed.timer);
-        confirmed.silent = false;
         let repaired = confirmed.repair.take();
         let taken = self.negotiation.as_mut().is_some_and(|n| n.take_answer(&response.headers, &response.body).is_ok());
         if !taken {
@@ -282,7 +281,7 @@ impl Leg {
     ) -> Option<LegEvent> {
         self.undo_reinvite();
         let State::Confirmed(confirmed) = &mut self.state else { return None };
-        let silent = std::mem::take(&mut confirmed.silent);
+        let silent = confirmed.silent;
         if code != 491 && !silent && confirmed.repair.is_some() {
             self.not_repaired(scope, code, response);
             return None;

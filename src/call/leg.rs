@@ -201,7 +201,7 @@ pub struct Confirmed {
     pub(super) wanted: Option<Direction>,
     /// The trunk's flow went from under the dialog, and it is not known yet to live on the new one.
     pub(super) repair: Option<Repair>,
-    /// The media driver hears nothing: the pending re-INVITE asks whether anybody is there.
+    /// The media driver hears nothing: a re-INVITE asks whether anybody is there, and who does not answer is gone.
     pub(super) silent: bool,
 }
 
@@ -304,6 +304,13 @@ impl Leg {
     pub fn is_heard_on(&mut self, flow: Flow) {
         if self.is_cut {
             (self.flow, self.is_cut) = (flow, false);
+        }
+    }
+
+    /// The media driver hears it again.
+    pub fn is_heard(&mut self) {
+        if let State::Confirmed(confirmed) = &mut self.state {
+            confirmed.silent = false;
         }
     }
 

@@ -579,7 +579,8 @@ impl Calls {
     /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew. Those of
     /// emergency calls go on: sound needs no connection, and the phone may come back by another one.
     pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        for leg in self.legs.values_mut().filter(|leg| leg.flow == flow && leg.priority.is_emergency()) {
+        let is_handset = |leg: &&mut Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
+        for leg in self.legs.values_mut().filter(is_handset).filter(|leg| leg.priority.is_emergency()) {
             leg.is_cut = true;
         }
         self.call_backs.flow_down(flow);
