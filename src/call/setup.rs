@@ -14,7 +14,7 @@ use super::{
 use crate::emergency::Priority;
 use crate::engine::Output;
 use crate::event::{Event, Level};
-use crate::media::{Command, MediaLeg};
+use crate::media::{Command, LastPorts, MediaLeg};
 use crate::registrar::Registrar;
 use crate::route::Route;
 use crate::sip::flow::Flow;
@@ -181,7 +181,11 @@ impl Calls {
 
     fn open_media(&self, core: &mut Core<'_, '_>, id: LegId) {
         if let Some(leg) = self.legs.get(&id) {
-            core.cx.outputs.push_back(Output::Media(Command::Open { leg: leg.media, bind: leg.flow.local.ip() }));
+            let last = match leg.priority {
+                Priority::Emergency => LastPorts::Take,
+                Priority::Ordinary => LastPorts::Leave,
+            };
+            core.cx.outputs.push_back(Output::Media(Command::Open { leg: leg.media, bind: leg.flow.local.ip(), last }));
         }
     }
 

@@ -27,7 +27,7 @@ pub struct MediaLeg(pub u64);
 pub enum Command {
     /// Bind an even port of the configured range and the odd one above on this address. Answered by
     /// [`Notice::Opened`] or [`Notice::Refused`].
-    Open { leg: MediaLeg, bind: IpAddr },
+    Open { leg: MediaLeg, bind: IpAddr, last: LastPorts },
     /// This machine's address changed: bind a leg's ports anew on this one, the same numbers if they can be had.
     /// Everything else of the leg stays: keys, counters, partner, the far end's address. Answered by
     /// [`Notice::Moved`].
@@ -44,6 +44,16 @@ pub enum Command {
     Play { leg: MediaLeg, sound: sound::Sound },
     /// Close the sockets. Answered by [`Notice::Closed`].
     Close { leg: MediaLeg },
+}
+
+/// Calls for which ports are kept back: an emergency call must not find them all in use.
+pub const KEPT_CALLS: usize = 4;
+
+/// Whether a leg may take the ports that are kept back for emergency calls ([`KEPT_CALLS`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastPorts {
+    Leave,
+    Take,
 }
 
 /// What the media driver tells the engine.

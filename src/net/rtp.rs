@@ -19,7 +19,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::media::packet::BUFFER;
 use crate::media::relay::{Forward, Relay, Slot};
-use crate::media::{Command, MediaLeg, Notice};
+use crate::media::{Command, KEPT_CALLS, LastPorts, MediaLeg, Notice};
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -245,8 +245,8 @@ impl<F: FnMut(Notice)> Driver<F> {
 
     fn command(&mut self, now: Instant, command: Command) {
         match command {
-            Command::Open { leg, bind } => {
-                let notice = match self.open(now, leg, bind) {
+            Command::Open { leg, bind, last } => {
+                let notice = match self.open(now, leg, bind, last) {
                     Ok(local) => Notice::Opened { leg, local },
                     Err(error) => Notice::Refused { leg, error },
                 };
@@ -270,17 +270,17 @@ impl<F: FnMut(Notice)> Driver<F> {
         }
     }
 
-    fn open(&mut self, now: Instant, leg: MediaLeg, bind: IpAddr) -> Result<SocketAddr, String> {
+    fn open(&mut self, now: Instant, leg: MediaLeg, bind: IpAddr, last: LastPorts) -> Result<SocketAddr, String> {
         let slot = self.relay.open(leg).map_err(|error| error.to_string())?;
-        let opened = self.bind(now, slot, bind);
+        let opened = self.bind(now, slot, bind, last);
         if opened.is_err() {
             self.relay.close(leg);
         }
         opened
     }
 
-    fn bind(&mut self, now: Instant, slot: Slot, bind: IpAddr) -> Result<SocketAddr, String> {
-        let sockets = self.ports.bind(now, bind)?;
+    fn bind(&mut self, now: Instant, slot: Slot, bind: IpAddr, last: LastPorts) -> Result<SocketAddr, String> {
+        let sockets = self.ports.bind(now, bind, last)?;
         self.wait_for(now, slot, sockets, bind)
     }
 
@@ -292,7 +292,8 @@ impl<F: FnMut(Notice)> Driver<F> {
             .and_then(|port| Some(Sockets { rtp: socket(bind, port).ok()?, rtcp: socket(bind, port + 1).ok()?, port }));
         let sockets = match same {
             Some(sockets) => sockets,
-            None => self.ports.bind(now, bind)?,
+            // A call that talks keeps talking.
+            None => self.ports.bind(now, bind, LastPorts::Take)?,
         };
         let local = self.wait_for(now, slot, sockets, bind)?;
         if let Some(port) = former.filter(|port| *port != local.port()) {
@@ -331,6 +332,11 @@ impl<F: FnMut(Notice)> Driver<F> {
     }
 }
 
+/// Pairs that are kept back for emergency calls, two for each.
+const KEPT_PAIRS: usize = 2 * KEPT_CALLS;
+
+const EXHAUSTED: &str = "no media port is free; widen [media] ports or end calls";
+
 /// The even ports of the range: used from the front, given back at the end, so that each rests as long as it can.
 struct Ports(VecDeque<(u16, Instant)>);
 
@@ -349,7 +355,10 @@ impl Ports {
     }
 
     /// The next rested pair that nobody else on this machine uses.
-    fn bind(&mut self, now: Instant, address: IpAddr) -> Result<Sockets, String> {
+    fn bind(&mut self, now: Instant, address: IpAddr, last: LastPorts) -> Result<Sockets, String> {
+        if last == LastPorts::Leave && self.0.len() <= KEPT_PAIRS {
+            return Err(EXHAUSTED.into());
+        }
         for _ in 0..self.0.len() {
             let Some((port, rested)) = self.0.pop_front() else {
                 break;
@@ -369,7 +378,7 @@ impl Ports {
                 }
             }
         }
-        Err("no media port is free; widen [media] ports or end calls".into())
+        Err(EXHAUSTED.into())
     }
 }
 

@@ -249,7 +249,7 @@ impl Core {
 
     fn media(&mut self, command: Command) {
         match command {
-            Command::Open { leg, bind } => {
+            Command::Open { leg, bind, .. } => {
                 self.relay.open(leg).expect("there is room");
                 self.port = 20_000 + (self.port + 2) % 20_000;
                 let local = SocketAddr::new(bind, self.port);

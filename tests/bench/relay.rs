@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use gateway::media::packet::BUFFER;
 use gateway::media::srtp::{SrtpReceiver, SrtpSender};
-use gateway::media::{Command, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Subnet, Suite};
+use gateway::media::{Command, LastPorts, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Subnet, Suite};
 use gateway::net::rtp::{MediaConfig, MediaHandle, start};
 use gateway::random::Random;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -120,7 +120,7 @@ fn relay(seconds: u64) {
 }
 
 fn open(handle: &MediaHandle, notices: &mpsc::Receiver<Notice>, leg: u64) -> u16 {
-    handle.send(Command::Open { leg: MediaLeg(leg), bind: HOST });
+    handle.send(Command::Open { leg: MediaLeg(leg), bind: HOST, last: LastPorts::Take });
     match notices.recv().expect("the driver answers") {
         Notice::Opened { local, .. } => local.port(),
         other => panic!("{other:?}"),

@@ -253,7 +253,7 @@ impl Office {
 
     fn on_media(&mut self, command: Command) {
         match command {
-            Command::Open { leg, bind } => {
+            Command::Open { leg, bind, .. } => {
                 self.next_port = if self.next_port >= 29_998 { 20_000 } else { self.next_port + 2 };
                 let local = SocketAddr::new(bind, self.next_port);
                 self.media.insert(leg, (local, None));

@@ -42,7 +42,7 @@ impl Driver {
     pub fn command(&mut self, command: Command) -> Option<Notice> {
         self.commands.push(command.clone());
         match command {
-            Command::Open { leg, bind } => return Some(self.open(leg, bind)),
+            Command::Open { leg, bind, .. } => return Some(self.open(leg, bind)),
             Command::Move { leg, bind } => match self.open.get_mut(&leg) {
                 Some(port) => {
                     port.local.set_ip(bind);

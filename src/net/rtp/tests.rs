@@ -41,7 +41,7 @@ impl Running {
     }
 
     fn open(&self, leg: u64) -> Result<SocketAddr, String> {
-        self.handle.send(Command::Open { leg: MediaLeg(leg), bind: self.bind });
+        self.handle.send(Command::Open { leg: MediaLeg(leg), bind: self.bind, last: LastPorts::Take });
         match self.notice() {
             Notice::Opened { local, .. } => Ok(local),
             Notice::Refused { error, .. } => Err(error),
@@ -174,7 +174,7 @@ fn a_pair_that_somebody_else_uses_is_passed_over() {
 #[test]
 fn an_address_that_is_not_ours_is_refused_by_name() {
     let running = running(4, 2);
-    running.handle.send(Command::Open { leg: MediaLeg(1), bind: "192.0.2.1".parse().unwrap() });
+    running.handle.send(Command::Open { leg: MediaLeg(1), bind: "192.0.2.1".parse().unwrap(), last: LastPorts::Take });
     assert!(matches!(running.notice(), Notice::Refused { error, .. } if error.contains("192.0.2.1")));
 }
 
@@ -192,11 +192,11 @@ fn stopping_closes_every_leg_with_its_report() {
 #[test]
 fn a_closed_port_rests_before_it_is_used_again() {
     let mut ports = Ports::new((FIRST, FIRST + 1), &mut Random::from_number(1));
-    let opened = ports.bind(Instant::from_secs(1), own_address(6));
+    let opened = ports.bind(Instant::from_secs(1), own_address(6), LastPorts::Take);
     let port = opened.map(|sockets| sockets.port).unwrap();
     ports.give_back(Instant::from_secs(10), port);
-    assert!(ports.bind(Instant::from_secs(11), own_address(6)).is_err());
-    assert!(ports.bind(Instant::from_secs(12), own_address(6)).is_ok());
+    assert!(ports.bind(Instant::from_secs(11), own_address(6), LastPorts::Take).is_err());
+    assert!(ports.bind(Instant::from_secs(12), own_address(6), LastPorts::Take).is_ok());
 }
 
 #[test]
@@ -238,4 +238,16 @@ fn a_leg_moves_to_another_address_with_its_port_and_everything_else() {
         }
     };
     assert!(error.contains("192.0.2.1"), "{error}");
+}
+
+#[test]
+fn the_last_ports_are_an_emergency_call_s() {
+    let all = KEPT_PAIRS as u16 + 1;
+    let mut ports = Ports::new((FIRST, FIRST + 2 * all - 1), &mut Random::from_number(1));
+    let now = Instant::from_secs(1);
+    let ordinary = ports.bind(now, own_address(7), LastPorts::Leave);
+    assert!(ordinary.is_ok(), "one more than what is kept back");
+    assert!(ports.bind(now, own_address(7), LastPorts::Leave).is_err());
+    let emergency: Vec<_> = (0..KEPT_PAIRS).map(|_| ports.bind(now, own_address(7), LastPorts::Take)).collect();
+    assert!(emergency.iter().all(Result::is_ok));
 }
