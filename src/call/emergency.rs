@@ -7,6 +7,7 @@ use super::setup::{self, Invite, Target};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
 use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
 use crate::emergency::callback::{CALL_BACK, HEADER, Marked, Phone};
+use crate::emergency::plan::Plan;
 use crate::event::{Event, Level};
 use crate::registrar::Registrar;
 use crate::sip::flow::{Flow, Transport};
@@ -123,7 +124,10 @@ impl Calls {
             format!("call {}", call.0),
             format!("emergency call to {number} from {from} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
         ));
-        self.remember_phone(core, extension, caller_id.as_deref(), flow, contact);
+        // The test line calls nobody back.
+        if caller_id.as_deref().is_some_and(|shown| Plan::of_number(shown).test != Some(number.as_str())) {
+            self.remember_phone(core, extension, caller_id.as_deref(), flow, contact);
+        }
         if let Some(call) = self.calls.get_mut(&call) {
             let source = flow.remote.ip().to_canonical();
             let heard = Heard::Signaling(core.cx.now);
@@ -174,7 +178,14 @@ impl Calls {
         };
         let phone = self.call_backs.phone(core.cx.now, called, marked)?;
         let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
-        let target = |(name, flow, contact)| setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS);
+        let target = |(name, flow, contact)| {
+            let mut target = setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS);
+            if !phone.is_own {
+                // What is not known to be a phone of the extension gets none of its rights.
+                target.party = Party::Handset(None);
+            }
+            target
+        };
         let mut bindings = match phone.is_own {
             true => setup::bindings_of(core, registrar, &phone.extension, None),
             false => Vec::new(),
@@ -207,8 +218,9 @@ impl Calls {
         self.calls.values().any(|call| call.kind.priority().is_emergency())
     }
 
-    pub(super) fn is_emergency(&self, call: CallId) -> bool {
-        self.calls.get(&call).is_some_and(|call| call.kind.priority().is_emergency())
+    /// Whether the phone in it was not asked for a password.
+    pub(super) fn was_dialled_for_help(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|call| call.kind == Kind::Emergency)
     }
 }
 

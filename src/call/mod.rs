@@ -21,6 +21,7 @@ mod inviting;
 mod media_target;
 mod negotiation;
 mod notice;
+mod outage;
 mod repair;
 mod session_timer;
 mod transfer;
@@ -33,7 +34,7 @@ use rsip::{Request, Response};
 pub use self::cause::Cause;
 pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
-use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope, State};
+use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
 use crate::emergency::Priority;
 use crate::emergency::bound::Bound;
@@ -574,61 +575,6 @@ impl Calls {
     /// When [`Calls::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next()
-    }
-
-    /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew. Those of
-    /// emergency calls go on: sound needs no connection, and the phone may come back by another one.
-    pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let is_handset = |leg: &&mut Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
-        for leg in self.legs.values_mut().filter(is_handset).filter(|leg| leg.priority.is_emergency()) {
-            leg.is_cut = true;
-        }
-        self.call_backs.flow_down(flow);
-        let on_it =
-            |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)) && !leg.priority.is_emergency();
-        let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
-        // All of them first: what ends with one of them must not be sent to another.
-        for (_, id) in &lost {
-            self.with(core, *id, |leg, scope| leg.end(scope));
-        }
-        for (call, id) in lost {
-            self.on_leg_event(core, call, id, LegEvent::Broken(Cause::Lost));
-        }
-    }
-
-    /// A flow of the trunk is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
-    /// can leave by it; calls that talk go on.
-    pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        for id in self.trunk_legs() {
-            self.drive(core, id, |leg, scope| {
-                if leg.flow != flow {
-                    return None;
-                }
-                let event = match leg.state {
-                    State::New => LegEvent::Refused(Cause::TrunkDown),
-                    State::Incoming(_) => LegEvent::Broken(Cause::TrunkDown),
-                    _ => return None,
-                };
-                leg.end(scope);
-                Some(event)
-            });
-        }
-    }
-
-    /// The trunk will not come back.
-    pub fn handle_trunk_stopped(&mut self, core: &mut Core<'_, '_>) {
-        for id in self.trunk_legs() {
-            self.with(core, id, |leg, scope| leg.on_trunk_stopped(scope));
-        }
-    }
-
-    /// The service stops: everybody hears of it, but for those who called for help. Their calls end by themselves.
-    pub fn stop(&mut self, core: &mut Core<'_, '_>) {
-        let ends = |call: &Call| !call.kind.priority().is_emergency() && call.kind != Kind::Notice;
-        let calls: Vec<CallId> = self.calls.iter().filter(|(_, call)| ends(call)).map(|(id, _)| *id).collect();
-        for call in calls {
-            self.end(core, call, Cause::Stopping);
-        }
     }
 
     /// Whether nothing is left: no call, no leg that winds down, no dialog, no timer.

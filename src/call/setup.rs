@@ -39,7 +39,7 @@ pub struct Invite {
 
 /// A party that will be rung.
 pub(super) struct Target {
-    party: Party,
+    pub party: Party,
     flow: Flow,
     invitation: Invitation,
 }

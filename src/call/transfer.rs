@@ -43,7 +43,7 @@ impl Calls {
             _ => return reply(core, 603),
         };
         // Who dials for help was not asked for a password: the extension is a claim, and must not open other lines.
-        if self.is_emergency(call_id) {
+        if self.was_dialled_for_help(call_id) {
             return reply(core, 603);
         }
         let idle = self.calls.get(&call_id).is_some_and(|call| call.transfer.is_none());
@@ -131,7 +131,7 @@ impl Calls {
         // The two ends of one call can not be joined: nobody would be left.
         let other_call = self.legs.get(&referrer).is_some_and(|own| own.call != leg.call);
         let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
-        let joinable = other_call && same && !self.is_emergency(leg.call);
+        let joinable = other_call && same && !self.was_dialled_for_help(leg.call);
         (joinable && self.partner(leg.call, id).is_some()).then_some(id)
     }
 

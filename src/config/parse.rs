@@ -11,7 +11,6 @@ use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
 use super::{account, emergency, environment, tunnel, upgrade};
-use crate::media::KEPT_CALLS;
 use crate::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
@@ -155,14 +154,10 @@ fn metrics(mut section: Section<'_>, webhook: SocketAddr) -> Metrics {
 
 fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     let ports = section.optional("ports", value::ports).unwrap_or((20000, 29999));
-    let (have, need) =
-        (usize::from(ports.1 - ports.0) + 1, limits.calls.saturating_add(KEPT_CALLS).saturating_mul(PORTS_PER_CALL));
+    let (have, need) = (usize::from(ports.1 - ports.0) + 1, limits.calls.saturating_mul(PORTS_PER_CALL));
     if have < need {
         let line = section.line_of("ports");
-        let way = format!(
-            "write at least {need} ports, or lower limits.calls to {}",
-            (have / PORTS_PER_CALL).saturating_sub(KEPT_CALLS).max(1)
-        );
+        let way = format!("write at least {need} ports, or lower limits.calls to {}", have / PORTS_PER_CALL);
         section
             .error(line, format!("ports \"{}-{}\" is too small for {} calls; {way}", ports.0, ports.1, limits.calls));
     }

@@ -19,6 +19,9 @@ use crate::event::{Event, Level};
 use crate::store::{Store, last_good};
 use crate::tunnel::UrlFrom;
 
+/// Between two tries to keep the last good configuration.
+const KEEP_AGAIN: Duration = Duration::from_secs(60);
+
 /// Reads the configuration again; a broken one changes nothing.
 pub struct Reloader {
     pub path: PathBuf,
@@ -30,6 +33,8 @@ pub struct Reloader {
     pub tunnel: Rc<Tunnel>,
     pub running: InForce,
     pub troubles: Troubles,
+    /// The number of the newest text that is kept as the last good one.
+    pub kept: Rc<Cell<u64>>,
 }
 
 /// The configuration in force.
@@ -110,13 +115,24 @@ impl Reloader {
         serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
     }
 
-    /// Keeps this text as the last good configuration, off this thread: flash may take seconds.
+    /// Keeps this text as the last good configuration, off this thread: flash may take seconds. A flash that does not take
+    /// it is tried again, until there is a newer text.
     pub fn keep(&self, text: String) {
         let (store, path, recorder) = (self.store.clone(), self.path.clone(), self.recorder.clone());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = last_good::save(&store, &path, &text) {
-                let text = format!("{error}; a later start with a broken config would have no other to run with");
-                recorder.tell(&Event::new(Level::Error, "store.failed", "last good config", text));
+        let newest = Rc::clone(&self.kept);
+        let own = newest.get() + 1;
+        newest.set(own);
+        tokio::task::spawn_local(async move {
+            let mut failed = false;
+            while newest.get() == own {
+                let (store, path, text) = (store.clone(), path.clone(), text.clone());
+                let saved = tokio::task::spawn_blocking(move || last_good::save(&store, &path, &text)).await;
+                let Ok(Err(error)) = saved else { return };
+                if !std::mem::replace(&mut failed, true) {
+                    let text = format!("{error}; a later start with a broken config would have no other to run with");
+                    recorder.tell(&Event::new(Level::Error, "store.failed", "last good config", text));
+                }
+                tokio::time::sleep(KEEP_AGAIN).await;
             }
         });
     }

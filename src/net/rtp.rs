@@ -332,13 +332,17 @@ impl<F: FnMut(Notice)> Driver<F> {
     }
 }
 
-/// Pairs that are kept back for emergency calls, two for each.
+/// The most that are kept back for emergency calls: two for each.
 const KEPT_PAIRS: usize = 2 * KEPT_CALLS;
 
 const EXHAUSTED: &str = "no media port is free; widen [media] ports or end calls";
 
 /// The even ports of the range: used from the front, given back at the end, so that each rests as long as it can.
-struct Ports(VecDeque<(u16, Instant)>);
+struct Ports {
+    free: VecDeque<(u16, Instant)>,
+    /// Pairs that are kept back for emergency calls.
+    kept: usize,
+}
 
 impl Ports {
     /// All even ports with their odd neighbour inside the range, in random order (RFC 6056: not to be guessed).
@@ -347,31 +351,33 @@ impl Ports {
         for at in (1..ports.len()).rev() {
             ports.swap(at, random.below(at as u64 + 1) as usize);
         }
-        Ports(ports.into())
+        // A range that is as small as can be is not used up by what is kept back.
+        let kept = KEPT_PAIRS.min(ports.len() / 8);
+        Ports { free: ports.into(), kept }
     }
 
     fn give_back(&mut self, now: Instant, port: u16) {
-        self.0.push_back((port, now + PORT_REST));
+        self.free.push_back((port, now + PORT_REST));
     }
 
     /// The next rested pair that nobody else on this machine uses.
     fn bind(&mut self, now: Instant, address: IpAddr, last: LastPorts) -> Result<Sockets, String> {
-        if last == LastPorts::Leave && self.0.len() <= KEPT_PAIRS {
+        if last == LastPorts::Leave && self.free.len() <= self.kept {
             return Err(EXHAUSTED.into());
         }
-        for _ in 0..self.0.len() {
-            let Some((port, rested)) = self.0.pop_front() else {
+        for _ in 0..self.free.len() {
+            let Some((port, rested)) = self.free.pop_front() else {
                 break;
             };
             if rested > now {
-                self.0.push_back((port, rested));
+                self.free.push_back((port, rested));
                 continue;
             }
             let pair = socket(address, port).and_then(|rtp| Ok((rtp, socket(address, port + 1)?)));
             match pair {
                 Ok((rtp, rtcp)) => return Ok(Sockets { rtp, rtcp, port }),
                 Err(error) => {
-                    self.0.push_back((port, rested));
+                    self.free.push_back((port, rested));
                     if error.kind() != io::ErrorKind::AddrInUse {
                         return Err(format!("media port {address}:{port}: {error}"));
                     }

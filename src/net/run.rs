@@ -166,6 +166,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         tunnel: Rc::clone(&tunnel),
         running: InForce::new(Arc::clone(&config), calls),
         troubles: troubles.clone(),
+        kept: Rc::default(),
     });
     let picture = Rc::new(Picture {
         shell: Rc::clone(&shell),

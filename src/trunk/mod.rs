@@ -11,6 +11,7 @@ mod credentials;
 mod keepalive;
 mod link;
 mod locate;
+mod own;
 mod registration;
 mod round_trip;
 mod search;
@@ -22,24 +23,23 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rsip::{Headers, Method, Request, Response, Version};
-use sha2::{Digest, Sha256};
+use rsip::Response;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Event, Level};
-use crate::hex::hex;
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
-use crate::sip::{header, uri};
+use crate::sip::uri;
 use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
 use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;
 use locate::Lookup;
+use own::{instance, options};
 use registration::{Origin, Outcome, Registration};
 use round_trip::RoundTrip;
 use search::{CONNECT_TIMEOUT, RESOLVE_TIMEOUT, server_name};
@@ -736,28 +736,4 @@ impl Trunk {
         }
         self.settle();
     }
-}
-
-/// OPTIONS to the domain (RFC 3261 section 11).
-fn options(context: &mut Context<'_>, contact: &str) -> Request {
-    let target = uri::sip(None, &context.config.trunk.domain, None);
-    let domain = uri::write(&target);
-    let mut headers = Headers::default();
-    headers.push(header::make("From", format!("<{domain}>;tag={}", context.random.hex(4))));
-    headers.push(header::make("To", format!("<{domain}>")));
-    headers.push(header::make("Call-ID", format!("{}@gateway", context.random.hex(16))));
-    headers.push(header::make("CSeq", "1 OPTIONS"));
-    headers.push(header::make("Contact", format!("<{contact}>")));
-    headers.push(header::make("Accept", "application/sdp"));
-    headers.push(header::make("User-Agent", crate::USER_AGENT));
-    Request { method: Method::Options, uri: target, version: Version::V2, headers, body: Vec::new() }
-}
-
-/// `+sip.instance` (RFC 5626 section 4.1): the same after each restart, from what names this installation.
-fn instance(config: &Config) -> String {
-    let hash =
-        Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
-    let hex = hex(&hash[..16]);
-    // Version 8 of RFC 9562: made by a rule of our own.
-    format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
 use super::form::Form;
-use super::{DIALED_PATH, Endpoint, WebhookEvent};
+use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::{Config, Number};
 use crate::emergency::callback::{self, Phone};
 use crate::route::{self, Caller, Route, number};
@@ -71,6 +71,7 @@ pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         Endpoint::Outgoing => outgoing(config, request),
         Endpoint::Incoming => incoming(config, request),
         Endpoint::Dialed => dialed(form),
+        Endpoint::CalledBack => called_back(config, request),
         Endpoint::Status => Answer {
             document: None,
             event: WebhookEvent::Status { call_sid: call_sid(form), status: text(form, "CallStatus") },
@@ -124,63 +125,68 @@ fn emergency(request: &WebhookRequest<'_>, from: &str, number: String, caller_id
 
 /// Somebody calls one of our numbers (twilio.md section 5.3).
 fn incoming(config: &Config, request: &WebhookRequest<'_>) -> Answer {
-    let WebhookRequest { base, form, .. } = request;
+    let (called, number) = called(config, &request.form);
+    let shown = number.map(|number| number.number.as_str()).or(called.as_deref());
+    match shown.and_then(|number| (request.call_back)(number)) {
+        Some(phone) => call_back(config, request, &phone),
+        None => ring_number(config, request, number),
+    }
+}
+
+/// What was called, and the number of ours that it is.
+fn called<'a>(config: &'a Config, form: &Form<'_>) -> (Option<String>, Option<&'a Number>) {
     let to = form.get("To").or(form.get("Called")).unwrap_or_default();
-    let dialled = number::dialled(to).ok();
-    let number = dialled
+    let called = number::dialled(to).ok();
+    let number = called
         .as_ref()
         .and_then(|to| config.number(to).or_else(|| number::e164(to).ok().and_then(|to| config.number(&to))));
-    let shown = number.map(|number| number.number.clone()).or(dialled);
-    if let Some(phone) = shown.as_deref().and_then(|number| (request.call_back)(number)) {
-        return call_back(config, request, &phone, number);
-    }
+    (called, number)
+}
+
+fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Number>) -> Answer {
+    let WebhookRequest { base, form, .. } = request;
     let Some(number) = number.filter(|number| !number.ring.is_empty()) else {
+        let to = form.get("To").or(form.get("Called")).unwrap_or_default();
         return reject(form, Endpoint::Incoming, 486, format!("no extension has number {:?}", clip(to)));
-    };
-    let caller_id = caller(form.get("From").or(form.get("Caller")).unwrap_or_default());
-    let event = WebhookEvent::Incoming {
-        call_sid: call_sid(form),
-        from: caller_id.clone(),
-        number: number.number.clone(),
-        ring: number.ring.clone(),
     };
     // A promoted environment is served by another one's box, and its extensions are registered at its own domain.
     let domain =
         config.environment(&number.environment).map_or(&config.trunk.domain, |environment| &environment.domain);
-    let dial = Dial { caller_id: Some(caller_id), ..ring(config, base, &number.ring, domain) };
-    Answer { document: Some(Document::of(Verb::Dial(dial))), event }
+    let dial = ring(config, base, &number.ring, domain);
+    rings(request, number.number.clone(), number.ring.clone(), dial)
 }
 
-/// The emergency service calls back: the phone that called rings first, past every rule, and whoever the number rings
-/// after that. The first `<Dial>` has no action, so that Twilio goes on with the next one (twilio.md section 6.1).
-fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone, number: Option<&Number>) -> Answer {
-    let WebhookRequest { base, form, .. } = request;
-    let caller_id = Some(caller(form.get("From").or(form.get("Caller")).unwrap_or_default()));
+/// The emergency service calls back: the phone that called rings first, past every rule, and for as long as it must.
+fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone) -> Answer {
+    let WebhookRequest { base, .. } = request;
     let uri = format!("{}?{}=1", extension_uri(config, &phone.extension, &config.trunk.domain), callback::HEADER);
-    // It may last as long as it must.
-    let first = Dial {
+    let dial = Dial {
         nouns: vec![Noun::Sip(uri)],
         time_limit: None,
-        caller_id: caller_id.clone(),
+        action: Some(Setting::new(format!("{}{CALLED_BACK_PATH}", base.expose()))),
         ..ring(config, base, &[], "")
     };
-    let ring_list = number.map(|number| number.ring.clone()).unwrap_or_default();
-    let verbs = match ring_list.is_empty() {
-        true => vec![Verb::Dial(first)],
-        false => {
-            let all = Dial { caller_id, ..ring(config, base, &ring_list, &config.trunk.domain) };
-            vec![Verb::Dial(Dial { action: None, ..first }), Verb::Dial(all)]
+    rings(request, phone.number.clone(), vec![phone.extension.clone()], dial)
+}
+
+/// The phone that is called back did not answer: now all ring that the number rings.
+fn called_back(config: &Config, request: &WebhookRequest<'_>) -> Answer {
+    let form = &request.form;
+    let (_, number) = called(config, form);
+    match dial_outcome(form).0 {
+        Outcome::Busy | Outcome::NoAnswer | Outcome::Failed if number.is_some_and(|number| !number.ring.is_empty()) => {
+            ring_number(config, request, number)
         }
-    };
-    let mut rung = vec![phone.extension.clone()];
-    rung.extend(ring_list);
-    let event = WebhookEvent::Incoming {
-        call_sid: call_sid(form),
-        from: caller(form.get("From").or(form.get("Caller")).unwrap_or_default()),
-        number: phone.number.clone(),
-        ring: rung,
-    };
-    Answer { document: Some(Document { verbs }), event }
+        _ => dialed(form),
+    }
+}
+
+fn rings(request: &WebhookRequest<'_>, number: String, ring: Vec<String>, dial: Dial) -> Answer {
+    let form = &request.form;
+    let from = caller(form.get("From").or(form.get("Caller")).unwrap_or_default());
+    let dial = Dial { caller_id: Some(from.clone()), ..dial };
+    let event = WebhookEvent::Incoming { call_sid: call_sid(form), from, number, ring };
+    Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
 /// The caller's number or name where a `<Sip>` noun can carry it (letters, digits and `+-_.`), else `anonymous`:
@@ -194,8 +200,7 @@ fn caller(from: &str) -> String {
 
 /// A `<Dial>` ended: Twilio asks what comes next.
 fn dialed(form: &Form<'_>) -> Answer {
-    let sip_code = form.get("DialSipResponseCode").and_then(|code| code.parse().ok());
-    let outcome = outcome(form.get("DialCallStatus").unwrap_or_default(), sip_code);
+    let (outcome, sip_code) = dial_outcome(form);
     // The caller's leg is not answered yet (answerOnBridge): a handset can be given a real busy tone, at no cost.
     let unanswered = form.get("CallStatus") == Some("ringing");
     let sorry = |text: &str| vec![Verb::Say(text.to_owned()), Verb::Hangup];
@@ -210,6 +215,11 @@ fn dialed(form: &Form<'_>) -> Answer {
         document: Some(Document { verbs }),
         event: WebhookEvent::Dialed { call_sid: call_sid(form), outcome, sip_code },
     }
+}
+
+fn dial_outcome(form: &Form<'_>) -> (Outcome, Option<u16>) {
+    let sip_code = form.get("DialSipResponseCode").and_then(|code| code.parse().ok());
+    (outcome(form.get("DialCallStatus").unwrap_or_default(), sip_code), sip_code)
 }
 
 /// How the dialled party's leg ended. Twilio's mapping of SIP codes to `DialCallStatus` is not documented, so a final

@@ -21,6 +21,8 @@ pub const OUTGOING_PATH: &str = "/twilio/outgoing";
 pub const INCOMING_PATH: &str = "/twilio/incoming";
 /// Action of every `<Dial>`: how it ended.
 pub const DIALED_PATH: &str = "/twilio/dialed";
+/// Action of the `<Dial>` to the phone that an emergency service calls back: how it ended.
+pub const CALLED_BACK_PATH: &str = "/twilio/called-back";
 /// Status callbacks of domain and app.
 pub const STATUS_PATH: &str = "/twilio/status";
 /// Callback of usage triggers: a day or a month has cost too much.
@@ -34,6 +36,7 @@ pub enum Endpoint {
     Outgoing,
     Incoming,
     Dialed,
+    CalledBack,
     Status,
     Usage,
 }
@@ -45,6 +48,7 @@ impl Endpoint {
             OUTGOING_PATH => Some(Endpoint::Outgoing),
             INCOMING_PATH => Some(Endpoint::Incoming),
             DIALED_PATH => Some(Endpoint::Dialed),
+            CALLED_BACK_PATH => Some(Endpoint::CalledBack),
             STATUS_PATH => Some(Endpoint::Status),
             USAGE_PATH => Some(Endpoint::Usage),
             _ => None,
@@ -57,6 +61,7 @@ impl Endpoint {
             Endpoint::Outgoing => OUTGOING_PATH,
             Endpoint::Incoming => INCOMING_PATH,
             Endpoint::Dialed => DIALED_PATH,
+            Endpoint::CalledBack => CALLED_BACK_PATH,
             Endpoint::Status => STATUS_PATH,
             Endpoint::Usage => USAGE_PATH,
         }

@@ -108,7 +108,9 @@ class TakeOver(Box):
         self.assertIn("gateway.toml: no mistakes; extensions: 2", said.out)
         self.assertIn("stop the old box before this one runs", said.out)
         self.assertIn("next: systemctl restart gateway", said.out)
-        self.assertEqual(said.err, "")
+        # The simulator has one edge.
+        warned = [line for line in said.err.splitlines() if "has no second edge" not in line]
+        self.assertEqual(warned, [])
         here, there = tree(self.folder), tree(old)
         for name in ("gateway.toml", "tls/ca.pem", "state/secrets.json", "state/twilio.json"):
             self.assertEqual(here[name][0], there[name][0])

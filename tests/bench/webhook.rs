@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// More than the server keeps answers, so that none is found again.
-const DIFFERENT_REQUESTS: usize = 4096;
+const DIFFERENT_REQUESTS: usize = 20_000;
 const RUN: Duration = Duration::from_secs(3);
 const GOAL_ONE: f64 = 25_000.0;
 const GOAL_FIFTY: f64 = 45_000.0;

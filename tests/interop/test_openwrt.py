@@ -31,7 +31,7 @@ set_param|nice|-10
 set_param|file|/etc/gateway/gateway.toml
 set_param|respawn|3600|5|0
 set_param|reload_signal|HUP
-set_param|term_timeout|10
+set_param|term_timeout|14400
 set_param|stderr|1
 close_instance
 add_reload_trigger|gateway

@@ -242,7 +242,14 @@ fn an_event_is_one_printable_line_of_bounded_length() {
         "CallSid=%0a%1b[31m{0}&CallStatus=a%0db&From=%0a{0}&To=%00&UsageCategory=%0a{0}&CurrentValue={0}",
         "x".repeat(5000)
     );
-    let all = [Endpoint::Outgoing, Endpoint::Incoming, Endpoint::Dialed, Endpoint::Status, Endpoint::Usage];
+    let all = [
+        Endpoint::Outgoing,
+        Endpoint::Incoming,
+        Endpoint::Dialed,
+        Endpoint::CalledBack,
+        Endpoint::Status,
+        Endpoint::Usage,
+    ];
     for endpoint in all {
         let line = ask(&office::config(), endpoint, &body).event.event().to_string();
         assert!(line.len() < 400 && !line.contains(char::is_control), "{line:?}");
@@ -286,13 +293,22 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
         let call_back = &|number: &str| (number == shown).then(|| phone(shown));
         xml(&answer(&config, &WebhookRequest { endpoint: Endpoint::Incoming, base, form, call_back }))
     };
-    let both = ask("%2B15035550100", "+15035550100");
-    let first = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial>";
-    let (before, after) = both.split_once(first).unwrap_or_else(|| panic!("{both}"));
-    assert!(!before.contains("action=") && !before.contains("timeLimit"), "no rule ends it: {before}");
-    assert!(after.contains("sip:101@") && after.contains("sip:102@") && after.contains("action="), "{after}");
+    let first = ask("%2B15035550100", "+15035550100");
+    let own = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial></Response>";
+    assert!(first.contains(own) && first.contains("/twilio/called-back"), "that phone alone: {first}");
+    assert!(!first.contains("timeLimit"), "no rule ends it: {first}");
     let nobody = ask("%2B15035550199", "+15035550199");
-    assert!(nobody.contains("X-Gateway-Call-Back=1") && nobody.contains("action="), "rings nobody else: {nobody}");
+    assert!(nobody.contains("X-Gateway-Call-Back=1"), "a number that rings nobody: {nobody}");
+    let then = |to: &str, status: &str| {
+        let body = format!("CallSid=CA1&From=%2B15035559111&CallStatus=in-progress&To={to}&DialCallStatus={status}");
+        xml(&ask_form(&config, Endpoint::CalledBack, Form::decode(body.as_bytes()).unwrap()))
+    };
+    for status in ["no-answer", "busy", "failed"] {
+        let all = then("%2B15035550100", status);
+        assert!(all.contains("sip:101@") && all.contains("sip:102@") && all.contains("/twilio/dialed"), "{all}");
+        assert!(!then("%2B15035550199", status).contains("<Dial"), "it rings nobody else");
+    }
+    assert!(then("%2B15035550100", "completed").contains("<Hangup"), "they talked");
     let elsewhere = ask("%2B15035550100", "+15035550101");
     assert!(!elsewhere.contains("X-Gateway"), "another number: {elsewhere}");
 }

@@ -100,8 +100,8 @@ fn media_ports_are_pairs_and_enough_for_the_calls() {
         "[media]",
         "ports = \"20000-20099\"",
         &[
-            "gateway.toml:10: media: ports \"20000-20099\" is too small for 100 calls; write at least 416 ports, or lower \
-           limits.calls to 21",
+            "gateway.toml:10: media: ports \"20000-20099\" is too small for 100 calls; write at least 400 ports, or lower \
+           limits.calls to 25",
         ],
     );
 }

@@ -9,7 +9,7 @@ mod timing;
 
 use std::net::IpAddr;
 
-use rsip::SipMessage;
+use rsip::{Method, Request, SipMessage};
 
 use super::*;
 use crate::config::Host;
@@ -18,6 +18,7 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::Credentials;
 use crate::sip::flow::Transport;
+use crate::sip::header;
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
 use crate::store::{ExtensionSecrets, Secrets};

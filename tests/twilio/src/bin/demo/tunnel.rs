@@ -66,10 +66,10 @@ impl Story {
         let ways = [self.sshd()?.forwarded, self.gateway.webhook_port()];
         let mut times = [Vec::new(), Vec::new()];
         // In turns, so that what else the machine does touches both alike.
-        for _ in 0..REQUESTS {
+        for number in 0..REQUESTS {
             for (port, times) in ways.iter().zip(&mut times) {
                 let start = Instant::now();
-                self.webhook(*port).await?;
+                self.webhook(*port, number).await?;
                 times.push(start.elapsed());
             }
         }
@@ -87,10 +87,12 @@ impl Story {
         ))
     }
 
-    /// Asks for a webhook at a port of loopback, signed as Twilio does for the public URL: what is not has a limit.
-    async fn webhook(&self, port: u16) -> Result<(), String> {
+    /// Asks for a webhook of one more call at a port of loopback, signed as Twilio does for the public URL: what is not
+    /// signed has a limit, and what came before has one, too.
+    async fn webhook(&self, port: u16, number: usize) -> Result<(), String> {
         let url = format!("http://127.0.0.1:{}{WEBHOOK}", self.sshd()?.forwarded);
-        let fields = [("CallSid", "CA11111111111111111111111111111111"), ("CallStatus", "completed")];
+        let call_sid = format!("CA{port:016x}{number:016x}");
+        let fields = [("CallSid", call_sid.as_str()), ("CallStatus", "completed")];
         let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (body, signature) = (form::encode(&fields), sign(&self.twilio.auth_token(), &url, &fields));
         let request = format!(
@@ -141,12 +143,14 @@ impl Story {
         let sshd = self.sshd()?;
         let start = Instant::now();
         sshd.kill_sessions().await?;
+        let mut numbers = REQUESTS..;
+        let mut number = || numbers.next().unwrap_or_default();
         let gone_and_back = async {
-            while self.webhook(sshd.forwarded).await.is_ok() {
+            while self.webhook(sshd.forwarded, number()).await.is_ok() {
                 sleep(POLL).await;
             }
             println!("   tunnel  gone");
-            while self.webhook(sshd.forwarded).await.is_err() {
+            while self.webhook(sshd.forwarded, number()).await.is_err() {
                 sleep(POLL).await;
             }
         };

@@ -1,0 +1,33 @@
+//! How we name ourselves to the SIP domain, and ask whether it is there.
+
+use rsip::{Headers, Method, Request, Version};
+use sha2::{Digest, Sha256};
+
+use crate::config::Config;
+use crate::engine::Context;
+use crate::hex::hex;
+use crate::sip::{header, uri};
+
+/// OPTIONS to the domain (RFC 3261 section 11).
+pub(super) fn options(context: &mut Context<'_>, contact: &str) -> Request {
+    let target = uri::sip(None, &context.config.trunk.domain, None);
+    let domain = uri::write(&target);
+    let mut headers = Headers::default();
+    headers.push(header::make("From", format!("<{domain}>;tag={}", context.random.hex(4))));
+    headers.push(header::make("To", format!("<{domain}>")));
+    headers.push(header::make("Call-ID", format!("{}@gateway", context.random.hex(16))));
+    headers.push(header::make("CSeq", "1 OPTIONS"));
+    headers.push(header::make("Contact", format!("<{contact}>")));
+    headers.push(header::make("Accept", "application/sdp"));
+    headers.push(header::make("User-Agent", crate::USER_AGENT));
+    Request { method: Method::Options, uri: target, version: Version::V2, headers, body: Vec::new() }
+}
+
+/// `+sip.instance` (RFC 5626 section 4.1): the same after each restart, from what names this installation.
+pub(super) fn instance(config: &Config) -> String {
+    let hash =
+        Sha256::new().chain_update(&config.site.name).chain_update([0]).chain_update(&config.trunk.domain).finalize();
+    let hex = hex(&hash[..16]);
+    // Version 8 of RFC 9562: made by a rule of our own.
+    format!("<urn:uuid:{}-{}-8{}-8{}-{}>", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+}
