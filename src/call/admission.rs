@@ -1,4 +1,4 @@
-//! What an INVITE outside a dialog must be, whoever sent it. An emergency call's need not be so
+//! What an INVITE outside a dialog must be, from a handset or the SIP domain. An emergency call's need not be so
 //! ([`super::emergency_invite`]).
 
 use rsip::{Request, Response};

@@ -1,6 +1,6 @@
 //! What a message offers or answers: its body read, the description in it understood.
 //!
-//! One rule for INVITE, re-INVITE, UPDATE, PRACK, ACK and their responses, whoever sent them.
+//! One rule for INVITE, re-INVITE, UPDATE, PRACK, ACK and their responses, from a handset or the SIP domain.
 
 use rsip::{Headers, Response};
 

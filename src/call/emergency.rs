@@ -24,6 +24,8 @@ pub(super) struct Emergency {
     source: IpAddr,
     account: Account,
     pub heard: Heard,
+    /// The same of the emergency service.
+    far: Heard,
 }
 
 /// When the caller was heard last: RTP once media flows, signaling before.
@@ -132,7 +134,7 @@ impl Calls {
             let source = flow.remote.ip().to_canonical();
             let heard = Heard::Signaling(core.cx.now);
             let ways = Ways::new(number.clone(), caller_id, core.cx.now);
-            call.emergency = Some(Emergency { ways, source, account, heard });
+            call.emergency = Some(Emergency { ways, source, account, heard, far: heard });
         }
         self.search_on(core, call);
         self.notify(core, registrar, &notice::Subject { number: &number, from: &from, flow });
@@ -200,22 +202,27 @@ impl Calls {
         Some(bindings.into_iter().map(target).collect())
     }
 
-    /// The media driver hears the leg again, or has heard nothing for a while. `true`: it is the caller of an emergency
-    /// call, and nothing else follows from that.
+    /// The media driver hears a leg of a call again, or has heard nothing for a while. `true`: it is the caller of an
+    /// emergency call, and nothing else follows from that.
     pub(super) fn heard(&mut self, id: LegId, heard: Heard) -> bool {
         let Some(call) = self.legs.get(&id).and_then(|leg| self.calls.get_mut(&leg.call)) else { return false };
+        let is_caller = call.caller == id;
         match &mut call.emergency {
-            Some(emergency) if call.caller == id => {
-                emergency.heard = heard;
-                true
-            }
-            _ => false,
+            Some(emergency) if is_caller => emergency.heard = heard,
+            Some(emergency) => emergency.far = heard,
+            None => return false,
         }
+        is_caller
     }
 
-    /// Whether an emergency call is in progress: a stop, an upgrade and a new trunk wait for it.
+    /// Whether an emergency call is in progress: a stop and a new trunk wait for it. One in which neither side is heard any
+    /// more (the phone lost its power, and the line is gone) holds nothing up.
     pub fn has_emergency(&self) -> bool {
-        self.calls.values().any(|call| call.kind.priority().is_emergency())
+        let is_somebody = |call: &Call| match &call.emergency {
+            Some(one) => call.answered.is_none() || one.heard != Heard::Quiet || one.far != Heard::Quiet,
+            None => true,
+        };
+        self.calls.values().any(|call| call.kind.priority().is_emergency() && is_somebody(call))
     }
 
     /// Whether the phone in it was not asked for a password.

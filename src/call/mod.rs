@@ -512,7 +512,7 @@ impl Calls {
             return;
         }
         let Some(call) = self.calls.remove(&call_id) else { return };
-        // Whoever ends the sentence does not change why the call failed.
+        // The end of the sentence does not change why the call failed.
         let cause = if let Phase::Announcing(failure) = call.phase { failure } else { cause };
         let timers = [Timer::Ring, Timer::Duration, Timer::TrunkWait, Timer::SecondEdge, Timer::Announcement]
             .map(|timer| timer(call_id));

@@ -116,7 +116,7 @@ fn table(status: &Status) -> String {
     }
     let mut rows = vec![["call", "from", "to", "state", "since"].map(str::to_owned)];
     for call in &status.calls {
-        // The kind that everybody must see; the others are told by from and to.
+        // An emergency call must be seen as one; the others show their kind by from and to.
         let state = match call.is_emergency() {
             true => format!("{}, {}", call.kind, call.state),
             false => call.state.clone(),

@@ -196,7 +196,7 @@ pub(crate) fn lock(path: &Path, waiting: &mut dyn FnMut(Option<u32>)) -> io::Res
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    // Who has the lock is told by the lock alone, also on a flash without room for the rest.
+    // The lock alone shows its owner, also on a flash without room for the rest.
     if file.set_len(0).is_ok() {
         // Not before it is empty: what stood in it may be no business of the folder's owner.
         spot.folder.give(&file)?;

@@ -222,7 +222,7 @@ impl Spot {
         Ok(File::from(openat(&self.folder.fd, &*self.name, flags, Mode::from_bits_truncate(mode))?))
     }
 
-    /// What is there, `None` when nothing is. A link is told as one.
+    /// What stands at the name, `None` when nothing does. A link is shown as a link.
     pub fn stat(&self) -> io::Result<Option<FileStat>> {
         match fstatat(&self.folder.fd, &*self.name, AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),

@@ -16,6 +16,7 @@ mod registration;
 mod round_trip;
 mod search;
 mod standby;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,6 @@ use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
 use crate::sip::uri;
-use crate::status::{RegistrationStatus, TrunkStatus};
 use crate::time::{Instant, soonest};
 use keepalive::{Action, Keepalive};
 pub use link::Link;
@@ -613,32 +613,6 @@ impl Trunk {
             *until = (*until).min(context.now + HURRY);
         }
         self.standby.hurry(context.now);
-    }
-
-    /// The flow, for `gateway status`.
-    pub fn status(&self, now: Instant) -> TrunkStatus {
-        let (state, flow, retry_in) = match &self.state {
-            State::Up(up) => ("up", Some(format!("{} from {}", up.name, up.flow.local)), None),
-            State::Waiting { until } => ("waiting", None, Some(until.since(now).as_secs())),
-            State::Timeless => ("waiting", None, None),
-            State::Resolving { .. } => ("resolving", None, None),
-            State::Connecting { address, .. } => ("connecting", Some(address.to_string()), None),
-            State::Stopped => ("stopped", None, None),
-        };
-        let reason = (state != "up").then(|| self.fault.clone());
-        let standby = Some(self.standby.status(now));
-        TrunkStatus { state: state.to_string(), flow, reason, retry_in, standby }
-    }
-
-    /// An extension's registration, for `gateway status`.
-    pub fn registration(&self, extension: &str, now: Instant) -> RegistrationStatus {
-        let registration = self.registrations.iter().find(|one| one.extension == extension);
-        registration.map(|one| one.status(now)).unwrap_or_else(|| RegistrationStatus {
-            state: "waiting".into(),
-            next_in: None,
-            expires_in: None,
-            reason: Some(self.fault.clone()),
-        })
     }
 
     /// Brings the registrations in line with the config's extensions.

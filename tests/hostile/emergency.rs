@@ -365,3 +365,16 @@ fn a_stop_still_lets_an_emergency_call_begin() {
     office.seconds(120);
     assert!(office.engine.is_stopped());
 }
+
+#[test]
+fn a_stop_does_not_wait_for_a_call_in_which_neither_side_is_heard() {
+    let mut office = Office::with_handsets(16);
+    assert!(leaves(&mut office, "192.168.1.101:5060"));
+    assert!(office.engine.has_emergency());
+    fall_silent(&mut office);
+    assert!(!office.engine.has_emergency());
+    let leg = *office.media.keys().last().expect("a port");
+    office.input(Input::Media(Notice::Heard { leg }));
+    assert!(office.engine.has_emergency(), "one of them is heard");
+    office.assert_quiet();
+}
