@@ -37,7 +37,7 @@ const WITHOUT_FILE: [&str; 4] = ["status", "back", "judge", "try"];
 pub(super) struct UpgradeArguments {
     /// The new binary; its signature is beside it, FILE.minisig
     file: Option<PathBuf>,
-    /// Do not wait for calls in progress to end: they are told goodbye
+    /// End calls in progress instead of waiting for them; an emergency call is waited for all the same
     #[arg(long, requires = "file", conflicts_with_all = WITHOUT_FILE)]
     now: bool,
     /// Take a lower version than this one, too
