@@ -113,7 +113,9 @@ class Tunnel(Account):
                 self.office.done("apply", "--yes")
             self.assertEqual(self.fields("usage_trigger")["callback_url"], f"{url}/twilio/usage")
             wait_until(lambda: self.office.run("tunnel", "status").code == 0, "the new URL is proved from outside")
-            self.assertIn(f"public URL   {url}\n", self.office.done("tunnel", "status").out)
+            # The write is noted a moment after Twilio has it.
+            shown = f"public URL   {url}\n"
+            wait_until(lambda: shown in self.office.run("tunnel", "status").out, "the status shows that Twilio has it")
             self.assert_calm()
             check = self.office.run("check", "--account")
             self.assertEqual(check.code, 0, str(check))
