@@ -16,11 +16,9 @@ use super::{descriptors, drift, http};
 use crate::config::{self, Config};
 use crate::engine::Input;
 use crate::event::{Event, Level};
+use crate::store::pace::Pace;
 use crate::store::{Store, last_good};
 use crate::tunnel::UrlFrom;
-
-/// Between two tries to keep the last good configuration.
-const KEEP_AGAIN: Duration = Duration::from_secs(60);
 
 /// Reads the configuration again; a broken one changes nothing.
 pub struct Reloader {
@@ -116,23 +114,24 @@ impl Reloader {
     }
 
     /// Keeps this text as the last good configuration, off this thread: flash may take seconds. A flash that does not take
-    /// it is tried again, until there is a newer text.
+    /// it is tried again at the pace of [`Pace`], until there is a newer text.
     pub fn keep(&self, text: String) {
         let (store, path, recorder) = (self.store.clone(), self.path.clone(), self.recorder.clone());
+        let clock = self.shell.clock.clone();
         let newest = Rc::clone(&self.kept);
         let own = newest.get() + 1;
         newest.set(own);
         tokio::task::spawn_local(async move {
-            let mut failed = false;
+            let mut pace = Pace::default();
             while newest.get() == own {
                 let (store, path, text) = (store.clone(), path.clone(), text.clone());
                 let saved = tokio::task::spawn_blocking(move || last_good::save(&store, &path, &text)).await;
                 let Ok(Err(error)) = saved else { return };
-                if !std::mem::replace(&mut failed, true) {
+                if pace.failed(clock.now(), &error.to_string()) {
                     let text = format!("{error}; a later start with a broken config would have no other to run with");
                     recorder.tell(&Event::new(Level::Error, "store.failed", "last good config", text));
                 }
-                tokio::time::sleep(KEEP_AGAIN).await;
+                tokio::time::sleep(pace.wait(clock.now())).await;
             }
         });
     }
