@@ -298,7 +298,8 @@ impl Engine {
         self.follow_trunk(now, wall);
         self.drain_events(now, wall);
         self.after_emergency(now, wall);
-        if self.calls.needs_trunk() {
+        // First what is cheap: most of the time both flows stand.
+        if self.trunk.is_sought() && self.calls.needs_trunk() {
             self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
         }
         while let Some((flow, bytes)) = self.transactions.poll_transmit() {
@@ -312,7 +313,7 @@ impl Engine {
         }
     }
 
-    /// Calls must know when a flow of the trunk changes, whoever ended it: the other end, a silent keepalive, a reload.
+    /// Calls must know when a flow of the trunk changes, whatever ended it: the other end, a silent keepalive, a reload.
     fn follow_trunk(&mut self, now: Instant, wall: WallClock) {
         let flows = self.trunk.flows();
         if flows == self.trunk_flows {

@@ -82,7 +82,8 @@ impl Engine {
 
     /// What had to wait for the last emergency call to end: another trunk, and the end of the trunk.
     pub(super) fn after_emergency(&mut self, now: Instant, wall: WallClock) {
-        if self.calls.has_emergency() {
+        let waits = self.waiting_config.is_some() || self.stopping == Stopping::Calls;
+        if !waits || self.calls.has_emergency() {
             return;
         }
         if let Some(config) = self.waiting_config.take() {
