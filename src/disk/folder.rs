@@ -198,19 +198,17 @@ impl Spot {
 
     /// Makes a file that is not there, not even as a link.
     pub fn create(&self, mode: u32) -> io::Result<File> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        self.make(flags, mode)
+        self.make(OFlag::O_WRONLY, mode)
     }
 
     /// Opens a file to read and write, and makes it if there is none.
     pub fn open_or_create(&self, mode: u32) -> io::Result<File> {
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         for _ in 0..MAX_TRIES {
             match self.open(OFlag::O_RDWR, Kind::File) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 opened => return opened,
             }
-            match self.make(flags, mode) {
+            match self.make(OFlag::O_RDWR, mode) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 made => return made,
             }
@@ -218,7 +216,8 @@ impl Spot {
         Err(ErrorKind::AlreadyExists.into())
     }
 
-    fn make(&self, flags: OFlag, mode: u32) -> io::Result<File> {
+    fn make(&self, access: OFlag, mode: u32) -> io::Result<File> {
+        let flags = access | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         Ok(File::from(openat(&self.folder.fd, &*self.name, flags, Mode::from_bits_truncate(mode))?))
     }
 

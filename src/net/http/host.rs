@@ -17,10 +17,7 @@ pub(super) fn named(headers: &HeaderMap) -> Option<String> {
     let forwarded = FORWARDED.iter().find_map(|name| headers.get(*name));
     // The first of several is the outermost front's.
     let text = forwarded.or_else(|| headers.get(HOST))?.to_str().ok()?.split(',').next()?.trim();
-    let host = match text.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-        _ => text,
-    };
+    let host = without_port(text);
     let is_near = host == "localhost" || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
     (!is_near && !host.is_empty()).then(|| host.to_ascii_lowercase())
 }
@@ -28,12 +25,15 @@ pub(super) fn named(headers: &HeaderMap) -> Option<String> {
 /// The host of a URL, in small letters and without a port.
 pub(crate) fn of_url(url: &str) -> Option<String> {
     let (_, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = match authority.rsplit_once(':') {
+    let host = without_port(rest.split(['/', '?', '#']).next()?);
+    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
-    };
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::seen::USUAL_REPEATS;
 use crate::time::Instant;
 use crate::twiml::refusal::Refusal;
 
@@ -30,9 +31,6 @@ impl Row {
     }
 }
 
-/// Twilio repeats a request a few times when its answer is late: that many in a row are no news.
-const USUAL_REPLAYS: u64 = 4;
-
 /// One row for each reason, and one for replays.
 #[derive(Debug, Default)]
 pub struct Refusals {
@@ -48,7 +46,7 @@ impl Refusals {
 
     /// Counts a request that came before; its place in the row, if it is to be told.
     pub fn add_replay(&mut self, now: Instant) -> Option<u64> {
-        self.replays.add(now).filter(|in_a_row| *in_a_row > USUAL_REPLAYS)
+        self.replays.add(now).filter(|in_a_row| *in_a_row > u64::from(USUAL_REPEATS))
     }
 
     /// Replays since the start.

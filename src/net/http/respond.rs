@@ -239,13 +239,17 @@ fn mark_of_signature(signature: &str) -> Option<Mark> {
 
 /// What stands for a request that carries credentials: all of it, for nothing signs it.
 fn mark_of_content(path_and_query: &str, body: &[u8]) -> Mark {
-    let hash = Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize();
+    let hash = hash(path_and_query, body);
     std::array::from_fn(|at| hash[at])
 }
 
 /// Stands for a request's content.
 fn digest(path_and_query: &str, body: &[u8]) -> String {
-    hex(&Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize())
+    hex(&hash(path_and_query, body))
+}
+
+fn hash(path_and_query: &str, body: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(path_and_query).chain_update([0]).chain_update(body).finalize().into()
 }
 
 /// The URL that a request came by, where no signature tells: the one that it names, or the only one that there is.
