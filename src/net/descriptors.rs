@@ -41,7 +41,7 @@ const WEBHOOK_SHARE: usize = 3;
 pub enum Kind {
     /// A handset's, by TCP.
     Lan,
-    /// Twilio's, or of whoever found the public URL.
+    /// Twilio's, or a stranger's who found the public URL.
     Webhook,
 }
 

@@ -38,8 +38,8 @@ pub struct Lan {
 }
 
 impl Lan {
-    /// Listens from now on, or from when the addresses are there and free. One that fails keeps no other: it is told, and
-    /// tried again.
+    /// Listens on each address as soon as it exists and is free. One failure stops no other address: the log names it, and
+    /// it is tried again.
     pub async fn start(shell: &Rc<Shell>, config: &config::Lan, descriptors: Descriptors) -> Rc<Lan> {
         let (warning, accepting) = (config.warning(), Accepting::new(descriptors));
         accepting.look(shell);

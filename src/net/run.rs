@@ -40,7 +40,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(3);
 /// Between two looks at whether it is through.
 const STOP_LOOK: Duration = Duration::from_millis(20);
 
-/// Why the service does not start: without these nobody at all can be served. Everything else that fails is told, stops
+/// Why the service does not start: without these no phone can be served. Any other failure goes to the log, stops only
 /// what needs it, and is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -276,7 +276,7 @@ async fn first_try(opening: Opening, address: SocketAddr) -> (Coming, SocketAddr
     }
 }
 
-/// Serves TwiML as soon as it can. What comes back is told of each request that Twilio signed.
+/// Serves TwiML as soon as it can. The receiver hears of each request that Twilio signed.
 fn serve_webhooks(
     webhooks: Coming,
     shared: &Arc<http::Shared>,

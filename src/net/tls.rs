@@ -102,7 +102,7 @@ impl Trust {
         trust
     }
 
-    /// With a connector that is there.
+    /// With this connector.
     pub fn of(tls: Tls) -> Trust {
         Trust { ca_file: None, tls: Some(tls) }
     }

@@ -50,7 +50,7 @@ pub(super) struct Opening {
 }
 
 impl Opening {
-    /// Tries until it succeeds. Each kind of failure is told once in a row.
+    /// Tries until it succeeds. The log names each kind of failure once in a row.
     pub async fn opened<T>(
         &self,
         mut open: impl AsyncFnMut() -> io::Result<T>,
