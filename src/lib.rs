@@ -1,6 +1,11 @@
 //! The box between ordinary SIP phones and Twilio: a pure core ([`engine`]) and the drivers that give it sockets,
 //! clocks and files. `Cargo.toml` builds the binary `gateway` from it; tests, benches and fuzz targets use it as a library.
 
+// Output goes through the log and the commands' writers, which bear a closed pipe; `println!` panics there.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+// Only a test may unwrap. Where the product knows better, `expect` and the proof beside it say why.
+#![deny(clippy::unwrap_used)]
+
 pub mod backoff;
 pub mod backup;
 pub mod bucket;

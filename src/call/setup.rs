@@ -104,7 +104,7 @@ impl Calls {
         self.ring_handsets(core, incoming, party, Kind::Inbound, from, called, targets);
     }
 
-    #[allow(clippy::too_many_arguments)] // what a call is made of; a struct would only rename them
+    #[expect(clippy::too_many_arguments, reason = "what a call is made of; a struct would only rename them")]
     fn ring_handsets(
         &mut self,
         core: &mut Core<'_, '_>,

@@ -260,7 +260,7 @@ impl Trunk {
     /// received; without, the last one seen, so that an INVITE can carry credentials at once. `again` when credentials
     /// for a challenge to this very request were refused: where two passwords may hold, the other one answers. `None`:
     /// nothing known yet, or no password.
-    #[allow(clippy::too_many_arguments)] // what a request is answered by; a struct would only rename them
+    #[expect(clippy::too_many_arguments, reason = "what a request is answered by; a struct would only rename them")]
     pub fn authorization(
         &mut self,
         context: &mut Context<'_>,

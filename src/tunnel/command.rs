@@ -242,6 +242,7 @@ impl Drop for Group {
 /// SIGKILL to the program when this thread ends, however it ends.
 fn die_with_us(command: &mut Command) {
     let parent = nix::unistd::getpid();
+    #[expect(unsafe_code, reason = "only between fork and exec can the program ask for this signal")]
     // SAFETY: between fork and exec the closure makes two system calls; it allocates nothing and takes no lock.
     unsafe {
         command.pre_exec(move || {

@@ -37,16 +37,19 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
 // SAFETY: everything is handed to the system's allocator as it came; the counters allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Relaxed);
         HELD.fetch_add(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.dealloc(pointer, layout) }
     }
 
@@ -54,6 +57,7 @@ unsafe impl GlobalAlloc for Counting {
         ALLOCATIONS.fetch_add(1, Relaxed);
         HELD.fetch_add(size, Relaxed);
         HELD.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.realloc(pointer, layout, size) }
     }
 }

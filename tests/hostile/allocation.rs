@@ -14,16 +14,19 @@ struct Counting;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+#[expect(unsafe_code, reason = "an allocator that counts is an unsafe trait")]
 // SAFETY: everything is handed to the system's allocator as it came; the counters have no destructor and allocate nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let _ = COUNT.try_with(|count| count.set(count.get() + 1));
         let _ = OCTETS.try_with(|octets| octets.set(octets.get() + layout.size()));
+        // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         let _ = FREED.try_with(|octets| octets.set(octets.get() + layout.size()));
+        // SAFETY: the caller's promises are the system allocator's.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

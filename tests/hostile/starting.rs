@@ -279,6 +279,7 @@ fn strangers_connections_leave_the_trunk_a_call_and_the_status_their_descriptors
         let id = i32::try_from(office.id()).expect("a process id");
         let lower = || {
             let limit = nix::libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+            #[expect(unsafe_code, reason = "nix lowers limits of this process alone")]
             // SAFETY: the structure outlives the call, and the old limit is not asked for.
             let done = unsafe { nix::libc::prlimit(id, Resource::RLIMIT_NOFILE as _, &limit, std::ptr::null_mut()) };
             assert_eq!(done, 0);

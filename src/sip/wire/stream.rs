@@ -44,8 +44,7 @@ impl StreamReader {
 
     /// The next whole frame; `Ok(None)` when more octets are needed; an error when the stream can not be
     /// resynchronised (no or contradictory Content-Length, head too long) and must be closed, after the error's reply.
-    // Not an Iterator: an error ends it, `None` does not.
-    #[allow(clippy::should_implement_trait)]
+    #[expect(clippy::should_implement_trait, reason = "not an Iterator: an error ends it, `None` does not")]
     pub fn next(&mut self) -> Result<Option<Frame>, ReadError> {
         if self.framed.is_none()
             && let Some(keepalive) = self.keepalive()

@@ -1,5 +1,5 @@
 //! A tiny client of the SIP domain, a webhook server and a configured account, for the tests of the simulator.
-#![allow(dead_code)] // Each test file uses its own part.
+#![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
