@@ -14,7 +14,7 @@ use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, leg::ALLOW, options_response};
 use crate::config::Config;
 use crate::emergency::callback;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::media;
 use crate::random::Random;
 use crate::registrar::{Registrar, Verdict};
@@ -500,12 +500,7 @@ impl Engine {
 
     fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
         let text = format!("message dropped: {}", error.fault);
-        self.outputs.push_back(Output::Event(Event::new(
-            Level::Debug,
-            "sip.bad-message",
-            flow.remote.to_string(),
-            text,
-        )));
+        self.outputs.push_back(Output::Event(Event::new(Code::SipBadMessage, flow.remote.to_string(), text)));
         if let Some(reply) = &error.reply {
             self.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
         }
@@ -578,12 +573,7 @@ impl Engine {
             // Nothing is registered there, so that no call belongs there; other forks of it may ring on.
             Method::Invite if standby => {
                 let text = "a call came in by the standby, where nothing is registered; 480";
-                self.outputs.push_back(Output::Event(Event::new(
-                    Level::Notice,
-                    "call.refused",
-                    flow.remote.to_string(),
-                    text,
-                )));
+                self.outputs.push_back(Output::Event(Event::new(Code::CallRefused, flow.remote.to_string(), text)));
                 self.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
             }
             Method::Register if !trunk && !standby => {
@@ -651,7 +641,7 @@ impl Engine {
              before it; restart that phone, or unplug it",
             flow.remote
         );
-        let event = Event::new(Level::Warning, "sip.crowded", flow.remote.to_string(), text);
+        let event = Event::new(Code::SipCrowded, flow.remote.to_string(), text);
         self.outputs.push_back(Output::Event(event));
     }
 }

@@ -1,6 +1,14 @@
 //! What happened, for people: one line each in the log, and in the history ([`crate::history`]) what matters later.
 //!
-//! A fault has a code, a culprit and a next step. No secrets, no SIP bodies.
+//! A fault has a code, a culprit and a next step ([`Code`]). No secrets, no SIP bodies.
+
+mod code;
+mod culprit;
+#[cfg(test)]
+mod tests;
+
+pub use code::Code;
+pub use culprit::Culprit;
 
 /// How much it matters; syslog's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -33,8 +41,8 @@ impl Level {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub level: Level,
-    /// Short and stable, to grep for: `trunk.registered`, `handset.wrong-password`, `call.ended`.
-    pub code: &'static str,
+    /// What kind of event it is.
+    pub code: Code,
     /// Who or what: extension, address, Call-ID.
     pub subject: String,
     /// What happened and, for a fault, what to do about it.
@@ -42,9 +50,21 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event of a level.
-    pub fn new(level: Level, code: &'static str, subject: impl Into<String>, text: impl Into<String>) -> Self {
-        Event { level, code, subject: subject.into(), text: text.into() }
+    /// An event of its code's usual level.
+    pub fn new(code: Code, subject: impl Into<String>, text: impl Into<String>) -> Self {
+        Event { level: code.level(), code, subject: subject.into(), text: text.into() }
+    }
+
+    /// The same at a level that depends on what happened: the usual one, or one of [`Code::other_levels`].
+    pub fn at(mut self, level: Level) -> Self {
+        debug_assert!(
+            level == self.code.level() || self.code.other_levels().contains(&level),
+            "{} is never of level {}",
+            self.code,
+            level.word()
+        );
+        self.level = level;
+        self
     }
 }
 

@@ -8,13 +8,12 @@ pub mod filter;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-pub use entry::Entry;
+pub use entry::{Entry, KeptCode};
 
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::time::{Instant, WallClock};
 
 /// Most entries: some days of a busy office.
@@ -33,7 +32,7 @@ pub const SAVE_SPACING: Duration = Duration::from_secs(2 * 3600);
 pub const SAVE_SETTLE: Duration = Duration::from_secs(60);
 
 /// Kept whatever their level: how calls ended, and each change of the tunnel's state.
-const ALWAYS: [&str; 2] = ["call.ended", "tunnel.state"];
+const ALWAYS: [Code; 2] = [Code::CallEnded, Code::TunnelState];
 
 /// Whether an event is kept.
 pub fn is_kept(event: &Event) -> bool {
@@ -46,7 +45,7 @@ pub struct History {
     entries: VecDeque<Entry>,
     bytes: usize,
     /// How many entries there are of each code.
-    by_code: BTreeMap<Cow<'static, str>, usize>,
+    by_code: BTreeMap<KeptCode, usize>,
     run: u32,
     began: Instant,
     /// Entries of this run still wait for the clock to be set.
@@ -89,7 +88,7 @@ impl History {
             up: self.up(now),
             at,
             level: event.level,
-            code: Cow::Borrowed(event.code),
+            code: KeptCode::Known(event.code),
             subject: entry::clean(&event.subject, MAX_SUBJECT),
             text: entry::clean(&event.text, MAX_TEXT),
         });

@@ -16,8 +16,8 @@ use std::sync::{LazyLock, Mutex};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::event::Event;
 pub use crate::event::Level;
+use crate::event::{Code, Event};
 use crate::time::Instant;
 use limit::Limit;
 
@@ -105,14 +105,16 @@ impl Log {
 
     fn tell_left_out(&mut self, now: Instant) {
         if let Some(text) = self.limit.left_out(now) {
-            self.put(Level::Warning, &format!("log.left-out gateway: {text}"));
+            let event = Event::new(Code::LogLeftOut, "gateway", text);
+            self.put(event.level, &event.to_string());
         }
     }
 
     fn put(&mut self, level: Level, text: &str) {
         if self.lost > 0 {
-            let told = format!("log.lost gateway: {} lines, because nobody took them", self.lost);
-            match self.sink.put(Level::Warning, &line(&told)) {
+            let text = format!("{} lines, because nobody took them", self.lost);
+            let event = Event::new(Code::LogLost, "gateway", text);
+            match self.sink.put(event.level, &line(&event.to_string())) {
                 Ok(()) => self.lost = 0,
                 Err(_) => return self.lost += 1,
             }

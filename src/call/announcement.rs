@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{CODECS, CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer, in_dialog};
 use crate::engine::Output;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
 use crate::sip::sdp::Place;
 
@@ -40,7 +40,7 @@ impl Calls {
             call.to,
             cause.text()
         );
-        core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
+        core.cx.event(Event::new(Code::CallEmergency, format!("call {}", call_id.0), text).at(Level::Error));
         for timer in [Timer::Ring, Timer::TrunkWait, Timer::SecondEdge].map(|timer| timer(call_id)) {
             self.timers.cancel(timer);
         }

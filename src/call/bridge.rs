@@ -3,7 +3,7 @@
 use super::leg::LegEvent;
 use super::{CallId, Calls, Cause, Core, Heard, LegId, describe, in_dialog};
 use crate::engine::Output;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg, Notice};
 use crate::sip::sdp::Direction;
 
@@ -21,7 +21,7 @@ impl Calls {
                 // Its Close, if one is on the way, finds nothing and is not answered.
                 self.closing.remove(&leg);
                 let Some(id) = self.media.remove(&leg) else { return };
-                core.cx.event(Event::new(Level::Error, "media.no-port", format!("leg {}", id.0), error));
+                core.cx.event(Event::new(Code::MediaNoPort, format!("leg {}", id.0), error));
                 let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
                 match self.calls.get(&call).is_some_and(|call| call.emergency.is_some() && call.ringing.contains(&id)) {
                     // Beside another INVITE of it that is out, or as the last of its ways.
@@ -55,7 +55,7 @@ impl Calls {
                     report.packets_sent,
                     report.dtmf
                 );
-                core.cx.event(Event::new(Level::Info, "media.closed", subject, text));
+                core.cx.event(Event::new(Code::MediaClosed, subject, text));
             }
         }
     }
@@ -72,12 +72,7 @@ impl Calls {
             return;
         }
         let subject = format!("call {} {}", leg.call.0, describe(leg));
-        core.cx.event(Event::new(
-            Level::Warning,
-            "media.silent",
-            subject,
-            "no RTP for a minute; asking whether it is there",
-        ));
+        core.cx.event(Event::new(Code::MediaSilent, subject, "no RTP for a minute; asking whether it is there"));
         self.with(core, id, |leg, scope| leg.probe(scope));
     }
 

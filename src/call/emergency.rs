@@ -8,7 +8,7 @@ use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
 use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
 use crate::emergency::callback::{CALL_BACK, HEADER, Marked, Phone};
 use crate::emergency::plan::Plan;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::registrar::Registrar;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
@@ -73,7 +73,7 @@ impl Calls {
                  find that device and unplug it",
                 flow.remote
             );
-            core.cx.event(Event::new(Level::Error, "call.emergency", flow.remote.to_string(), text));
+            core.cx.event(Event::new(Code::CallEmergency, flow.remote.to_string(), text).at(Level::Error));
         }
         admission
     }
@@ -121,8 +121,7 @@ impl Calls {
             return;
         };
         core.cx.event(Event::new(
-            Level::Warning,
-            "call.emergency",
+            Code::CallEmergency,
             format!("call {}", call.0),
             format!("emergency call to {number} from {from} as {}", caller_id.as_deref().unwrap_or("no caller ID")),
         ));

@@ -30,7 +30,7 @@ use std::time::Duration;
 use super::leg::{Leg, LegTimer};
 use super::setup::emergency_target;
 use super::{Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Emergency, LegId, Phase, TRUNK_RING, Timer, UNHEARD};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::sip::flow::Flow;
 use crate::time::Instant;
 
@@ -206,7 +206,7 @@ impl Calls {
             let why = call.refusal.map_or_else(|| "no response yet".into(), Cause::text);
             let who = caller_id.as_deref().or(account.as_deref()).unwrap_or("gateway");
             let text = format!("emergency call to {} goes again to {} as {who}: {why}", ways.number, way.flow.remote);
-            core.cx.event(Event::new(Level::Warning, "call.emergency", format!("call {}", call_id.0), text));
+            core.cx.event(Event::new(Code::CallEmergency, format!("call {}", call_id.0), text));
         }
         let target = emergency_target(core, way.flow, account.as_deref(), &ways.number, caller_id);
         self.timers.cancel(Timer::TrunkWait(call_id));
@@ -228,7 +228,7 @@ impl Calls {
             Ok(_) => "no connection to a second edge".into(),
         };
         let text = format!("emergency call to {} waits, {reason}", call.to);
-        core.cx.event(Event::new(Level::Error, "call.emergency", format!("call {}", call_id.0), text));
+        core.cx.event(Event::new(Code::CallEmergency, format!("call {}", call_id.0), text).at(Level::Error));
         self.timers.cancel(Timer::Ring(call_id));
         self.timers.set(Timer::TrunkWait(call_id), core.cx.now + wait);
     }

@@ -175,8 +175,7 @@ impl Leg {
             }
             (false, Err(error)) => {
                 scope.cx.event(crate::event::Event::new(
-                    crate::event::Level::Warning,
-                    "call.incompatible",
+                    crate::event::Code::CallIncompatible,
                     self.flow.remote.to_string(),
                     error.to_string(),
                 ));

@@ -40,7 +40,7 @@ use crate::emergency::Priority;
 use crate::emergency::bound::Bound;
 use crate::emergency::callback::CallBacks;
 use crate::engine::{Context, Output, Sizes};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
@@ -437,7 +437,7 @@ impl Calls {
             call.phase = Phase::Answered(id);
             call.answered = Some(now);
             let text = format!("{} call from {} to {} answered", call.kind.word(), call.from, call.to);
-            core.cx.event(Event::new(Level::Info, "call.answered", format!("call {}", call_id.0), text));
+            core.cx.event(Event::new(Code::CallAnswered, format!("call {}", call_id.0), text));
         }
         if !kind.priority().is_emergency() {
             self.timers.set(Timer::Duration(call_id), now + limit);
@@ -537,7 +537,7 @@ impl Calls {
             if call.answered.is_some() { "answered" } else { "not answered" },
             cause.text()
         );
-        core.cx.event(Event::new(level, "call.ended", format!("call {}", call_id.0), text));
+        core.cx.event(Event::new(Code::CallEnded, format!("call {}", call_id.0), text).at(level));
         for id in call.legs() {
             self.drop_leg(core, id, cause);
         }

@@ -6,7 +6,7 @@
 
 use super::setup::{self, Target};
 use super::{Call, CallId, Calls, Core, Kind, LegId};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::registrar::Registrar;
 use crate::sip::flow::Flow;
 use crate::sip::header::NameAddr;
@@ -46,7 +46,7 @@ impl Calls {
             .collect();
         if targets.is_empty() {
             let text = format!("{display}: no phone of {name} is registered, which is to hear of it");
-            core.cx.event(Event::new(Level::Warning, "call.emergency", name, text));
+            core.cx.event(Event::new(Code::CallEmergency, name, text));
             return;
         }
         let id = CallId(self.number());
@@ -54,7 +54,7 @@ impl Calls {
         let caller = LegId(self.number());
         let call = Call::new(Kind::Notice, subject.from.to_owned(), name, core.cx.now, caller);
         let text = format!("notice to {}: {display}", call.to);
-        core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
+        core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));
         self.calls.insert(id, call);
         self.open(core, id, targets);
     }

@@ -16,7 +16,7 @@ use rsip::Response;
 use super::leg::{Leg, LegTimer, Party, Purpose, Scope, State};
 use super::{Calls, Core, LegId, Timer, describe};
 use crate::engine::Output;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
@@ -117,18 +117,18 @@ impl Leg {
             };
             let text =
                 format!("the far end does not take the new connection: {why}; the call goes on while there is sound");
-            self.tell(scope, Level::Warning, "call.not-repaired", text);
+            self.tell(scope, Code::CallNotRepaired, text);
         }
     }
 
     pub(super) fn tell_repaired(&self, scope: &mut Scope<'_, '_>, repair: &Repair) {
         let took = scope.cx.now.since(repair.since).as_millis();
         let text = format!("goes on by the new connection from {}, {took} ms after it came up", self.flow.local);
-        self.tell(scope, Level::Info, "call.repaired", text);
+        self.tell(scope, Code::CallRepaired, text);
     }
 
-    fn tell(&self, scope: &mut Scope<'_, '_>, level: Level, code: &'static str, text: String) {
-        scope.cx.event(Event::new(level, code, format!("call {} {}", self.call.0, describe(self)), text));
+    fn tell(&self, scope: &mut Scope<'_, '_>, code: Code, text: String) {
+        scope.cx.event(Event::new(code, format!("call {} {}", self.call.0, describe(self)), text));
     }
 
     /// A response outside its transaction, by the flow that there is.
@@ -165,7 +165,7 @@ impl Calls {
         let to = match to {
             Ok(rtp) => Some((rtp, public.unwrap_or(rtp.ip()))),
             Err(error) => {
-                core.cx.event(Event::new(Level::Error, "media.not-moved", format!("leg {}", id.0), error));
+                core.cx.event(Event::new(Code::MediaNotMoved, format!("leg {}", id.0), error));
                 None
             }
         };

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::emergency::Priority;
 use crate::engine::Output;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::media::{Command, LastPorts, MediaLeg};
 use crate::registrar::Registrar;
 use crate::route::Route;
@@ -161,7 +161,7 @@ impl Calls {
         self.servers.insert(incoming.server, caller);
         let call = Call::new(kind, from, to, core.cx.now, caller);
         let text = format!("{} call from {} to {}", kind.word(), call.from, call.to);
-        core.cx.event(Event::new(Level::Info, "call.begun", format!("call {}", id.0), text));
+        core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));
         self.calls.insert(id, call);
         self.with(core, caller, |leg, scope| {
             leg.server = Some(incoming.server);
@@ -275,7 +275,7 @@ impl Calls {
                 let (kind, to) = (call.kind.word(), &call.to);
                 let text = format!("{kind} call to {to} waits, no connection to the SIP domain: {reason}");
                 call.phase = Phase::WaitingForTrunk;
-                core.cx.event(Event::new(Level::Notice, "call.waiting", format!("call {}", call_id.0), text));
+                core.cx.event(Event::new(Code::CallWaiting, format!("call {}", call_id.0), text));
                 self.timers.cancel(Timer::Ring(call_id));
                 self.timers.set(Timer::TrunkWait(call_id), core.cx.now + REDIAL_WAIT);
             }
@@ -350,7 +350,7 @@ fn offer_of(invite: &Request, demand: Demand, priority: Priority) -> Option<Remo
 /// For the log: a call that never began, and why.
 fn tell_refused(core: &mut Core<'_, '_>, level: Level, flow: Flow, from: &str, to: &str, why: &str) {
     let text = format!("call from {from} to {to} refused: {why}");
-    core.cx.event(Event::new(level, "call.refused", flow.remote.to_string(), text));
+    core.cx.event(Event::new(Code::CallRefused, flow.remote.to_string(), text).at(level));
 }
 
 fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {

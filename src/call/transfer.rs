@@ -5,7 +5,7 @@ use rsip::Request;
 
 use super::leg::Party;
 use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::registrar::Registrar;
 use crate::route::{self, Caller, Route, route_dialled};
 use crate::sip::dialled::Dialled;
@@ -79,7 +79,7 @@ impl Calls {
         };
         if let Route::Refuse { code, reason } = &route {
             let text = format!("transfer by {extension} refused with {code}: {reason}");
-            core.cx.event(Event::new(Level::Notice, "call.transfer", format!("call {}", call_id.0), text));
+            core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text).at(Level::Notice));
             return reply(core, *code);
         }
         reply(core, 202);
@@ -111,7 +111,7 @@ impl Calls {
                 _ => self.calls.get(&call_id).map(|call| call.outside_party()).unwrap_or_default(),
             };
             let text = format!("transfer by {} to {route:?}", extension.as_deref().unwrap_or("?"));
-            core.cx.event(Event::new(Level::Info, "call.transfer", format!("call {}", call_id.0), text));
+            core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text));
             if let Err(code) = self.ring_for_transfer(core, registrar, call_id, extension.as_deref(), &route, &from) {
                 self.transfer_failed(core, call_id, Cause::Refused(code));
             }
@@ -145,7 +145,7 @@ impl Calls {
             return;
         }
         let text = format!("joined with call {} by an attended transfer", call_b.0);
-        core.cx.event(Event::new(Level::Info, "call.transfer", format!("call {}", call_a.0), text));
+        core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_a.0), text));
         // Out of the second call, before that one ends.
         if let Some(call) = self.calls.get_mut(&call_b) {
             call.caller = b;
@@ -207,7 +207,7 @@ impl Calls {
             return;
         }
         let text = format!("transfer failed: {}", cause.text());
-        core.cx.event(Event::new(Level::Notice, "call.transfer", format!("call {}", call_id.0), text));
+        core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text).at(Level::Notice));
         self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, cause.status(), true));
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::ask::{AskError, TIMEOUT};
 use super::status::span;
 use super::{Done, failed};
-use crate::event::Level;
+use crate::event::{Code, Level};
 use crate::history::filter::Filter;
-use crate::history::{Entry, SAVE_SPACING, read};
+use crate::history::{Entry, KeptCode, SAVE_SPACING, read};
 use crate::net::recorder::FILE;
 use crate::store::Store;
 use crate::time::WallClock;
@@ -72,9 +72,17 @@ fn table(entries: &[Entry], is_whole: bool) -> String {
             stopped = false;
         }
         // Writing to a String does not fail.
-        let _ = writeln!(text, "{}  {:7}  {} {}: {}", time(entry), mark(entry), entry.code, entry.subject, entry.text);
+        let _ = writeln!(
+            text,
+            "{}  {:7}  {} {}: {}",
+            time(entry),
+            mark(entry),
+            entry.code.word(),
+            entry.subject,
+            entry.text
+        );
         before = Some(entry.run);
-        stopped |= entry.code == "service.stopping";
+        stopped |= entry.code == KeptCode::Known(Code::ServiceStopping);
     }
     text
 }
@@ -111,17 +119,15 @@ pub(super) fn span_of(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
-
     use super::*;
 
-    fn entry(run: u32, at: Option<u64>, level: Level, code: &'static str) -> Entry {
+    fn entry(run: u32, at: Option<u64>, level: Level, code: Code) -> Entry {
         Entry {
             run,
             up: 12_900,
             at: at.map(WallClock),
             level,
-            code: Cow::Borrowed(code),
+            code: KeptCode::Known(code),
             subject: "ssh".to_owned(),
             text: "what and why".to_owned(),
         }
@@ -131,10 +137,10 @@ mod tests {
     fn the_table_shows_times_in_utc_what_needs_attention_and_where_a_run_began() {
         let noon = 1_793_534_400;
         let entries = [
-            entry(1, Some(noon), Level::Notice, "tunnel.proved"),
-            entry(2, None, Level::Warning, "tunnel.down"),
-            entry(2, Some(noon + 61), Level::Notice, "service.stopping"),
-            entry(3, Some(noon + 90), Level::Error, "store.failed"),
+            entry(1, Some(noon), Level::Notice, Code::TunnelProved),
+            entry(2, None, Level::Warning, Code::TunnelDown),
+            entry(2, Some(noon + 61), Level::Notice, Code::ServiceStopping),
+            entry(3, Some(noon + 90), Level::Error, Code::StoreFailed),
         ];
         assert_eq!(
             table(&entries, true),

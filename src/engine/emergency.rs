@@ -7,7 +7,7 @@ use crate::call::setup::Invite;
 use crate::config::Config;
 use crate::emergency::bound::{Account, Admission, Proof};
 use crate::emergency::station::{Neighbor, Station};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::route::{self, Caller, Route};
 use crate::sip::dialled::Dialled;
 use crate::sip::transaction::{response_to, stateless_tag};
@@ -74,7 +74,7 @@ impl Engine {
         };
         if waits {
             let text = "the new [trunk] takes effect when the emergency call in progress has ended";
-            self.outputs.push_back(Output::Event(Event::new(Level::Notice, "config.reload", "trunk", text)));
+            self.outputs.push_back(Output::Event(Event::new(Code::ConfigReload, "trunk", text)));
         }
         self.waiting_config = waits.then_some(config);
         self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));

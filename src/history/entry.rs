@@ -1,11 +1,9 @@
 //! One thing that happened, and its line in the file.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Serialize};
 
 use super::{MAX_SUBJECT, MAX_TEXT};
-use crate::event::Level;
+use crate::event::{Code, Level};
 use crate::time::WallClock;
 
 /// What a line has beside subject, text and code, in bytes, about: field names, numbers, the time.
@@ -22,7 +20,7 @@ pub struct Entry {
     #[serde(with = "rfc3339")]
     pub at: Option<WallClock>,
     pub level: Level,
-    pub code: Cow<'static, str>,
+    pub code: KeptCode,
     pub subject: String,
     pub text: String,
 }
@@ -40,13 +38,35 @@ impl Entry {
         // The file may have been edited.
         entry.subject = clean(&entry.subject, MAX_SUBJECT);
         entry.text = clean(&entry.text, MAX_TEXT);
-        entry.code = Cow::Owned(clean(&entry.code, MAX_SUBJECT));
+        if let KeptCode::Other(word) = &mut entry.code {
+            *word = clean(word, MAX_SUBJECT);
+        }
         Some(entry)
     }
 
     /// How much of the ring's bytes it takes.
     pub fn weight(&self) -> usize {
-        FRAME + self.code.len() + self.subject.len() + self.text.len()
+        FRAME + self.code.word().len() + self.subject.len() + self.text.len()
+    }
+}
+
+/// The code of an entry, which another version may have written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeptCode {
+    /// One of this version's.
+    Known(Code),
+    /// One that this version does not know, as it was written.
+    Other(String),
+}
+
+impl KeptCode {
+    /// The word in the file and for people.
+    pub fn word(&self) -> &str {
+        match self {
+            KeptCode::Known(code) => code.word(),
+            KeptCode::Other(word) => word,
+        }
     }
 }
 

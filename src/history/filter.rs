@@ -33,7 +33,7 @@ impl Filter {
     }
 
     fn fits(&self, entry: &Entry) -> bool {
-        let by_code = self.code.as_deref().is_none_or(|code| is_code(&entry.code, code));
+        let by_code = self.code.as_deref().is_none_or(|code| is_code(entry.code.word(), code));
         by_code && self.word.as_deref().is_none_or(|word| mentions(entry, word))
     }
 }
@@ -43,7 +43,7 @@ fn is_code(code: &str, asked: &str) -> bool {
 }
 
 fn mentions(entry: &Entry, word: &str) -> bool {
-    is_code(&entry.code, word) || [&entry.subject, &entry.text].into_iter().any(|text| has_word(text, word))
+    is_code(entry.code.word(), word) || [&entry.subject, &entry.text].into_iter().any(|text| has_word(text, word))
 }
 
 /// What stands behind a number that is a length of time and no extension.

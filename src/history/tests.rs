@@ -4,8 +4,13 @@ use super::*;
 /// A wall clock that has been set.
 const NOON: WallClock = WallClock(WallClock::RELEASED.0 + 43_200);
 
-fn event(code: &'static str, subject: &str, text: &str) -> Event {
-    Event::new(Level::Notice, code, subject, text)
+/// A notice, whatever the level of its code is.
+fn event(code: &str, subject: &str, text: &str) -> Event {
+    of_level(Level::Notice, code, subject, text)
+}
+
+fn of_level(level: Level, code: &str, subject: &str, text: &str) -> Event {
+    Event { level, code: Code::from_word(code).unwrap(), subject: subject.to_owned(), text: text.to_owned() }
 }
 
 fn empty() -> History {
@@ -36,9 +41,9 @@ fn notices_and_worse_are_kept_and_of_the_rest_the_ends_of_calls_and_the_states_o
         (Level::Debug, "sip.bad-message"),
     ];
     for (level, code) in told {
-        history.record(Instant::ZERO, NOON, &Event::new(level, code, "x", "y"));
+        history.record(Instant::ZERO, NOON, &of_level(level, code, "x", "y"));
     }
-    let kept: Vec<_> = history.entries().map(|entry| entry.code.as_ref()).collect();
+    let kept: Vec<_> = history.entries().map(|entry| entry.code.word()).collect();
     assert_eq!(kept, ["store.failed", "trunk.lost", "tunnel.proved", "call.ended", "tunnel.state"]);
 }
 
@@ -65,10 +70,26 @@ fn what_was_written_is_read_again_and_the_next_run_has_the_next_number() {
 }
 
 #[test]
+fn a_code_of_another_version_stays_as_it_is_and_is_found_by_its_word() {
+    let line = "{\"run\":1,\"up\":5,\"at\":null,\"level\":\"notice\",\"code\":\"tunnel.former\",\
+                \"subject\":\"ssh\",\"text\":\"y\"}\n";
+    let (mut history, broken) = History::load(line.as_bytes(), Instant::ZERO);
+    assert_eq!((history.lines(Instant::ZERO, NOON).as_str(), broken), (line, 0));
+    let entries: Vec<Entry> = history.entries().cloned().collect();
+    assert_eq!(entries[0].code, KeptCode::Other("tunnel.former".to_owned()));
+    for code in ["tunnel", "tunnel.former"] {
+        let filter = Filter { code: Some(code.to_owned()), ..Filter::default() };
+        assert_eq!(filter.of(entries.clone()).len(), 1, "{code}");
+    }
+    let filter = Filter { code: Some("tunnel.down".to_owned()), ..Filter::default() };
+    assert_eq!(filter.of(entries), []);
+}
+
+#[test]
 fn a_file_cut_at_any_byte_loses_its_torn_line_alone() {
     let mut history = empty();
     for text in ["one", "two", "three"] {
-        history.record(Instant::ZERO, NOON, &event("a.b", "x", text));
+        history.record(Instant::ZERO, NOON, &event("store.saved", "x", text));
     }
     let file = history.lines(Instant::ZERO, NOON).into_bytes();
     for end in 0..file.len() {
@@ -97,11 +118,11 @@ fn order_stays_when_the_clock_jumps_and_before_it_was_set_there_is_no_time() {
     let mut history = empty();
     let ticks = [(1, 12, "a"), (2, NOON.0 + 500, "b"), (3, NOON.0, "c"), (4, NOON.0 + 900, "d")];
     for (up, wall, text) in ticks {
-        history.record(Instant::from_secs(up), WallClock(wall), &event("a.b", "x", text));
+        history.record(Instant::from_secs(up), WallClock(wall), &event("store.saved", "x", text));
     }
     assert_eq!(texts(&history), ["a", "b", "c", "d"]);
     let mut never_set = empty();
-    never_set.record(Instant::from_secs(1), WallClock(12), &event("a.b", "x", "a"));
+    never_set.record(Instant::from_secs(1), WallClock(12), &event("store.saved", "x", "a"));
     let kept = again(&mut never_set, Instant::from_secs(9), WallClock(20));
     assert_eq!(kept.entries().next().unwrap().at, None);
 }
@@ -109,10 +130,10 @@ fn order_stays_when_the_clock_jumps_and_before_it_was_set_there_is_no_time() {
 #[test]
 fn once_the_clock_is_set_the_time_of_what_came_before_in_this_run_is_known() {
     let mut first = empty();
-    first.record(Instant::from_secs(5), WallClock(5), &event("a.b", "x", "of a run without a clock"));
+    first.record(Instant::from_secs(5), WallClock(5), &event("store.saved", "x", "of a run without a clock"));
     let mut history = again(&mut first, Instant::from_secs(5), WallClock(5));
-    history.record(Instant::from_secs(10), WallClock(10), &event("a.b", "x", "before"));
-    history.record(Instant::from_secs(40), NOON, &event("a.b", "x", "after"));
+    history.record(Instant::from_secs(10), WallClock(10), &event("store.saved", "x", "before"));
+    history.record(Instant::from_secs(40), NOON, &event("store.saved", "x", "after"));
     let times: Vec<_> = history.entries().map(|entry| entry.at).collect();
     assert_eq!(times, [None, Some(WallClock(NOON.0 - 30)), Some(NOON)]);
 }
@@ -132,7 +153,7 @@ fn who_fills_the_ring_pushes_out_its_own_and_the_bounds_hold() {
     assert!(history.entries.len() <= MAX_ENTRIES && history.bytes <= MAX_BYTES, "{}", history.bytes);
     assert_eq!(history.by_code.values().sum::<usize>(), history.entries.len());
     assert_eq!(history.entries.iter().map(Entry::weight).sum::<usize>(), history.bytes);
-    let tunnel = history.by_code["tunnel.down"];
+    let tunnel = history.by_code[&KeptCode::Known(Code::TunnelDown)];
     assert!(tunnel >= history.entries.len() / 3, "{tunnel} of {}", history.entries.len());
     assert!(history.entries().all(|entry| entry.text.len() <= MAX_TEXT));
     let size = history.lines(Instant::ZERO, NOON).len();
@@ -155,7 +176,7 @@ fn the_file_is_written_a_dozen_times_a_day_at_most_and_not_at_all_when_nothing_h
     }
     assert!(writes.len() <= 12 && writes.len() >= 10, "{writes:?}");
     let mut quiet = empty();
-    quiet.record(Instant::from_secs(3 * 3600), NOON, &event("a.b", "x", "y"));
+    quiet.record(Instant::from_secs(3 * 3600), NOON, &event("store.saved", "x", "y"));
     // Long after the last write, an event is in the file a minute later.
     assert_eq!(quiet.save_at(), Some(Instant::from_secs(3 * 3600 + 60)));
 }
@@ -180,7 +201,7 @@ fn entries() -> Vec<Entry> {
 fn a_word_finds_codes_extensions_and_numbers_and_no_seconds() {
     let found = |word: &str| -> Vec<String> {
         let filter = Filter { word: Some(word.to_owned()), ..Filter::default() };
-        filter.of(entries()).into_iter().map(|entry| format!("{} {}", entry.code, entry.subject)).collect()
+        filter.of(entries()).into_iter().map(|entry| format!("{} {}", entry.code.word(), entry.subject)).collect()
     };
     assert_eq!(found("tunnel"), ["tunnel.proved https://a.example.com", "tunnel.down ssh"]);
     assert_eq!(found("101"), ["call.ended call 7", "handset.lost 101"]);

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::bucket::{Bucket, Rate};
-use crate::event::Level;
+use crate::event::{Code, Level};
 use crate::time::Instant;
 
 /// Lines of one code: at once, and then a minute.
@@ -24,13 +24,13 @@ const TELL: Duration = Duration::from_secs(60);
 /// Who gets through, by code. Codes are words of this program, so that there are not many.
 #[derive(Debug)]
 pub(super) struct Limit {
-    codes: BTreeMap<(bool, &'static str), Code>,
+    codes: BTreeMap<(bool, Code), OfCode>,
     all: Bucket,
     left_out_since: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Code {
+struct OfCode {
     bucket: Bucket,
     left_out: u64,
 }
@@ -41,10 +41,10 @@ impl Limit {
     }
 
     /// Whether a line is written; if not, it is counted.
-    pub(super) fn passes(&mut self, now: Instant, level: Level, code: &'static str) -> bool {
+    pub(super) fn passes(&mut self, now: Instant, level: Level, code: Code) -> bool {
         let is_error = level == Level::Error;
         let rate = if is_error { OF_AN_ERROR } else { OF_A_CODE };
-        let fresh = || Code { bucket: Bucket::new(rate), left_out: 0 };
+        let fresh = || OfCode { bucket: Bucket::new(rate), left_out: 0 };
         let own = self.codes.entry((is_error, code)).or_insert_with(fresh);
         let mut passes = own.bucket.take(now).is_ok();
         if passes && !is_error && self.all.take(now).is_err() {
@@ -62,10 +62,10 @@ impl Limit {
     pub(super) fn left_out(&mut self, now: Instant) -> Option<String> {
         let since = self.left_out_since.filter(|since| now.since(*since) >= TELL)?;
         self.left_out_since = None;
-        let mut codes: Vec<(u64, &str)> = Vec::new();
+        let mut codes: Vec<(u64, Code)> = Vec::new();
         for ((_, code), own) in &mut self.codes {
             if own.left_out > 0 {
-                codes.push((std::mem::take(&mut own.left_out), code));
+                codes.push((std::mem::take(&mut own.left_out), *code));
             }
         }
         // A line has a bound: the most frequent first.
@@ -80,12 +80,12 @@ mod tests {
     use super::*;
 
     /// Lines that pass when one comes each `every`, for that long.
-    fn flood(limit: &mut Limit, from: u64, seconds: u64, a_second: u64, level: Level, codes: &[&'static str]) -> u64 {
+    fn flood(limit: &mut Limit, from: u64, seconds: u64, a_second: u64, level: Level, codes: &[Code]) -> u64 {
         let mut passed = 0;
         for tick in 0..seconds * a_second {
             let now = Instant::from_micros(from * 1_000_000 + tick * 1_000_000 / a_second);
             for code in codes {
-                passed += u64::from(limit.passes(now, level, code));
+                passed += u64::from(limit.passes(now, level, *code));
             }
         }
         passed
@@ -95,20 +95,21 @@ mod tests {
     fn an_office_at_work_has_all_its_lines() {
         let mut limit = Limit::new();
         // 200 phones come back after a power cut, then calls.
-        assert_eq!(flood(&mut limit, 0, 20, 10, Level::Info, &["handset.registered"]), 200);
-        assert_eq!(flood(&mut limit, 60, 3600, 1, Level::Info, &["call.ended"]), 200 + 1799, "30 a minute for ever");
-        assert_eq!(limit.codes[&(false, "handset.registered")].left_out, 0);
+        assert_eq!(flood(&mut limit, 0, 20, 10, Level::Info, &[Code::HandsetRegistered]), 200);
+        assert_eq!(flood(&mut limit, 60, 3600, 1, Level::Info, &[Code::CallEnded]), 200 + 1799, "30 a minute for ever");
+        assert_eq!(limit.codes[&(false, Code::HandsetRegistered)].left_out, 0);
     }
 
     #[test]
     fn a_day_of_flood_is_a_bounded_log_and_the_errors_of_the_service_are_in_it() {
         let mut limit = Limit::new();
         let (mut lines, mut told, mut last) = (0, 0, String::new());
-        let codes = ["handset.wrong-password", "handset.refused", "webhook.unsigned", "call.refused", "sip.bad", "x"];
+        use Code::{CallRefused, HandsetWrongPassword, HandsetWrongUser, SipCrowded, WebhookBadForm, WebhookUnsigned};
+        let codes = [HandsetWrongPassword, HandsetWrongUser, WebhookUnsigned, CallRefused, SipCrowded, WebhookBadForm];
         for minute in 0..24 * 60 {
             lines += flood(&mut limit, minute * 60, 60, 20, Level::Warning, &codes);
             let now = Instant::from_secs(minute * 60 + 60);
-            assert!(limit.passes(now, Level::Error, "store.failed"), "an error, {minute}");
+            assert!(limit.passes(now, Level::Error, Code::StoreFailed), "an error, {minute}");
             if let Some(line) = limit.left_out(now) {
                 (told, last) = (told + 1, line);
             }
@@ -122,19 +123,19 @@ mod tests {
     #[test]
     fn a_loop_of_errors_is_bounded_too() {
         let mut limit = Limit::new();
-        let lines = flood(&mut limit, 0, 3600, 10, Level::Error, &["store.failed"]);
+        let lines = flood(&mut limit, 0, 3600, 10, Level::Error, &[Code::StoreFailed]);
         assert!((690..=710).contains(&lines), "{lines}");
     }
 
     #[test]
     fn what_was_left_out_is_told_after_a_minute_and_once() {
         let mut limit = Limit::new();
-        assert_eq!(flood(&mut limit, 0, 1, 1000, Level::Warning, &["a.b"]), 200);
+        assert_eq!(flood(&mut limit, 0, 1, 1000, Level::Warning, &[Code::SipCrowded]), 200);
         assert_eq!(limit.left_out(Instant::from_secs(30)), None);
         let told = limit.left_out(Instant::from_secs(62));
-        assert_eq!(told.as_deref(), Some("too many lines for the log in 61 s; left out: a.b 800"));
+        assert_eq!(told.as_deref(), Some("too many lines for the log in 61 s; left out: sip.crowded 800"));
         assert_eq!(limit.left_out(Instant::from_secs(500)), None);
         // The flood is over: the code has its burst again.
-        assert_eq!(flood(&mut limit, 3600, 1, 150, Level::Warning, &["a.b"]), 150);
+        assert_eq!(flood(&mut limit, 3600, 1, 150, Level::Warning, &[Code::SipCrowded]), 150);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::http::MAX_CONNECTIONS;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::streams::MAX_STREAMS;
 
 /// What the service asks the system for: media of 2000 calls, connections of handsets and webhooks beside them. With so
@@ -152,7 +152,7 @@ pub fn shortage(limit: u64, wanted: usize) -> Option<String> {
 
 /// [`shortage`] as an event.
 pub fn event(text: &str) -> Event {
-    Event::new(Level::Error, "system.descriptors", "gateway", text)
+    Event::new(Code::SystemDescriptors, "gateway", text)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use super::apart::apart;
 use super::clock::Clock;
 use super::recorder::Recorder;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::random::Random;
 use crate::status::DriftStatus;
 use crate::store::Store;
@@ -73,7 +73,7 @@ impl Drift {
         let recorder = self.recorder.clone();
         let look = move || {
             let tell = move |reason: &str| {
-                recorder.tell(&Event::new(Level::Info, "account.drift-waits", "Twilio", reason));
+                recorder.tell(&Event::new(Code::AccountDriftWaits, "Twilio", reason));
             };
             compare(&path, &name, &store, &clock, Random::new(seed), tell).map_err(|error| error.to_string())
         };

@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::recorder::Recorder;
 use super::shell::Shell;
 use super::trouble::Troubles;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::log;
 use crate::status::StoreStatus;
 use crate::store::pace::Pace;
@@ -31,7 +31,7 @@ pub(super) fn secrets(store: &Store, recorder: &Recorder, troubles: &Troubles) -
                 "{warning}; phones cannot register and Twilio refuses this box until it is back; restore a backup with \
                  \"gateway restore FILE\""
             );
-            recorder.tell(&Event::new(Level::Error, "store.warning", "state", &text));
+            recorder.tell(&Event::new(Code::StoreWarning, "state", &text).at(Level::Error));
             troubles.set("secrets", text);
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn bindings(store: &Store, recorder: &Recorder) -> Option<String> {
         }
         Err(error) => {
             let text = format!("{error}; phones are known again when they next register");
-            recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", text));
+            recorder.tell(&Event::new(Code::StoreFailed, "bindings", text));
             None
         }
     }
@@ -58,7 +58,7 @@ pub(super) fn bindings(store: &Store, recorder: &Recorder) -> Option<String> {
 
 /// Something odd about a state file.
 pub(super) fn odd(warning: &Warning) -> Event {
-    Event::new(Level::Warning, "store.warning", "state", warning.to_string())
+    Event::new(Code::StoreWarning, "state", warning.to_string())
 }
 
 /// Writes the newest bindings at the pace of [`Pace`], off this thread: flash may take seconds.
@@ -76,7 +76,7 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, 
         let failure = match written {
             Ok(Ok(())) => {
                 if pace.written(clock.now()) {
-                    recorder.tell(&Event::new(Level::Notice, "store.saved", "bindings", "the state is saved again"));
+                    recorder.tell(&Event::new(Code::StoreSaved, "bindings", "the state is saved again"));
                 }
                 continue;
             }
@@ -87,7 +87,7 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, 
         shell.put_back_bindings();
         if pace.failed(clock.now(), &failure) {
             let text = format!("{failure}; the phones are served from memory, and it is tried again");
-            recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", text));
+            recorder.tell(&Event::new(Code::StoreFailed, "bindings", text));
         }
     }
 }
@@ -95,7 +95,7 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, 
 /// At the end, what the pace has held back. A flash that cannot take it does not make the end a failure.
 pub(super) fn save_last(store: &Store, json: &str, recorder: &Recorder) {
     if let Err(error) = store.save_bindings(json) {
-        recorder.tell(&Event::new(Level::Error, "store.failed", "bindings", error.to_string()));
+        recorder.tell(&Event::new(Code::StoreFailed, "bindings", error.to_string()));
     }
 }
 

@@ -18,7 +18,7 @@ use super::shell::Shell;
 use super::stream::Accepting;
 use super::{stream, udp};
 use crate::config;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::status::LanStatus;
 
 /// Between two tries to bind an address that no interface has yet.
@@ -52,7 +52,7 @@ impl Lan {
             }
         }
         if let Some(warning) = warning {
-            lan.tell(Level::Warning, "lan.waiting", "lan.listen", warning);
+            lan.tell(Code::LanWaiting, "lan.listen", warning);
         }
         lan
     }
@@ -102,11 +102,11 @@ impl Lan {
 
     /// Tells why an address is not listened on; what kind of fault was told.
     fn say(&self, address: SocketAddr, error: &io::Error) -> Option<io::ErrorKind> {
-        let (level, code) = match error.kind() {
-            io::ErrorKind::AddrNotAvailable => (Level::Warning, "lan.waiting"),
-            _ => (Level::Error, "lan.failed"),
+        let code = match error.kind() {
+            io::ErrorKind::AddrNotAvailable => Code::LanWaiting,
+            _ => Code::LanFailed,
         };
-        self.tell(level, code, &address.to_string(), &reason(address, error));
+        self.tell(code, &address.to_string(), &reason(address, error));
         Some(error.kind())
     }
 
@@ -123,12 +123,12 @@ impl Lan {
         tokio::task::spawn_local(udp::receive(Rc::clone(shell), local, socket));
         tokio::task::spawn_local(stream::accept(Rc::clone(shell), local, listener, accepting));
         self.places.borrow_mut().insert(address, Ok(local));
-        self.tell(Level::Notice, "lan.listening", &local.to_string(), "UDP and TCP for handsets");
+        self.tell(Code::LanListening, &local.to_string(), "UDP and TCP for handsets");
         Ok(())
     }
 
-    fn tell(&self, level: Level, code: &'static str, subject: &str, text: &str) {
-        self.shell.tell(&Event::new(level, code, subject, text));
+    fn tell(&self, code: Code, subject: &str, text: &str) {
+        self.shell.tell(&Event::new(code, subject, text));
     }
 }
 

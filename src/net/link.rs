@@ -19,7 +19,7 @@ use super::reload::Reloader;
 use super::shell::Shell;
 use crate::config::Host;
 use crate::engine::Input;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::trunk::Link;
 
 /// Changes come in bursts (address gone, routes gone, address there, routes there): one look for all of them.
@@ -47,7 +47,7 @@ pub async fn watch(shell: Rc<Shell>, lan: Rc<Lan>, reloader: Rc<Reloader>) {
         Ok(routes) => Some(routes),
         Err(error) => {
             let text = format!("no route socket: {error}; looking every {} s instead", POLL.as_secs());
-            shell.tell(&Event::new(Level::Notice, "link.polling", "netlink", text));
+            shell.tell(&Event::new(Code::LinkPolling, "netlink", text));
             None
         }
     };
@@ -103,12 +103,12 @@ fn tell(shell: &Shell, lan: &[SocketAddr], before: Option<&Link>, now: &Link) {
             (false, true) => (Level::Notice, "an interface has this address; its handsets are answered"),
             _ => continue,
         };
-        shell.tell(&Event::new(level, "lan.address", address.to_string(), text));
+        shell.tell(&Event::new(Code::LanAddress, address.to_string(), text).at(level));
     }
     if before.towards != now.towards {
         let shown = |from: Option<IpAddr>| from.map_or("no way".to_string(), |from| format!("the way from {from}"));
         let text = format!("{} now, before {}", shown(now.towards), shown(before.towards));
-        shell.tell(&Event::new(Level::Notice, "link.changed", "towards the SIP domain", text));
+        shell.tell(&Event::new(Code::LinkChanged, "towards the SIP domain", text));
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::history::History;
 use crate::log;
 use crate::store::{Store, StoreError, files};
@@ -40,7 +40,7 @@ impl Recorder {
             recorded: Notify::new(),
             levels: Default::default(),
         }));
-        let warn = |text: String| recorder.tell(&Event::new(Level::Warning, "store.warning", "history", text));
+        let warn = |text: String| recorder.tell(&Event::new(Code::StoreWarning, "history", text));
         if let Err(error) = file {
             warn(error.to_string());
         }
@@ -97,7 +97,7 @@ impl Recorder {
             let recorder = self.clone();
             // Off this thread: the flash of a router may take its time.
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || recorder.save()).await {
-                self.tell(&Event::new(Level::Error, "store.failed", "history", error.to_string()));
+                self.tell(&Event::new(Code::StoreFailed, "history", error.to_string()));
             }
         }
     }
@@ -105,7 +105,7 @@ impl Recorder {
     /// At the end. A flash that cannot take it does not make the end a failure.
     pub fn save_last(&self) {
         if let Err(error) = self.save() {
-            self.tell(&Event::new(Level::Error, "store.failed", "history", error.to_string()));
+            self.tell(&Event::new(Code::StoreFailed, "history", error.to_string()));
         }
     }
 

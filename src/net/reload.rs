@@ -15,7 +15,7 @@ use super::tunnel::Tunnel;
 use super::{descriptors, drift, http};
 use crate::config::{self, Config};
 use crate::engine::Input;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::store::pace::Pace;
 use crate::store::{Store, last_good};
 use crate::tunnel::UrlFrom;
@@ -109,7 +109,7 @@ impl Reloader {
             Ok(notes) => (Level::Warning, format!("the new configuration is in force, but {}", notes.join("; "))),
             Err(errors) => (Level::Error, format!("the old configuration stays in force: {}", errors.join("; "))),
         };
-        self.recorder.tell(&Event::new(level, "config.reload", self.path.display().to_string(), text.clone()));
+        self.recorder.tell(&Event::new(Code::ConfigReload, self.path.display().to_string(), text.clone()).at(level));
         serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
     }
 
@@ -129,7 +129,7 @@ impl Reloader {
                 let Ok(Err(error)) = saved else { return };
                 if pace.failed(clock.now(), &error.to_string()) {
                     let text = format!("{error}; a later start with a broken config would have no other to run with");
-                    recorder.tell(&Event::new(Level::Error, "store.failed", "last good config", text));
+                    recorder.tell(&Event::new(Code::StoreFailed, "last good config", text));
                 }
                 tokio::time::sleep(pace.wait(clock.now())).await;
             }

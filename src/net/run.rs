@@ -27,7 +27,7 @@ use super::tunnel::{self, Tunnel};
 use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
 use crate::engine::{Engine, Input};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::media::Notice;
 use crate::random::Random;
 use crate::store::Store;
@@ -96,11 +96,11 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let (clock, recorder) = open_clock_and_recorder(&store);
     let troubles = Troubles::default();
     if let Some(fault) = &fault {
-        recorder.tell(&Event::new(Level::Error, "config.broken", config_path.display().to_string(), fault));
+        recorder.tell(&Event::new(Code::ConfigBroken, config_path.display().to_string(), fault));
         troubles.set("config", fault.clone());
     }
     if let Some(odd) = odd {
-        recorder.tell(&Event::new(Level::Error, "store.warning", "state", &odd));
+        recorder.tell(&Event::new(Code::StoreWarning, "state", &odd).at(Level::Error));
         troubles.set("state", odd);
     }
     if let Some(shortage) = descriptors::shortage(descriptors::limit(), config.limits.calls) {
@@ -108,7 +108,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         troubles.set("descriptors", shortage);
     }
     if let Err(error) = config.emergency.read_sound() {
-        recorder.tell(&Event::new(Level::Error, "emergency.sound", "gateway", error.to_string()));
+        recorder.tell(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
     }
     let calls = config.limits.calls;
     config.limits.calls = descriptors::calls(descriptors::limit(), calls);
@@ -141,7 +141,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     };
     let webhooks = opening(
         "webhook.listen",
-        "webhook.failed",
+        Code::WebhookFailed,
         config.webhook.listen.to_string(),
         "Twilio's requests are not answered, so that no call comes in and none goes out but emergency calls",
     );
@@ -180,7 +180,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     });
     if let Some(listen) = config.metrics.listen {
         let breaks = "nobody can read the figures";
-        let metrics = opening("metrics.listen", "metrics.failed", listen.to_string(), breaks);
+        let metrics = opening("metrics.listen", Code::MetricsFailed, listen.to_string(), breaks);
         let picture = Rc::clone(&picture);
         tokio::task::spawn_local(async move {
             let scrapers = listener(&metrics, listen).await;
@@ -191,7 +191,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let socket_path = config.site.run_dir.join(control::SOCKET);
     let control = opening(
         "control socket",
-        "control.failed",
+        Code::ControlFailed,
         socket_path.display().to_string(),
         "\"gateway status\", \"reload\" and \"history\" get no answer",
     );
@@ -219,7 +219,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
     timekeeper::begin(&clock, &office);
     if let Some(trial) = crate::upgrade::on_trial() {
-        recorder.tell(&Event::new(Level::Notice, "upgrade.trial", "gateway", trial));
+        recorder.tell(&Event::new(Code::UpgradeTrial, "gateway", trial));
     }
     shell.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
@@ -252,7 +252,7 @@ fn open_clock_and_recorder(store: &Store) -> (Clock, Recorder) {
     let warning =
         recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
     if let Some(warning) = warning {
-        recorder.tell(&Event::new(Level::Warning, "store.warning", "state", warning));
+        recorder.tell(&Event::new(Code::StoreWarning, "state", warning));
     }
     (clock, recorder)
 }
@@ -286,8 +286,7 @@ fn serve_webhooks(
     let (came_in, requests) = mpsc::channel(1);
     let (told, shared) = (recorder.clone(), Arc::clone(shared));
     let listening = Event::new(
-        Level::Notice,
-        "webhook.listening",
+        Code::WebhookListening,
         config.webhook.listen.to_string(),
         match config.webhook.public_url.as_str() {
             "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
@@ -346,7 +345,7 @@ async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
         true => "calls are ended; the emergency call in progress goes on, and the service stops after it",
         false => "calls are ended, registrations withdrawn",
     };
-    recorder.tell(&Event::new(Level::Notice, "service.stopping", "gateway", text));
+    recorder.tell(&Event::new(Code::ServiceStopping, "gateway", text));
     shell.input(Input::Stop);
     let (mut waited, mut asked) = (Duration::ZERO, None);
     while waited < STOP_LIMIT && !shell.look(|engine, _| engine.is_stopped()) {

@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::recorder::Recorder;
 use super::sntp::{Sntp, names};
 use crate::config::Server;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::random::Random;
 use crate::store::Store;
 use crate::time::WallClock;
@@ -96,7 +96,7 @@ async fn find(clock: &Clock, office: &impl Office, servers: &[Server], sntp: &mu
         }
         // The first one, and then ever more seldom.
         if failures.is_power_of_two() {
-            office.record(&Event::new(Level::Warning, "clock.no-answer", names(servers), error.to_string()));
+            office.record(&Event::new(Code::ClockNoAnswer, names(servers), error.to_string()));
         }
         tokio::select! {
             () = pause(office, sntp) => {}
@@ -134,9 +134,9 @@ fn found(clock: &Clock, time: WallClock) -> Event {
         Some(server) => {
             let system = WallClock(status.system);
             let text = format!("it is {time}; the system's clock says {system} and is left as it is");
-            Event::new(Level::Notice, "clock.told", server, text)
+            Event::new(Code::ClockTold, server, text)
         }
-        None => Event::new(Level::Notice, "clock.set", "system", format!("the clock was set, it is {time}")),
+        None => Event::new(Code::ClockSet, "system", format!("the clock was set, it is {time}")),
     }
 }
 
@@ -155,7 +155,7 @@ pub fn record(clock: &Clock, store: &Store, recorder: &Recorder, is_stop: bool) 
     let Some(time) = clock.to_record(is_stop) else { return };
     match store.save_last_time(time) {
         Ok(()) => clock.recorded(time),
-        Err(error) => recorder.tell(&Event::new(Level::Error, "store.failed", "time", error.to_string())),
+        Err(error) => recorder.tell(&Event::new(Code::StoreFailed, "time", error.to_string())),
     }
 }
 

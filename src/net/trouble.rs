@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::recorder::Recorder;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 
 /// Between two tries to open what another program holds.
 const RETRY: Duration = Duration::from_secs(2);
@@ -43,7 +43,7 @@ pub(super) struct Opening {
     /// How it is called: a key of the config, as a rule.
     pub what: &'static str,
     /// Of the event that tells of a failure.
-    pub code: &'static str,
+    pub code: Code,
     pub subject: String,
     /// What a failure breaks, and what does not stop for it.
     pub breaks: &'static str,
@@ -74,7 +74,7 @@ impl Opening {
                 RETRY.as_secs()
             );
             if self.troubles.set(self.what, text.clone()) {
-                self.recorder.tell(&Event::new(Level::Error, self.code, &self.subject, text));
+                self.recorder.tell(&Event::new(self.code, &self.subject, text));
             }
             tokio::time::sleep(RETRY).await;
         }

@@ -16,7 +16,7 @@ use subtle::ConstantTimeEq;
 
 use super::brake::Brake;
 use crate::engine::Context;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::hex::hex;
 use crate::sip::digest::{Algorithm, Challenge, Credentials};
 use crate::sip::flow::Flow;
@@ -170,7 +170,7 @@ impl Gate {
             ),
         };
         let wait = if delay.is_zero() { String::new() } else { format!("; it must wait {} s now", delay.as_secs()) };
-        context.event(Event::new(Level::Warning, "handset.wrong-password", source.to_string(), cause + &wait));
+        context.event(Event::new(Code::HandsetWrongPassword, source.to_string(), cause + &wait));
     }
 }
 

@@ -20,7 +20,7 @@ use gate::{Gate, Refusal};
 use crate::config::Lan;
 use crate::emergency::bound::Proof;
 use crate::engine::{Context, Output, Sizes};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ServerId, response_to, stateless_tag};
@@ -264,7 +264,7 @@ impl Registrar {
                 "logs in as {extension} but registers {:?}; give the handset the same user name and authentication name",
                 uri::user(&to.uri).unwrap_or_default().chars().take(64).collect::<String>()
             );
-            context.event(Event::new(Level::Warning, "handset.wrong-user", flow.remote.to_string(), text));
+            context.event(Event::new(Code::HandsetWrongUser, flow.remote.to_string(), text));
             return Err(403.into());
         }
         let contacts = header::contacts(headers).map_err(|_| 400)?;
@@ -355,7 +355,7 @@ impl Registrar {
             let moved = if old.is_empty() { "registered" } else { "registered again, from elsewhere" };
             let (transport, seconds) = (new.flow.transport.via_token(), new.granted.as_secs());
             let text = format!("{agent} {moved}: {transport} {}, for {seconds} s", new.flow.remote);
-            context.event(Event::new(Level::Info, "handset.registered", extension, text));
+            context.event(Event::new(Code::HandsetRegistered, extension, text));
         }
         bindings.insert(0, new);
         if let Some(evicted) = &evicted {
@@ -372,7 +372,7 @@ impl Registrar {
 
     fn unregistered(&self, context: &mut Context<'_>, extension: &str, binding: &Binding) {
         let text = format!("{} unregistered: {}", agent(binding), binding.flow.remote);
-        context.event(Event::new(Level::Info, "handset.unregistered", extension, text));
+        context.event(Event::new(Code::HandsetUnregistered, extension, text));
         if binding.flow.transport == Transport::Udp {
             self.persist(context);
         }
@@ -429,5 +429,5 @@ fn agent(binding: &Binding) -> &str {
 
 fn lost(extension: &str, binding: &Binding, cause: &str) -> Event {
     let text = format!("{} at {} is gone: {cause}", agent(binding), binding.flow.remote);
-    Event::new(Level::Notice, "handset.lost", extension, text)
+    Event::new(Code::HandsetLost, extension, text)
 }

@@ -128,7 +128,7 @@ impl Lan {
     /// What was told and written since the last time.
     fn codes(&mut self) -> Vec<&'static str> {
         let codes = self.outputs.iter().filter_map(|output| match output {
-            Output::Event(event) => Some(event.code),
+            Output::Event(event) => Some(event.code.word()),
             _ => None,
         });
         let codes = codes.collect();

@@ -19,7 +19,7 @@ use rsip::Response;
 
 use super::{Again, State, Trunk};
 use crate::engine::{Context, Output};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::sip::header::{self, Via};
 
 /// How this machine stands in the network.
@@ -99,6 +99,6 @@ impl PublicAddress {
             (None, Some(before)) => (Level::Notice, format!("we are seen as {seen} now, before as {before}")),
             (None, None) => return,
         };
-        context.event(Event::new(level, "trunk.address", context.config.trunk.domain.as_str(), text));
+        context.event(Event::new(Code::TrunkAddress, context.config.trunk.domain.as_str(), text).at(level));
     }
 }

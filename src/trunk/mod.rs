@@ -29,7 +29,7 @@ use rsip::Response;
 use crate::backoff::Backoff;
 use crate::config::Config;
 use crate::engine::{Context, DnsAnswer, Output};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
@@ -317,7 +317,7 @@ impl Trunk {
         let trunk = &context.config.trunk;
         let name = format!("{} ({})", server_name(trunk, server), flow.remote);
         let ip = context.config.media.public_address.unwrap_or(flow.local.ip());
-        context.event(Event::new(Level::Notice, "trunk.connected", name.as_str(), how));
+        context.event(Event::new(Code::TrunkConnected, name.as_str(), how));
         let mut keepalive = Keepalive::new(context.now, trunk.keepalive, context.random);
         keepalive.round_trip = self.line.clone();
         self.state = State::Up(Up {
@@ -504,7 +504,7 @@ impl Trunk {
         self.fault.clone_from(doubt);
         if !matches!(self.state, State::Timeless) {
             let domain = context.config.trunk.domain.as_str();
-            context.event(Event::new(Level::Warning, "trunk.waiting", domain, doubt.as_str()));
+            context.event(Event::new(Code::TrunkWaiting, domain, doubt.as_str()));
         }
         self.state = State::Timeless;
         true
@@ -663,7 +663,7 @@ impl Trunk {
             registration.flow_lost(&up.contact(&registration.extension));
         }
         let text = format!("the connection is gone: {reason}; calls to and from outside fail until it is back");
-        context.event(Event::new(Level::Warning, "trunk.lost", up.name.as_str(), text));
+        context.event(Event::new(Code::TrunkLost, up.name.as_str(), text));
         match again {
             _ if self.stopping => self.state = State::Stopped,
             Again::AtOnce => {

@@ -7,7 +7,7 @@ use rsip::{Headers, Method, Request, Response, Version};
 use super::credentials::{Known, Passwords};
 use crate::backoff::Backoff;
 use crate::engine::Context;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::secret::Secret;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
@@ -399,13 +399,13 @@ impl Registration {
             Purpose::Leave => {
                 self.expires = None;
                 self.phase = Phase::Offline;
-                context.event(Event::new(Level::Info, "trunk.unregistered", self.extension.as_str(), "as we asked"));
+                context.event(Event::new(Code::TrunkUnregistered, self.extension.as_str(), "as we asked"));
                 return Outcome::Nothing;
             }
             Purpose::Remove(contact) => {
                 self.former.retain(|former| *former != contact);
                 let text = format!("removed {contact}, a binding of an earlier connection of ours");
-                context.event(Event::new(Level::Info, "trunk.cleaned", self.extension.as_str(), text));
+                context.event(Event::new(Code::TrunkCleaned, self.extension.as_str(), text));
                 self.schedule(context.now);
                 return Outcome::Nothing;
             }
@@ -449,12 +449,12 @@ impl Registration {
         let former = self.passwords.is_former(context.secrets, &context.config.site.environment, &self.extension);
         if former && !self.by_former {
             let text = format!("registered, but {BY_FORMER}");
-            context.event(Event::new(Level::Warning, "trunk.former-password", self.extension.as_str(), text));
+            context.event(Event::new(Code::TrunkFormerPassword, self.extension.as_str(), text));
         }
         self.by_former = former;
         if fresh {
             let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
-            context.event(Event::new(Level::Info, "trunk.registered", self.extension.as_str(), text));
+            context.event(Event::new(Code::TrunkRegistered, self.extension.as_str(), text));
         }
         Outcome::Registered
     }
@@ -483,7 +483,7 @@ impl Registration {
                 let wait = self.backoff.next(context.random).max(at_least);
                 self.phase = Phase::Due(context.now + wait);
                 let text = format!("not registered: {cause}; next try in {} s", wait.as_secs());
-                context.event(Event::new(Level::Warning, "trunk.register-failed", self.extension.as_str(), text));
+                context.event(Event::new(Code::TrunkRegisterFailed, self.extension.as_str(), text));
                 self.reason = Some(cause);
             }
         }
@@ -494,7 +494,7 @@ impl Registration {
         self.phase = Phase::Refused(context.now + wait);
         self.expires = None;
         let line = format!("{text}; next try in {} s", wait.as_secs());
-        context.event(Event::new(Level::Error, "trunk.refused", self.extension.as_str(), line));
+        context.event(Event::new(Code::TrunkRefused, self.extension.as_str(), line));
         self.reason = Some(text);
     }
 

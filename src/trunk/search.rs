@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::locate::{Lookup, Next};
 use super::{State, Trunk};
 use crate::engine::{Context, Output};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 
 /// Longest wait after a round in which no server could even be looked up: at boot the line often comes after us, and a
 /// question to the local DNS burdens nobody.
@@ -42,7 +42,7 @@ impl Trunk {
         }
         self.state = State::Waiting { until: context.now + wait };
         let text = format!("{what}: {}; next try in {} s", self.fault, wait.as_secs().max(1));
-        context.event(Event::new(Level::Warning, "trunk.waiting", context.config.trunk.domain.as_str(), text));
+        context.event(Event::new(Code::TrunkWaiting, context.config.trunk.domain.as_str(), text));
     }
 
     /// One step of resolving.
@@ -67,12 +67,7 @@ impl Trunk {
                 let addresses: VecDeque<SocketAddr> = self.proven.get(server).copied().flatten().into_iter().collect();
                 let next = if addresses.is_empty() { "" } else { "; trying the address it had before" };
                 let text = format!("{fault}{next}; see whether this box has internet and DNS");
-                context.event(Event::new(
-                    Level::Warning,
-                    "trunk.not-resolved",
-                    server_name(&context.config.trunk, server),
-                    text,
-                ));
+                context.event(Event::new(Code::TrunkNotResolved, server_name(&context.config.trunk, server), text));
                 self.fault = fault;
                 self.connect(context, server, addresses);
             }
@@ -102,7 +97,7 @@ impl Trunk {
         let (server, rest) = (*server, std::mem::take(rest));
         let name = server_name(&context.config.trunk, server);
         self.fault = format!("{name} ({address}): {error}");
-        context.event(Event::new(Level::Warning, "trunk.connect-failed", format!("{name} ({address})"), error));
+        context.event(Event::new(Code::TrunkConnectFailed, format!("{name} ({address})"), error));
         self.connect(context, server, rest);
     }
 }

@@ -23,7 +23,7 @@ use super::{CONNECT_BASE, CONNECT_MAX, HURRY, Trunk, contact_at, options};
 use crate::backoff::Backoff;
 use crate::config;
 use crate::engine::{Context, DnsAnswer, Output};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
 use crate::status::StandbyStatus;
@@ -279,7 +279,7 @@ impl Trunk {
         }
         if !std::mem::replace(&mut self.standby.told, true) {
             let text = format!("an emergency call has no second edge: {}", self.standby.fault);
-            context.event(Event::new(Level::Warning, "standby.down", context.config.trunk.domain.as_str(), text));
+            context.event(Event::new(Code::StandbyDown, context.config.trunk.domain.as_str(), text));
         }
     }
 
@@ -302,7 +302,7 @@ impl Trunk {
         };
         let name = format!("{} ({})", server_name(&context.config.trunk, server), flow.remote);
         let text = format!("TLS from {}: the second edge of emergency calls", flow.local);
-        context.event(Event::new(Level::Info, "standby.connected", name.as_str(), text));
+        context.event(Event::new(Code::StandbyConnected, name.as_str(), text));
         let keepalive = Keepalive::by_options(context.now);
         self.standby.state = State::Up(Box::new(Up { flow, name, keepalive, proven: false }));
         self.sync(context);
@@ -383,7 +383,7 @@ impl Trunk {
     pub(super) fn standby_lost(&mut self, context: &mut Context<'_>, reason: &str) {
         let State::Up(up) = &self.standby.state else { return };
         self.standby.fault = format!("{}: {reason}", up.name);
-        context.event(Event::new(Level::Info, "standby.lost", up.name.as_str(), reason));
+        context.event(Event::new(Code::StandbyLost, up.name.as_str(), reason));
         let wait = self.standby.backoff.next(context.random);
         self.standby.state = if self.stopping { State::Stopped } else { State::Idle(Some(context.now + wait)) };
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::account::{AccountError, Scope};
 use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Store, last_good};
@@ -68,22 +68,22 @@ pub struct Differences {
 impl Report {
     /// What the log is told.
     pub fn events(&self) -> Vec<Event> {
-        let event = |level, code, text: String| Event::new(level, code, self.environment.clone(), text);
+        let event = |code, text: String| Event::new(code, self.environment.clone(), text);
         match &self.found {
-            Err(reason) => vec![event(Level::Warning, "account.drift-failed", reason.clone())],
+            Err(reason) => vec![event(Code::AccountDriftFailed, reason.clone())],
             Ok(Differences { count: 0, .. }) => {
-                vec![event(Level::Info, "account.drift-none", "the account is what the config says".to_owned())]
+                vec![event(Code::AccountDriftNone, "the account is what the config says".to_owned())]
             }
             Ok(Differences { count, sentences }) => {
                 let mut events: Vec<Event> = sentences
                     .iter()
-                    .map(|one| event(Level::Warning, "account.drift", format!("not as the config says; needed: {one}")))
+                    .map(|one| event(Code::AccountDrift, format!("not as the config says; needed: {one}")))
                     .collect();
                 let rest = match count - sentences.len() {
                     0 => "see \"gateway plan\"; \"gateway apply\" mends it".to_owned(),
                     more => format!("and {more} more; see \"gateway plan\"; \"gateway apply\" mends it"),
                 };
-                events.push(event(Level::Warning, "account.drift", rest));
+                events.push(event(Code::AccountDrift, rest));
                 events
             }
         }

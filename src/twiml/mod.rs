@@ -10,7 +10,7 @@ pub mod proof;
 pub mod refusal;
 pub mod signature;
 
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use credentials::CredentialsError;
 use refusal::Refusal;
 use signature::SignatureError;
@@ -138,89 +138,77 @@ impl WebhookEvent {
     pub fn event(&self) -> Event {
         match self {
             WebhookEvent::Outgoing { call_sid, extension, to } => {
-                Event::new(Level::Info, "webhook.outgoing", call_sid, format!("{extension} calls {to}"))
+                Event::new(Code::WebhookOutgoing, call_sid, format!("{extension} calls {to}"))
             }
             WebhookEvent::Incoming { call_sid, from, number, ring } => Event::new(
-                Level::Info,
-                "webhook.incoming",
+                Code::WebhookIncoming,
                 call_sid,
                 format!("{from} calls {number}, which rings {}", ring.join(", ")),
             ),
             WebhookEvent::Rejected { call_sid, endpoint, reason } => {
-                Event::new(Level::Notice, "webhook.rejected", call_sid, format!("{}: {reason}", endpoint.path()))
+                Event::new(Code::WebhookRejected, call_sid, format!("{}: {reason}", endpoint.path()))
             }
             WebhookEvent::Dialed { call_sid, outcome, sip_code } => {
                 let code = sip_code.map(|code| format!(" ({code})")).unwrap_or_default();
-                Event::new(Level::Info, "webhook.dialed", call_sid, format!("ended as {outcome}{code}"))
+                Event::new(Code::WebhookDialed, call_sid, format!("ended as {outcome}{code}"))
             }
-            WebhookEvent::Status { call_sid, status } => Event::new(Level::Info, "webhook.status", call_sid, status),
+            WebhookEvent::Status { call_sid, status } => Event::new(Code::WebhookStatus, call_sid, status),
             WebhookEvent::Unsigned { endpoint, error, in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.unsigned",
+                Code::WebhookUnsigned,
                 endpoint.path(),
                 format!("answered 403: {error} ({in_a_row} in a row)"),
             ),
             WebhookEvent::Spend { trigger, category, value, limit, period } => Event::new(
-                Level::Warning,
-                "account.spend",
+                Code::AccountSpend,
                 trigger,
                 format!("{category} has reached {value}, the limit is {limit} ({period})"),
             ),
             WebhookEvent::Unauthorized { endpoint, error, in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.unauthorized",
+                Code::WebhookUnauthorized,
                 endpoint.path(),
                 format!("answered 401: {error} ({in_a_row} in a row)"),
             ),
             WebhookEvent::SignedWithoutCallToken { call_sid } => Event::new(
-                Level::Notice,
-                "webhook.signed-in-part",
+                Code::WebhookSignedInPart,
                 call_sid,
                 "Twilio's signature leaves out CallToken and StirVerstat; accepted, the two are never used",
             ),
             WebhookEvent::NoAuthToken { in_a_row } => Event::new(
-                Level::Error,
-                "webhook.no-auth-token",
+                Code::WebhookNoAuthToken,
                 "webhook",
                 format!(
                     "answered 503: no auth token to check signatures with; run gateway setup ({in_a_row} in a row)"
                 ),
             ),
             WebhookEvent::NoCredentials { in_a_row } => Event::new(
-                Level::Error,
-                "webhook.no-credentials",
+                Code::WebhookNoCredentials,
                 "webhook",
                 format!("answered 503: no credentials for webhooks yet; run gateway setup ({in_a_row} in a row)"),
             ),
             WebhookEvent::BadForm { endpoint, error, in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.bad-form",
+                Code::WebhookBadForm,
                 endpoint.path(),
                 format!("answered 400: {error} ({in_a_row} in a row)"),
             ),
             WebhookEvent::TooManyConnections { in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.too-many-connections",
+                Code::WebhookTooManyConnections,
                 "webhook",
                 format!("closed a connection, too many are open ({in_a_row} in a row)"),
             ),
             WebhookEvent::AcceptFailed { error, in_a_row } => Event::new(
-                Level::Error,
-                "webhook.accept-failed",
+                Code::WebhookAcceptFailed,
                 "webhook",
                 format!("{error}; accepting goes on ({in_a_row} in a row)"),
             ),
             WebhookEvent::TooMany { in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.too-many",
+                Code::WebhookTooMany,
                 "webhook",
                 format!(
                     "answered 429: a flood of requests that are not Twilio's ({in_a_row} of them so far); Twilio's get through"
                 ),
             ),
             WebhookEvent::Replayed { endpoint, in_a_row } => Event::new(
-                Level::Warning,
-                "webhook.replayed",
+                Code::WebhookReplayed,
                 endpoint.path(),
                 format!(
                     "a request came that had come before ({in_a_row} in a row); Twilio repeats a few, so many come from \
@@ -228,12 +216,9 @@ impl WebhookEvent {
                 ),
             ),
             // The internet looks for open doors everywhere: that is no news.
-            WebhookEvent::Stray { reason, in_a_row } => Event::new(
-                Level::Info,
-                "webhook.stray",
-                "webhook",
-                format!("refused: {} ({in_a_row} in a row)", reason.word()),
-            ),
+            WebhookEvent::Stray { reason, in_a_row } => {
+                Event::new(Code::WebhookStray, "webhook", format!("refused: {} ({in_a_row} in a row)", reason.word()))
+            }
         }
     }
 }

@@ -274,7 +274,8 @@ fn one_phone_with_thousands_of_unanswered_invites_silences_nobody_and_is_named()
         office.pass(Duration::from_micros(100));
     }
     office.far = Far::Answers;
-    let named = office.events.iter().filter(|event| event.code == "sip.crowded" && event.text.contains("102")).count();
+    let named =
+        office.events.iter().filter(|event| event.code.word() == "sip.crowded" && event.text.contains("102")).count();
     assert_eq!(named, 1);
     assert!(leaves(&mut office, "192.168.1.66:5060"), "911 of a stranger");
     assert!(leaves(&mut office, "192.168.1.102:5060"), "911 of that phone");

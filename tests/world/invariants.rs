@@ -64,7 +64,7 @@ impl World {
         let mut balance: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for (_, event) in &self.events {
             let entry = balance.entry(event.subject.as_str()).or_default();
-            match event.code {
+            match event.code.word() {
                 "call.begun" => entry.0 += 1,
                 "call.ended" => entry.1 += 1,
                 _ => {}

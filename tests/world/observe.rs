@@ -90,7 +90,7 @@ impl World {
     }
 
     pub fn events_of(&self, code: &str) -> Vec<&Event> {
-        self.events.iter().map(|(_, event)| event).filter(|event| event.code == code).collect()
+        self.events.iter().map(|(_, event)| event).filter(|event| event.code.word() == code).collect()
     }
 
     pub fn saw(&self, code: &str, text: &str) -> bool {

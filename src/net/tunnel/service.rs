@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Options, Prove, Tunnel, prover};
 use crate::config::Config;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::net::http;
 use crate::net::recorder::Recorder;
 use crate::random::Random;
@@ -38,7 +38,7 @@ pub fn of_service(
             let seed = seeds.lock().unwrap_or_else(PoisonError::into_inner).bytes();
             let recorder = recorder.clone();
             let tell =
-                move |reason: &str| recorder.tell(&Event::new(Level::Info, "tunnel.url-waits", "Twilio", reason));
+                move |reason: &str| recorder.tell(&Event::new(Code::TunnelUrlWaits, "Twilio", reason).at(Level::Info));
             moved::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
                 .map_err(|error| error.to_string())
         }

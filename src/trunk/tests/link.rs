@@ -76,7 +76,7 @@ fn a_public_address_that_changes_is_told_and_one_that_the_config_has_wrong_is_a_
     world.pass(1);
     let told = |world: &World| {
         let told = world.seen.iter().filter_map(|output| match output {
-            Output::Event(event) if event.code == "trunk.address" => Some(event.text.clone()),
+            Output::Event(event) if event.code.word() == "trunk.address" => Some(event.text.clone()),
             _ => None,
         });
         told.collect::<Vec<_>>()

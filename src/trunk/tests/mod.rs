@@ -215,7 +215,7 @@ impl World {
 
     fn codes(&mut self) -> Vec<&'static str> {
         let codes = self.seen.drain(..).filter_map(|output| match output {
-            Output::Event(event) => Some(event.code),
+            Output::Event(event) => Some(event.code.word()),
             _ => None,
         });
         codes.collect()

@@ -26,7 +26,7 @@ use std::time::Duration;
 use super::{Culprit, Down, Report, Settings, UrlFrom};
 use crate::backoff::Backoff;
 use crate::bucket::Bucket;
-use crate::event::{Event, Level};
+use crate::event::{Code, Event, Level};
 use crate::random::Random;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -320,9 +320,9 @@ impl Watch {
                     "met for the first time, and its key {fingerprint} is taken; compare it with the server's own \
                      (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), any other is refused from now on"
                 );
-                self.event(Level::Notice, "tunnel.host-key", &server, text);
+                self.tell(Event::new(Code::TunnelHostKey, server, text).at(Level::Notice));
             }
-            Report::Warning(text) => self.event(Level::Warning, "tunnel.warning", self.driver, text),
+            Report::Warning(text) => self.event(Code::TunnelWarning, self.driver, text),
         }
     }
 
@@ -355,7 +355,7 @@ impl Watch {
         self.enter(now, State::Connected);
         if self.is_driven {
             let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.subject());
-            self.event(Level::Info, "tunnel.connected", self.driver, text);
+            self.event(Code::TunnelConnected, self.driver, text);
         }
         self.timers.set(Timer::Prove, now + settle);
     }
@@ -379,10 +379,11 @@ impl Watch {
             (false, Culprit::HostKey | Culprit::Refused | Culprit::Config) => Level::Error,
             (false, Culprit::Network | Culprit::Program | Culprit::Login) => Level::Warning,
         };
-        let code = if down.culprit == Culprit::HostKey { "tunnel.host-key" } else { "tunnel.down" };
+        let code = if down.culprit == Culprit::HostKey { Code::TunnelHostKey } else { Code::TunnelDown };
         // Waits of minutes are shortened by whoever has mended it.
         let sooner = if first > MINOR { ", or at once after \"gateway reload\"" } else { "" };
-        self.event(level, code, self.driver, format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64()));
+        let line = format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64());
+        self.tell(Event::new(code, self.driver, line).at(level));
         self.reason = Some(text);
         self.enter(now, State::Waiting);
         self.timers.set(Timer::Retry, now + wait);
@@ -412,16 +413,15 @@ impl Watch {
             let cause =
                 self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
             // For the history; the log has a line of its own for what people should see.
-            self.event(
-                Level::Debug,
-                "tunnel.state",
-                self.driver,
-                format!("{} after {lasted} s {was}{cause}", state.name()),
-            );
+            self.event(Code::TunnelState, self.driver, format!("{} after {lasted} s {was}{cause}", state.name()));
         }
     }
 
-    fn event(&mut self, level: Level, code: &'static str, subject: &str, text: impl Into<String>) {
-        self.outputs.push_back(Output::Event(Event::new(level, code, subject, text)));
+    fn event(&mut self, code: Code, subject: &str, text: impl Into<String>) {
+        self.tell(Event::new(code, subject, text));
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
     }
 }

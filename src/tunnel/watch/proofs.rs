@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Output, Outstanding, STEADY, State, Timer, Watch};
-use crate::event::Level;
+use crate::event::Code;
 use crate::time::Instant;
 use crate::tunnel::{Culprit, Down};
 
@@ -75,9 +75,9 @@ impl Watch {
                 let text = format!(
                     "a request took {millis} ms through the tunnel: callers wait that long; look at the line's load"
                 );
-                self.event(Level::Warning, "tunnel.slow", self.driver, text);
+                self.event(Code::TunnelSlow, self.driver, text);
             }
-            false => self.event(Level::Notice, "tunnel.fast", self.driver, format!("a request took {millis} ms again")),
+            false => self.event(Code::TunnelFast, self.driver, format!("a request took {millis} ms again")),
         }
     }
 
@@ -108,7 +108,7 @@ impl Watch {
             let latency = self.latency.map_or(0, |latency| latency.as_millis());
             let text = format!("Twilio can reach us {was} (a request takes {latency} ms)").replace("  ", " ");
             let url = self.urls.present().to_owned();
-            self.event(Level::Notice, "tunnel.proved", &url, text);
+            self.event(Code::TunnelProved, &url, text);
             self.reason = None;
             self.enter(now, State::Proved);
         }
@@ -128,7 +128,7 @@ impl Watch {
         self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
         if self.state == State::Proved {
             let text = format!("no answer through the tunnel: {reason}; asked again every few seconds");
-            self.event(Level::Warning, "tunnel.doubtful", &url, text);
+            self.event(Code::TunnelDoubtful, &url, text);
             self.enter(now, State::Doubtful);
         }
         let is_dead = self.failed_in_a_row >= DEAD_PROOFS && now.since(self.failing_since) >= DEAD_AFTER;
@@ -141,7 +141,7 @@ impl Watch {
         }
         if !self.is_restartable && self.failed_in_a_row == TOLD_DEAD_PROOFS {
             let text = format!("still no answer: {reason}; look at what brings {url} to this box");
-            self.event(Level::Error, "tunnel.dead", &url, text);
+            self.event(Code::TunnelDead, &url, text);
         }
         let wait = DOUBTFUL_EVERY.saturating_mul(self.failed_in_a_row.min(100)).min(self.prove_every);
         let wait = if self.is_restartable { wait.min(DOUBTFUL_EVERY) } else { wait };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{Event, Level};
+use crate::event::{Code, Event};
 use crate::time::Instant;
 
 /// Lines that are passed on in a [`WINDOW`]; a program in trouble can print thousands.
@@ -24,13 +24,13 @@ impl Said {
             let left_out = self.lines.saturating_sub(LINES);
             if left_out > 0 {
                 let text = format!("{left_out} more lines, not shown");
-                events.push(Event::new(Level::Info, "tunnel.said", driver, text));
+                events.push(Event::new(Code::TunnelSaid, driver, text));
             }
             (self.window, self.lines) = (Some(now), 0);
         }
         self.lines = self.lines.saturating_add(1);
         if self.lines <= LINES {
-            events.push(Event::new(Level::Info, "tunnel.said", driver, line));
+            events.push(Event::new(Code::TunnelSaid, driver, line));
         }
         events
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Output, State, Timer, Watch};
 use crate::bucket::Rate;
-use crate::event::Level;
+use crate::event::{Code, Event, Level};
 use crate::time::Instant;
 
 /// Between two tries to have Twilio know the new URL: first and longest.
@@ -22,7 +22,7 @@ impl Watch {
         if let Some(kept) = &self.heard {
             if *kept != url {
                 let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
-                self.event(Level::Debug, "tunnel.url", self.driver, text);
+                self.tell(Event::new(Code::TunnelUrl, self.driver, text).at(Level::Debug));
             }
             return false;
         }
@@ -35,7 +35,7 @@ impl Watch {
         self.timers.cancel(Timer::Write);
         if !self.urls.is_settled() {
             let text = format!("the tunnel announces {url}; Twilio is told when it is proved");
-            self.event(Level::Info, "tunnel.url", self.driver, text);
+            self.tell(Event::new(Code::TunnelUrl, self.driver, text).at(Level::Info));
         }
         true
     }
@@ -50,7 +50,7 @@ impl Watch {
                 "" => format!("the public URL is {url}"),
                 old => format!("the public URL is {url} now; it was {old}"),
             };
-            self.event(Level::Notice, "tunnel.url", self.driver, text);
+            self.event(Code::TunnelUrl, self.driver, text);
         }
         if self.timers.get(Timer::Write).is_none() {
             self.write(now);
@@ -77,7 +77,7 @@ impl Watch {
                 self.timers.set(Timer::Write, now + wait);
                 let (url, seconds) = (self.urls.present().to_owned(), wait.as_secs() + 1);
                 let text = format!("the URL has changed too often; Twilio is told in {seconds} s");
-                self.event(Level::Warning, "tunnel.url-waits", &url, text);
+                self.event(Code::TunnelUrlWaits, &url, text);
             }
         }
     }
@@ -94,7 +94,7 @@ impl Watch {
         match result {
             Ok(()) if self.urls.set_written(url) => {
                 self.writing.reset();
-                self.event(Level::Notice, "tunnel.url-written", url, "Twilio calls this URL now");
+                self.event(Code::TunnelUrlWritten, url, "Twilio calls this URL now");
             }
             Err(reason) if url == self.urls.present() && self.state != State::Off => {
                 let again = match self.is_proved_now() {
@@ -107,7 +107,7 @@ impl Watch {
                 };
                 let text =
                     format!("Twilio could not be told ({reason}) and still calls the former URL; tried again {again}");
-                self.event(Level::Error, "tunnel.url-not-written", url, text);
+                self.event(Code::TunnelUrlNotWritten, url, text);
             }
             _ => {}
         }

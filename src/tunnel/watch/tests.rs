@@ -107,7 +107,7 @@ impl Scene {
     fn codes(&self) -> Vec<&str> {
         let event = |output: &Output| match output {
             // Each change of state has one beside what people are told.
-            Output::Event(event) if event.code != "tunnel.state" => Some(event.code),
+            Output::Event(event) if event.code != Code::TunnelState => Some(event.code.word()),
             _ => None,
         };
         self.outputs.iter().filter_map(event).collect()
@@ -549,7 +549,7 @@ fn each_change_of_state_is_an_event_with_the_time_in_the_state_before_and_the_ca
         .outputs
         .iter()
         .filter_map(|output| match output {
-            Output::Event(event) if event.code == "tunnel.state" => Some(event.text.as_str()),
+            Output::Event(event) if event.code == Code::TunnelState => Some(event.text.as_str()),
             _ => None,
         })
         .collect();
