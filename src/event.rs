@@ -1,6 +1,6 @@
 //! What happened, for people: one line each in the log, and in the history ([`crate::history`]) what matters later.
 //!
-//! A fault has a code, a culprit and a next step ([`Code`]). No secrets, no SIP bodies.
+//! A fault has a code, a culprit and a next step ([`Code`]; `event/EVENTS.md` lists them). No secrets, no SIP bodies.
 
 mod code;
 mod culprit;

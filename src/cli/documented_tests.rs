@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory};
 
 use super::arguments::Arguments;
 use super::{USAGE, exit_code};
+use crate::event::Code;
 
 /// What stands in README.md in the place of our flags, and is another program's.
 const OF_OTHERS: [&str; 2] = ["--no-default-features", "--once"];
@@ -331,6 +332,20 @@ fn every_command_line_of_the_help_the_messages_and_the_units_is_taken() {
         }
     }
     assert!(count > 60, "the messages were not read: {count}");
+}
+
+#[test]
+fn every_command_line_of_the_list_of_events_is_taken() {
+    let mut count = 0;
+    for code in Code::ALL {
+        for text in [Some(code.meaning()), code.next_step()].into_iter().flatten() {
+            for line in quoted(text, "`") {
+                taken(&words(line)).unwrap_or_else(|error| panic!("{code}: gateway {line}: {error}"));
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 10, "the list was not read: {count}");
 }
 
 /// The commands that messages of the program name, in escaped quotes.

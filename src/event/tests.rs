@@ -1,4 +1,44 @@
+use std::fmt::Write as _;
+
 use super::*;
+
+/// Relative to the package.
+const MANUAL: &str = "src/event/EVENTS.md";
+
+/// The list of codes for people.
+fn manual() -> String {
+    let mut text = "# Events\n\n\
+        The log and `gateway history` name each event by its code. The level is the usual one; some codes have others, too.\n\
+        The culprit is where the fault lies as a rule. `gateway history --code tunnel.down` shows the events of one code,\n\
+        `gateway history --code tunnel` those of all codes that begin so.\n\n\
+        <!-- Made from src/event/code.rs: GATEWAY_BLESS=1 cargo test --package gateway --lib event -->\n\n\
+        | Code | Level | Culprit | What it means | What to do |\n\
+        |------|-------|---------|---------------|------------|\n"
+        .to_owned();
+    for code in Code::ALL {
+        let others: Vec<&str> = code.other_levels().iter().map(|level| level.word()).collect();
+        let others = if others.is_empty() { String::new() } else { format!(" (also {})", others.join(", ")) };
+        let (level, culprit, next) = (code.level().word(), code.culprit().word(), code.next_step());
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "| `{code}` | {level}{others} | {culprit} | {} | {} |",
+            code.meaning(),
+            next.unwrap_or("nothing")
+        );
+    }
+    text
+}
+
+#[test]
+fn the_manual_lists_each_code_as_the_table_has_it() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(MANUAL);
+    if std::env::var_os("GATEWAY_BLESS").is_some() {
+        std::fs::write(&path, manual()).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == manual(), "{MANUAL} is old; write it anew with GATEWAY_BLESS=1 set for this test");
+}
 
 #[test]
 fn the_table_is_sorted_by_words_that_are_each_there_once() {
