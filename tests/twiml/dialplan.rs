@@ -1,4 +1,4 @@
-//! What Twilio is told: golden files in `tests/golden/twiml`. `UPDATE_GOLDEN=1 cargo test --test twiml` writes them.
+//! What Twilio is told: golden files in `tests/golden/twiml`. `GATEWAY_BLESS=1 cargo test --test twiml` writes them.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ fn golden(endpoint: Endpoint, cases: &[(&str, &str)]) {
     for (name, body) in cases {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/twiml").join(format!("{name}.xml"));
         let got = format!("{}\n", xml(&ask(&office::config(), endpoint, body)));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if std::env::var_os("GATEWAY_BLESS").is_some() {
             std::fs::write(&path, &got).unwrap();
         }
         let wanted = std::fs::read_to_string(&path).unwrap_or_default();
