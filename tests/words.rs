@@ -1,7 +1,7 @@
 //! Words that help, errors and events do without, see `.github/CONTRIBUTING.md`.
 //!
 //! `tests/golden/words.txt` lists the texts that are older than this rule, one a line. It only shrinks:
-//! `RENEW_WORDS=1 cargo test --test words` takes out what is gone, and adds nothing.
+//! `GATEWAY_BLESS=1 cargo test --test words` takes out what is gone, and adds nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -29,11 +29,15 @@ fn new_texts_do_without_the_words() {
     let new = missing(&now, &old);
     assert!(new.is_empty(), "say it without the words {WORDS:?}:\n{}", new.join("\n"));
     let gone = missing(&old, &now);
-    if std::env::var_os("RENEW_WORDS").is_some() {
+    if std::env::var_os("GATEWAY_BLESS").is_some() {
         let lines: String = now.iter().map(|(text, count)| format!("{text}\n").repeat(*count)).collect();
         fs::write(&list, lines).unwrap();
     } else {
-        assert!(gone.is_empty(), "RENEW_WORDS=1 cargo test --test words takes out what is gone:\n{}", gone.join("\n"));
+        assert!(
+            gone.is_empty(),
+            "GATEWAY_BLESS=1 cargo test --test words takes out what is gone:\n{}",
+            gone.join("\n")
+        );
     }
 }
 
@@ -215,11 +219,8 @@ fn walk(tokens: TokenStream, docs: Docs, found: &mut Vec<String>) {
             let of_item = std::mem::take(&mut attributes);
             if of_item.iter().any(is_test) {
                 // Up to its body, or to `;`.
-                let mut next = Some(token);
-                while let Some(token) = next.take() {
-                    let last = matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace)
-                        || token.to_string() == ";";
-                    next = if last { None } else { tokens.next() };
+                if !ends_item(&token) {
+                    tokens.by_ref().find(ends_item);
                 }
                 continue;
             }
@@ -242,6 +243,15 @@ fn walk(tokens: TokenStream, docs: Docs, found: &mut Vec<String>) {
             TokenTree::Punct(punct) if punct.as_char() == ';' => item = docs,
             _ => {}
         }
+    }
+}
+
+/// Whether it is the last token of an item: its body, or `;`.
+fn ends_item(token: &TokenTree) -> bool {
+    match token {
+        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
+        TokenTree::Punct(punct) => punct.as_char() == ';',
+        _ => false,
     }
 }
 
