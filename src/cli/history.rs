@@ -72,15 +72,7 @@ fn table(entries: &[Entry], is_whole: bool) -> String {
             stopped = false;
         }
         // Writing to a String does not fail.
-        let _ = writeln!(
-            text,
-            "{}  {:7}  {} {}: {}",
-            time(entry),
-            mark(entry),
-            entry.code.word(),
-            entry.subject,
-            entry.text
-        );
+        let _ = writeln!(text, "{}  {:7}  {} {}: {}", time(entry), mark(entry), entry.code, entry.subject, entry.text);
         before = Some(entry.run);
         stopped |= entry.code == KeptCode::Known(Code::ServiceStopping);
     }

@@ -70,6 +70,12 @@ impl KeptCode {
     }
 }
 
+impl std::fmt::Display for KeptCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 /// Bounded, and without what a terminal obeys: events may hold what strangers sent.
 pub(super) fn clean(text: &str, max: usize) -> String {
     const CUT: char = '…';
