@@ -283,6 +283,53 @@ fn one_phone_with_thousands_of_unanswered_invites_silences_nobody_and_is_named()
     office.register(handset("103"), "103");
 }
 
+/// The codes that a stranger gets who dials this URI, and whether a call left.
+fn stranger_dials(uri: &str) -> (Vec<u16>, bool) {
+    let mut office = Office::new(17);
+    let flow = udp("192.168.1.66:5060");
+    let ask = Ask { uri: uri.into(), ..emergency(&mut office, "nobody", "192.168.1.66:5060") };
+    let answers = codes(&office.give(flow, ask.text(flow)));
+    let left = !office.trunk_requests(Method::Invite).is_empty();
+    office.assert_quiet();
+    (answers, left)
+}
+
+#[test]
+fn what_is_911_only_when_it_is_decoded_twice_is_no_emergency_call() {
+    for uri in [
+        "sip:%2539%2531%2531@192.168.1.1",
+        "sip:sip%3A911%40x@192.168.1.1",
+        "sip:%3Csip%3A911%40x%3E@192.168.1.1",
+        "sip:tel%3A911@192.168.1.1",
+        "sip:%22Help%22%20%3Ctel%3A911%3E@192.168.1.1",
+        "sip:urn%3Aservice%3Asos@192.168.1.1",
+        "sip:911%3Bphone-context=+1@192.168.1.1",
+        "sip:911%40x@192.168.1.1",
+    ] {
+        assert_eq!(stranger_dials(uri), (vec![401], false), "{uri}");
+    }
+}
+
+#[test]
+fn what_is_911_when_it_is_decoded_once_leaves_without_a_password() {
+    for uri in [
+        "sip:911@192.168.1.1",
+        "sips:911@192.168.1.1;transport=tls",
+        "sip:%39%31%31@192.168.1.1",
+        "sip:9%2D1%2d1@192.168.1.1;user=phone",
+        "sip:911;phone-context=+1@192.168.1.1",
+        "sip:911%23@192.168.1.1",
+        "sip:sos@192.168.1.1",
+        "tel:911",
+        "tel:9-1-1;phone-context=+1",
+        "urn:service:sos",
+        "URN:Service:SOS.Fire",
+    ] {
+        let (answers, left) = stranger_dials(uri);
+        assert!(answers.contains(&200) && left, "{uri}: {answers:?}");
+    }
+}
+
 /// What the gateway does by itself.
 type Act = fn(&mut Office);
 
