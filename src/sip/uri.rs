@@ -9,6 +9,7 @@
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use rsip::common::uri::{Auth, Domain, Host, HostWithPort, Param, Port, Scheme};
 use rsip::{Transport, Uri};
 
@@ -249,7 +250,7 @@ pub fn sip(user: Option<&str>, host: &str, port: Option<u16>) -> Uri {
     };
     Uri {
         scheme: Some(Scheme::Sip),
-        auth: user.map(|user| Auth { user: encode(user), password: None }),
+        auth: user.map(|user| Auth { user: utf8_percent_encode(user, IN_USER).to_string(), password: None }),
         host_with_port: HostWithPort { host, port: port.map(Port::from) },
         params: Vec::new(),
         headers: Vec::new(),
@@ -302,7 +303,7 @@ pub fn param(uri: &Uri, name: &str) -> Option<Option<String>> {
 
 /// Adds or replaces a URI parameter.
 pub fn set_param(uri: &mut Uri, name: &str, value: Option<&str>) {
-    let new = Param::Other(name.into(), value.map(|v| encode_param(v).into()));
+    let new = Param::Other(name.into(), value.map(|v| utf8_percent_encode(v, IN_PARAM).to_string().into()));
     match uri.params.iter_mut().find(|item| same_param(&param_parts(item).0, name)) {
         Some(old) => *old = new,
         None => {
@@ -366,76 +367,31 @@ fn transport_token(transport: Transport) -> &'static str {
     }
 }
 
-/// Percent-decodes; octets that are no UTF-8 become U+FFFD.
+/// Percent-decodes; a lone `%` stays, and octets that are no UTF-8 become U+FFFD.
 fn decode(text: &str) -> Cow<'_, str> {
-    match octets(text) {
-        Cow::Borrowed(_) => Cow::Borrowed(text),
-        Cow::Owned(octets) => Cow::Owned(String::from_utf8_lossy(&octets).into_owned()),
-    }
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
-/// Percent-decodes; `None` when the octets are no UTF-8.
+/// Percent-decodes; a lone `%` stays. `None` when the octets are no UTF-8.
 pub(super) fn decode_utf8(text: &str) -> Option<Cow<'_, str>> {
-    match octets(text) {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(text)),
-        Cow::Owned(octets) => String::from_utf8(octets).ok().map(Cow::Owned),
-    }
+    percent_decode_str(text).decode_utf8().ok()
 }
 
-/// `%HH` to octets; a lone `%` stays.
-fn octets(text: &str) -> Cow<'_, [u8]> {
-    let mut rest = text.as_bytes();
-    if !rest.contains(&b'%') {
-        return Cow::Borrowed(rest);
-    }
-    let mut out = Vec::with_capacity(rest.len());
-    while let Some((&first, tail)) = rest.split_first() {
-        match escape(rest) {
-            Some(octet) => {
-                out.push(octet);
-                rest = &rest[3..];
-            }
-            None => {
-                out.push(first);
-                rest = tail;
-            }
-        }
-    }
-    Cow::Owned(out)
-}
+/// All but unreserved and user-unreserved characters; `;` too, so that [`user`] gives the text back.
+const IN_USER: &AsciiSet = &all_but(b"-_.!~*'()&=+$,?/");
+/// All but what a URI parameter may hold (paramchar).
+const IN_PARAM: &AsciiSet = &all_but(b"-_.!~*'()[]/:&+$");
 
-/// The octet that a text starting with `%HH` escapes.
-pub(crate) fn escape(text: &[u8]) -> Option<u8> {
-    match text {
-        [b'%', high, low, ..] => {
-            let digit = |octet: u8| char::from(octet).to_digit(16);
-            // Two hex digits fit an octet.
-            Some((digit(*high)? * 16 + digit(*low)?) as u8)
-        }
-        _ => None,
+/// What is escaped where letters, digits and `plain` stay.
+const fn all_but(plain: &[u8]) -> AsciiSet {
+    // A copy: `%` is in it.
+    let mut set = NON_ALPHANUMERIC.add(b'%');
+    let mut at = 0;
+    while at < plain.len() {
+        set = set.remove(plain[at]);
+        at += 1;
     }
-}
-
-/// Encodes all but unreserved and user-unreserved characters; `;` too, so that [`user`] gives the text back.
-fn encode(text: &str) -> String {
-    encode_except(text, b"-_.!~*'()&=+$,?/")
-}
-
-/// Encodes all but what a URI parameter may hold (paramchar).
-fn encode_param(text: &str) -> String {
-    encode_except(text, b"-_.!~*'()[]/:&+$")
-}
-
-fn encode_except(text: &str, allowed: &[u8]) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || allowed.contains(&b) {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-    }
-    out
+    set
 }
 
 #[cfg(test)]
@@ -474,6 +430,20 @@ mod tests {
         assert_eq!(user(&read("sip:*21%23@pbx")).as_deref(), Some("*21#"));
         assert_eq!(user(&read("sip:*21#@pbx")).as_deref(), Some("*21#"));
         assert_eq!(write(&sip(Some("*21#"), "pbx", None)), "sip:*21%23@pbx");
+    }
+
+    #[test]
+    fn any_text_is_escaped_as_the_grammar_asks_and_read_back() {
+        let ascii: String = (1..=0x7f).map(char::from).collect();
+        let text = write(&sip(Some(&format!("{ascii}é")), "pbx", None));
+        let plain: String = text.split('%').skip(1).map(|part| part.get(2..).unwrap_or_default()).collect();
+        let letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~";
+        assert_eq!(plain.replace("@pbx", ""), format!("!$&'()*+,-./{}=?{}", &letters[..10], &letters[10..]));
+        assert_eq!(user(&read(&text)), Some(format!("{ascii}é")));
+        let mut uri = read("sip:pbx");
+        set_param(&mut uri, "x", Some(&ascii));
+        assert_eq!(param(&parse(&write(&uri)).unwrap(), "x"), Some(Some(ascii)));
+        assert!(write(&uri).ends_with("%5E_%60abcdefghijklmnopqrstuvwxyz%7B%7C%7D~%7F"), "{}", write(&uri));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::form::Form;
 use super::{Endpoint, OUTGOING_PATH};
 use crate::config::Config;
 use crate::route::{Caller, Route, number, route};
+use crate::sip::uri;
 
 /// What a call would become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +26,8 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
     let domain = &config.trunk.domain;
     let user = number::dialled(dialled).unwrap_or_else(|_| dialled.to_owned());
     let form = Form::of([
-        ("From", format!("sip:{}@{domain}", escaped(extension))),
-        ("To", format!("sip:{}@{domain}", escaped(&user))),
+        ("From", uri::write(&uri::sip(Some(extension), domain, None))),
+        ("To", uri::write(&uri::sip(Some(&user), domain, None))),
         ("SipDomain", domain.clone()),
     ]);
     let base = &shown(config, &config.webhook.public_url);
@@ -60,18 +61,4 @@ fn lines(config: &Config, extension: &str, dialled: &str, route: &Route) -> Vec<
         Route::Refuse { code, reason } => lines.push(format!("{dialled} is refused with {code}: {reason}")),
     }
     lines
-}
-
-/// Percent-encoded as a user part must be (RFC 3261 section 25.1).
-fn escaped(user: &str) -> String {
-    let mut out = String::new();
-    for byte in user.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'!' | b'*' | b'(' | b')' | b'+' => {
-                out.push(byte as char)
-            }
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

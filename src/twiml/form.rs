@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use crate::sip::uri::escape;
+use percent_encoding::percent_decode;
 
 /// Most fields of one request; Twilio sends about 30.
 pub const MAX_FIELDS: usize = 256;
@@ -59,26 +59,13 @@ impl<'a> Form<'a> {
 
 /// `+` is a space and `%HH` a byte; a lone `%` stays.
 fn decode(text: &[u8]) -> Result<Cow<'_, str>, FormError> {
-    if !text.iter().any(|b| matches!(b, b'%' | b'+')) {
-        return str::from_utf8(text).map(Cow::Borrowed).map_err(|_| FormError::NotUtf8);
+    if !text.contains(&b'+') {
+        return percent_decode(text).decode_utf8().map_err(|_| FormError::NotUtf8);
     }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&first, tail)) = rest.split_first() {
-        rest = tail;
-        match first {
-            b'+' => bytes.push(b' '),
-            b'%' => match escape(&text[text.len() - tail.len() - 1..]) {
-                Some(byte) => {
-                    bytes.push(byte);
-                    rest = &tail[2..];
-                }
-                None => bytes.push(b'%'),
-            },
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8(bytes).map(Cow::Owned).map_err(|_| FormError::NotUtf8)
+    // Before the escapes: `%2B` is a plus.
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let decoded = percent_decode(&spaced).decode_utf8().map_err(|_| FormError::NotUtf8)?;
+    Ok(Cow::Owned(decoded.into_owned()))
 }
 
 #[cfg(test)]

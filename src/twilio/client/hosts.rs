@@ -1,5 +1,7 @@
 //! Where Twilio's products are: hosts, paths, links to further pages (twilio.md 1.1, 1.3, 1.4).
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::twilio::api::{Collection, Product};
 
 /// The version of the core API.
@@ -104,6 +106,9 @@ fn origin(url: &str) -> &str {
     &url[..end]
 }
 
+/// All but the unreserved characters (RFC 3986 section 2.3).
+const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// `?a=b&c=d`, or nothing.
 fn query(fields: &[(&str, String)]) -> String {
     let mut text = String::new();
@@ -111,13 +116,7 @@ fn query(fields: &[(&str, String)]) -> String {
         text.push(if text.is_empty() { '?' } else { '&' });
         text.push_str(name);
         text.push('=');
-        for byte in value.bytes() {
-            // RFC 3986 section 2.3: all but the unreserved characters.
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => text.push(char::from(byte)),
-                _ => text.push_str(&format!("%{byte:02X}")),
-            }
-        }
+        text.extend(utf8_percent_encode(value, IN_QUERY));
     }
     text
 }
