@@ -1,11 +1,5 @@
 //! The calendar, in UTC: when a year and its months begin.
 
-/// Days of the week as RFC 1123 writes them, from that of 1970-01-01 on.
-pub(crate) const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-/// Months as RFC 1123 writes them.
-pub(crate) const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
 /// Years that a date may have: up to four digits; counting the days of more would take as long as a stranger likes.
 const YEARS: std::ops::RangeInclusive<u64> = 1970..=9999;
 

@@ -4,7 +4,7 @@
 //! as text and never panic.
 
 mod address;
-pub mod date;
+mod date;
 mod name;
 mod number;
 mod params;
@@ -16,7 +16,7 @@ mod via;
 use rsip::{Header, Headers};
 
 pub use address::{Contact, NameAddr, contacts, tag};
-pub use date::date;
+pub use date::{date, write_date};
 pub use name::{long_name, make, parts};
 pub use number::{Refresher, SessionExpires, cseq, number, rack, session_expires};
 pub use params::Params;
