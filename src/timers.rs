@@ -1,6 +1,7 @@
 //! Deadlines by name: at most one per key, the soonest first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 use crate::time::Instant;
 
@@ -30,6 +31,13 @@ impl<K: Ord + Copy> Timers<K> {
     pub fn cancel(&mut self, key: K) {
         if let Some(at) = self.by_key.remove(&key) {
             self.by_time.remove(&(at, key));
+        }
+    }
+
+    /// Forgets the deadlines of all keys in a range.
+    pub fn cancel_all(&mut self, keys: RangeInclusive<K>) {
+        while let Some((&key, _)) = self.by_key.range(keys.clone()).next() {
+            self.cancel(key);
         }
     }
 
@@ -79,6 +87,18 @@ mod tests {
         assert_eq!(timers.pop_due(Instant::from_secs(2)), Some('b'));
         assert_eq!(timers.pop_due(Instant::from_secs(2)), None);
         assert_eq!(timers.pop_due(Instant::from_secs(3)), Some('a'));
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn what_is_cancelled_does_not_fire_and_its_neighbors_do() {
+        let mut timers = Timers::new();
+        for key in [(1, 'b'), (2, 'a'), (2, 'b'), (3, 'a')] {
+            timers.set(key, Instant::from_secs(1));
+        }
+        timers.cancel_all((2, 'a')..=(2, 'b'));
+        assert_eq!(timers.pop_due(Instant::from_secs(1)), Some((1, 'b')));
+        assert_eq!(timers.pop_due(Instant::from_secs(1)), Some((3, 'a')));
         assert!(timers.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::timer::{Timer, Timers};
+use super::timer::{Timer, Timers, all_of};
 use crate::sip::flow::Flow;
 use crate::time::Instant;
 
@@ -23,15 +23,15 @@ impl Io<'_> {
     }
 
     pub fn start(&mut self, timer: Timer, after: Duration) {
-        self.timers.start(self.id, timer, self.now + after);
+        self.timers.set((self.id, timer), self.now + after);
     }
 
     pub fn stop(&mut self, timer: Timer) {
-        self.timers.stop(self.id, timer);
+        self.timers.cancel((self.id, timer));
     }
 
     pub fn stop_all(&mut self) {
-        self.timers.stop_all(self.id);
+        self.timers.cancel_all(all_of(self.id));
     }
 
     pub fn is_reliable(&self) -> bool {

@@ -31,7 +31,7 @@ pub use self::response::response_to;
 use self::server::{Acknowledged, Server};
 use self::sources::Sources;
 pub use self::timer::{T1, T2, T4, TIMEOUT};
-use self::timer::{Timer, Timers};
+use self::timer::{Timer, Timers, all_of};
 use super::flow::Flow;
 use super::header::{self, Via};
 use super::wire;
@@ -195,7 +195,7 @@ impl Transactions {
 
     /// Fires every timer that is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        while let Some((id, timer)) = self.timers.pop(now) {
+        while let Some((id, timer)) = self.timers.pop_due(now) {
             match timer {
                 Timer::A | Timer::B | Timer::D | Timer::E | Timer::F | Timer::K | Timer::M | Timer::Cancelled => {
                     self.on_client_timer(now, ClientId(id), timer);
@@ -379,7 +379,7 @@ impl Transactions {
     }
 
     fn end_server(&mut self, id: ServerId) {
-        self.timers.stop_all(id.0);
+        self.timers.cancel_all(all_of(id.0));
         if let Some(server) = self.servers.remove(&id) {
             if let Some(source) = sources::of(server.flow) {
                 self.sources.end(source, id);
@@ -486,7 +486,7 @@ impl Transactions {
     }
 
     fn end_client(&mut self, id: ClientId) -> Option<Client> {
-        self.timers.stop_all(id.0);
+        self.timers.cancel_all(all_of(id.0));
         let client = self.clients.remove(&id)?;
         self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
         Some(client)

@@ -1,9 +1,7 @@
-//! The timers of RFC 3261 table 4 and RFC 6026, and the queue they wait in.
+//! The timers of RFC 3261 table 4 and RFC 6026.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
-
-use crate::time::Instant;
 
 /// Estimate of the round-trip time (RFC 3261 section 17.1.1.1).
 pub const T1: Duration = Duration::from_millis(500);
@@ -45,46 +43,10 @@ pub(super) enum Timer {
     Cancelled,
 }
 
-/// Running timers. A transaction has each timer at most once, so that it can be stopped exactly: what is not running
-/// is not in here.
-#[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Instant, u64, Timer)>,
-    due: BTreeMap<(u64, Timer), Instant>,
-}
+/// Running timers, each of one transaction.
+pub(super) type Timers = crate::timers::Timers<(u64, Timer)>;
 
-impl Timers {
-    /// Starts a timer of the transaction `id`, or moves it.
-    pub fn start(&mut self, id: u64, timer: Timer, at: Instant) {
-        self.stop(id, timer);
-        self.due.insert((id, timer), at);
-        self.queue.insert((at, id, timer));
-    }
-
-    /// Stops a timer, if it runs.
-    pub fn stop(&mut self, id: u64, timer: Timer) {
-        if let Some(at) = self.due.remove(&(id, timer)) {
-            self.queue.remove(&(at, id, timer));
-        }
-    }
-
-    /// Stops all timers of a transaction.
-    pub fn stop_all(&mut self, id: u64) {
-        while let Some((&(owner, timer), _)) = self.due.range((id, Timer::A)..=(id, Timer::Cancelled)).next() {
-            self.stop(owner, timer);
-        }
-    }
-
-    /// When the next timer fires.
-    pub fn next(&self) -> Option<Instant> {
-        self.queue.first().map(|&(at, _, _)| at)
-    }
-
-    /// Takes the next timer that is due: by time, then by age of its transaction, then by letter.
-    pub fn pop(&mut self, now: Instant) -> Option<(u64, Timer)> {
-        let &(at, id, timer) = self.queue.first().filter(|&&(at, _, _)| at <= now)?;
-        self.queue.remove(&(at, id, timer));
-        self.due.remove(&(id, timer));
-        Some((id, timer))
-    }
+/// All that the transaction `id` can have.
+pub(super) fn all_of(id: u64) -> RangeInclusive<(u64, Timer)> {
+    (id, Timer::A)..=(id, Timer::Cancelled)
 }
