@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rsip::{Method, Request, SipMessage};
 
 use crate::call::setup::Invite;
-use crate::call::{self, Calls, Core, leg::ALLOW, options_response};
+use crate::call::{self, Calls, Core, options_response};
 use crate::config::Config;
 use crate::emergency::callback;
 use crate::event::{Code, Event};
@@ -591,7 +591,7 @@ impl Engine {
             Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
             _ => {
                 let mut response = response_to(&request, 405, Some("none"));
-                response.headers.push(header::make("Allow", ALLOW));
+                response.headers.push(header::make("Allow", wire::allowed()));
                 self.transactions.respond_once(now, server, response);
             }
         }

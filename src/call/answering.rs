@@ -8,14 +8,13 @@ use super::cause::Cause;
 use super::description;
 use super::emergency_invite::PRACK_WAIT;
 use super::in_dialog::meet;
-use super::leg::{
-    ALLOW, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged,
-};
+use super::leg::{Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged};
 use super::session_timer::{self, SessionTimer};
 use crate::emergency::Priority;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
+use crate::sip::wire;
 
 impl Leg {
     /// Takes an INVITE that was admitted, and says 100.
@@ -91,7 +90,7 @@ impl Leg {
             return;
         };
         let mut response = respond_with(incoming, 200, Some(body));
-        response.headers.push(header::make("Allow", ALLOW));
+        response.headers.push(header::make("Allow", wire::allowed()));
         response.headers.push(header::make("Supported", SUPPORTED));
         if let Some(timer) = incoming.timer {
             timer.put(&mut response.headers);

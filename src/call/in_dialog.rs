@@ -7,7 +7,7 @@ use rsip::{Method, Request, Response};
 
 use super::Timer;
 use super::description;
-use super::leg::{ALLOW, Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
+use super::leg::{Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
 use super::media_target::media_target;
 use super::session_timer;
 use crate::emergency::Priority;
@@ -18,6 +18,7 @@ use crate::sip::flow::Flow;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction, Place, Remote};
 use crate::sip::transaction::{ServerId, T1, response_to};
+use crate::sip::wire;
 
 /// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
 const DIGIT_DURATION: Duration = Duration::from_millis(160);
@@ -81,7 +82,7 @@ impl Leg {
             }
             _ => {
                 let mut response = response_to(&request, 405, None);
-                response.headers.push(header::make("Allow", ALLOW));
+                response.headers.push(header::make("Allow", wire::allowed()));
                 scope.cx.transactions.respond(scope.cx.now, server, response);
                 None
             }
@@ -151,7 +152,7 @@ impl Leg {
         confirmed.dialog.refresh(&request.headers);
         let mut response = response_to(request, 200, None);
         response.headers.push(header::make("Contact", confirmed.dialog.contact.clone()));
-        response.headers.push(header::make("Allow", ALLOW));
+        response.headers.push(header::make("Allow", wire::allowed()));
         response.headers.push(header::make("Supported", SUPPORTED));
         if let Some(timer) = timer {
             timer.put(&mut response.headers);
@@ -221,7 +222,7 @@ impl Leg {
         }
         let body = if refresh { negotiation.repeat() } else { negotiation.offer(&agreed, wish, scope.cx.random) };
         let mut request = confirmed.dialog.request(Method::Invite);
-        request.headers.push(header::make("Allow", ALLOW));
+        request.headers.push(header::make("Allow", wire::allowed()));
         request.headers.push(header::make("Supported", SUPPORTED));
         if let Some(timer) = confirmed.timer {
             let refresher = if timer.refresher { "uac" } else { "uas" };

@@ -3,12 +3,13 @@
 use rsip::{Headers, Method, Request, Response, Version};
 
 use super::cause::Cause;
-use super::leg::{ALLOW, Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, State};
+use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, State};
 use super::negotiation::NegotiationError;
 use super::session_timer;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::sdp::Codec;
+use crate::sip::wire;
 
 /// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
 /// limit of contacts).
@@ -30,7 +31,7 @@ impl Leg {
             header::make("CSeq", format!("{cseq} INVITE")),
             header::make("Contact", self.contact(scope, &invitation.contact_user)),
             header::make("Max-Forwards", invitation.max_forwards.to_string()),
-            header::make("Allow", ALLOW),
+            header::make("Allow", wire::allowed()),
             header::make("Supported", SUPPORTED),
             header::make("Session-Expires", session_timer::INTERVAL.to_string()),
             header::make("Min-SE", session_timer::MIN_SE.to_string()),

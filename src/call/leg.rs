@@ -44,9 +44,6 @@ const FAREWELL: Duration = TIMEOUT;
 /// How long a re-INVITE that went with its flow waits before it is tried again.
 const AFTER_LOSS: Duration = Duration::from_secs(2);
 
-/// What we accept, in Allow (RFC 3261 section 20.5).
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, PRACK, REFER, UPDATE";
-
 /// What we support, in Supported: session timers. Reliable provisional responses are given where they are required.
 pub const SUPPORTED: &str = "timer";
 

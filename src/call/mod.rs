@@ -47,6 +47,7 @@ use crate::sip::flow::Flow;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
+use crate::sip::wire;
 use crate::status::CallStatus;
 use crate::time::Instant;
 use crate::timers::Timers;
@@ -658,7 +659,7 @@ fn describe(leg: &Leg) -> String {
 /// What OPTIONS gets (RFC 3261 section 11.2).
 pub fn options_response(request: &Request) -> Response {
     let mut response = response_to(request, 200, Some("options"));
-    response.headers.push(header::make("Allow", leg::ALLOW));
+    response.headers.push(header::make("Allow", wire::allowed()));
     let accept = format!("{}, application/dtmf-relay, application/dtmf", crate::sip::body::ACCEPT);
     response.headers.push(header::make("Accept", accept));
     response.headers.push(header::make("Supported", leg::SUPPORTED));

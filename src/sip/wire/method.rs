@@ -2,9 +2,34 @@
 
 use rsip::Method;
 
-/// The Allow header of everything that we answer. SUBSCRIBE, MESSAGE and PUBLISH are read too; whoever gets them
-/// refuses them.
-pub const METHODS_ALLOWED: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, REFER, NOTIFY, INFO, PRACK, UPDATE";
+/// What we take part in as a user agent, inside a dialog and outside (RFC 3261 section 20.5). REGISTER is not among it:
+/// handsets alone may send one, never the SIP domain, and never in a call. SUBSCRIBE, MESSAGE and PUBLISH are read, and
+/// refused.
+const ALLOWED: [Method; 10] = [
+    Method::Invite,
+    Method::Ack,
+    Method::Cancel,
+    Method::Bye,
+    Method::Options,
+    Method::Info,
+    Method::Notify,
+    Method::PRack,
+    Method::Refer,
+    Method::Update,
+];
+
+/// The value of every Allow header of ours.
+pub fn allowed() -> String {
+    // Room for a longer list than it is: no second allocation.
+    let mut list = String::with_capacity(96);
+    for method in ALLOWED {
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(method_token(method));
+    }
+    list
+}
 
 macro_rules! methods {
     ($($variant:ident = $token:literal,)*) => {
@@ -40,4 +65,14 @@ methods! {
     Register = "REGISTER",
     Subscribe = "SUBSCRIBE",
     Update = "UPDATE",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_names_what_we_handle() {
+        assert_eq!(allowed(), "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, NOTIFY, PRACK, REFER, UPDATE");
+    }
 }

@@ -9,7 +9,7 @@ mod write;
 
 use rsip::{Response, SipMessage};
 
-pub use method::{METHODS_ALLOWED, method_of, method_token};
+pub use method::{allowed, method_of, method_token};
 pub use read::read_datagram;
 pub use reply::stable_tag;
 pub use stream::StreamReader;
