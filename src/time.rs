@@ -89,10 +89,7 @@ impl WallClock {
 
     /// Year, month and day, counted from 1; nothing from the year 10000 on.
     pub fn date(self) -> Option<(u64, u64, u64)> {
-        if self.0 >= YEAR_10000 {
-            return None;
-        }
-        Some(calendar::date_of(self.0 / 86_400))
+        calendar::date_of(self.0 / 86_400)
     }
 }
 
@@ -106,9 +103,6 @@ impl fmt::Display for WallClock {
     }
 }
 
-/// Seconds from 1970 to 10000-01-01.
-const YEAR_10000: u64 = 253_402_300_800;
-
 /// The earlier of two optional deadlines.
 pub fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
@@ -121,6 +115,9 @@ pub fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
 mod tests {
     use super::*;
 
+    /// Seconds from 1970 to 10000-01-01.
+    const YEAR_10000: u64 = 253_402_300_800;
+
     #[test]
     fn a_date_is_shown_year_first() {
         for (seconds, shown) in [
@@ -130,6 +127,7 @@ mod tests {
             (1_793_491_200, "2026-11-01"),
             (1_798_761_599, "2026-12-31"),
             (YEAR_10000 - 1, "9999-12-31"),
+            (YEAR_10000, "a year after 9999"),
             (u64::MAX, "a year after 9999"),
         ] {
             assert_eq!(WallClock(seconds).to_string(), shown);

@@ -2,57 +2,62 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+use jiff_core::Timestamp;
+use jiff_core::civil::{Date, DateTime};
+use jiff_core::tz::Offset;
+
+/// From Sunday on.
+const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// The present moment in RFC 2822 form.
 pub fn now() -> String {
-    rfc2822(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+    rfc2822(present())
 }
 
 /// Today, `2015-07-20`.
 pub fn day() -> String {
-    let (year, month, day) = civil(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()) / 86_400);
-    format!("{year}-{month:02}-{day:02}")
+    iso_day(utc(present()).date())
 }
 
 /// `seconds` since 1970 in RFC 2822 form, such as `Mon, 20 Jul 2015 17:27:10 +0000`.
 pub fn rfc2822(seconds: u64) -> String {
-    let days = seconds / 86_400;
-    let (year, month, day) = civil(days);
-    let clock = seconds % 86_400;
-    format!(
-        "{}, {day:02} {} {year} {:02}:{:02}:{:02} +0000",
-        DAYS[(days % 7) as usize],
-        MONTHS[month - 1],
-        clock / 3600,
-        clock / 60 % 60,
-        clock % 60
-    )
+    let at = utc(seconds);
+    let date = at.date();
+    // The calendar counts weekdays from 0 and months from 1: the indices are below the lengths of the tables.
+    let weekday = DAYS[date.weekday().to_sunday_zero_offset() as usize];
+    let month = MONTHS[date.month() as usize - 1];
+    format!("{weekday}, {:02} {month} {} {} +0000", date.day(), date.year(), clock(at))
 }
 
 /// The present moment as the newer APIs write it: ISO 8601, UTC, such as `2018-11-10T20:00:00Z`.
 pub fn now_iso() -> String {
-    iso(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()))
+    iso(present())
 }
 
 /// `seconds` since 1970 in ISO 8601 form.
 pub fn iso(seconds: u64) -> String {
-    let (year, month, day) = civil(seconds / 86_400);
-    let clock = seconds % 86_400;
-    format!("{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", clock / 3600, clock / 60 % 60, clock % 60)
+    let at = utc(seconds);
+    format!("{}T{}Z", iso_day(at.date()), clock(at))
 }
 
-/// Year, month and day of a day number since 1970 (Howard Hinnant's `civil_from_days`, dates after 1970 only).
-fn civil(days: u64) -> (u64, usize, u64) {
-    let z = days + 719_468;
-    let era = z / 146_097;
-    let doe = z % 146_097;
-    let yoe = (doe - doe / 1460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    (yoe + era * 400 + u64::from(month <= 2), month as usize, doy - (153 * mp + 2) / 5 + 1)
+fn present() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+}
+
+/// A time after the year 9999 counts as its end.
+fn utc(seconds: u64) -> DateTime {
+    let seconds = i64::try_from(seconds).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    seconds.unwrap_or(Timestamp::MAX).to_datetime(Offset::UTC)
+}
+
+fn iso_day(date: Date) -> String {
+    format!("{}-{:02}-{:02}", date.year(), date.month(), date.day())
+}
+
+fn clock(at: DateTime) -> String {
+    let time = at.time();
+    format!("{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())
 }
 
 #[cfg(test)]
