@@ -37,6 +37,7 @@ pub mod tunnel;
 pub mod twilio;
 pub mod twiml;
 pub mod upgrade;
+pub mod url;
 
 /// Server and User-Agent header.
 pub const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));

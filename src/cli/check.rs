@@ -12,6 +12,7 @@ use crate::twilio::reach;
 use crate::twilio::standing::Standing;
 use crate::twiml::NONCE_PATH;
 use crate::twiml::proof::proof;
+use crate::url::Url;
 
 /// Random bytes of a nonce.
 const NONCE_BYTES: usize = 16;
@@ -75,7 +76,7 @@ pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Re
     let expected = proof(&opened.secrets, &nonce)?;
     let path = format!("{NONCE_PATH}{nonce}");
     let url = &environment.public_url;
-    if url.starts_with("https:")
+    if Url::parse(url).is_some_and(|url| url.is_https())
         && let Err(error) = opened.client.wait_for_time(&format!("GET {url}"))
     {
         return Some(Err(error.to_string()));

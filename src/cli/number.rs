@@ -68,7 +68,7 @@ fn leads_to(number: &Owned, opened: &Opened, apps: &[(String, String)]) -> Strin
         };
     }
     match set(&number.voice_url) {
-        Some(url) => crate::twilio::setting::masked(&url),
+        Some(url) => crate::url::masked(&url),
         None => "nothing".to_owned(),
     }
 }

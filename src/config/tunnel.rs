@@ -8,8 +8,8 @@ use super::parse::path;
 use super::reader::Section;
 use super::value;
 use crate::tunnel::address::Remote;
-use crate::tunnel::announcement::HostPattern;
 use crate::tunnel::settings::{Direct, Driver, PROVE_EVERY, Program, Settings, Ssh, UrlFrom};
+use crate::url::{HostPattern, Port, Url};
 
 /// What an SSH server listens on for us when the file says nothing: where its own reverse proxy finds it.
 const REMOTE: (&str, u16) = ("127.0.0.1", 8080);
@@ -148,12 +148,20 @@ fn variable(value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
+/// Whether a program of this machine answers there.
+fn is_here(url: &Url) -> bool {
+    url.scheme() == "http"
+        && url.user_info().is_none()
+        && ["127.0.0.1", "localhost"].contains(&url.host())
+        && matches!(url.port(), Port::Number(_))
+}
+
 fn url_from(value: &DeValue<'_>) -> Result<UrlFrom, String> {
     let text = value::text(value)?;
     match text.as_str() {
         "config" => Ok(UrlFrom::Config),
         "output" => Ok(UrlFrom::Output),
-        _ if text.starts_with("http://127.0.0.1:") || text.starts_with("http://localhost:") => Ok(UrlFrom::Ask(text)),
+        _ if Url::parse(&text).is_some_and(|url| is_here(&url)) => Ok(UrlFrom::Ask(text)),
         _ => {
             let way = "write \"output\", \"config\" or \"http://127.0.0.1:4040/api/tunnels\"";
             Err(format!("does not say where the public URL comes from; {way}"))

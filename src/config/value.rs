@@ -8,6 +8,7 @@ use toml::de::DeValue;
 
 use super::host::is_private;
 use super::{Ipv4Network, Protection, Server};
+use crate::url::{Port, Url, is_host_name};
 
 /// Digits of an E.164 number, country code included (ITU-T E.164 section 6).
 const E164_DIGITS: RangeInclusive<usize> = 7..=15;
@@ -225,13 +226,7 @@ pub(super) fn host(value: &DeValue<'_>) -> Read<String> {
 }
 
 fn is_host(text: &str) -> bool {
-    let label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    text.parse::<IpAddr>().is_ok() || (text.len() <= 253 && text.split('.').all(label))
+    text.parse::<IpAddr>().is_ok() || is_host_name(text)
 }
 
 /// One label of a host name: an edge, a region.
@@ -327,45 +322,44 @@ pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
 pub(super) fn url(value: &DeValue<'_>) -> Read<String> {
     let text = text(value)?;
     let (before, query) = text.split_once('?').unwrap_or((&text, ""));
-    match query.contains(['#', ' ', '"', '<', '>']) || !query.is_ascii() {
+    match query.contains(['#', ' ', '"', '<', '>', '`']) || !query.is_ascii() {
         true => Err("has a fragment or a blank; write \"https://host/path?query\"".to_owned()),
         false => base(before.trim_end_matches('/').to_owned()).map(|_| text),
     }
 }
 
 fn base(text: String) -> Read<String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let Some(rest) = rest else {
+    if !text.starts_with("https://") && !text.starts_with("http://") {
         return Err("is not an http(s) URL; write \"https://…\"".to_owned());
-    };
+    }
     if text.ends_with('/') {
         return Err(format!("ends with a slash; write {:?}", text.trim_end_matches('/')));
     }
-    if text.contains(['?', '#', ' ', '@', '"', '<', '>']) || !text.is_ascii() {
+    if text.contains(['?', '#', ' ', '@', '"', '<', '>', '`']) || !text.is_ascii() {
         return Err("has a query, a fragment, a user or a blank; write \"https://host/path\" alone".to_owned());
     }
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if port.parse::<u16>().is_ok_and(|port| port != 0) => host,
-        Some(_) if !authority.ends_with(']') => {
-            return Err("has a port that is none; write \"https://host:8443\"".to_owned());
+    match Url::parse(&text) {
+        Some(url) if matches!(url.port(), Port::Malformed(_)) => {
+            Err("has a port that is none; write \"https://host:8443\"".to_owned())
         }
-        _ => authority,
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    is_host(host).then_some(text).ok_or_else(|| "has no host name; write \"https://host.example.com\"".to_owned())
+        Some(url) if is_host(url.bare_host()) => Ok(text),
+        _ => Err("has no host name; write \"https://host.example.com\"".to_owned()),
+    }
 }
 
 /// A base URL that gets our credentials: in clear only to this machine and this network.
 pub(super) fn api_url(value: &DeValue<'_>) -> Read<String> {
-    let url = base_url(value)?;
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Ok(url);
+    let text = base_url(value)?;
+    let goes_in_clear = |url: &Url| {
+        let host = url.bare_host();
+        !url.is_https() && host != "localhost" && !host.parse().is_ok_and(is_private)
     };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
-    match host == "localhost" || host.parse().is_ok_and(is_private) {
-        true => Ok(url),
-        false => Err(format!("would send the auth token in clear; write \"https://{rest}\"")),
+    match Url::parse(&text).filter(goes_in_clear) {
+        None => Ok(text),
+        Some(url) => Err(format!(
+            "would send the auth token in clear; write \"https://{}{}\"",
+            url.authority(),
+            url.path_and_query()
+        )),
     }
 }

@@ -28,7 +28,7 @@ use tokio::task::AbortHandle;
 
 use crate::net::clock::Clock;
 use crate::store::Store;
-use crate::twilio::setting::masked;
+use crate::url::masked;
 pub use settings::{Driver, Settings, UrlFrom};
 
 /// Most reports that wait to be read. Lines that a program says beyond it are lost, everything else waits.

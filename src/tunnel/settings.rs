@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::address::Remote;
-use super::announcement::HostPattern;
+use crate::url::HostPattern;
 
 /// Between two proofs when the config says nothing.
 pub const PROVE_EVERY: Duration = Duration::from_secs(60);

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::setting::masked;
 use crate::secret::Secret;
+use crate::url::masked;
 
 /// The form of a POST.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Store, StoreError, files, last_good};
 use crate::tunnel::UrlFrom;
+use crate::url::Url;
 
 /// Where the environment and the URL are kept that Twilio was told last, in the state folder: `prod https://…`.
 const FILE: &str = files::TUNNEL_URL;
@@ -56,7 +57,8 @@ pub fn kept(store: &Store, is_written: bool) -> Result<Option<(String, String)>,
 
 fn parse(content: &[u8]) -> Option<(String, String)> {
     let (environment, url) = std::str::from_utf8(content).ok()?.trim().split_once(' ')?;
-    url.starts_with("https://").then(|| (environment.to_owned(), url.to_owned()))
+    let is_https = Url::parse(url).is_some_and(|url| url.is_https());
+    is_https.then(|| (environment.to_owned(), url.to_owned()))
 }
 
 fn save(store: &Store, environment: &str, url: &str) -> Result<(), StoreError> {

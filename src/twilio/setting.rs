@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::url::masked;
+
 /// A field's content as the text that a form would hold.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -34,25 +36,6 @@ impl fmt::Debug for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", masked(&self.0))
     }
-}
-
-/// A text with the user information of every URL in it replaced by `***`.
-pub fn masked(text: &str) -> String {
-    let mut shown = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let authority = after.find(|c: char| "/?#\"'<> \\".contains(c) || c.is_control()).unwrap_or(after.len());
-        match after[..authority].rfind('@') {
-            Some(end) => {
-                shown.push_str("***");
-                rest = &after[end..];
-            }
-            None => rest = after,
-        }
-    }
-    shown + rest
 }
 
 #[cfg(test)]

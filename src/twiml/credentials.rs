@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq;
 use crate::config::{Config, Protection};
 use crate::store::{Credentials, Secrets};
 use crate::twilio::setting::Setting;
+use crate::url::Url;
 
 /// Longest `Authorization` header that is looked at.
 const MAX_HEADER: usize = 512;
@@ -77,10 +78,7 @@ pub fn shown(config: &Config, url: &str) -> Setting {
 }
 
 fn with_user_info(url: &str, user_info: &str) -> String {
-    match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{user_info}@{rest}"),
-        None => url.to_owned(),
-    }
+    Url::parse(url).map_or_else(|| url.to_owned(), |url| url.with_user_info(user_info))
 }
 
 #[cfg(test)]

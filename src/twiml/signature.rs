@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::form::Form;
 use crate::hex::hex;
 use crate::secret::Secret;
+use crate::url::Url;
 
 /// The fields that, by a field report, Twilio leaves out of the signature; the official rule counts them. UNCERTAIN,
 /// so both forms are accepted, and nothing here may ever believe these two fields (twilio.md section 5.3).
@@ -226,23 +227,15 @@ fn check_body_hash(path_and_query: &str, body: &[u8]) -> Result<(), SignatureErr
 /// Without user info and fragment. Voice over https is signed without the port, over http with it; as other products
 /// differ, SDKs test both, and so do we.
 fn bases(public_url: &str) -> [String; 2] {
-    let url = public_url.split('#').next().unwrap_or_default().trim_end_matches('/');
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return [url.to_owned(), url.to_owned()];
+    let Some(url) = Url::parse(public_url) else {
+        return [public_url.to_owned(), public_url.to_owned()];
     };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let authority = authority.rsplit('@').next().unwrap_or_default();
-    // The colons of an IPv6 address are inside brackets.
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, Some(port)),
-        _ => (authority, None),
-    };
-    let is_https = scheme.eq_ignore_ascii_case("https");
+    let (scheme, host, path) = (url.scheme(), url.host(), url.path_and_query().trim_end_matches('/'));
     let with = |port: &str| format!("{scheme}://{host}:{port}{path}");
     let without = format!("{scheme}://{host}{path}");
-    match port {
-        Some(port) if is_https => [without, with(port)],
+    match url.written_port() {
+        Some(port) if url.is_https() => [without, with(port)],
         Some(port) => [with(port), without],
-        None => [without, with(if is_https { "443" } else { "80" })],
+        None => [without, with(if url.is_https() { "443" } else { "80" })],
     }
 }

@@ -78,7 +78,7 @@ fn domain(fields: &Value, owned: &Owned) -> AccountDomain {
 /// What stands in the first of these fields that holds anything; credentials in a URL are masked.
 fn first(fields: &Value, names: &[&str]) -> Option<String> {
     let found = names.iter().map(|name| text(fields, name)).find(|text| !text.is_empty())?;
-    Some(crate::twilio::setting::masked(&found))
+    Some(crate::url::masked(&found))
 }
 
 /// A field as text that a terminal may be given.

@@ -142,6 +142,7 @@ fn the_auth_token_is_never_sent_in_clear_beyond_this_network() {
     );
     read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://127.0.0.1:4010\""));
     read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://[::1]:4010\""));
+    read(&MINIMAL.replace("[twilio]", "[twilio]\napi = \"http://[::1]\""));
 }
 
 #[test]

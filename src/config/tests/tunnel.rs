@@ -79,6 +79,17 @@ fn mistakes_of_the_tunnel_are_told_with_their_line() {
         &["gateway.toml:12: tunnel: url_from asks a program of this box, and ssh has none; write \"output\" for a \
            service that prints its URL, or \"config\""],
     );
+    for url in
+        ["http://127.0.0.1:4040@evil.example/", "http://localhost:x/", "https://localhost:4040/", "http://localhost"]
+    {
+        says(
+            &format!("url_from = {url:?}"),
+            &[&format!(
+                "gateway.toml:10: tunnel: url_from {url:?} does not say where the public URL comes from; write \
+                 \"output\", \"config\" or \"http://127.0.0.1:4040/api/tunnels\""
+            )],
+        );
+    }
     says(
         "url_from = \"http://evil.example\"\nurl_pattern = \"*\"\nprove_every = 1",
         &[

@@ -8,6 +8,8 @@ use std::net::IpAddr;
 
 use hyper::header::{HOST, HeaderMap};
 
+use crate::url::Url;
+
 /// Where a front writes the name that it was asked for, when it changes Host.
 const FORWARDED: [&str; 2] = ["x-forwarded-host", "x-original-host"];
 
@@ -24,9 +26,7 @@ pub(super) fn named(headers: &HeaderMap) -> Option<String> {
 
 /// The host of a URL, in small letters and without a port.
 pub(crate) fn of_url(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
-    let host = without_port(rest.split(['/', '?', '#']).next()?);
-    (!host.is_empty()).then(|| host.to_ascii_lowercase())
+    Url::parse(url).map(|url| url.host().to_ascii_lowercase())
 }
 
 fn without_port(authority: &str) -> &str {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::logfmt::Fields;
 use super::upstream::Upstream;
-use super::url::PublicUrl;
+use crate::url::PublicUrl;
 
 /// A row of the box that holds the URL.
 pub(super) fn row(line: &str, _: &Upstream) -> Option<PublicUrl> {

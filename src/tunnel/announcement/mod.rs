@@ -13,17 +13,15 @@ mod tailscale;
 #[cfg(test)]
 mod tests;
 mod upstream;
-mod url;
 
 use std::net::SocketAddr;
 
 use serde_json::Value;
 
 use super::lines::{Line, plain};
+use crate::url::{HostPattern, PublicUrl};
 use tailscale::{Block, Heard};
 use upstream::Upstream;
-pub use url::HostPattern;
-use url::PublicUrl;
 
 /// Most hosts that are remembered because nothing announced them.
 const MAX_SEEN: usize = 4;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::logfmt::Fields;
 use super::upstream::Upstream;
-use super::url::PublicUrl;
+use crate::url::PublicUrl;
 
 /// The message of the record that announces a tunnel.
 const STARTED: &str = "started tunnel";

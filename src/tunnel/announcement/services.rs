@@ -1,7 +1,7 @@
 //! Hosting services that are reached by ssh, and localtunnel: a sentence around the URL.
 
 use super::upstream::Upstream;
-use super::url::PublicUrl;
+use crate::url::PublicUrl;
 
 /// localhost.run (its session of 2020 to 2026): `HOST tunneled with tls termination, https://HOST`; until 2021 without
 /// the URL (nexphisher issue 58).

@@ -5,7 +5,7 @@
 //! 9943). The same block below "Available within your tailnet:" is `tailscale serve`, which Twilio cannot reach.
 
 use super::upstream::Upstream;
-use super::url::PublicUrl;
+use crate::url::PublicUrl;
 
 const PUBLIC: &str = "Available on the internet:";
 const PRIVATE: &str = "Available within your tailnet";

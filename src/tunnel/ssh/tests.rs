@@ -12,8 +12,8 @@ use super::*;
 use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::tunnel::address::Remote;
-use crate::tunnel::announcement::HostPattern;
 use crate::tunnel::{Culprit, Driver, Running, start};
+use crate::url::HostPattern;
 
 const SSHD: &str = "/usr/sbin/sshd";
 

@@ -13,9 +13,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::promote;
-use super::setting::masked;
 use crate::config::{Config, Environment};
 use crate::store::Owned;
+use crate::url::{Url, masked};
 use seen::Seen;
 
 /// The way out where the config is right and the account is not.
@@ -118,10 +118,7 @@ pub(crate) fn resource_name(config: &Config, environment: &str) -> String {
 
 /// Whether a URL at Twilio is that path of a base; credentials in it do not count.
 fn is_url(set: Option<&str>, base: &str, path: &str) -> bool {
-    let Some((scheme, rest)) = set.and_then(|url| url.split_once("://")) else { return false };
-    let authority = rest.find('/').unwrap_or(rest.len());
-    let host = rest[..authority].rfind('@').map_or(rest, |at| &rest[at + 1..]);
-    format!("{scheme}://{host}") == format!("{base}{path}")
+    set.and_then(Url::parse).is_some_and(|url| url.without_user_info() == format!("{base}{path}"))
 }
 
 /// A field that holds something.

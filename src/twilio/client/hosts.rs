@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::twilio::api::{Collection, Product};
+use crate::url::Url;
 
 /// The version of the core API.
 const CORE_VERSION: &str = "2010-04-01";
@@ -42,11 +43,12 @@ impl Hosts {
             Product::Serverless => "serverless",
             Product::Upload => "serverless-upload",
         };
-        let (scheme, rest) = self.base.split_once("://").unwrap_or(("", &self.base));
-        let host_end = rest.find(['/', ':']).unwrap_or(rest.len());
-        match rest.strip_prefix("api.") {
-            Some(after) if rest[..host_end].ends_with(TWILIO) => format!("{scheme}://{label}.{after}"),
-            _ => self.base.clone(),
+        let Some(url) = Url::parse(&self.base).filter(|url| url.host().ends_with(TWILIO)) else {
+            return self.base.clone();
+        };
+        match url.authority().strip_prefix("api.") {
+            Some(after) => format!("{}://{label}.{after}{}", url.scheme(), url.path_and_query()),
+            None => self.base.clone(),
         }
     }
 
@@ -81,12 +83,13 @@ impl Hosts {
 
     /// Where a page link of `from` leads: 2010 style, a path; v1 style, a whole URL (twilio.md 1.4). Never another host.
     pub fn follow(&self, from: &str, link: &str) -> Result<String, Foreign> {
-        let origin = origin(from);
-        match link {
-            path if path.starts_with('/') && !path.starts_with("//") => Ok(format!("{origin}{path}")),
-            url if url.strip_prefix(origin).is_some_and(|rest| rest.starts_with('/')) => Ok(url.to_owned()),
-            _ => Err(Foreign),
+        let from = Url::parse(from).ok_or(Foreign)?;
+        if link.starts_with('/') && !link.starts_with("//") {
+            return Ok(format!("{}{link}", from.origin()));
         }
+        let is_same = Url::parse(link)
+            .is_some_and(|link| link.origin() == from.origin() && link.path_and_query().starts_with('/'));
+        is_same.then(|| link.to_owned()).ok_or(Foreign)
     }
 
     /// A URL as errors and traces show it: below the account, or without our own host, and without its query.
@@ -94,16 +97,9 @@ impl Hosts {
         let path = url.split('?').next().unwrap_or_default();
         match path.strip_prefix(&self.account_path()).and_then(|path| path.strip_prefix('/')) {
             Some(below) => below,
-            None => path.strip_prefix(origin(path)).unwrap_or(path),
+            None => &path[Url::parse(path).map_or(0, |url| url.origin().len())..],
         }
     }
-}
-
-/// Scheme and authority.
-fn origin(url: &str) -> &str {
-    let authority = url.find("://").map_or(0, |at| at + 3);
-    let end = url[authority..].find(['/', '?']).map_or(url.len(), |at| authority + at);
-    &url[..end]
 }
 
 /// All but the unreserved characters (RFC 3986 section 2.3).

@@ -22,10 +22,10 @@ use self::multipart::Multipart;
 use self::trace::Mask;
 use super::agent::{CaError, agent};
 use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
-use super::setting::masked;
 use crate::backoff::doubled;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::url::masked;
 
 /// One request from its beginning to the last byte of the answer.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::secret::Secret;
 use crate::twilio::api::{Form, FormValue, Upload};
-use crate::twilio::setting;
+use crate::url::masked;
 
 /// Names of reply fields whose content is never shown.
 const SECRET_FIELDS: [&str; 3] = ["auth_token", "secret", "password"];
@@ -28,7 +28,7 @@ impl<'a> Mask<'a> {
 
     /// A text without those secrets, and without the user information of URLs.
     pub fn text(&self, text: &str) -> String {
-        self.0.iter().fold(setting::masked(text), |text, secret| text.replace(secret.expose().as_str(), MASK))
+        self.0.iter().fold(masked(text), |text, secret| text.replace(secret.expose().as_str(), MASK))
     }
 
     /// A form as ` name=value name=***`.

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-/// Longest host name and longest label (RFC 1035 section 2.3.4).
-const MAX_HOST: usize = 253;
-const MAX_LABEL: usize = 63;
+use super::{Port, Url, is_host_name};
 
 /// A public URL: https, a host, perhaps a port. It has no path, no query, no fragment and no user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,28 +17,22 @@ pub struct PublicUrl {
 impl PublicUrl {
     /// Reads a text that is nothing but the URL; one slash at its end is no path.
     pub fn parse(text: &str) -> Option<PublicUrl> {
-        let rest = text.strip_prefix("https://")?;
-        PublicUrl::of_authority(rest.strip_suffix('/').unwrap_or(rest))
+        let url = Url::parse(text).filter(|url| url.scheme() == "https" && url.user_info().is_none())?;
+        if !matches!(url.path_and_query(), "" | "/") || url.fragment().is_some() {
+            return None;
+        }
+        let port = match url.port() {
+            Port::Default | Port::Number(443) => None,
+            Port::Number(port) => Some(port),
+            Port::Malformed(_) => return None,
+        };
+        is_public(url.host()).then(|| PublicUrl { host: url.host().to_ascii_lowercase(), port })
     }
 
     /// Reads `host` or `host:port`.
     pub fn of_authority(authority: &str) -> Option<PublicUrl> {
-        let (host, port) = match authority.split_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port.parse().ok()?),
-            Some(_) => return None,
-            None => (authority, 443),
-        };
-        let is_label = |label: &str| {
-            (1..=MAX_LABEL).contains(&label.len())
-                && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        let is_host = host.len() <= MAX_HOST && host.contains('.') && host.split('.').all(is_label);
-        let port = match port {
-            0 => return None,
-            443 => None,
-            port => Some(port),
-        };
-        is_host.then(|| PublicUrl { host: host.to_ascii_lowercase(), port })
+        let is_whole = !authority.contains(['/', '?']);
+        is_whole.then(|| PublicUrl::parse(&format!("https://{authority}")))?
     }
 
     pub fn host(&self) -> &str {
@@ -62,6 +54,11 @@ impl fmt::Display for PublicUrl {
     }
 }
 
+/// Whether a host can be one of the internet: no name without a dot is.
+fn is_public(host: &str) -> bool {
+    host.contains('.') && is_host_name(host)
+}
+
 /// `host.example.com`, or `*.example.com` for anything below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern(String);
@@ -69,11 +66,7 @@ pub struct HostPattern(String);
 impl HostPattern {
     /// Reads a pattern. The error says what is wrong and what to write.
     pub fn parse(text: &str) -> Result<HostPattern, String> {
-        let name = text.strip_prefix("*.").unwrap_or(text);
-        let label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        };
-        match name.len() <= MAX_HOST && name.contains('.') && name.split('.').all(label) {
+        match is_public(text.strip_prefix("*.").unwrap_or(text)) {
             true => Ok(HostPattern(text.to_ascii_lowercase())),
             false => Err("is not a host; write \"*.example.com\" or \"tunnel.example.com\"".to_owned()),
         }
@@ -142,5 +135,17 @@ mod tests {
             assert_eq!(PublicUrl::parse(text), None, "{text}");
         }
         assert_eq!(PublicUrl::parse(&format!("https://{}.example.com", "a".repeat(64))), None);
+    }
+
+    #[test]
+    fn a_pattern_follows_the_same_rule_for_labels() {
+        for text in ["*.example.com", "a_b.Example.com", "127.0.0.1"] {
+            assert_eq!(HostPattern::parse(text).unwrap().to_string(), text.to_ascii_lowercase());
+        }
+        let long = format!("{}.example.com", "a".repeat(64));
+        for text in ["*", "*.com", "**.example.com", "-a.example.com", "a-.example.com", "a..example.com", &long] {
+            assert!(HostPattern::parse(text).is_err(), "{text}");
+        }
+        assert!(PublicUrl::parse("https://-a.example.com").is_none());
     }
 }
