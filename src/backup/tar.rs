@@ -1,4 +1,6 @@
 //! Just enough of tar (POSIX ustar) for a list of small files, read strictly: no links, no devices, no paths upwards.
+//!
+//! The crate `tar` would replace the places of the fields alone (26 KB): all that is refused here would stay.
 
 use std::str;
 
