@@ -6,16 +6,13 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 import unittest
 
-from office import BINARY, Office, wait_until
-from person import Person
-from simulator import LIMIT, ROOT
-from test_lifecycle import start
-
-sys.path.insert(0, os.path.join(ROOT, "cross"))
-from register import Phone  # noqa: E402
+from tests.account.account import Fresh
+from tests.harness.paths import BINARY
+from tests.harness.person import Person
+from tests.harness.phone import Phone
+from tests.harness.wait import LIMIT, wait_until
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -31,14 +28,11 @@ def tree(folder):
     return found
 
 
-class Box(unittest.TestCase):
+class Box(Fresh):
     """An office that is set up, with a certificate beside its config; its backup lies elsewhere."""
 
     def setUp(self):
-        self.simulator = start(f"backup-{self._testMethodName[5:50]}")
-        self.addCleanup(self.simulator.stop)
-        self.office = Office(self.simulator)
-        self.addCleanup(self.office.remove)
+        super().setUp()
         self.folder = self.office.folder
         self.aside = self.folder + ".aside"
         os.mkdir(self.aside)

@@ -2,33 +2,30 @@
 
 import os
 import subprocess
-import sys
 import tempfile
 import unittest
 
-from simulator import HERE, LIMIT, TARGET, Simulator
-from validate import Report
-
-sys.path.append(os.path.join(os.path.dirname(HERE), "interop"))
-import control  # noqa: E402
-import gateway  # noqa: E402: it lies beside the tests that run a whole gateway
+from tests.account.validate import Report
+from tests.harness.office import write_config
+from tests.harness.paths import BINARY, TARGET
+from tests.harness.simulator import Recorded
+from tests.harness.wait import LIMIT
 
 DOMAIN = "account.sip.twilio.com"
 
 
 class Setup(unittest.TestCase):
     def test_setup_asks_by_the_book_and_finds_nothing_to_do_when_it_is_done(self):
-        simulator = Simulator("gateway_setup", "--number", gateway.NUMBER)
+        simulator = Recorded("gateway_setup")
         self.addCleanup(simulator.stop)
         folder = tempfile.TemporaryDirectory(prefix="setup-", dir=TARGET)
         self.addCleanup(folder.cleanup)
-        trunk, twilio = control.tables(simulator.addresses, DOMAIN)
-        config = gateway.write_config(
-            folder.name, "127.0.0.1", trunk, ["101", "102"], twilio=twilio,
-            webhook={"public_url": "https://hooks.example", "listen": "127.0.0.1:8080"}, ring=["101"])
+        trunk, twilio = simulator.tables(DOMAIN)
+        config = write_config(
+            folder.name, "127.0.0.1", trunk, ["101", "102"], twilio=twilio, ring=["101"])
 
         def setup():
-            done = subprocess.run([gateway.BINARY, "setup", "--yes", "--config", config], stdin=subprocess.DEVNULL,
+            done = subprocess.run([BINARY, "setup", "--yes", "--config", config], stdin=subprocess.DEVNULL,
                                   env={**os.environ, "TWILIO_AUTH_TOKEN": simulator.token}, capture_output=True,
                                   text=True, timeout=LIMIT)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)

@@ -3,14 +3,12 @@
 import base64
 import http.client
 import json
-import os
 import re
 import unittest
 import urllib.parse
 
-from office import NUMBERS, Office
-from simulator import Simulator
-from validate import Report
+from tests.account.account import Account, records
+from tests.harness.owner import NUMBERS
 
 # What differs between two accounts that hold the same.
 PASSING = ("date_created", "date_updated", "uri", "url", "links", "subresource_uris", "date_fired")
@@ -19,16 +17,6 @@ NAMES = ("domain_name", "unique_name", "username", "phone_number", "friendly_nam
 SID = re.compile(r"\b[A-Z]{2}[0-9a-f]{32}\b")
 # Each office has a port of its own.
 PORT = re.compile(r"127\.0\.0\.1:\d+")
-
-
-def start(name, *options):
-    numbers = [part for number in NUMBERS for part in ("--number", number)]
-    return Simulator(name, *numbers, *options)
-
-
-def records(simulator):
-    """Every resource of the account, as JSON."""
-    return simulator.control("GET", "rest/records")
 
 
 def contents(simulator):
@@ -54,39 +42,6 @@ def strip_dates(found):
         fields = {key: value for key, value in record["fields"].items() if key != "date_updated"}
         return json.dumps({**record, "fields": fields}, sort_keys=True)
     return sorted(stripped(record) for record in found)
-
-
-class Account(unittest.TestCase):
-    """A fresh simulator and a fresh office for each test."""
-
-    def setUp(self):
-        self.simulator = start(f"lifecycle-{self._testMethodName[5:50]}")
-        self.addCleanup(self.simulator.stop)
-        self.office = Office(self.simulator)
-        self.addCleanup(self.office.remove)
-
-    def tearDown(self):
-        requests = self.simulator.control("GET", "requests")
-        self.assertEqual(requests["unknown_parameters"], [], "Twilio would have ignored these without a word")
-        if requests["log"]:
-            report = Report().read(self.simulator.recording)
-            self.assertEqual(report.violations, [], f"\n{report}")
-
-    def fresh(self, name, *options):
-        """Another simulator and office beside the test's own; addresses are registered at once."""
-        simulator = start(name, "--switch", "registration_reads=0", *options)
-        # The same requests as in the runs that are validated, a hundred times.
-        self.addCleanup(os.remove, simulator.recording)
-        self.addCleanup(simulator.stop)
-        office = Office(simulator)
-        self.addCleanup(office.remove)
-        return simulator, office
-
-    def assert_passwords(self, office, environments=("prod", "stage")):
-        """Twilio has the password of every extension in every environment, and no other."""
-        have = sorted(r["ha1"] for r in records(office.simulator) if r["kind"] == "credential")
-        extensions = office.state("secrets.json")["extensions"]
-        self.assertEqual(have, sorted(office.ha1(name, e) for e in environments for name in extensions))
 
 
 class FirstRun(Account):

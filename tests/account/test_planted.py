@@ -5,8 +5,7 @@ import shutil
 import stat
 import unittest
 
-from office import Office
-from test_lifecycle import start
+from tests.account.account import Fresh
 
 # Nobody's on a machine that runs tests.
 SERVICE = 54321
@@ -17,12 +16,9 @@ NAMES = [name + suffix for name in (
 
 
 @unittest.skipIf(os.geteuid() != 0, "only root can give a folder to another user")
-class Planted(unittest.TestCase):
+class Planted(Fresh):
     def setUp(self):
-        self.simulator = start(f"planted-{self._testMethodName[5:40]}")
-        self.addCleanup(self.simulator.stop)
-        self.office = Office(self.simulator)
-        self.addCleanup(self.office.remove)
+        super().setUp()
         # The way to the service's folder is root's alone, as /var/lib is.
         os.chmod(self.office.folder, 0o755)
         self.state = os.path.join(self.office.folder, "state")

@@ -9,9 +9,9 @@ import socket
 import ssl
 import unittest
 
-from office import REALM, wait_until
-from simulator import LIMIT
-from test_lifecycle import Account, records
+from tests.account.account import Account, records
+from tests.harness.owner import REALM
+from tests.harness.wait import LIMIT, wait_until
 
 DOMAIN = "office-prod.sip.twilio.com"
 # In turn, for Twilio takes five REGISTERs a second of each.

@@ -9,8 +9,9 @@ from twilio.base.exceptions import TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.rest import Client
 
-from simulator import LIMIT, Simulator
-from validate import Report
+from tests.account.validate import Report
+from tests.harness.simulator import Recorded
+from tests.harness.wait import LIMIT
 
 NUMBER = "+15035550100"
 CALLED = "+15035551212"
@@ -42,7 +43,7 @@ class WithSdk(unittest.TestCase):
 
     def setUp(self):
         name = self.id().rsplit(".", 1)[1]
-        self.simulator = Simulator(name, "--number", NUMBER, *self.options)
+        self.simulator = Recorded(name, *self.options)
         self.addCleanup(self.validate)
         self.addCleanup(self.simulator.stop)
         self.client = self.client_of(self.simulator.account, self.simulator.token)

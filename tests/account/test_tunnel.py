@@ -11,8 +11,8 @@ import threading
 import unittest
 import urllib.request
 
-from office import wait_until
-from test_lifecycle import Account, records
+from tests.account.account import Account, records
+from tests.harness.wait import wait_until
 
 
 class Front(socketserver.ThreadingMixIn, http.server.HTTPServer):
@@ -62,8 +62,8 @@ class Tunnel(Account):
             file.write(f"#!/bin/sh\necho \"2026-11-22T09:00:02Z INF |  $(cat {self.says})   |\" >&2\n"
                        f"echo $$ >{folder}/pid\nexec sleep 1000\n")
         os.chmod(script, 0o755)
-        tunnel = f'[tunnel]\ndriver = "command"\ncommand = ["{script}"]\nurl_pattern = "127.0.0.1"\nprove_every = 10\n'
-        self.office.write(stage=False, more=tunnel, is_url_told=True)
+        tunnel = {"driver": "command", "command": [script], "url_pattern": "127.0.0.1", "prove_every": 10}
+        self.office.write(stage=False, tunnel=tunnel)
         with open(self.office.config) as file:
             text = file.read()
         # What the proof from outside trusts.

@@ -7,9 +7,9 @@ import subprocess
 import threading
 import unittest
 
-from office import BINARY, Office, wait_until
-from simulator import LIMIT, ROOT
-from test_lifecycle import start
+from tests.account.account import Fresh
+from tests.harness.paths import BINARY, ROOT
+from tests.harness.wait import LIMIT, wait_until
 
 GUARD = os.path.join(ROOT, "systemd", "upgrade-guard")
 # A program that says what a candidate must say, and then does as it was built for.
@@ -65,12 +65,9 @@ class Init:
         self.thread.join(LIMIT)
 
 
-class Upgrade(unittest.TestCase):
+class Upgrade(Fresh):
     def setUp(self):
-        self.simulator = start(f"upgrade-{self._testMethodName[5:50]}")
-        self.addCleanup(self.simulator.stop)
-        self.office = Office(self.simulator)
-        self.addCleanup(self.office.remove)
+        super().setUp()
         self.folder = self.office.folder
         self.binary = os.path.join(self.folder, "bin", "gateway")
         os.mkdir(os.path.dirname(self.binary))
@@ -85,11 +82,11 @@ class Upgrade(unittest.TestCase):
         with open(restart, "w") as file:
             file.write(f'#!/bin/sh\nkill "$(cat {self.folder}/pid)"\n')
         os.chmod(restart, 0o755)
-        self.write(f'[upgrade]\npublic_key = "{self.key}"\nwithin = 10\nrestart = ["{restart}"]\n')
+        self.write({"public_key": self.key, "within": 10, "restart": [restart]})
         self.office.setup()
 
-    def write(self, more):
-        self.office.write(stage=False, addresses=False, more=more)
+    def write(self, upgrade):
+        self.office.write(stage=False, addresses=False, upgrade=upgrade)
 
     def boot(self):
         """The service runs, and is registered at Twilio."""
@@ -198,7 +195,7 @@ class Upgrade(unittest.TestCase):
                 self.assertIn(words, err)
                 self.assertTrue(self.content() == self.original)
                 self.assertEqual(os.listdir(os.path.dirname(self.binary)), ["gateway"])
-        self.write("")
+        self.write({})
         code, _, err = self.upgrade(self.file(self.good()))
         self.assertEqual(code, 1)
         self.assertIn("has no [upgrade] public_key", err)

@@ -8,7 +8,7 @@ import os
 import tempfile
 import unittest
 
-from validate import Report, main
+from tests.account.validate import Report, main
 
 ACCOUNT = "AC" + "0" * 32
 SID = "SD" + "1" * 32

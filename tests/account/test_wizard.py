@@ -15,9 +15,11 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from office import BINARY, NUMBERS, free_port, wait_until
-from person import Person
-from simulator import LIMIT, Simulator
+from tests.harness.owner import NUMBERS, free_port
+from tests.harness.paths import BINARY
+from tests.harness.person import Person
+from tests.harness.simulator import Recorded
+from tests.harness.wait import LIMIT, wait_until
 
 WRONG_TOKEN = "f" * 32
 DOMAIN = "shop-wizard.sip.twilio.com"
@@ -50,9 +52,7 @@ QUESTIONS = [
 
 class Wizard(unittest.TestCase):
     def setUp(self):
-        self.simulator = Simulator(self.id().rsplit(".", 1)[1][:40],
-                                   "--switch", "registration_reads=0",
-                                   *(option for number in NUMBERS for option in ("--number", number)))
+        self.simulator = Recorded(self.id().rsplit(".", 1)[1][:40], "--switch", "registration_reads=0", numbers=NUMBERS)
         self.addCleanup(self.simulator.stop)
         folder = tempfile.TemporaryDirectory(prefix="gateway-wizard-")
         self.addCleanup(folder.cleanup)

@@ -5,9 +5,9 @@ import json
 import time
 import unittest
 
-from chrony import Chrony
-from office import Office
-from program import wait_until
+from tests.harness.chrony import Chrony
+from tests.harness.lab import Office
+from tests.harness.wait import wait_until
 
 HANDSETS = {"101": "10.77.0.11", "102": "10.77.0.12"}
 TIME_WAN = "10.78.0.4"

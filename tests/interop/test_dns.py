@@ -3,9 +3,10 @@
 import os
 import shutil
 
-from kamailio import DOMAIN
-from office import DOMAIN_WAN, Office
-from program import Program, wait_until
+from tests.harness.kamailio import DOMAIN
+from tests.harness.lab import DOMAIN_WAN, Office
+from tests.harness.program import Program
+from tests.harness.wait import wait_until
 
 DNS_WAN = "10.78.0.4"
 HANDSET = "10.77.0.11"

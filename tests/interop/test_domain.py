@@ -2,10 +2,12 @@
 
 import unittest
 
-from capture import Capture, tone_share
-from kamailio import DOMAIN, PSTN_NUMBER, make_ca
-from office import DOMAIN_WAN, GATEWAY_WAN, Office
-from program import fresh_folder, wait_until
+from tests.harness.capture import Capture, tone_share
+from tests.harness.certificates import make_ca
+from tests.harness.kamailio import DOMAIN, PSTN_NUMBER
+from tests.harness.lab import Office
+from tests.harness.program import fresh_folder
+from tests.harness.wait import wait_until
 
 HANDSET = "10.77.0.11"
 TONE_OF_101 = 440

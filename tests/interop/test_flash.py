@@ -6,10 +6,11 @@ import signal
 import subprocess
 import unittest
 
-import gateway
-from office import DOMAIN_WAN, GATEWAY_LAN, Office
-from kamailio import DOMAIN
-from program import wait_until
+from tests.harness.gateway import Gateway
+from tests.harness.kamailio import DOMAIN
+from tests.harness.lab import DOMAIN_WAN, GATEWAY_LAN, Office
+from tests.harness.office import write_config, write_secrets
+from tests.harness.wait import wait_until
 
 # Mounts a small tmpfs over the folder $1, with what is in it and the options $2, and becomes the rest.
 ON_TMPFS = """
@@ -31,11 +32,11 @@ class Flash(Office):
         kamailio = self.start_kamailio(["101"])
         trunk = {"domain": DOMAIN, "servers": [f"{DOMAIN_WAN}:5061"], "server_name": DOMAIN,
                  "ca_file": kamailio.ca_file, "expires": 600, "secure": True}
-        config = gateway.write_config(self.folder, GATEWAY_LAN, trunk, ["101"])
-        gateway.write_secrets(self.folder, ["101"])
+        config = write_config(self.folder, GATEWAY_LAN, trunk, ["101"])
+        write_secrets(self.folder, ["101"])
         self.state = os.path.join(self.folder, "state")
         prefix = ("unshare", "--mount", "sh", "-c", ON_TMPFS, "sh", self.state, options)
-        return self.started(gateway.Gateway(self.gw_host, self.folder, config, prefix=prefix))
+        return self.started(Gateway(self.gw_host, self.folder, config, prefix=prefix))
 
     def inside(self, gw, name):
         """The path of a file of the state folder as the service sees it."""

@@ -1,25 +1,13 @@
 """The foreign programs among themselves, without the gateway: if these fail, the environment is broken, not we."""
 
-import unittest
-
-from baresip import Baresip
-from capture import Capture, tone_share
-from kamailio import DOMAIN, PSTN_NUMBER, Kamailio
-from network import Network
-from program import fresh_folder, stop_all, wait_until
+from tests.harness.baresip import Baresip
+from tests.harness.capture import Capture, tone_share
+from tests.harness.kamailio import DOMAIN, PSTN_NUMBER, Kamailio
+from tests.harness.lab import Lab
+from tests.harness.wait import wait_until
 
 
-class ForeignPrograms(unittest.TestCase):
-    def setUp(self):
-        self.folder = fresh_folder(self.id().split(".")[-1])
-        self.network = Network()
-        self.addCleanup(self.network.close)
-        self.addCleanup(stop_all)
-
-    def started(self, program):
-        self.addCleanup(program.stop)
-        return program
-
+class ForeignPrograms(Lab):
     def test_baresip_calls_baresip_through_kamailio_with_tls_and_srtp_both_ways(self):
         office = self.network.host("office", wan="10.78.0.1")
         domain = self.network.host("domain", wan="10.78.0.2")

@@ -2,14 +2,14 @@
 
 import unittest
 
-import gateway
-import sipp
-from baresip import Baresip
-from capture import Capture, tone_share
-from kamailio import make_ca
-from office import GATEWAY_LAN, Office
-from program import wait_until
-from sipp import Sipp, credentials
+from tests.harness import sipp
+from tests.harness.baresip import Baresip
+from tests.harness.capture import Capture, tone_share
+from tests.harness.certificates import make_ca
+from tests.harness.lab import GATEWAY_LAN, Office
+from tests.harness.office import lan_password
+from tests.harness.sipp import Sipp, credentials
+from tests.harness.wait import wait_until
 
 UNREACHABLE = "10.78.0.9:5061"
 
@@ -49,7 +49,7 @@ class Handsets(Office):
         host = self.network.host("right", lan="10.77.0.12")
         right = self.started(Baresip(
             host, self.folder, "right", host.lan,
-            f"<sip:101@{GATEWAY_LAN}>;auth_user=101;auth_pass={gateway.lan_password('101')};regint=120", 440))
+            f"<sip:101@{GATEWAY_LAN}>;auth_user=101;auth_pass={lan_password('101')};regint=120", 440))
         right.wait_registered()
         self.assertEqual(len(gw.handsets("101")), 1)
 
@@ -76,7 +76,7 @@ class Handsets(Office):
     def test_two_hundred_handsets_register_and_five_hundred_calls_do_not_fail(self):
         extensions = [str(1000 + n) for n in range(200)]
         callers, called = extensions[:100], extensions[100:]
-        gw = self.start_lan(extensions, limits="calls = 100")
+        gw = self.start_lan(extensions, limits={"calls": 100})
         sipp.write_tone(self.folder, 440)
         from_host = self.network.host("callers", lan="10.77.0.21")
         to_host = self.network.host("called", lan="10.77.0.22")
@@ -84,7 +84,7 @@ class Handsets(Office):
             registrations = self.started(Sipp(
                 host, self.folder, f"register-{names[0]}", "register", host.lan, "-m", 100, "-r", 50, "-l", 100,
                 target=f"{GATEWAY_LAN}:5060", keys={"expires": "3600"},
-                rows=[(e, credentials(e, gateway.lan_password(e))) for e in names]))
+                rows=[(e, credentials(e, lan_password(e))) for e in names]))
             self.assertEqual(registrations.wait(60)["succeeded"], 100)
         self.assertTrue(all(len(e["handsets"]) == 1 for e in gw.status()["extensions"]))
 
@@ -94,7 +94,7 @@ class Handsets(Office):
         calls = self.started(Sipp(
             from_host, self.folder, "call", "call", from_host.lan, "-m", 500, "-r", 20, "-l", 60,
             "-mi", from_host.lan, target=f"{GATEWAY_LAN}:5060",
-            rows=[(a, credentials(a, gateway.lan_password(a)), b) for a, b in zip(callers, called)]))
+            rows=[(a, credentials(a, lan_password(a)), b) for a, b in zip(callers, called)]))
         counted = calls.wait(120)
         self.assertEqual((counted["succeeded"], counted["failed"]), (500, 0), counted)
         self.assertEqual(answers.wait(10)["succeeded"], 500)

@@ -6,11 +6,12 @@ import sys
 import time
 import unittest
 
-from capture import Capture
-from kamailio import DOMAIN, PSTN_NUMBER, make_ca
-from network import run
-from office import GATEWAY_LAN, GATEWAY_WAN, PSTN_WAN, Office
-from program import wait_until
+from tests.harness.capture import Capture
+from tests.harness.certificates import make_ca
+from tests.harness.kamailio import DOMAIN, PSTN_NUMBER
+from tests.harness.lab import GATEWAY_LAN, GATEWAY_WAN, PSTN_WAN, Office
+from tests.harness.network import run
+from tests.harness.wait import wait_until
 
 HANDSET = "10.77.0.11"
 NEW_WAN = "10.78.0.9"

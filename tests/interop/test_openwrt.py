@@ -6,7 +6,8 @@ import shutil
 import subprocess
 import unittest
 
-from program import ROOT, fresh_folder
+from tests.harness.paths import ROOT
+from tests.harness.program import fresh_folder
 
 # What of /lib/functions/procd.sh and /etc/rc.common the init file meets. A call is a line, its arguments between bars.
 RC_COMMON = """#!/bin/sh

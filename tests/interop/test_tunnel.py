@@ -12,9 +12,10 @@ import time
 import unittest
 import urllib.parse
 
-from program import Program, wait_until
-from sshd import NAME
-from tunnel import SERVER_WAN, SSHD_PORT, URL, Outside, Tunnel, ssh
+from tests.harness.program import Program
+from tests.harness.sshd import NAME
+from tests.harness.tunnel import SERVER_WAN, SSHD_PORT, URL, Outside, Tunnel, ssh
+from tests.harness.wait import wait_until
 
 TOKEN = "0" * 32
 #: Requests one after the other, and what half of them may take: an acknowledgement that is delayed takes 40 ms.

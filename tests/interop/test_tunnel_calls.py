@@ -6,14 +6,14 @@ import threading
 import time
 import unittest
 
-import control
-import gateway
-from network import run
-from office import GATEWAY_LAN, Office
-from program import wait_until
-from simulator import Simulator
-from sipp import Sipp, credentials
-from sshd import Sshd
+from tests.harness.gateway import Gateway
+from tests.harness.lab import GATEWAY_LAN, Office
+from tests.harness.network import run
+from tests.harness.office import NUMBER, write_config
+from tests.harness.simulator import Simulator
+from tests.harness.sipp import Sipp, credentials
+from tests.harness.sshd import Sshd
+from tests.harness.wait import wait_until
 
 DOMAIN = "interop.sip.twilio.com"
 WEBHOOK = "127.0.0.1:8081"
@@ -47,7 +47,7 @@ class Caller(threading.Thread):
     def run(self):
         began = time.monotonic()
         self.outcome = self.simulator.control("POST", "pstn/call", {
-            "from": self.number, "to": gateway.NUMBER, "party": self.party})
+            "from": self.number, "to": NUMBER, "party": self.party})
         self.seconds = time.monotonic() - began
 
     @property
@@ -95,15 +95,15 @@ class Flapping(Office):
         self.sshd.stop()
         self.sshd.start("GatewayPorts clientspecified\n")
         self.simulator = self.started(Simulator(self.gw_host, self.folder))
-        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
-        self.config = gateway.write_config(
+        trunk, twilio = self.simulator.tables(DOMAIN)
+        self.config = write_config(
             self.folder, GATEWAY_LAN, trunk, ["101"], twilio=twilio,
             webhook={"public_url": URL, "listen": WEBHOOK}, ring=["101"])
         with open(self.config, "a") as file:
             file.write(f'[tunnel]\ndriver = "ssh"\nserver = "root@{SERVER_WAN}"\nremote = "{SERVER_WAN}:8080"\n'
                        "prove_every = 10\n")
         self.simulator.set_up(self.config)
-        self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, self.config))
+        self.gateway = self.started(Gateway(self.gw_host, self.folder, self.config))
         self.gateway.wait_registered_at_trunk(["101"])
         told = "authorized_keys there: "
         reason = wait_until(lambda: self.reason_with(told), "the gateway tells the line for authorized_keys")

@@ -7,14 +7,15 @@ import subprocess
 import time
 import unittest
 
-import control
-import gateway
-import tone
-from baresip import Baresip
-from program import wait_until
-from simulator import Simulator
-from sshd import NAME
-from tunnel import GATEWAY_LAN, PROVE_EVERY, RELAY_PORT, SERVER_WAN, Outside, ssh
+from tests.harness import tone
+from tests.harness.baresip import Baresip
+from tests.harness.gateway import Gateway
+from tests.harness.lab import GATEWAY_LAN
+from tests.harness.office import NUMBER
+from tests.harness.simulator import Simulator
+from tests.harness.sshd import NAME
+from tests.harness.tunnel import PROVE_EVERY, RELAY_PORT, SERVER_WAN, Outside, ssh
+from tests.harness.wait import wait_until
 
 DOMAIN = "interop.sip.twilio.com"
 HANDSET_LAN = "10.77.0.11"
@@ -67,11 +68,11 @@ class Talking(Outside):
 
     def begin(self, tunnel):
         self.simulator = self.started(Simulator(self.gw_host, self.folder, "--webhook-ca", self.nginx.ca_file))
-        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
+        trunk, twilio = self.simulator.tables(DOMAIN)
         config = self.write_config(tunnel, trunk, {**twilio, "ca_file": self.nginx.ca_file}, extensions=["101", "102"],
                                    ring=["102"])
         self.simulator.set_up(config)
-        self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, config))
+        self.gateway = self.started(Gateway(self.gw_host, self.folder, config))
 
     def talk(self):
         password = json.loads(self.gateway.command("handset", "101", "--json").stdout)["password"]
@@ -259,7 +260,7 @@ class NewUrl(Talking):
         """A party calls 102, which nobody has registered: at which URL Twilio was told what to do, if it was."""
         before = len(self.simulator.control("GET", "journal?from=0"))
         self.simulator.control("POST", "pstn/call", {
-            "from": CALLER, "to": gateway.NUMBER, "party": {"hang_up_after_ms": 100}})
+            "from": CALLER, "to": NUMBER, "party": {"hang_up_after_ms": 100}})
         asked = [e for e in self.simulator.control("GET", f"journal?from={before}")
                  if e["event"] == "webhook" and "/twilio/incoming" in e["url"] and e["status"] == 200]
         return asked[0]["url"].split("/twilio/")[0] if asked else None

@@ -4,12 +4,12 @@ import json
 import threading
 import unittest
 
-import control
-import gateway
-from capture import Capture, tone_share
-from office import GATEWAY_LAN, Office
-from program import wait_until
-from simulator import Simulator
+from tests.harness.capture import Capture, tone_share
+from tests.harness.gateway import Gateway
+from tests.harness.lab import GATEWAY_LAN, Office
+from tests.harness.office import NUMBER, write_config
+from tests.harness.simulator import Simulator
+from tests.harness.wait import wait_until
 
 DOMAIN = "interop.sip.twilio.com"
 CALLED = "+15035551212"
@@ -23,12 +23,12 @@ class AtTwilio(Office):
     def setUp(self):
         super().setUp()
         self.simulator = self.started(Simulator(self.gw_host, self.folder))
-        trunk, twilio = control.tables(self.simulator.addresses, DOMAIN)
-        self.config = gateway.write_config(
+        trunk, twilio = self.simulator.tables(DOMAIN)
+        self.config = write_config(
             self.folder, GATEWAY_LAN, trunk, ["101"], twilio=twilio,
             webhook={"public_url": f"http://{WEBHOOK}", "listen": WEBHOOK}, ring=["101"])
         self.simulator.set_up(self.config)
-        self.gateway = self.started(gateway.Gateway(self.gw_host, self.folder, self.config))
+        self.gateway = self.started(Gateway(self.gw_host, self.folder, self.config))
         secret = self.gateway.command("handset", "101", "--json").stdout
         self.handset = self.start_handset("101", "10.77.0.11", TONE_OF_101, json.loads(secret)["password"])
         self.handset.wait_registered()
@@ -56,7 +56,7 @@ class AtTwilio(Office):
 
         def call_in():
             outcome.update(self.simulator.control("POST", "pstn/call", {
-                "from": CALLER, "to": gateway.NUMBER, "party": {"tone_hz": TONE_OF_PSTN, "hang_up_after_ms": 4000}}))
+                "from": CALLER, "to": NUMBER, "party": {"tone_hz": TONE_OF_PSTN, "hang_up_after_ms": 4000}}))
         caller = threading.Thread(target=call_in, daemon=True)
         caller.start()
         self.handset.wait_for("CALL_INCOMING")

@@ -9,8 +9,9 @@ import json
 import os
 import threading
 
-import tone
-from program import Program, wait_until
+from tests.harness import tone
+from tests.harness.program import Program
+from tests.harness.wait import wait_until
 
 MODULES = "/usr/lib/baresip/modules"
 CONTROL_PORT = 4444

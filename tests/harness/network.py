@@ -8,10 +8,8 @@ import atexit
 import ctypes
 import os
 import re
-import signal
 import socket
 import subprocess
-import sys
 
 PREFIX = "gwlab"
 CLONE_NEWNET = 0x40000000
@@ -59,6 +57,20 @@ class Host:
                     os._exit(70)  # never go on in the wrong network
 
 
+class Local:
+    """This machine in the place of a [`Host`]: everything is on loopback."""
+
+    lan = wan = "127.0.0.1"
+
+    def command(self, *argv):
+        """The argument vector as it is."""
+        return list(map(str, argv))
+
+    def socket(self, kind=socket.SOCK_STREAM):
+        """A socket of this test process."""
+        return socket.socket(socket.AF_INET, kind)
+
+
 class Network:
     """The two switches and the hosts on them."""
 
@@ -67,6 +79,8 @@ class Network:
     def __init__(self):
         if os.geteuid() != 0:
             raise RuntimeError("network namespaces need root: run the tests as root")
+        if Network._made == 0:
+            remove_leftovers()
         Network._made += 1
         self.name = f"{PREFIX}-{os.getpid()}-{Network._made}"
         self.namespaces = []
@@ -114,7 +128,3 @@ def remove_leftovers():
         owner = re.match(rf"{PREFIX}-(\d+)-", namespace)
         if owner and not os.path.exists(f"/proc/{owner.group(1)}"):
             subprocess.run(["ip", "netns", "del", namespace], stderr=subprocess.DEVNULL)
-
-
-remove_leftovers()
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that atexit runs

@@ -2,15 +2,15 @@
 
 import atexit
 import os
+import shutil
 import signal
 import subprocess
+import sys
 
-from network import run
-from wait import TookTooLong, wait_until  # noqa: F401: who runs programs waits for them
+from tests.harness.paths import TARGET
+from tests.harness.wait import wait_until
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LOGS = os.path.join(os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target")), "interop")
-
+LOGS = os.path.join(TARGET, "interop")
 
 _running = []
 
@@ -22,6 +22,7 @@ def stop_all():
 
 
 atexit.register(stop_all)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that atexit runs
 
 
 class Program:
@@ -81,6 +82,6 @@ class Program:
 def fresh_folder(name):
     """An empty folder for one test's files, below `target/interop`."""
     folder = os.path.join(LOGS, name)
-    run("rm", "-rf", folder)
+    shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
     return folder

@@ -6,8 +6,8 @@ import signal
 import struct
 import subprocess
 
-import tone
-from program import Program
+from tests.harness import tone
+from tests.harness.program import Program
 
 Datagram = collections.namedtuple("Datagram", "time source source_port destination destination_port payload")
 

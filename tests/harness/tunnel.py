@@ -6,15 +6,14 @@ import os
 import ssl
 import threading
 import time
-import unittest
 
-import gateway
-from network import Network
-from program import fresh_folder, stop_all, wait_until
-from sshd import NAME, Nginx, Relay, Sshd
+from tests.harness.gateway import Gateway
+from tests.harness.lab import GATEWAY_LAN, Office
+from tests.harness.office import NOBODY, write_config, write_secrets
+from tests.harness.relay import Relay
+from tests.harness.sshd import NAME, Nginx, Sshd
+from tests.harness.wait import wait_until
 
-GATEWAY_LAN = "10.77.0.1"
-GATEWAY_WAN = "10.78.0.1"
 SERVER_WAN = "10.78.0.4"
 CALLER_WAN = "10.78.0.5"
 WEBHOOK = "127.0.0.1:8081"
@@ -81,13 +80,11 @@ class Caller:
         self.thread.join(20)
 
 
-class Tunnel(unittest.TestCase):
+class Tunnel(Office):
+    """An office whose gateway resolves names by files of its own."""
+
     def setUp(self):
-        self.folder = fresh_folder(self.id().split(".", 1)[1][:60])
-        self.network = Network()
-        self.addCleanup(self.network.close)
-        self.addCleanup(stop_all)
-        self.gw_host = self.network.host("gw", lan=GATEWAY_LAN, wan=GATEWAY_WAN)
+        super().setUp()
         # `ip netns exec` puts these in place of the machine's own files; nobody answers at that DNS server.
         self.etc = f"/etc/netns/{self.gw_host.namespace}"
         os.makedirs(self.etc)
@@ -105,33 +102,26 @@ class Tunnel(unittest.TestCase):
             os.remove(f"{self.etc}/{name}")
         os.rmdir(self.etc)
 
-    def started(self, program):
-        self.addCleanup(program.stop)
-        return program
-
     def write_config(self, tunnel, trunk, twilio, extensions=("101",), **options):
         webhook = {"listen": WEBHOOK} if "url_pattern" in tunnel else {"public_url": URL, "listen": WEBHOOK}
-        config = gateway.write_config(self.folder, GATEWAY_LAN, trunk, extensions, twilio=twilio, webhook=webhook,
-                                      **options)
-        with open(config, "a") as file:
-            file.write("[tunnel]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in tunnel.items()))
-        return config
+        return write_config(self.folder, GATEWAY_LAN, trunk, extensions, twilio=twilio, webhook=webhook, tunnel=tunnel,
+                            **options)
 
     def start_gateway(self, tunnel, ca_file=None):
         """Without a Twilio: nobody is there to be called or told."""
         trunk = {"domain": "office.sip.twilio.com", "servers": ["10.78.0.9:5061"]}
-        twilio = {"account_sid": "AC" + "0" * 32, "api": "http://10.78.0.9:1"}
+        twilio = {**NOBODY, "api": "http://10.78.0.9:1"}
         if ca_file:
             twilio["ca_file"] = ca_file
         config = self.write_config(tunnel, trunk, twilio)
-        gateway.write_secrets(self.folder, ["101"])
+        write_secrets(self.folder, ["101"])
         path = f"{self.folder}/state/secrets.json"
         with open(path) as file:
             secrets = json.load(file)
         secrets["webhook"] = {"user": "twilio", "password": "Hooks-kept-4-tests-1234"}
         with open(path, "w") as file:
             json.dump(secrets, file)
-        return self.started(gateway.Gateway(self.gw_host, self.folder, config))
+        return self.started(Gateway(self.gw_host, self.folder, config))
 
     def tunnel(self):
         return self.gateway.status()["tunnel"]

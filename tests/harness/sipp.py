@@ -3,8 +3,8 @@
 import csv
 import os
 
-import tone
-from program import Program
+from tests.harness import tone
+from tests.harness.program import Program
 
 SCENARIOS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sipp")
 

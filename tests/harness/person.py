@@ -7,7 +7,7 @@ import signal
 import termios
 import time
 
-from simulator import LIMIT
+from tests.harness.wait import LIMIT
 
 CTRL_C = b"\x03"
 

@@ -1,4 +1,6 @@
-"""A phone of few words: REGISTER over UDP with digest (RFC 2617), as much of SIP as the proofs in this folder need."""
+"""A phone of few words: REGISTER over UDP with digest (RFC 2617), as much of SIP as the proofs need.
+
+Needs nothing of this package: cross/prove-service copies it into its container."""
 
 import hashlib
 import re
@@ -11,13 +13,15 @@ def _digest(*parts):
 
 
 class Phone:
-    """Extension `name` that talks to `address`, a pair of host and port; `make` makes its socket."""
+    """Extension `name` that talks to `address`, a pair of host and port; `make` makes its socket, `expires` is in seconds."""
 
-    def __init__(self, address, name, password=None, make=lambda kind: socket.socket(socket.AF_INET, kind)):
+    def __init__(self, address, name, password=None, make=lambda kind: socket.socket(socket.AF_INET, kind),
+                 expires=60):
         self.socket = make(socket.SOCK_DGRAM)
         self.socket.connect(address)
         self.name = name
         self.password = password
+        self.expires = expires
         self.sequence = 0
         self.local = "%s:%d" % self.socket.getsockname()
         self.call_id = f"{time.monotonic_ns():x}"
@@ -28,7 +32,7 @@ class Phone:
         return (f"REGISTER sip:gateway SIP/2.0\r\nVia: SIP/2.0/UDP {local};rport;branch=z9hG4bK{self.call_id}{self.sequence}\r\n"
                 f"Max-Forwards: 70\r\nFrom: <sip:{name}@gateway>;tag={self.call_id}\r\nTo: <sip:{name}@gateway>\r\n"
                 f"Call-ID: {self.call_id}\r\nCSeq: {self.sequence} REGISTER\r\nContact: <sip:{name}@{local}>\r\n"
-                f"Expires: 60\r\n{authorization}Content-Length: 0\r\n\r\n").encode()
+                f"Expires: {self.expires}\r\n{authorization}Content-Length: 0\r\n\r\n").encode()
 
     def _ask(self, request, deadline):
         """Sends again and again, as Timer E of RFC 3261 does but faster: who listens may not be there yet."""

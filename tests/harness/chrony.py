@@ -2,7 +2,7 @@
 
 import os
 
-from program import Program
+from tests.harness.program import Program
 
 CONFIG = """\
 local stratum 8

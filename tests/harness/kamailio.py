@@ -2,8 +2,9 @@
 
 import os
 
-from network import run
-from program import Program
+from tests.harness.certificates import make_ca
+from tests.harness.program import Program
+from tests.harness.wait import wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DOMAIN = "office.sip.example"
@@ -19,22 +20,6 @@ private_key = {folder}/server.key
 method = TLSv1.2
 verify_certificate = yes
 """
-
-
-def make_ca(folder, name, host, valid=True, also=()):
-    """A CA `NAME-ca.pem` and, signed by it, `server.pem` and `server.key` for a host name, and `also` for others."""
-    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    run("openssl", "req", "-x509", *key, "-days", "2", "-subj", f"/CN={name} test CA",
-        "-keyout", f"{folder}/{name}-ca.key", "-out", f"{folder}/{name}-ca.pem",
-        "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
-    if valid:
-        rsa = ["-newkey", "rsa:2048", "-nodes"]  # Twilio's ciphers are all RSA (twilio.md 4.2)
-        run("openssl", "req", "-x509", *rsa, "-days", "2", "-subj", f"/CN={host}",
-            "-CA", f"{folder}/{name}-ca.pem", "-CAkey", f"{folder}/{name}-ca.key",
-            "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem",
-            "-addext", "subjectAltName=" + ",".join(f"DNS:{name}" for name in (host, *also)),
-            "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth")
-    return f"{folder}/{name}-ca.pem"
 
 
 class Kamailio:
@@ -63,15 +48,13 @@ class Kamailio:
                                "-Y", self.folder, "-P", f"{self.folder}/pid", "-f", self.config)
         self.program.wait_for_log("Listening on")
         # It prints that before its TLS workers accept.
-        import program
-
         def accepts():
             probe = self.host.socket()
             try:
                 return probe.connect_ex((self.host.wan, 5061)) == 0
             finally:
                 probe.close()
-        program.wait_until(accepts, "kamailio accepts TLS connections")
+        wait_until(accepts, "kamailio accepts TLS connections")
 
     def log(self):
         return self.program.log()

@@ -10,24 +10,16 @@ import socket
 import subprocess
 import tempfile
 
-from simulator import LIMIT, TARGET
-from wait import wait_until as wait_within
+from tests.harness.office import tables, toml
+from tests.harness.paths import BINARY
+from tests.harness.wait import LIMIT, wait_until
 
-BINARY = os.path.join(TARGET, "debug", "gateway")
 NUMBERS = ("+15035550100", "+15035550101")
 # How a digest at Twilio begins (twilio.md 4.1).
 REALM = "sip.twilio.com"
 
-ADDRESS = """
-[[address]]
-name = "shop"
-customer = "Example Shop"
-street = "1 Main St"
-city = "Portland"
-region = "OR"
-postal_code = "97205"
-country = "US"
-"""
+ADDRESS = {"name": "shop", "customer": "Example Shop", "street": "1 Main St", "city": "Portland", "region": "OR",
+           "postal_code": "97205", "country": "US"}
 
 
 def free_port():
@@ -35,11 +27,6 @@ def free_port():
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
-
-
-def wait_until(condition, what):
-    """Polls until `condition()` is true; its value."""
-    return wait_within(condition, what, LIMIT)
 
 
 class Said:
@@ -69,55 +56,27 @@ class Office:
         self.write()
 
     def write(self, stage=True, hosted=False, stage_url="https://stage.example.com", extensions=("101", "102"),
-              addresses=True, more="", is_url_told=False):
-        """Writes the config anew; with `is_url_told` without a public URL, for the tunnel tells it."""
-        public_url = "" if is_url_told else f'public_url = "http://127.0.0.1:{self.webhook}"'
-        s = self.simulator.addresses
-        text = f"""
-[site]
-name = "office"
-state_dir = "{self.folder}/state"
-run_dir = "{self.folder}/run"
-[twilio]
-account_sid = "{s['account_sid']}"
-api = "{s['rest']}"
-[trunk]
-domain = "office-prod.sip.twilio.com"
-servers = ["{s['sip']}"]
-server_name = "office-prod.sip.twilio.com"
-ca_file = "{s['ca_file']}"
-[lan]
-listen = ["127.0.0.1:{self.lan}"]
-[webhook]
-{public_url}
-listen = "127.0.0.1:{self.webhook}"
-fallback_url = "https://fallback.example.com/sorry"
-[emergency]
-caller_id = "{NUMBERS[0]}"
-[dialing]
-manage = true
-[spend]
-monthly = 50
-[access]
-networks = ["127.0.0.0/8"]
-{more}
-"""
-        if hosted:
-            text += f"[hosted]\nassets = \"{self.folder}/assets\"\n"
+              addresses=True, tunnel=None, **more):
+        """Writes the config anew. With `tunnel`, a table, it has no public URL, for the tunnel tells it; `more` are other
+        tables."""
+        trunk, twilio = self.simulator.tables("office-prod.sip.twilio.com")
+        webhook = {} if tunnel else {"public_url": f"http://127.0.0.1:{self.webhook}"}
+        lives = {"address": "shop"} if addresses else {}
+        number = [{"number": NUMBERS[0], "ring": ["101"], **lives}]
         if stage:
-            text += f"""
-[environment.stage]
-domain = "office-stage.sip.twilio.com"
-public_url = "{stage_url}"
-"""
-        for name in extensions:
-            text += f'[[extension]]\nname = "{name}"\n'
-        address = 'address = "shop"' if addresses else ""
-        text += f'[[number]]\nnumber = "{NUMBERS[0]}"\nring = ["101"]\n{address}\n'
+            number.append({"number": NUMBERS[1], "ring": ["101"], "environment": "stage", **lives})
+        found = tables(
+            self.folder, f"127.0.0.1:{self.lan}", trunk, [{"name": name} for name in extensions], site="office",
+            run_dir=f"{self.folder}/run", twilio=twilio, number=number,
+            webhook={**webhook, "listen": f"127.0.0.1:{self.webhook}", "fallback_url": "https://fallback.example.com/sorry"},
+            dialing={"manage": True}, spend={"monthly": 50}, access={"networks": ["127.0.0.0/8"]},
+            tunnel=tunnel or {}, hosted={"assets": f"{self.folder}/assets"} if hosted else {}, **more)
         if stage:
-            text += f'[[number]]\nnumber = "{NUMBERS[1]}"\nring = ["101"]\nenvironment = "stage"\n{address}\n'
+            found["environment.stage"] = {"domain": "office-stage.sip.twilio.com", "public_url": stage_url}
+        if addresses:
+            found["address"] = [ADDRESS]
         with open(self.config, "w") as file:
-            file.write(text + (ADDRESS if addresses else ""))
+            file.write(toml(found))
 
     def asset(self, path, content):
         """Puts a file into the folder of the hosted Service."""

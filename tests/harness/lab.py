@@ -1,12 +1,13 @@
-"""What most tests begin with: an office with a gateway, a world outside, and handsets."""
+"""What most tests in network namespaces begin with: an office with a gateway, a world outside, and handsets."""
 
 import unittest
 
-import gateway
-from baresip import Baresip
-from kamailio import DOMAIN, PSTN_NUMBER, Kamailio
-from network import Network
-from program import fresh_folder, stop_all
+from tests.harness.baresip import Baresip
+from tests.harness.gateway import Gateway
+from tests.harness.kamailio import DOMAIN, PSTN_NUMBER, Kamailio
+from tests.harness.network import Network
+from tests.harness.office import lan_password, trunk_password, write_config, write_secrets
+from tests.harness.program import fresh_folder, stop_all
 
 GATEWAY_LAN = "10.77.0.1"
 GATEWAY_WAN = "10.78.0.1"
@@ -14,25 +15,33 @@ DOMAIN_WAN = "10.78.0.2"
 PSTN_WAN = "10.78.0.3"
 
 
-class Office(unittest.TestCase):
+class Lab(unittest.TestCase):
     """A network of its own for each test, and everything that was started ends with it."""
 
     def setUp(self):
-        self.folder = fresh_folder(self.id().split(".", 1)[1][:80])
+        # CLASS.test_NAME, without the modules before it.
+        self.folder = fresh_folder(".".join(self.id().split(".")[-2:])[:80])
         self.network = Network()
         self.addCleanup(self.network.close)
         self.addCleanup(stop_all)
-        self.gw_host = self.network.host("gw", lan=GATEWAY_LAN, wan=GATEWAY_WAN)
 
     def started(self, program):
         """Has a program stopped at the end of the test."""
         self.addCleanup(program.stop)
         return program
 
+
+class Office(Lab):
+    """A lab with a host for the gateway, on the LAN and outside."""
+
+    def setUp(self):
+        super().setUp()
+        self.gw_host = self.network.host("gw", lan=GATEWAY_LAN, wan=GATEWAY_WAN)
+
     def start_kamailio(self, extensions):
         """kamailio as the SIP domain, outside."""
         host = self.network.host("domain", wan=DOMAIN_WAN)
-        passwords = {e: gateway.trunk_password(e) for e in extensions}
+        passwords = {e: trunk_password(e) for e in extensions}
         return self.started(Kamailio(host, self.folder, passwords, PSTN_WAN))
 
     def start_pstn(self, frequency, host=None):
@@ -47,14 +56,14 @@ class Office(unittest.TestCase):
         """The gateway with secrets of ours, its trunk towards kamailio."""
         trunk = {"domain": DOMAIN, "servers": [server], "server_name": DOMAIN, "ca_file": ca_file,
                  "expires": 600, "secure": True}
-        config = gateway.write_config(self.folder, listen, trunk, extensions, **options)
-        gateway.write_secrets(self.folder, extensions)
-        return self.started(gateway.Gateway(self.gw_host, self.folder, config, prefix))
+        config = write_config(self.folder, listen, trunk, extensions, **options)
+        write_secrets(self.folder, extensions)
+        return self.started(Gateway(self.gw_host, self.folder, config, prefix))
 
     def start_handset(self, extension, address, frequency, password=None, answer="manual"):
         """baresip as a handset on a host of its own."""
         host = self.network.host(f"h{extension}", lan=address)
-        password = password or gateway.lan_password(extension)
+        password = password or lan_password(extension)
         return self.started(Baresip(
             host, self.folder, f"handset-{extension}", address,
             f"<sip:{extension}@{GATEWAY_LAN}>;auth_user={extension};auth_pass={password};regint=120;"
