@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+#[path = "office/mod.rs"]
+mod office;
+
+use office::OfficeFile;
+
 /// Longer than any machine takes; a test that waits for it has failed.
 const LONG: Duration = Duration::from_secs(30);
 
@@ -23,15 +28,18 @@ impl Service {
         std::fs::create_dir_all(&folder).unwrap();
         let shown = folder.display();
         let lan = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = format!(
-            "[site]\nname = \"notify\"\nstate_dir = \"{shown}/state\"\nrun_dir = \"{shown}/run\"\n\
-             [twilio]\naccount_sid = \"AC00000000000000000000000000000000\"\n\
-             [trunk]\ndomain = \"notify.sip.twilio.com\"\nservers = [\"127.0.0.1:9\"]\n\
-             [lan]\nlisten = [\"{lan}\"]\n\
-             [webhook]\npublic_url = \"https://notify.example.com\"\nlisten = \"127.0.0.1:0\"\n\
-             [emergency]\ncaller_id = \"+15035550100\"\n\
-             [[extension]]\nname = \"101\"\ncaller_id = \"+15035550100\"\n"
-        );
+        let config = OfficeFile::new()
+            .table("site")
+            .with("state_dir", format!("{shown}/state"))
+            .with("run_dir", format!("{shown}/run"))
+            .table("trunk")
+            .with("servers", ["127.0.0.1:9"])
+            .table("lan")
+            .with("listen", [lan.to_string()])
+            .table("webhook")
+            .with("listen", "127.0.0.1:0")
+            .extensions(["101"])
+            .to_string();
         std::fs::write(folder.join("gateway.toml"), config).unwrap();
         let socket = UnixDatagram::bind(folder.join("notify")).unwrap();
         socket.set_read_timeout(Some(LONG)).unwrap();

@@ -22,6 +22,11 @@ use gateway::sip::flow::{Flow, Transport};
 use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock};
 
+#[path = "../office/mod.rs"]
+mod office;
+
+use office::OfficeFile;
+
 const LAN: &str = "192.168.1.1:5060";
 const EDGE: &str = "54.172.60.1:5061";
 const WALL: WallClock = WallClock(1_800_000_000);
@@ -419,15 +424,9 @@ fn address_of(text: &str) -> SocketAddr {
 }
 
 fn config(extensions: u64) -> Config {
-    let list: String = (0..extensions)
-        .map(|n| format!("[[extension]]\nname = \"{}\"\ncaller_id = \"+15035550100\"\n", name(n)))
-        .collect();
-    let text = format!(
-        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
-         [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [\"office.sip.ashburn.twilio.com\"]\n\
-         [lan]\nlisten = [\"192.168.1.1\"]\n[webhook]\npublic_url = \"https://gw.example.net\"\n\
-         [limits]\ncalls = 400\n[emergency]\ncaller_id = \"+15035550100\"\n{list}"
-    );
+    let file = OfficeFile::new().table("trunk").with("servers", ["office.sip.ashburn.twilio.com"]);
+    let file = file.table("limits").with("calls", 400);
+    let file = (0..extensions).fold(file, |file, n| file.extension(&name(n)).with("caller_id", "+15035550100"));
     let host = config::Host { addresses: vec![address_of(LAN).ip()] };
-    config::parse(&text, "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+    config::parse(&file.to_string(), "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
 }

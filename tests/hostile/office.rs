@@ -19,6 +19,11 @@ use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock};
 use rsip::{Method, Request, Response, SipMessage};
 
+#[path = "../office/mod.rs"]
+pub mod file;
+
+use file::OfficeFile;
+
 pub const LAN: &str = "192.168.1.1:5060";
 const WAN: &str = "203.0.113.7:40000";
 const EDGE: &str = "54.172.60.1:5061";
@@ -113,19 +118,13 @@ pub struct Office {
 }
 
 pub fn config(extensions: &[&str]) -> Config {
-    let list: String = extensions
-        .iter()
-        .map(|name| format!("[[extension]]\nname = \"{name}\"\ncaller_id = \"+1503555{name:0>4}\"\n"))
-        .collect();
-    let text = format!(
-        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
-         [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [\"office.sip.ashburn.twilio.com\"]\n\
-         [lan]\nlisten = [\"192.168.1.1\"]\n[webhook]\npublic_url = \"https://gw.example.net\"\n\
-         [emergency]\ncaller_id = \"+15035550100\"\n{list}[[number]]\nnumber = \"+15035550100\"\nring = [\"{}\"]\n",
-        extensions[0]
-    );
+    let file = OfficeFile::new()
+        .table("trunk")
+        .with("servers", ["office.sip.ashburn.twilio.com"])
+        .extensions(extensions.iter().copied())
+        .number("+15035550100", &extensions[..1]);
     let host = config::Host { addresses: vec![address(LAN).ip()] };
-    config::parse(&text, "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+    config::parse(&file.to_string(), "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 impl Office {

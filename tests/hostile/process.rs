@@ -8,6 +8,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::office::file::OfficeFile;
+
 /// Nothing that is waited for takes longer.
 pub const LIMIT: Duration = Duration::from_secs(20);
 
@@ -60,19 +62,26 @@ impl Box {
     }
 
     pub fn text(&self) -> String {
-        format!(
-            "[site]\nname = \"hostile\"\nstate_dir = \"{folder}/state\"\nrun_dir = \"{folder}/run\"\n\
-             [twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\napi = \"http://127.0.0.1:9\"\n\
-             [trunk]\ndomain = \"hostile.sip.twilio.com\"\nservers = [\"{trunk}\"]\n\
-             [lan]\nlisten = [\"{lan}\"]\n[media]\nports = \"20000-20999\"\n\
-             [webhook]\npublic_url = \"https://gw.example.net\"\nlisten = \"{webhook}\"\n\
-             [emergency]\ncaller_id = \"+15035550100\"\n\
-             [[extension]]\nname = \"101\"\n[[number]]\nnumber = \"+15035550100\"\nring = [\"101\"]\n",
-            folder = self.folder.display(),
-            trunk = self.trunk,
-            lan = self.lan,
-            webhook = self.webhook,
-        )
+        let folder = self.folder.display();
+        OfficeFile::new()
+            .table("site")
+            .with("name", "hostile")
+            .with("state_dir", format!("{folder}/state"))
+            .with("run_dir", format!("{folder}/run"))
+            .table("twilio")
+            .with("api", "http://127.0.0.1:9")
+            .table("trunk")
+            .with("domain", "hostile.sip.twilio.com")
+            .with("servers", [self.trunk.to_string()])
+            .table("lan")
+            .with("listen", [self.lan.to_string()])
+            .table("media")
+            .with("ports", "20000-20999")
+            .table("webhook")
+            .with("listen", self.webhook.to_string())
+            .extension("101")
+            .number("+15035550100", &["101"])
+            .to_string()
     }
 
     pub fn config(&self) -> PathBuf {

@@ -4,55 +4,37 @@ use gateway::config::{Config, Host, parse};
 use gateway::secret::Secret;
 use gateway::store::{Credentials, Secrets};
 
-/// Extensions 101 (its own number), 102 (none), 103 (no emergency right), desk-one (rings with 101), and four numbers;
-/// of the environments, prod is run.
-const OFFICE: &str = r#"
-[site]
-name = "office"
-[twilio]
-account_sid = "AC0123456789abcdef0123456789abcdef"
-[trunk]
-domain = "office.sip.twilio.com"
-[lan]
-listen = ["127.0.0.1:0"]
-[webhook]
-public_url = "https://gw.example.net"
-listen = "127.0.0.1:0"
-[emergency]
-caller_id = "+15035550100"
-[environment.stage]
-domain = "office-stage.sip.twilio.com"
-public_url = "https://stage.example.net"
-[[extension]]
-name = "101"
-caller_id = "+15035550101"
-[[extension]]
-name = "102"
-[[extension]]
-name = "103"
-emergency = false
-[[extension]]
-name = "desk-one"
-[[number]]
-number = "+15035550100"
-ring = ["101", "102"]
-[[number]]
-number = "+15035550101"
-ring = ["101"]
-[[number]]
-number = "+15035550199"
-[[number]]
-number = "+442071838750"
-ring = ["desk-one"]
-"#;
+#[path = "../office/mod.rs"]
+mod file;
+
+use file::OfficeFile;
 
 /// What Twilio signs with.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 /// What stands in URLs where credentials protect them.
 pub const PASSWORD: &str = "Sesame1Sesame1Sesame1Ses";
 
+/// Extensions 101 (its own number), 102 (none), 103 (no emergency right), desk-one (rings with 101), and four numbers;
+/// of the environments, prod is run.
 pub fn config() -> Config {
-    parse(OFFICE, "gateway.toml", &Host::default()).expect("the office above has no mistakes")
+    let file = OfficeFile::new()
+        .table("lan")
+        .with("listen", ["127.0.0.1:0"])
+        .table("webhook")
+        .with("listen", "127.0.0.1:0")
+        .table("environment.stage")
+        .with("domain", "office-stage.sip.twilio.com")
+        .with("public_url", "https://stage.example.net")
+        .extensions(["101"])
+        .extension("102")
+        .extension("103")
+        .with("emergency", false)
+        .extension("desk-one")
+        .number("+15035550100", &["101", "102"])
+        .number("+15035550101", &["101"])
+        .number("+15035550199", &[])
+        .number("+442071838750", &["desk-one"]);
+    parse(&file.to_string(), "gateway.toml", &Host::default()).expect("the office above has no mistakes")
 }
 
 pub fn secrets() -> Secrets {

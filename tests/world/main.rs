@@ -6,6 +6,8 @@ mod driver;
 mod invariants;
 mod link;
 mod observe;
+#[path = "../office/mod.rs"]
+mod office;
 mod opening;
 mod world;
 

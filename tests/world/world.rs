@@ -25,6 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::agent::{Agent, Reaction, State, ms};
 use crate::driver::Driver;
 use crate::link::{Drop as Loss, Link, Quality, Way};
+use crate::office::OfficeFile;
 
 /// The SIP domain is the first agent.
 pub const DOMAIN: usize = 0;
@@ -121,21 +122,14 @@ pub fn office_of_two_edges(extensions: &[&str]) -> Config {
 }
 
 pub fn office(extensions: &[&str]) -> Config {
-    let text = |name: &str| {
-        let last = if name == "102" { String::new() } else { format!("caller_id = \"+1503555{:0>4}\"\n", name) };
-        format!("[[extension]]\nname = \"{name}\"\n{last}")
-    };
-    let list: String = extensions.iter().map(|name| text(name)).collect();
-    let ring: Vec<String> = extensions.iter().take(2).map(|name| format!("\"{name}\"")).collect();
-    let whole = format!(
-        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
-         [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [\"office.sip.ashburn.twilio.com\"]\n\
-         [lan]\nlisten = [\"192.168.1.1\"]\n[webhook]\npublic_url = \"https://gw.example.net\"\n\
-         [emergency]\ncaller_id = \"+15035550100\"\n{list}[[number]]\nnumber = \"+15035550100\"\nring = [{}]\n",
-        ring.join(", ")
-    );
+    let file = OfficeFile::new().table("trunk").with("servers", ["office.sip.ashburn.twilio.com"]);
+    let file = extensions.iter().fold(file, |file, name| match *name {
+        "102" => file.extension(name),
+        name => file.extensions([name]),
+    });
+    let file = file.number("+15035550100", &extensions[..extensions.len().min(2)]);
     let host = config::Host { addresses: vec!["192.168.1.1".parse().expect("an address")] };
-    config::parse(&whole, "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+    config::parse(&file.to_string(), "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 fn secrets_of(config: &Config) -> Secrets {
