@@ -1,7 +1,11 @@
 //! What `gateway status` shows: a snapshot of the engine, as data.
 
 #[cfg(test)]
+pub(crate) mod golden;
+#[cfg(test)]
 pub(crate) mod sample;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 

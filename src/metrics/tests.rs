@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::call::counts::Outcome;
 use crate::media::Report;
-use crate::status::{DriftStatus, sample};
+use crate::status::{DriftStatus, golden, sample};
 
 fn snapshot() -> Snapshot {
     let mut status = sample::status();
@@ -106,4 +106,16 @@ fn a_service_without_a_tunnel_or_a_look_at_the_account_says_nothing_of_them() {
     snapshot.process = Process::default();
     let text = exposition(&snapshot);
     assert!(!text.contains("tunnel") && !text.contains("drift") && !text.contains("process_"), "{text}");
+}
+
+/// Of the offices after the first, the lines of states alone.
+#[test]
+fn golden_figures_of_each_state_stay_as_they_are() {
+    let mut golden = String::new();
+    for (i, status) in sample::each_state().into_iter().enumerate() {
+        let text = exposition(&Snapshot { status, ..snapshot() });
+        let is_shown = |line: &&str| i == 0 || line.contains("state=");
+        text.lines().filter(is_shown).for_each(|line| golden.extend([line, "\n"]));
+    }
+    golden::assert_golden("metrics.txt", &golden);
 }

@@ -1,8 +1,8 @@
 //! One office at work, for the tests of those who show it.
 
 use super::{
-    CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, LanStatus, RegistrationStatus, Status,
-    StoreStatus, TrunkStatus,
+    CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, LanStatus, RegistrationStatus, StandbyStatus,
+    Status, StoreStatus, TrunkStatus,
 };
 use crate::tunnel::watch::{State, TunnelStatus};
 
@@ -91,4 +91,81 @@ fn registration(state: &str, reason: Option<&str>) -> RegistrationStatus {
         expires_in: Some(590),
         reason: reason.map(str::to_owned),
     }
+}
+
+/// Offices that show each field and each state at least once; the first has every field.
+pub fn each_state() -> Vec<Status> {
+    let trunks = ["up", "connecting", "resolving", "waiting", "stopped"];
+    let standbys = ["up", "connecting", "resolving", "waiting", "stopped", "none"];
+    let tunnels = [State::Off, State::Connecting, State::Connected, State::Proved, State::Doubtful, State::Waiting];
+    let mut offices: Vec<Status> = (0..tunnels.len())
+        .map(|i| {
+            let trunk = TrunkStatus {
+                state: trunks[i % trunks.len()].to_owned(),
+                flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
+                reason: Some("connection refused".to_owned()),
+                retry_in: Some(7),
+                standby: Some(StandbyStatus {
+                    state: standbys[i].to_owned(),
+                    flow: Some("office.sip.umatilla.twilio.com 192.0.2.8:5061".to_owned()),
+                    reason: Some("no answer within 5 s".to_owned()),
+                    retry_in: Some(8),
+                }),
+            };
+            Status { trunk, tunnel: Some(TunnelStatus { state: tunnels[i], ..tunnel() }), ..status() }
+        })
+        .collect();
+    full(&mut offices[0]);
+    offices
+}
+
+/// Every field that may be absent or empty, each state of a registration and of a call, and each kind of call.
+fn full(status: &mut Status) {
+    let reason = Some("503 Service Unavailable");
+    let registrations = ["registered", "registering", "waiting", "refused"];
+    status.extensions = (101..)
+        .zip(registrations)
+        .map(|(name, state)| ExtensionStatus {
+            name: name.to_string(),
+            handsets: ["udp", "tcp", "tls"]
+                .map(|transport| HandsetStatus {
+                    transport: transport.to_owned(),
+                    ..handset("192.168.1.20:5060", Some("Yealink"))
+                })
+                .to_vec(),
+            registration: registration(state, reason),
+        })
+        .collect();
+    let states = ["ringing", "answered", "held", "waiting for the trunk", "failed, the caller hears so"];
+    let kinds = ["local", "outbound", "inbound", "emergency", "call-back", "notice"];
+    status.calls = (1..)
+        .zip(kinds)
+        .map(|(id, kind)| CallStatus {
+            id,
+            from: "101".to_owned(),
+            to: "+15035551212".to_owned(),
+            state: states[id as usize % states.len()].to_owned(),
+            kind: kind.to_owned(),
+            since: 61,
+        })
+        .collect();
+    status.troubles = vec!["port 9 is in use".to_owned()];
+    status.drift = DriftStatus {
+        checked_at: Some(1_793_491_200),
+        checked_ago: Some(90),
+        changes: Some(2),
+        sentences: vec!["create 101".to_owned()],
+        failed: Some("no answer".to_owned()),
+        next_in: Some(300),
+    };
+    status.lan.waiting = vec!["192.168.2.1:5060: no interface has this address yet".to_owned()];
+    status.store = StoreStatus { writes: 3, trouble: Some("No space left on device".to_owned()) };
+    status.clock = ClockStatus {
+        system: 7,
+        trusted: Some(1_793_491_200),
+        server: Some("0.pool.ntp.org".to_owned()),
+        doubt: Some("1970-01-01, before 2026".to_owned()),
+    };
+    status.upgrade = Some("0.2.0 is on trial".to_owned());
+    status.stopping = Some("1 call".to_owned());
 }
