@@ -8,8 +8,7 @@ pub mod text;
 use crate::call::Counts as CallCounts;
 use crate::engine::Sizes;
 use crate::event::Level;
-use crate::status::Status;
-use crate::tunnel::watch::State;
+use crate::status::{Status, TunnelState};
 use crate::twiml::refusal::{Counts as WebhookCounts, Refusal};
 use text::{Kind, Text};
 
@@ -43,8 +42,14 @@ pub struct Process {
 const TRUNK_STATES: [&str; 5] = ["up", "connecting", "resolving", "waiting", "stopped"];
 const REGISTRATION_STATES: [&str; 4] = ["registered", "registering", "waiting", "refused"];
 const CALL_STATES: [&str; 4] = ["ringing", "answered", "held", "waiting for the trunk"];
-const TUNNEL_STATES: [State; 6] =
-    [State::Off, State::Connecting, State::Connected, State::Proved, State::Doubtful, State::Waiting];
+const TUNNEL_STATES: [TunnelState; 6] = [
+    TunnelState::Off,
+    TunnelState::Connecting,
+    TunnelState::Connected,
+    TunnelState::Proved,
+    TunnelState::Doubtful,
+    TunnelState::Waiting,
+];
 
 /// The exposition.
 pub fn exposition(snapshot: &Snapshot) -> String {
@@ -173,7 +178,7 @@ fn calls(text: &mut Text, snapshot: &Snapshot) {
 fn tunnel(text: &mut Text, status: &Status) {
     let Some(tunnel) = &status.tunnel else { return };
     text.family("gateway_tunnel_state", Kind::Gauge, "State of the tunnel; proved: Twilio can reach us.", |states| {
-        states.states(&TUNNEL_STATES.map(State::label), tunnel.state.label());
+        states.states(&TUNNEL_STATES.map(TunnelState::label), tunnel.state.label());
     });
     text.one("gateway_tunnel_state_seconds", Kind::Gauge, "How long it has been so.", number(tunnel.since));
     text.family("gateway_tunnel_proofs_total", Kind::Counter, "Fetches of our own public URL, by result.", |proofs| {

@@ -6,10 +6,11 @@ pub(crate) mod golden;
 pub(crate) mod sample;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 
 use serde::{Deserialize, Serialize};
 
-use crate::tunnel::watch::TunnelStatus;
+pub use self::tunnel::{TunnelState, TunnelStatus};
 
 /// The whole picture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
-use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, StandbyStatus, Status};
+use crate::status::{ClockStatus, DriftStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus};
 use crate::time::WallClock;
-use crate::tunnel::watch::TunnelStatus;
 
 /// How long the comparison of the account may take: Twilio may be busy.
 const DRIFT_TIMEOUT: Duration = Duration::from_secs(600);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::status::span;
 use super::{Done, failed};
-use crate::tunnel::watch::{State, TunnelStatus};
+use crate::status::{TunnelState, TunnelStatus};
 
 /// `gateway tunnel status`
 pub(super) fn status(path: &Path, json: bool) -> Done {
@@ -22,7 +22,7 @@ pub(super) fn status(path: &Path, json: bool) -> Done {
         }
     }
     match tunnel.state {
-        State::Proved => Ok(()),
+        TunnelState::Proved => Ok(()),
         _ => Err(failed("it is not proved that Twilio can reach this box")),
     }
 }

@@ -13,8 +13,9 @@ use super::apart::apart;
 use super::clock::Clock;
 use crate::event::Event;
 use crate::random::Random;
+use crate::status::{TunnelState, TunnelStatus};
 use crate::store::Store;
-use crate::tunnel::watch::{Input, Output, State, TunnelStatus, Watch};
+use crate::tunnel::watch::{Input, Output, Watch};
 use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, Settings, start};
 use crate::twilio::reach::fetch;
 use crate::twiml::NONCE_PATH;
@@ -157,7 +158,7 @@ impl Runner {
         self.input(Input::Start);
         loop {
             let timeout = self.obey();
-            let is_off = lock(&self.watch).state() == State::Off;
+            let is_off = lock(&self.watch).state() == TunnelState::Off;
             if is_off && self.slot.is_none() {
                 return;
             }

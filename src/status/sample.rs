@@ -2,9 +2,8 @@
 
 use super::{
     CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, LanStatus, RegistrationStatus, StandbyStatus,
-    Status, StoreStatus, TrunkStatus,
+    Status, StoreStatus, TrunkStatus, TunnelState, TunnelStatus,
 };
-use crate::tunnel::watch::{State, TunnelStatus};
 
 /// Two extensions, a handset too many, a refused registration, a call, and a tunnel that is not proved.
 pub fn status() -> Status {
@@ -58,7 +57,7 @@ pub fn status() -> Status {
 /// It was proved half a minute ago, and is down.
 pub fn tunnel() -> TunnelStatus {
     TunnelStatus {
-        state: State::Waiting,
+        state: TunnelState::Waiting,
         driver: "ssh".to_owned(),
         public_url: "https://gateway.example.com".to_owned(),
         written: true,
@@ -97,7 +96,14 @@ fn registration(state: &str, reason: Option<&str>) -> RegistrationStatus {
 pub fn each_state() -> Vec<Status> {
     let trunks = ["up", "connecting", "resolving", "waiting", "stopped"];
     let standbys = ["up", "connecting", "resolving", "waiting", "stopped", "none"];
-    let tunnels = [State::Off, State::Connecting, State::Connected, State::Proved, State::Doubtful, State::Waiting];
+    let tunnels = [
+        TunnelState::Off,
+        TunnelState::Connecting,
+        TunnelState::Connected,
+        TunnelState::Proved,
+        TunnelState::Doubtful,
+        TunnelState::Waiting,
+    ];
     let mut offices: Vec<Status> = (0..tunnels.len())
         .map(|i| {
             let trunk = TrunkStatus {

@@ -12,9 +12,8 @@ use crate::cli::account::Opened;
 use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
-use crate::status::Status;
+use crate::status::{Status, TunnelState};
 use crate::tunnel::Driver;
-use crate::tunnel::watch::State;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
 use crate::twiml::dialplan::extension_uri;
 
@@ -171,7 +170,7 @@ fn tunnelled(config: &Config) -> bool {
             print(&format!("tunnel: {}\n", tunnel.state.name()));
         }
         match &tunnel {
-            Some(tunnel) if tunnel.state == State::Proved && tunnel.written => {
+            Some(tunnel) if tunnel.state == TunnelState::Proved && tunnel.written => {
                 print(&format!("{} leads to this box\n", clean(&tunnel.public_url)));
                 return true;
             }

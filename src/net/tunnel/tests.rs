@@ -38,7 +38,7 @@ fn scene(script: &str, proved: impl Fn() -> Result<(), String> + Send + Sync + '
     Scene { tunnel, proofs, writes, urls }
 }
 
-async fn until(scene: &Scene, state: State) {
+async fn until(scene: &Scene, state: TunnelState) {
     while scene.tunnel.status().state != state {
         tokio::task::yield_now().await;
     }
@@ -48,14 +48,14 @@ async fn until(scene: &Scene, state: State) {
 async fn a_url_that_the_program_announces_is_proved_taken_for_signatures_and_written_to_twilio() {
     let mut scene = scene("echo https://new.trycloudflare.com; exec sleep 1000", || Ok(()));
     let new = "https://new.trycloudflare.com".to_owned();
-    until(&scene, State::Connected).await;
+    until(&scene, TunnelState::Connected).await;
     assert!(scene.writes.try_recv().is_err() && scene.urls.try_recv().is_err(), "it is not proved yet");
     assert_eq!(scene.tunnel.urls(), [OLD]);
     // Some seconds later: a new name may not be in DNS yet.
     assert_eq!(scene.proofs.recv().await.as_deref(), Some(new.as_str()));
     assert_eq!(scene.urls.recv().await, Some(vec![new.clone(), OLD.to_owned()]));
     assert_eq!(scene.writes.recv().await, Some((OLD.to_owned(), new.clone())));
-    until(&scene, State::Proved).await;
+    until(&scene, TunnelState::Proved).await;
     while !scene.tunnel.status().written {
         tokio::task::yield_now().await;
     }
@@ -71,7 +71,7 @@ async fn the_known_url_is_proved_at_once_and_stopping_leaves_nothing_behind() {
     let script = format!("echo $$ > {}; echo {OLD}; exec sleep 1000", file.display());
     let mut scene = scene(&script, || Ok(()));
     assert_eq!(scene.proofs.recv().await.as_deref(), Some(OLD));
-    until(&scene, State::Proved).await;
+    until(&scene, TunnelState::Proved).await;
     let pid = std::fs::read_to_string(&file).unwrap();
     let status = format!("/proc/{}", pid.trim());
     assert!(std::path::Path::new(&status).exists());
@@ -83,7 +83,7 @@ async fn the_known_url_is_proved_at_once_and_stopping_leaves_nothing_behind() {
 #[tokio::test]
 async fn a_program_that_ends_at_once_is_told_in_the_status() {
     let scene = scene("echo 'no such tunnel'; exit 7", || Ok(()));
-    until(&scene, State::Waiting).await;
+    until(&scene, TunnelState::Waiting).await;
     let reason = scene.tunnel.status().reason.unwrap();
     assert!(reason.contains("exit code 7") && reason.contains("no such tunnel"), "{reason}");
     scene.tunnel.stop().await;

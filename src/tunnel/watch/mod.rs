@@ -13,7 +13,6 @@
 mod io;
 mod proofs;
 mod said;
-mod status;
 mod telling;
 #[cfg(test)]
 mod tests;
@@ -28,13 +27,13 @@ use crate::backoff::Backoff;
 use crate::bucket::Bucket;
 use crate::event::{Code, Event, Level};
 use crate::random::Random;
+use crate::status::{TunnelState as State, TunnelStatus};
 use crate::time::Instant;
 use crate::timers::Timers;
 pub use io::{Input, Output};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
 use said::Said;
-pub use status::{State, TunnelStatus};
 use telling::{WRITE_BASE, WRITE_MAX, WRITES};
 use urls::Urls;
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum TunnelState {
     Off,
     /// A driver was started.
     Connecting,
@@ -19,23 +19,23 @@ pub enum State {
     Waiting,
 }
 
-impl State {
+impl TunnelState {
     /// One word for people.
     pub fn name(self) -> &'static str {
         match self {
-            State::Off => "off",
-            State::Connecting => "connecting",
-            State::Connected => "connected, not proved",
-            State::Proved => "proved",
-            State::Doubtful => "doubtful",
-            State::Waiting => "down",
+            TunnelState::Off => "off",
+            TunnelState::Connecting => "connecting",
+            TunnelState::Connected => "connected, not proved",
+            TunnelState::Proved => "proved",
+            TunnelState::Doubtful => "doubtful",
+            TunnelState::Waiting => "down",
         }
     }
 
     /// One word for metrics.
     pub fn label(self) -> &'static str {
         match self {
-            State::Connected => "connected",
+            TunnelState::Connected => "connected",
             other => other.name(),
         }
     }
@@ -44,7 +44,7 @@ impl State {
 /// For `gateway status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunnelStatus {
-    pub state: State,
+    pub state: TunnelState,
     /// `ssh`, `command`, `direct`, `none`.
     pub driver: String,
     /// What Twilio calls, or shall call once it is proved.
