@@ -8,7 +8,7 @@ pub mod text;
 use crate::call::Counts as CallCounts;
 use crate::engine::Sizes;
 use crate::event::Level;
-use crate::status::{Status, TunnelState};
+use crate::status::{CallState, RegistrationState, Status, TrunkState, TunnelState};
 use crate::twiml::refusal::{Counts as WebhookCounts, Refusal};
 use text::{Kind, Text};
 
@@ -38,10 +38,17 @@ pub struct Process {
     pub cpu: Option<u64>,
 }
 
-/// Where the flow and a registration may stand ([`crate::status`]).
-const TRUNK_STATES: [&str; 5] = ["up", "connecting", "resolving", "waiting", "stopped"];
-const REGISTRATION_STATES: [&str; 4] = ["registered", "registering", "waiting", "refused"];
-const CALL_STATES: [&str; 4] = ["ringing", "answered", "held", "waiting for the trunk"];
+/// Where the flow, a registration, a call and the tunnel may stand ([`crate::status`]).
+const TRUNK_STATES: [TrunkState; 5] =
+    [TrunkState::Up, TrunkState::Connecting, TrunkState::Resolving, TrunkState::Waiting, TrunkState::Stopped];
+const REGISTRATION_STATES: [RegistrationState; 4] = [
+    RegistrationState::Registered,
+    RegistrationState::Registering,
+    RegistrationState::Waiting,
+    RegistrationState::Refused,
+];
+const CALL_STATES: [CallState; 4] =
+    [CallState::Ringing, CallState::Answered, CallState::Held, CallState::WaitingForTrunk];
 const TUNNEL_STATES: [TunnelState; 6] = [
     TunnelState::Off,
     TunnelState::Connecting,
@@ -117,7 +124,7 @@ fn service(text: &mut Text, snapshot: &Snapshot) {
 
 fn trunk(text: &mut Text, status: &Status) {
     text.family("gateway_trunk_state", Kind::Gauge, "State of the flow to the SIP domain.", |states| {
-        states.states(&TRUNK_STATES, &status.trunk.state);
+        states.states(&TRUNK_STATES.map(TrunkState::word), status.trunk.state.word());
     });
 }
 
@@ -126,13 +133,13 @@ fn extensions(text: &mut Text, status: &Status) {
     text.family("gateway_registrations", Kind::Gauge, "Extensions by their registration at Twilio.", |states| {
         for state in REGISTRATION_STATES {
             let those = extensions.iter().filter(|extension| extension.registration.state == state);
-            states.add(&[("state", state)], count(those.count()));
+            states.add(&[("state", state.word())], count(those.count()));
         }
     });
     let help = "Whether an extension is registered at Twilio.";
     text.family("gateway_extension_registered", Kind::Gauge, help, |samples| {
         for extension in extensions {
-            let is = extension.registration.state == "registered";
+            let is = extension.registration.state == RegistrationState::Registered;
             samples.add(&[("extension", &extension.name)], f64::from(u8::from(is)));
         }
     });
@@ -147,7 +154,7 @@ fn calls(text: &mut Text, snapshot: &Snapshot) {
     text.family("gateway_calls", Kind::Gauge, "Calls in progress.", |states| {
         for state in CALL_STATES {
             let those = snapshot.status.calls.iter().filter(|call| call.state == state);
-            states.add(&[("state", state)], count(those.count()));
+            states.add(&[("state", state.word())], count(those.count()));
         }
     });
     let help = "Calls that ended, by kind, whether they had been answered, and cause.";

@@ -4,12 +4,15 @@
 pub(crate) mod golden;
 #[cfg(test)]
 pub(crate) mod sample;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tunnel;
+mod word;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::state::{CallKind, CallState, HandsetTransport, RegistrationState, StandbyState, TrunkState};
 pub use self::tunnel::{TunnelState, TunnelStatus};
 
 /// The whole picture.
@@ -55,7 +58,7 @@ pub struct Status {
 impl CallStatus {
     /// Whether it is an emergency call, or the emergency service's call back: nothing ends it but its parties.
     pub fn is_emergency(&self) -> bool {
-        matches!(self.kind.as_str(), "emergency" | "call-back")
+        matches!(self.kind, CallKind::Emergency | CallKind::CallBack)
     }
 }
 
@@ -111,8 +114,7 @@ pub struct DriftStatus {
 /// The flow to the SIP domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrunkStatus {
-    /// `up`, `connecting`, `resolving`, `waiting`.
-    pub state: String,
+    pub state: TrunkState,
     /// Server and addresses of the flow.
     pub flow: Option<String>,
     /// Why it is not up, for people.
@@ -127,8 +129,7 @@ pub struct TrunkStatus {
 /// The second flow to the SIP domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StandbyStatus {
-    /// `up`, `connecting`, `resolving`, `waiting`, `stopped`; `none` where there is no second server or address.
-    pub state: String,
+    pub state: StandbyState,
     /// Server and addresses of the flow.
     pub flow: Option<String>,
     /// Why it is not up, for people.
@@ -150,7 +151,7 @@ pub struct ExtensionStatus {
 pub struct HandsetStatus {
     pub contact: String,
     pub address: String,
-    pub transport: String,
+    pub transport: HandsetTransport,
     /// Seconds left.
     pub expires_in: u64,
     pub user_agent: Option<String>,
@@ -159,8 +160,7 @@ pub struct HandsetStatus {
 /// The registration at the SIP domain.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegistrationStatus {
-    /// `registered`, `registering`, `waiting`, `refused`, `unwanted`.
-    pub state: String,
+    pub state: RegistrationState,
     /// Seconds until the next refresh or try.
     pub next_in: Option<u64>,
     /// Seconds that the registration is still good for.
@@ -175,11 +175,10 @@ pub struct CallStatus {
     pub id: u64,
     pub from: String,
     pub to: String,
-    /// `ringing`, `answered`, `held`, `ending`.
-    pub state: String,
-    /// `local`, `outbound`, `inbound`, `emergency`, `notice`; empty from a service older than this.
+    pub state: CallState,
+    /// Absent from a service older than the command that reads this.
     #[serde(default)]
-    pub kind: String,
+    pub kind: CallKind,
     /// Seconds since it began.
     pub since: u64,
 }

@@ -48,7 +48,7 @@ use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
 use crate::sip::wire;
-use crate::status::CallStatus;
+use crate::status::{CallKind, CallState, CallStatus};
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trunk::Trunk;
@@ -108,14 +108,7 @@ pub enum Kind {
 impl Kind {
     /// For the log.
     fn word(self) -> &'static str {
-        match self {
-            Kind::Local => "local",
-            Kind::Outbound => "outbound",
-            Kind::Inbound => "inbound",
-            Kind::Emergency => "emergency",
-            Kind::CallBack => "call-back",
-            Kind::Notice => "notice",
-        }
+        CallKind::from(self).word()
     }
 
     /// What it gives way to.
@@ -123,6 +116,19 @@ impl Kind {
         match self {
             Kind::Emergency | Kind::CallBack => Priority::Emergency,
             Kind::Local | Kind::Outbound | Kind::Inbound | Kind::Notice => Priority::Ordinary,
+        }
+    }
+}
+
+impl From<Kind> for CallKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Local => CallKind::Local,
+            Kind::Outbound => CallKind::Outbound,
+            Kind::Inbound => CallKind::Inbound,
+            Kind::Emergency => CallKind::Emergency,
+            Kind::CallBack => CallKind::CallBack,
+            Kind::Notice => CallKind::Notice,
         }
     }
 }
@@ -617,18 +623,18 @@ impl Calls {
             .map(|(id, call)| {
                 let held = |id: &LegId| self.legs.get(id).is_some_and(|leg| leg.wish != Direction::SendRecv);
                 let state = match &call.phase {
-                    Phase::Answered(answered) if held(answered) || held(&call.caller) => "held",
-                    Phase::Answered(_) => "answered",
-                    Phase::WaitingForTrunk => "waiting for the trunk",
-                    Phase::Opening(_) | Phase::Ringing => "ringing",
-                    Phase::Announcing(_) => "failed, the caller hears so",
+                    Phase::Answered(answered) if held(answered) || held(&call.caller) => CallState::Held,
+                    Phase::Answered(_) => CallState::Answered,
+                    Phase::WaitingForTrunk => CallState::WaitingForTrunk,
+                    Phase::Opening(_) | Phase::Ringing => CallState::Ringing,
+                    Phase::Announcing(_) => CallState::Announcing,
                 };
                 CallStatus {
                     id: id.0,
                     from: call.from.clone(),
                     to: call.to.clone(),
-                    state: state.into(),
-                    kind: call.kind.word().into(),
+                    state,
+                    kind: call.kind.into(),
                     since: now.since(call.began).as_secs(),
                 }
             })

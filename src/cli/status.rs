@@ -118,7 +118,7 @@ fn table(status: &Status) -> String {
         // An emergency call must be seen as one; the others show their kind by from and to.
         let state = match call.is_emergency() {
             true => format!("{}, {}", call.kind, call.state),
-            false => call.state.clone(),
+            false => call.state.to_string(),
         };
         rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), state, span(call.since)]);
     }
@@ -128,7 +128,7 @@ fn table(status: &Status) -> String {
 
 /// Where emergency calls go that the trunk does not take.
 fn second_edge(standby: &StandbyStatus) -> String {
-    let mut text = standby.state.clone();
+    let mut text = standby.state.to_string();
     if let Some(flow) = &standby.flow {
         text.push_str(&format!(", {flow}"));
     }
@@ -202,7 +202,7 @@ fn account(drift: &DriftStatus) -> String {
 fn upstream(registration: &RegistrationStatus) -> String {
     match &registration.reason {
         Some(reason) => format!("{}: {reason}", registration.state),
-        None => registration.state.clone(),
+        None => registration.state.to_string(),
     }
 }
 
@@ -234,7 +234,7 @@ pub(super) fn span(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{StoreStatus, sample};
+    use crate::status::{StandbyState, StoreStatus, sample};
 
     #[test]
     fn the_table_shows_both_sides_of_each_extension() {
@@ -259,16 +259,21 @@ mod tests {
 
     #[test]
     fn the_second_edge_is_told_of_where_the_service_knows_of_one() {
-        let standby = |state: &str, flow: Option<&str>, reason: Option<&str>, retry_in| {
+        let standby = |state, flow: Option<&str>, reason: Option<&str>, retry_in| {
             let own = |text: &str| text.to_owned();
-            StandbyStatus { state: state.to_owned(), flow: flow.map(own), reason: reason.map(own), retry_in }
+            StandbyStatus { state, flow: flow.map(own), reason: reason.map(own), retry_in }
         };
-        let up = standby("up", Some("office.sip.umatilla.twilio.com (192.0.2.8:5061) from 192.0.2.1:4000"), None, None);
+        let up = standby(
+            StandbyState::Up,
+            Some("office.sip.umatilla.twilio.com (192.0.2.8:5061) from 192.0.2.1:4000"),
+            None,
+            None,
+        );
         let mut status = sample::status();
         status.trunk.standby = Some(up);
         let line = "\nsecond edge up, office.sip.umatilla.twilio.com (192.0.2.8:5061) from 192.0.2.1:4000\n";
         assert!(table(&status).contains(line), "{}", table(&status));
-        status.trunk.standby = Some(standby("waiting", None, Some("edge: connection refused"), Some(7)));
+        status.trunk.standby = Some(standby(StandbyState::Waiting, None, Some("edge: connection refused"), Some(7)));
         assert!(table(&status).contains("\nsecond edge waiting: edge: connection refused; next try in 7 s\n"));
         // A service older than this command says nothing of it.
         let mut older = serde_json::to_value(&status).unwrap();

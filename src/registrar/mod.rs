@@ -202,7 +202,7 @@ impl Registrar {
         let status = |binding: &Binding| HandsetStatus {
             contact: binding.contact.clone(),
             address: binding.flow.remote.to_string(),
-            transport: binding.flow.transport.uri_token().to_string(),
+            transport: binding.flow.transport.into(),
             expires_in: binding.expires.since(now).as_secs(),
             user_agent: binding.user_agent.clone(),
         };

@@ -1,9 +1,6 @@
 //! One office at work, for the tests of those who show it.
 
-use super::{
-    CallStatus, ClockStatus, DriftStatus, ExtensionStatus, HandsetStatus, LanStatus, RegistrationStatus, StandbyStatus,
-    Status, StoreStatus, TrunkStatus, TunnelState, TunnelStatus,
-};
+use super::*;
 
 /// Two extensions, a handset too many, a refused registration, a call, and a tunnel that is not proved.
 pub fn status() -> Status {
@@ -14,7 +11,7 @@ pub fn status() -> Status {
         domain: "office.sip.twilio.com".to_owned(),
         public_url: "https://gateway.example.com".to_owned(),
         trunk: TrunkStatus {
-            state: "up".to_owned(),
+            state: TrunkState::Up,
             flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
             reason: None,
             retry_in: None,
@@ -27,20 +24,20 @@ pub fn status() -> Status {
                     handset("192.168.1.20:5060", Some("Grandstream\x1b[2J")),
                     handset("192.168.1.21:5060", None),
                 ],
-                registration: registration("registered", None),
+                registration: registration(RegistrationState::Registered, None),
             },
             ExtensionStatus {
                 name: "102".to_owned(),
                 handsets: vec![],
-                registration: registration("refused", Some("403 (32202): wrong password")),
+                registration: registration(RegistrationState::Refused, Some("403 (32202): wrong password")),
             },
         ],
         calls: vec![CallStatus {
             id: 7,
             from: "101".to_owned(),
             to: "+15035551212".to_owned(),
-            state: "answered".to_owned(),
-            kind: "outbound".to_owned(),
+            state: CallState::Answered,
+            kind: CallKind::Outbound,
             since: 61,
         }],
         troubles: vec![],
@@ -77,25 +74,28 @@ fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
     HandsetStatus {
         contact: format!("sip:101@{address}"),
         address: address.to_owned(),
-        transport: "udp".to_owned(),
+        transport: HandsetTransport::Udp,
         expires_in: 240,
         user_agent: user_agent.map(str::to_owned),
     }
 }
 
-fn registration(state: &str, reason: Option<&str>) -> RegistrationStatus {
-    RegistrationStatus {
-        state: state.to_owned(),
-        next_in: Some(290),
-        expires_in: Some(590),
-        reason: reason.map(str::to_owned),
-    }
+fn registration(state: RegistrationState, reason: Option<&str>) -> RegistrationStatus {
+    RegistrationStatus { state, next_in: Some(290), expires_in: Some(590), reason: reason.map(str::to_owned) }
 }
 
 /// Offices that show each field and each state at least once; the first has every field.
 pub fn each_state() -> Vec<Status> {
-    let trunks = ["up", "connecting", "resolving", "waiting", "stopped"];
-    let standbys = ["up", "connecting", "resolving", "waiting", "stopped", "none"];
+    let trunks =
+        [TrunkState::Up, TrunkState::Connecting, TrunkState::Resolving, TrunkState::Waiting, TrunkState::Stopped];
+    let standbys = [
+        StandbyState::Up,
+        StandbyState::Connecting,
+        StandbyState::Resolving,
+        StandbyState::Waiting,
+        StandbyState::Stopped,
+        StandbyState::Nowhere,
+    ];
     let tunnels = [
         TunnelState::Off,
         TunnelState::Connecting,
@@ -107,12 +107,12 @@ pub fn each_state() -> Vec<Status> {
     let mut offices: Vec<Status> = (0..tunnels.len())
         .map(|i| {
             let trunk = TrunkStatus {
-                state: trunks[i % trunks.len()].to_owned(),
+                state: trunks[i % trunks.len()],
                 flow: Some("office.sip.ashburn.twilio.com 192.0.2.9:5061".to_owned()),
                 reason: Some("connection refused".to_owned()),
                 retry_in: Some(7),
                 standby: Some(StandbyStatus {
-                    state: standbys[i].to_owned(),
+                    state: standbys[i],
                     flow: Some("office.sip.umatilla.twilio.com 192.0.2.8:5061".to_owned()),
                     reason: Some("no answer within 5 s".to_owned()),
                     retry_in: Some(8),
@@ -128,30 +128,40 @@ pub fn each_state() -> Vec<Status> {
 /// Every field that may be absent or empty, each state of a registration and of a call, and each kind of call.
 fn full(status: &mut Status) {
     let reason = Some("503 Service Unavailable");
-    let registrations = ["registered", "registering", "waiting", "refused"];
+    let registrations = [
+        RegistrationState::Registered,
+        RegistrationState::Registering,
+        RegistrationState::Waiting,
+        RegistrationState::Refused,
+    ];
     status.extensions = (101..)
         .zip(registrations)
         .map(|(name, state)| ExtensionStatus {
             name: name.to_string(),
-            handsets: ["udp", "tcp", "tls"]
-                .map(|transport| HandsetStatus {
-                    transport: transport.to_owned(),
-                    ..handset("192.168.1.20:5060", Some("Yealink"))
-                })
+            handsets: [HandsetTransport::Udp, HandsetTransport::Tcp, HandsetTransport::Tls]
+                .map(|transport| HandsetStatus { transport, ..handset("192.168.1.20:5060", Some("Yealink")) })
                 .to_vec(),
             registration: registration(state, reason),
         })
         .collect();
-    let states = ["ringing", "answered", "held", "waiting for the trunk", "failed, the caller hears so"];
-    let kinds = ["local", "outbound", "inbound", "emergency", "call-back", "notice"];
+    let states =
+        [CallState::Ringing, CallState::Answered, CallState::Held, CallState::WaitingForTrunk, CallState::Announcing];
+    let kinds = [
+        CallKind::Local,
+        CallKind::Outbound,
+        CallKind::Inbound,
+        CallKind::Emergency,
+        CallKind::CallBack,
+        CallKind::Notice,
+    ];
     status.calls = (1..)
         .zip(kinds)
         .map(|(id, kind)| CallStatus {
             id,
             from: "101".to_owned(),
             to: "+15035551212".to_owned(),
-            state: states[id as usize % states.len()].to_owned(),
-            kind: kind.to_owned(),
+            state: states[id as usize % states.len()],
+            kind,
             since: 61,
         })
         .collect();

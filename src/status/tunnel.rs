@@ -17,6 +17,9 @@ pub enum TunnelState {
     Doubtful,
     /// No driver runs; the next try is set.
     Waiting,
+    /// A word of another version.
+    #[serde(other)]
+    Unknown,
 }
 
 impl TunnelState {
@@ -29,6 +32,7 @@ impl TunnelState {
             TunnelState::Proved => "proved",
             TunnelState::Doubtful => "doubtful",
             TunnelState::Waiting => "down",
+            TunnelState::Unknown => "unknown",
         }
     }
 

@@ -231,12 +231,14 @@ impl Trunk {
     /// The extension that answers for an emergency call: the caller's own, unless the SIP domain refuses it, or another
     /// one that the SIP domain takes.
     pub fn account(&self, context: &Context<'_>, extension: Option<&str>) -> Option<String> {
-        let state = |name: &str| self.registration(name, context.now).state;
+        let is = |name: &str, so: fn(&Registration, Instant) -> bool| {
+            self.registrations.iter().any(|one| one.extension == name && so(one, context.now))
+        };
         let own = extension.filter(|own| context.config.extension(own).is_some());
         let names = || context.config.extensions.iter().map(|extension| extension.name.as_str());
-        let other = || names().find(|name| state(name) == "registered").or_else(|| names().next());
+        let other = || names().find(|name| is(name, Registration::is_registered)).or_else(|| names().next());
         let name = match own {
-            Some(own) if state(own) != "refused" => Some(own),
+            Some(own) if !is(own, |one, _| one.is_refused()) => Some(own),
             own => other().or(own),
         };
         name.map(str::to_owned)
@@ -468,7 +470,7 @@ impl Trunk {
             for registration in &mut self.registrations {
                 // Idle ones were refused or are new; the others keep their pace, but for those whose password Twilio took
                 // last is no more.
-                let is_idle = registration.status(context.now).state != "registered"
+                let is_idle = !registration.is_registered(context.now)
                     || registration.is_outdated(context.secrets, &context.config.site.environment);
                 if is_idle && !registration.is_busy() && !registration.leaving {
                     registration.start(context.now);

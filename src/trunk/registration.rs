@@ -14,7 +14,7 @@ use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
 use crate::sip::uri;
-use crate::status::RegistrationStatus;
+use crate::status::{RegistrationState, RegistrationStatus};
 use crate::store::Secrets;
 use crate::time::Instant;
 
@@ -498,20 +498,31 @@ impl Registration {
         self.reason = Some(text);
     }
 
+    /// Whether the server will not have it, as far as it said last.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.phase, Phase::Refused(_))
+    }
+
+    /// Whether the binding at the server stands.
+    pub fn is_registered(&self, now: Instant) -> bool {
+        !self.is_refused() && self.expires.is_some_and(|expires| expires > now)
+    }
+
+    /// For `gateway status`.
     pub fn status(&self, now: Instant) -> RegistrationStatus {
-        let left = self.expires.filter(|expires| *expires > now).map(|expires| expires.since(now).as_secs());
+        let is_registered = self.is_registered(now);
         let state = match &self.phase {
-            Phase::Refused(_) => "refused",
-            _ if left.is_some() => "registered",
-            Phase::InFlight(_) => "registering",
-            Phase::Due(at) if *at <= now => "registering",
-            Phase::Offline | Phase::Due(_) => "waiting",
+            Phase::Refused(_) => RegistrationState::Refused,
+            _ if is_registered => RegistrationState::Registered,
+            Phase::InFlight(_) => RegistrationState::Registering,
+            Phase::Due(at) if *at <= now => RegistrationState::Registering,
+            Phase::Offline | Phase::Due(_) => RegistrationState::Waiting,
         };
         RegistrationStatus {
-            state: state.to_string(),
+            state,
             next_in: self.due().map(|due| due.since(now).as_secs()),
-            expires_in: left,
-            reason: self.reason.clone().or_else(|| (state == "registered" && self.by_former).then(|| BY_FORMER.into())),
+            expires_in: self.expires.filter(|expires| *expires > now).map(|expires| expires.since(now).as_secs()),
+            reason: self.reason.clone().or_else(|| (is_registered && self.by_former).then(|| BY_FORMER.into())),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::engine::{Context, DnsAnswer, Output};
 use crate::event::{Code, Event};
 use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
-use crate::status::StandbyStatus;
+use crate::status::{StandbyState, StandbyStatus};
 use crate::time::Instant;
 
 /// Why there is no standby, and what to do.
@@ -161,15 +161,15 @@ impl Standby {
     /// For `gateway status`.
     pub fn status(&self, now: Instant) -> StandbyStatus {
         let (state, flow, retry_in) = match &self.state {
-            State::Up(up) => ("up", Some(format!("{} from {}", up.name, up.flow.local)), None),
-            State::Idle(at) => ("waiting", None, at.map(|at| at.since(now).as_secs())),
-            State::Resolving { .. } => ("resolving", None, None),
-            State::Connecting { address, .. } => ("connecting", Some(address.to_string()), None),
-            State::Nowhere => ("none", None, None),
-            State::Stopped => ("stopped", None, None),
+            State::Up(up) => (StandbyState::Up, Some(format!("{} from {}", up.name, up.flow.local)), None),
+            State::Idle(at) => (StandbyState::Waiting, None, at.map(|at| at.since(now).as_secs())),
+            State::Resolving { .. } => (StandbyState::Resolving, None, None),
+            State::Connecting { address, .. } => (StandbyState::Connecting, Some(address.to_string()), None),
+            State::Nowhere => (StandbyState::Nowhere, None, None),
+            State::Stopped => (StandbyState::Stopped, None, None),
         };
-        let reason = (state != "up").then(|| self.fault.clone());
-        StandbyStatus { state: state.to_owned(), flow, reason, retry_in }
+        let reason = (state != StandbyState::Up).then(|| self.fault.clone());
+        StandbyStatus { state, flow, reason, retry_in }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Emergency calls that one edge does not take: the other edge, the other From, and who wins.
 
+use gateway::status::StandbyState;
+
 use crate::agent::{Ended, Reaction, State, Then, ms};
 use crate::world::{CallRef, DOMAIN, World};
 
@@ -370,12 +372,12 @@ fn no_call_comes_in_by_the_second_edge_and_no_ordinary_call_leaves_by_it() {
 fn status_shows_both_flows() {
     let (mut world, other) = World::office_of_two_edges(10, &["101"]);
     let standby = |world: &World| world.engine.status(world.now).trunk.standby.expect("there is one");
-    assert_eq!(standby(&world).state, "up");
+    assert_eq!(standby(&world).state, StandbyState::Up);
     assert!(standby(&world).flow.unwrap().contains("office.sip.umatilla.twilio.com (54.244.51.1:5061)"));
     world.refusing.insert(other);
     world.cut(other);
     world.run(ms(10_000));
-    assert_ne!(standby(&world).state, "up");
+    assert_ne!(standby(&world).state, StandbyState::Up);
     assert!(standby(&world).reason.unwrap().contains("connection refused"));
     world.finish();
 }

@@ -12,7 +12,7 @@ use crate::cli::account::Opened;
 use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
-use crate::status::{Status, TunnelState};
+use crate::status::{RegistrationState, Status, TunnelState};
 use crate::tunnel::Driver;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
 use crate::twiml::dialplan::extension_uri;
@@ -116,7 +116,7 @@ fn unregistered(config: &Config, status: &Status) -> Vec<String> {
     let trunk = status.trunk.reason.as_ref();
     let open = |name: &String| match state(name) {
         None => Some(format!("{name}: the service does not know it yet")),
-        Some(extension) if extension.registration.state == "registered" => None,
+        Some(extension) if extension.registration.state == RegistrationState::Registered => None,
         Some(extension) => {
             let reason = extension.registration.reason.as_ref().or(trunk);
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();

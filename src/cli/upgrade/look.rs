@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::ask::{self, AskError};
 use crate::disk::{Disk, RealDisk};
-use crate::status::Status;
+use crate::status::{RegistrationState, Status, TrunkState};
 use crate::upgrade::trial::{Look, Seen};
 
 /// How long an answer may take.
@@ -40,11 +40,15 @@ pub(super) fn look(socket: &Path, lan: &[SocketAddr], binary: &Path) -> Look {
         pid,
         is_new: RealDisk.is_same(Path::new(&format!("/proc/{pid}/exe")), binary),
         deaf: deaf.map(ToString::to_string),
-        trunk_down: match status.trunk.state.as_str() {
-            "up" => None,
-            state => Some(status.trunk.reason.unwrap_or_else(|| state.to_owned())),
+        trunk_down: match status.trunk.state {
+            TrunkState::Up => None,
+            state => Some(status.trunk.reason.unwrap_or_else(|| state.to_string())),
         },
-        registered: status.extensions.iter().filter(|one| one.registration.state == "registered").count(),
+        registered: status
+            .extensions
+            .iter()
+            .filter(|one| one.registration.state == RegistrationState::Registered)
+            .count(),
     })
 }
 

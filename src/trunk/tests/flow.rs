@@ -12,7 +12,7 @@ fn the_next_server_is_tried_at_once_and_then_all_again_later() {
     );
     assert!(world.trunk.flow().unwrap_err().contains("192.0.2.102:5061): connection refused"));
     let status = world.trunk.status(world.now);
-    assert_eq!((status.state.as_str(), status.retry_in.is_some()), ("waiting", true));
+    assert_eq!((status.state, status.retry_in.is_some()), (TrunkState::Waiting, true));
     world.pass(3600);
     // Two servers a round, rounds between one and two minutes apart once the back-off is at its end.
     let rounds = world.dialled().len() / 2;
@@ -24,7 +24,7 @@ fn a_server_that_comes_back_is_found() {
     let mut world = World::new(r#""192.0.2.101:5061", "192.0.2.2:5061""#, 1, twilio);
     world.pass(1);
     assert_eq!(world.trunk.flow().map(|flow| flow.remote), Ok("192.0.2.2:5061".parse().unwrap()));
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -45,9 +45,9 @@ fn after_a_lost_connection_everybody_registers_again_and_the_dead_binding_is_rem
     world.with(|trunk, context| trunk.handle_disconnected(context, flow, "reset by the other end"));
     assert!(!world.trunk.is_trunk(flow));
     assert!(world.trunk.flow().unwrap_err().contains("reset by the other end"));
-    assert_eq!(world.state("101"), "waiting");
+    assert_eq!(world.state("101"), RegistrationState::Waiting);
     world.pass(5);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
     let requests = world.take_requests();
     let last = requests.last().unwrap();
     assert_eq!((value(last, "Contact"), value(last, "Expires")), ("<sip:101@203.0.113.7:40001;transport=tls>", "0"));
@@ -62,7 +62,7 @@ fn a_server_that_takes_connections_but_no_registrations_is_left_for_the_next() {
     });
     world.pass(60);
     assert_eq!(world.trunk.flow().map(|flow| flow.remote), Ok("192.0.2.2:5061".parse().unwrap()));
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn names_are_looked_up_and_the_certificate_must_carry_the_configured_one() {
     let srv = format!("_sips._tcp.{name}");
     assert_eq!(asked, [DnsQuestion::Naptr(name.clone()), DnsQuestion::Srv(srv), DnsQuestion::Address(name)]);
     assert_eq!(world.dialled(), ["192.0.2.1:5061 as office.sip.ashburn.twilio.com"]);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn without_dns_the_addresses_of_before_are_tried() {
 fn a_resolver_that_never_answers_does_not_hold_up_the_next_server() {
     let mut world = World::new(r#""edge.example:5061", "192.0.2.2:5061""#, 1, twilio);
     world.pass(16);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_reload_with_another_server_moves_the_flow() {
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);
     assert_eq!(world.trunk.flow().map(|flow| flow.remote), Ok("192.0.2.9:5061".parse().unwrap()));
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn a_flow_whose_address_is_gone_is_left_at_once_and_the_next_one_begins_at_once(
     assert!(world.outputs.iter().any(|output| matches!(output, Output::Close { .. })));
     world.pass(0);
     assert_eq!(world.connections, 2);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::sip::flow::Transport;
 use crate::sip::header;
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
+use crate::status::{RegistrationState, StandbyState, TrunkState};
 use crate::store::{ExtensionSecrets, Secrets};
 use crate::time::WallClock;
 
@@ -205,7 +206,7 @@ impl World {
         self.now = end;
     }
 
-    fn state(&self, extension: &str) -> String {
+    fn state(&self, extension: &str) -> RegistrationState {
         self.trunk.registration(extension, self.now).state
     }
 

@@ -6,7 +6,10 @@ use super::*;
 fn each_extension_registers_with_a_407_answered_and_no_secret_in_clear() {
     let mut world = World::new(SERVERS, 2, twilio);
     world.pass(1);
-    assert_eq!((world.state("101"), world.state("102")), ("registered".into(), "registered".into()));
+    assert_eq!(
+        (world.state("101"), world.state("102")),
+        (RegistrationState::Registered, RegistrationState::Registered)
+    );
     let requests = world.take_requests();
     assert_eq!(requests.len(), 4);
     let first = &requests[0];
@@ -62,7 +65,7 @@ fn a_423_is_obeyed_once_and_remembered() {
         }
     });
     world.pass(1);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
     let asked: Vec<String> = world.take_requests().iter().map(|one| value(one, "Expires").to_string()).collect();
     assert_eq!(asked.last().map(String::as_str), Some("5000"));
     assert_eq!(asked.len(), 3);
@@ -72,14 +75,14 @@ fn a_423_is_obeyed_once_and_remembered() {
 fn a_423_without_end_is_a_refusal_not_a_storm() {
     let mut world = World::new(SERVERS, 1, |_, request| Some(answer_with(request, 423, &[("Min-Expires", "7200")])));
     world.pass(10);
-    assert_eq!((world.state("101").as_str(), world.take_requests().len()), ("refused", 2));
+    assert_eq!((world.state("101"), world.take_requests().len()), (RegistrationState::Refused, 2));
 }
 
 #[test]
 fn a_wrong_password_is_refused_and_tried_again_slowly() {
     let mut world = World::new(SERVERS, 2, wrong_password);
     world.pass(10);
-    assert_eq!(world.state("101"), "refused");
+    assert_eq!(world.state("101"), RegistrationState::Refused);
     let reason = world.trunk.registration("101", world.now).reason.unwrap();
     assert!(reason.contains("password of 101") && reason.contains("gateway extension rotate 101"), "{reason}");
     let requests = world.take_requests().len();
@@ -103,7 +106,7 @@ fn a_stale_nonce_is_answered_with_the_new_one() {
     let requests = world.take_requests();
     let sent: Vec<_> = requests.iter().filter_map(credentials).map(|one| (one.nonce, one.qop.unwrap().nc)).collect();
     assert_eq!(sent, [("old".to_string(), 2), ("new".to_string(), 1)]);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -120,7 +123,7 @@ fn a_401_with_sha_256_is_answered_in_its_own_header() {
         Some(answer_with(request, 200, &[("Contact", &format!("{};expires=600", value(request, "Contact")))]))
     });
     world.pass(1);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn a_403_names_twilios_error_and_the_way_out() {
     world.pass(1);
     let status = world.trunk.registration("101", world.now);
     let reason = status.reason.unwrap();
-    assert_eq!(status.state, "refused");
+    assert_eq!(status.state, RegistrationState::Refused);
     assert!(reason.contains("403 Forbidden, Twilio error 32212") && reason.contains("gateway setup"), "{reason}");
 }
 
@@ -140,7 +143,7 @@ fn a_503_waits_as_long_as_the_server_says() {
     let mut world = World::new(SERVERS, 1, |_, request| Some(answer_with(request, 503, &[("Retry-After", "600")])));
     world.pass(599);
     assert_eq!(world.take_requests().iter().filter(|request| request.method == Method::Register).count(), 1);
-    assert_eq!(world.state("101"), "waiting");
+    assert_eq!(world.state("101"), RegistrationState::Waiting);
     world.pass(2);
     assert_eq!(world.take_requests().iter().filter(|request| request.method == Method::Register).count(), 1);
 }
@@ -152,7 +155,7 @@ fn a_big_office_registers_at_a_steady_pace() {
     let now = world.take_requests().len();
     assert!((38..=44).contains(&now), "{now}");
     world.pass(3);
-    assert_eq!(world.state("160"), "registered");
+    assert_eq!(world.state("160"), RegistrationState::Registered);
     assert_eq!(world.take_requests().len() + now, 120);
 }
 
@@ -161,7 +164,7 @@ fn an_extension_without_a_password_is_told_of_and_the_others_register() {
     let mut world = World::new(SERVERS, 2, twilio);
     world.secrets.extensions.remove("101");
     world.pass(1);
-    assert_eq!((world.state("101"), world.state("102")), ("refused".into(), "registered".into()));
+    assert_eq!((world.state("101"), world.state("102")), (RegistrationState::Refused, RegistrationState::Registered));
     assert!(world.trunk.registration("101", world.now).reason.unwrap().contains("gateway setup"));
 }
 
@@ -248,8 +251,11 @@ fn a_reload_registers_new_extensions_and_unregisters_removed_ones() {
     world.config = config;
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);
-    assert_eq!((world.state("201"), world.state("103")), ("registered".into(), "registered".into()));
-    assert_eq!((world.state("101"), world.state("102")), ("waiting".into(), "waiting".into()));
+    assert_eq!(
+        (world.state("201"), world.state("103")),
+        (RegistrationState::Registered, RegistrationState::Registered)
+    );
+    assert_eq!((world.state("101"), world.state("102")), (RegistrationState::Waiting, RegistrationState::Waiting));
     let left: Vec<Request> = world.take_requests().into_iter().filter(|one| value(one, "Expires") == "0").collect();
     assert_eq!(
         left.iter().map(|one| value(one, "To")).collect::<Vec<_>>(),
@@ -262,11 +268,11 @@ fn a_reload_registers_new_extensions_and_unregisters_removed_ones() {
 fn a_refusal_that_was_put_right_is_tried_at_once_after_a_reload() {
     let mut world = World::new(SERVERS, 1, wrong_password);
     world.pass(5);
-    assert_eq!(world.state("101"), "refused");
+    assert_eq!(world.state("101"), RegistrationState::Refused);
     world.domain = twilio;
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]

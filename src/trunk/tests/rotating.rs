@@ -80,7 +80,7 @@ fn a_box_that_starts_in_the_middle_of_a_rotation_registers_with_whichever_passwo
         for at_twilio in [FORMER, NEW] {
             let mut world = cut(domain, at_twilio);
             world.pass(1);
-            assert_eq!(world.state("101"), "registered", "{at_twilio}");
+            assert_eq!(world.state("101"), RegistrationState::Registered, "{at_twilio}");
             let requests = world.registers().len();
             assert!(requests <= if at_twilio == NEW { 2 } else { 4 }, "{at_twilio}: {requests}");
             assert_eq!(world.reason().is_some(), at_twilio == FORMER);
@@ -112,7 +112,7 @@ fn where_neither_holds_the_guesses_are_bounded_and_slow() {
     for domain in DOMAINS {
         let mut world = cut(domain, "secret-of-somebody");
         world.pass(10);
-        assert_eq!(world.state("101"), "refused");
+        assert_eq!(world.state("101"), RegistrationState::Refused);
         // Twilio refuses more than 5 a second (error 32008).
         assert!(world.registers().len() <= 5);
         world.pass(3600);
@@ -128,7 +128,7 @@ fn a_new_password_that_twilio_takes_later_is_found_by_the_next_refresh() {
         world.pass(1);
         world.at_twilio = NEW;
         world.pass(600);
-        assert_eq!((world.state("101"), world.reason()), ("registered".to_owned(), None));
+        assert_eq!((world.state("101"), world.reason()), (RegistrationState::Registered, None));
         world.registers();
         world.pass(3600);
         assert!(world.registers().iter().all(|one| credentials(one).unwrap().verify("REGISTER", NEW)));
@@ -150,11 +150,11 @@ fn a_rotation_beside_the_running_service_is_followed_at_each_of_its_steps() {
         // At Twilio; whoever asked for it may be stopped here.
         world.at_twilio = NEW;
         world.pass(1000);
-        assert_eq!((world.state("101"), world.reason()), ("registered".to_owned(), None));
+        assert_eq!((world.state("101"), world.reason()), (RegistrationState::Registered, None));
         // Done.
         world.reloads(NEW, None);
         world.pass(1000);
-        assert_eq!((world.state("101"), world.reason()), ("registered".to_owned(), None));
+        assert_eq!((world.state("101"), world.reason()), (RegistrationState::Registered, None));
     }
 }
 
@@ -171,7 +171,7 @@ fn a_rotation_that_is_done_is_registered_with_at_once() {
     world.pass(1);
     let sent = world.registers();
     assert!(credentials(sent.last().unwrap()).unwrap().verify("REGISTER", NEW));
-    assert_eq!((world.state("101"), world.reason()), ("registered".to_owned(), None));
+    assert_eq!((world.state("101"), world.reason()), (RegistrationState::Registered, None));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_flow_that_came_back_begins_with_what_twilio_took_last() {
     world.pass(10);
     let sent = world.registers();
     assert!(!sent.is_empty() && sent.iter().filter_map(credentials).all(|one| one.verify("REGISTER", FORMER)));
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]

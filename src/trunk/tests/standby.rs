@@ -21,7 +21,7 @@ fn flows(world: &World) -> [Option<SocketAddr>; 2] {
     world.trunk.flows().map(|flow| flow.map(|flow| flow.remote))
 }
 
-fn standby(world: &World) -> (String, String) {
+fn standby(world: &World) -> (StandbyState, String) {
     let status = world.trunk.status(world.now).standby.unwrap();
     (status.state, status.reason.unwrap_or_default())
 }
@@ -63,7 +63,7 @@ fn one_server_with_one_address_has_none_and_status_says_what_to_do() {
     let mut world = world(r#""192.0.2.1:5061""#);
     world.pass(3600);
     let (state, reason) = standby(&world);
-    assert!(state == "none" && reason.contains("name two edges"), "{state}: {reason}");
+    assert!(state == StandbyState::Nowhere && reason.contains("name two edges"), "{state}: {reason}");
     assert_eq!(world.dialled().len(), 1);
     assert_eq!(world.codes().iter().filter(|code| **code == "standby.down").count(), 1);
 }
@@ -106,7 +106,10 @@ fn the_trunks_search_takes_the_flow_that_stands_at_its_next_server() {
     world.with(|trunk, context| trunk.handle_disconnected(context, flow, "reset"));
     world.pass(10);
     assert_eq!(world.trunk.flow(), Ok(standby));
-    assert_eq!([world.state("101"), world.state("102")], ["registered", "registered"]);
+    assert_eq!(
+        [world.state("101"), world.state("102")],
+        [RegistrationState::Registered, RegistrationState::Registered]
+    );
     assert_eq!(flows(&world)[1], Some(at("192.0.2.3:5061")));
 }
 

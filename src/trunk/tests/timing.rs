@@ -15,13 +15,13 @@ fn without_a_time_nothing_is_tried_and_with_one_the_trunk_goes_on_at_once() {
     assert!(world.dialled().is_empty());
     assert_eq!(world.trunk.flow(), Err("the clock says 1970, and nobody answers"));
     let status = world.trunk.status(world.now);
-    assert_eq!((status.state.as_str(), status.retry_in), ("waiting", None));
+    assert_eq!((status.state, status.retry_in), (TrunkState::Waiting, None));
     assert_eq!(status.reason.as_deref(), Some("the clock says 1970, and nobody answers"));
     assert_eq!(world.codes(), ["trunk.waiting"]);
 
     world.with(|trunk, context| trunk.handle_time(context, None));
     world.pass(1);
-    assert_eq!(world.state("101"), "registered");
+    assert_eq!(world.state("101"), RegistrationState::Registered);
 }
 
 #[test]

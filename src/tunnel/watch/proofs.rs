@@ -92,7 +92,7 @@ impl Watch {
             }
             // Our own proofs go on: they alone tell how long a request takes.
             State::Proved => self.last_proof = Some(now),
-            State::Off | State::Connecting | State::Waiting => {}
+            State::Off | State::Connecting | State::Waiting | State::Unknown => {}
         }
     }
 
