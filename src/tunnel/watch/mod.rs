@@ -11,6 +11,7 @@
 //! URL that a driver announces is nothing before that: only then Twilio is told, and documents name it.
 
 mod io;
+mod phase;
 mod proofs;
 mod said;
 mod telling;
@@ -24,17 +25,17 @@ use std::time::Duration;
 
 use super::{Culprit, Down, Report, Settings, UrlFrom};
 use crate::backoff::Backoff;
-use crate::bucket::Bucket;
 use crate::event::{Code, Event, Level};
 use crate::random::Random;
 use crate::status::{TunnelState as State, TunnelStatus};
 use crate::time::Instant;
 use crate::timers::Timers;
 pub use io::{Input, Output};
+use phase::{Former, Phase, Trust, Up};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
 use said::Said;
-use telling::{WRITE_BASE, WRITE_MAX, WRITES};
+use telling::Writing;
 use urls::Urls;
 
 /// From the start of a driver to its word that it is up.
@@ -60,64 +61,55 @@ enum Timer {
     Former,
 }
 
-/// The driver as far as we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
-    Absent,
-    Running,
-    Stopping,
-}
-
-/// A proof under way.
+/// What the config says of the tunnel.
 #[derive(Debug)]
-struct Outstanding {
-    nonce: String,
-    /// What was asked, and when.
-    url: String,
-    sent: Instant,
-}
-
-/// The watch.
-#[derive(Debug)]
-pub struct Watch {
+struct Plan {
     driver: &'static str,
     is_driven: bool,
     is_restartable: bool,
     /// Each start finds the same URL.
     keeps_url: bool,
     prove_every: Duration,
-    state: State,
-    since: Instant,
-    presence: Presence,
-    urls: Urls,
-    timers: Timers<Timer>,
-    outstanding: Option<Outstanding>,
-    /// What the driver that runs has announced first: its URL for as long as it lives.
-    heard: Option<String>,
-    /// Since when the driver has been up, and whether anything came through since.
-    up_at: Instant,
-    came_through: bool,
-    /// When the last one was lost that had been proved, and how many in a row were not up for long.
+}
+
+/// What became of the drivers before: it decides how long the next waits are.
+#[derive(Debug, Default)]
+struct Lives {
+    /// When the last one was lost that had been proved.
     lost_at: Option<Instant>,
-    short_lives: u32,
-    failed_in_a_row: u32,
-    /// When the first of them was sent.
-    failing_since: Instant,
+    /// Those in a row that were proved and not up for long.
+    short: u32,
     /// Restarts in a row of drivers through which nothing ever came.
     never_proved: u32,
-    is_slow: bool,
+}
+
+/// What is counted and measured since the start.
+#[derive(Debug, Default)]
+struct Figures {
     last_proof: Option<Instant>,
+    /// Of the last proof.
     latency: Option<Duration>,
     proofs: u64,
     failures: u64,
     slow: u64,
     starts: u64,
+}
+
+/// The watch.
+#[derive(Debug)]
+pub struct Watch {
+    plan: Plan,
+    phase: Phase,
+    /// Since when its state is the same for people.
+    since: Instant,
+    urls: Urls,
+    timers: Timers<Timer>,
+    lives: Lives,
+    figures: Figures,
+    /// Why it is not proved.
     reason: Option<String>,
     backoff: Backoff,
-    writing: Backoff,
-    writes: Bucket,
-    /// What is being written to Twilio.
-    in_flight: Option<String>,
+    writing: Writing,
     said: Said,
     random: Random,
     outputs: VecDeque<Output>,
@@ -127,37 +119,22 @@ impl Watch {
     /// Off. `known_url` is what Twilio has been told: the last URL written, or `webhook.public_url`.
     pub fn new(now: Instant, settings: &Settings, known_url: &str, random: Random) -> Self {
         Watch {
-            driver: settings.driver.name(),
-            is_driven: settings.driver != super::Driver::None,
-            is_restartable: settings.driver.is_restartable(),
-            keeps_url: settings.url_from == UrlFrom::Config,
-            prove_every: settings.prove_every,
-            state: State::Off,
+            plan: Plan {
+                driver: settings.driver.name(),
+                is_driven: settings.driver != super::Driver::None,
+                is_restartable: settings.driver.is_restartable(),
+                keeps_url: settings.url_from == UrlFrom::Config,
+                prove_every: settings.prove_every,
+            },
+            phase: Phase::Off(Former::Gone),
             since: now,
-            presence: Presence::Absent,
             urls: Urls::new(known_url),
             timers: Timers::new(),
-            outstanding: None,
-            heard: None,
-            up_at: now,
-            came_through: false,
-            lost_at: None,
-            short_lives: 0,
-            failed_in_a_row: 0,
-            failing_since: now,
-            never_proved: 0,
-            is_slow: false,
-            last_proof: None,
-            latency: None,
-            proofs: 0,
-            failures: 0,
-            slow: 0,
-            starts: 0,
+            lives: Lives::default(),
+            figures: Figures::default(),
             reason: None,
             backoff: Backoff::new(waits::FIRST, waits::LONGEST),
-            writing: Backoff::new(WRITE_BASE, WRITE_MAX),
-            writes: Bucket::new(WRITES),
-            in_flight: None,
+            writing: Writing::new(),
             said: Said::default(),
             random,
             outputs: VecDeque::new(),
@@ -167,7 +144,7 @@ impl Watch {
     /// Takes an input.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
-            Input::Start if self.state == State::Off => self.begin(now),
+            Input::Start if matches!(self.phase, Phase::Off(_)) => self.begin(now),
             Input::Start => {}
             Input::Stop => self.stop(now),
             Input::Report(report) => self.report(now, report),
@@ -180,18 +157,19 @@ impl Watch {
                     self.urls.set_written(&url);
                     self.watch_expiry();
                     self.outputs.push_back(Output::Urls(self.urls.all()));
-                    if matches!(self.state, State::Connected | State::Proved | State::Doubtful) {
-                        self.connected(now, Duration::ZERO);
+                    if let Phase::Up(up) = &mut self.phase {
+                        let heard = up.heard.take();
+                        self.connected(now, Duration::ZERO, heard);
                     }
                 }
             }
             Input::Retry => {
-                if self.state == State::Waiting {
+                if matches!(self.phase, Phase::Waiting(_)) {
                     self.backoff.reset();
                     self.timers.set(Timer::Retry, now);
                 }
                 if self.timers.get(Timer::Write).is_some() {
-                    self.writing.reset();
+                    self.writing.backoff.reset();
                     self.timers.set(Timer::Write, now);
                 }
             }
@@ -204,13 +182,14 @@ impl Watch {
             match timer {
                 Timer::Connect => {
                     let seconds = CONNECT_LIMIT.as_secs();
-                    let reason = format!("the {} driver was not up within {seconds} s", self.driver);
+                    let reason = format!("the {} driver was not up within {seconds} s", self.plan.driver);
                     let next = "look at what it printed, and at the line";
                     self.fail(now, Down::new(Culprit::Network, reason, next));
                 }
                 Timer::Prove => self.prove(now),
                 Timer::ProofLimit => {
-                    if let Some(nonce) = self.outstanding.as_ref().map(|asked| asked.nonce.clone()) {
+                    if let Phase::Up(Up { outstanding: Some(asked), .. }) = &self.phase {
+                        let nonce = asked.nonce.clone();
                         self.proof(now, &nonce, Err(format!("no answer within {} s", PROOF_LIMIT.as_secs())));
                     }
                 }
@@ -244,23 +223,23 @@ impl Watch {
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        self.state
+        self.phase.state()
     }
 
     /// A snapshot for people.
     pub fn status(&self, now: Instant) -> TunnelStatus {
         TunnelStatus {
-            state: self.state,
-            driver: self.driver.to_owned(),
+            state: self.state(),
+            driver: self.plan.driver.to_owned(),
             public_url: self.urls.subject().to_owned(),
             written: self.urls.is_settled() && self.urls.to_write().is_none(),
             since: now.since(self.since).as_secs(),
-            last_proof: self.last_proof.map(|at| now.since(at).as_secs()),
-            latency: self.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-            failures: self.failures,
-            slow: self.slow,
-            restarts: self.starts.saturating_sub(1),
-            proofs: self.proofs,
+            last_proof: self.figures.last_proof.map(|at| now.since(at).as_secs()),
+            latency: self.figures.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+            failures: self.figures.failures,
+            slow: self.figures.slow,
+            restarts: self.figures.starts.saturating_sub(1),
+            proofs: self.figures.proofs,
             reason: self.reason.clone(),
             retry_in: self.timers.get(Timer::Retry).map(|at| at.since(now).as_secs()),
         }
@@ -268,46 +247,56 @@ impl Watch {
 
     /// Starts the driver, or, where there is none of ours, the proofs.
     fn begin(&mut self, now: Instant) {
-        match (self.is_driven, self.presence) {
-            (true, Presence::Absent) => {
-                self.presence = Presence::Running;
-                self.heard = None;
-                self.starts += 1;
-                self.enter(now, State::Connecting);
+        if !self.plan.is_driven {
+            return self.up(now, None);
+        }
+        match self.phase {
+            Phase::Off(Former::Gone) | Phase::Waiting(Former::Gone) => {
+                self.figures.starts += 1;
+                self.enter(now, Phase::Connecting);
                 self.timers.set(Timer::Connect, now + CONNECT_LIMIT);
                 self.outputs.push_back(Output::StartDriver);
             }
-            (true, _) => {
-                self.enter(now, State::Waiting);
+            Phase::Off(Former::Stopping) | Phase::Waiting(Former::Stopping) => {
+                self.enter(now, Phase::Waiting(Former::Stopping));
                 self.timers.set(Timer::Retry, now + STOP_CHECK);
             }
-            (false, _) => self.up(now, None),
+            Phase::Connecting | Phase::Up(_) => {}
         }
     }
 
     fn stop(&mut self, now: Instant) {
-        self.stop_driver();
+        let former = self.stop_driver();
         self.forget_proof();
         for timer in [Timer::Connect, Timer::Retry, Timer::Write] {
             self.timers.cancel(timer);
         }
         self.reason = None;
-        self.enter(now, State::Off);
+        self.enter(now, Phase::Off(former));
     }
 
-    fn stop_driver(&mut self) {
-        if self.presence == Presence::Running {
-            self.presence = Presence::Stopping;
+    fn is_running(&self) -> bool {
+        self.plan.is_driven && matches!(self.phase, Phase::Connecting | Phase::Up(_))
+    }
+
+    /// Tells the driver to stop, if it runs. What is left of it.
+    fn stop_driver(&mut self) -> Former {
+        if self.is_running() {
             self.outputs.push_back(Output::StopDriver);
+            return Former::Stopping;
+        }
+        match self.phase {
+            Phase::Off(former) | Phase::Waiting(former) => former,
+            Phase::Connecting | Phase::Up(_) => Former::Gone,
         }
     }
 
     fn report(&mut self, now: Instant, report: Report) {
         if let Report::Said(line) = report {
-            return self.outputs.extend(self.said.line(now, self.driver, line).into_iter().map(Output::Event));
+            return self.outputs.extend(self.said.line(now, self.plan.driver, line).into_iter().map(Output::Event));
         }
         // What a driver says that is being stopped does not count.
-        if self.presence != Presence::Running {
+        if !self.is_running() {
             return;
         }
         match report {
@@ -321,53 +310,61 @@ impl Watch {
                 );
                 self.tell(Event::new(Code::TunnelHostKey, server, text).at(Level::Notice));
             }
-            Report::Warning(text) => self.event(Code::TunnelWarning, self.driver, text),
+            Report::Warning(text) => self.event(Code::TunnelWarning, self.plan.driver, text),
         }
     }
 
     fn stopped(&mut self, now: Instant) {
-        let was = std::mem::replace(&mut self.presence, Presence::Absent);
-        match (was, self.state) {
-            (Presence::Running, _) => {
+        match &mut self.phase {
+            Phase::Off(former) | Phase::Waiting(former) => *former = Former::Gone,
+            Phase::Connecting | Phase::Up(_) if self.plan.is_driven => {
                 let next = "look at what it printed";
-                self.fail(now, Down::new(Culprit::Program, format!("the {} driver ended", self.driver), next));
+                let down = Down::new(Culprit::Program, format!("the {} driver ended", self.plan.driver), next);
+                self.wait(now, down, Former::Gone);
             }
-            (_, State::Waiting) if self.timers.get(Timer::Retry).is_none() => self.timers.set(Timer::Retry, now),
-            _ => {}
+            Phase::Connecting | Phase::Up(_) => {}
         }
     }
 
     /// The driver says that it is up, with what URL.
     fn up(&mut self, now: Instant, url: Option<String>) {
-        let is_new = url.is_some_and(|url| self.announced(url));
+        let kept = match &mut self.phase {
+            Phase::Up(up) => up.heard.take(),
+            Phase::Off(_) | Phase::Connecting | Phase::Waiting(_) => None,
+        };
+        let is_new = url.as_deref().is_some_and(|url| self.announced(url, kept.as_deref()));
+        let heard = kept.or(url);
         self.timers.cancel(Timer::Connect);
-        if matches!(self.state, State::Connected | State::Proved | State::Doubtful) && !is_new {
-            return;
+        match &mut self.phase {
+            Phase::Up(up) if !is_new => up.heard = heard,
+            _ => self.connected(now, if is_new { SETTLE } else { Duration::ZERO }, heard),
         }
-        self.connected(now, if is_new { SETTLE } else { Duration::ZERO });
     }
 
     /// Nothing has come through yet; the first proof is made after `settle`.
-    fn connected(&mut self, now: Instant, settle: Duration) {
+    fn connected(&mut self, now: Instant, settle: Duration, heard: Option<String>) {
         self.forget_proof();
-        (self.up_at, self.came_through, self.failed_in_a_row) = (now, false, 0);
-        self.enter(now, State::Connected);
-        if self.is_driven {
-            let text = format!("the {} driver is up; {} is being proved", self.driver, self.urls.subject());
-            self.event(Code::TunnelConnected, self.driver, text);
+        self.enter(now, Phase::Up(Up { began: now, heard, outstanding: None, trust: Trust::Unproved(None) }));
+        if self.plan.is_driven {
+            let text = format!("the {} driver is up; {} is being proved", self.plan.driver, self.urls.subject());
+            self.event(Code::TunnelConnected, self.plan.driver, text);
         }
         self.timers.set(Timer::Prove, now + settle);
     }
 
     /// There is no tunnel: stops what is left of the driver, and waits.
     fn fail(&mut self, now: Instant, down: Down) {
+        let former = self.stop_driver();
+        self.wait(now, down, former);
+    }
+
+    fn wait(&mut self, now: Instant, down: Down, former: Former) {
         self.forget_proof();
         self.timers.cancel(Timer::Connect);
         // What waits to be written is written when it has been proved again.
         self.timers.cancel(Timer::Write);
-        self.stop_driver();
         self.forgive(now);
-        let soon = self.keeps_url && self.lost_at.is_some_and(|at| now.since(at) < SOON);
+        let soon = self.plan.keeps_url && self.lives.lost_at.is_some_and(|at| now.since(at) < SOON);
         let (first, longest) = waits::bounds(down.culprit, soon);
         self.backoff.set_bounds(first, longest);
         let wait = self.backoff.next(&mut self.random);
@@ -382,38 +379,47 @@ impl Watch {
         // Waits of minutes are shortened by whoever has mended it.
         let sooner = if first > MINOR { ", or at once after \"gateway reload\"" } else { "" };
         let line = format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64());
-        self.tell(Event::new(code, self.driver, line).at(level));
+        self.tell(Event::new(code, self.plan.driver, line).at(level));
         self.reason = Some(text);
-        self.enter(now, State::Waiting);
+        self.enter(now, Phase::Waiting(former));
         self.timers.set(Timer::Retry, now + wait);
     }
 
     /// Forgets the failures that lie before a tunnel that was proved and has ended now.
     fn forgive(&mut self, now: Instant) {
-        if !std::mem::take(&mut self.came_through) {
+        let Phase::Up(Up { began, trust, .. }) = self.phase else { return };
+        if !trust.came_through() {
             return;
         }
-        self.lost_at = Some(now);
-        if now.since(self.up_at) >= STEADY {
-            self.short_lives = 0;
+        self.lives.lost_at = Some(now);
+        if now.since(began) >= STEADY {
+            self.lives.short = 0;
             self.backoff.reset();
-        } else if self.keeps_url {
-            self.short_lives = self.short_lives.saturating_add(1);
-            self.backoff.reset_to(waits::doublings(self.short_lives));
+        } else if self.plan.keeps_url {
+            self.lives.short = self.lives.short.saturating_add(1);
+            self.backoff.reset_to(waits::doublings(self.lives.short));
         }
         // Otherwise the next start has a new URL, which DNS, Twilio and our flash have to learn: the waits go on growing.
     }
 
-    fn enter(&mut self, now: Instant, state: State) {
-        if self.state != state {
-            let (was, lasted) = (self.state.name(), now.since(self.since).as_secs());
-            (self.state, self.since) = (state, now);
-            let is_fault = matches!(state, State::Doubtful | State::Waiting);
-            let cause =
-                self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
-            // For the history; the log has a line of its own for what people should see.
-            self.event(Code::TunnelState, self.driver, format!("{} after {lasted} s {was}{cause}", state.name()));
+    fn enter(&mut self, now: Instant, phase: Phase) {
+        let was = self.state();
+        self.phase = phase;
+        self.entered(now, was);
+    }
+
+    /// Tells of the state, if it is another one than it was.
+    fn entered(&mut self, now: Instant, was: State) {
+        let state = self.state();
+        if state == was {
+            return;
         }
+        let (was, lasted) = (was.name(), now.since(self.since).as_secs());
+        self.since = now;
+        let is_fault = matches!(state, State::Doubtful | State::Waiting);
+        let cause = self.reason.as_ref().filter(|_| is_fault).map(|reason| format!(": {reason}")).unwrap_or_default();
+        // For the history; the log has a line of its own for what people should see.
+        self.event(Code::TunnelState, self.plan.driver, format!("{} after {lasted} s {was}{cause}", state.name()));
     }
 
     fn event(&mut self, code: Code, subject: &str, text: impl Into<String>) {

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{Output, Outstanding, STEADY, State, Timer, Watch};
+use super::phase::{Outstanding, Phase, Trust, Up};
+use super::{Output, STEADY, State, Timer, Watch};
 use crate::event::Code;
 use crate::time::Instant;
 use crate::tunnel::{Culprit, Down};
@@ -30,21 +31,25 @@ pub(super) const MAX_PATIENCE: Duration = Duration::from_secs(480);
 
 impl Watch {
     pub(super) fn prove(&mut self, now: Instant) {
+        let Phase::Up(up) = &mut self.phase else { return };
         let nonce = self.random.hex(16);
         let url = self.urls.subject().to_owned();
         self.outputs.push_back(Output::Prove { url: url.clone(), nonce: nonce.clone() });
-        self.outstanding = Some(Outstanding { nonce, url, sent: now });
+        up.outstanding = Some(Outstanding { nonce, url, sent: now });
         self.timers.set(Timer::ProofLimit, now + PROOF_LIMIT);
     }
 
     pub(super) fn forget_proof(&mut self) {
-        self.outstanding = None;
+        if let Phase::Up(up) = &mut self.phase {
+            up.outstanding = None;
+        }
         self.timers.cancel(Timer::Prove);
         self.timers.cancel(Timer::ProofLimit);
     }
 
     pub(super) fn proof(&mut self, now: Instant, nonce: &str, result: Result<(), String>) {
-        let Some(Outstanding { url, sent, .. }) = self.outstanding.take_if(|asked| asked.nonce == nonce) else {
+        let Phase::Up(up) = &mut self.phase else { return };
+        let Some(Outstanding { url, sent, .. }) = up.outstanding.take_if(|asked| asked.nonce == nonce) else {
             return;
         };
         self.forget_proof();
@@ -53,20 +58,20 @@ impl Watch {
         }
         match result {
             Ok(()) => {
-                self.proofs += 1;
+                self.figures.proofs += 1;
                 let latency = now.since(sent);
-                self.latency = Some(latency);
-                self.tell_slowness(latency);
+                let before = self.figures.latency.replace(latency);
+                self.tell_slowness(before, latency);
                 self.proved(now);
             }
             Err(reason) => self.unproved(now, sent, &reason),
         }
     }
 
-    fn tell_slowness(&mut self, latency: Duration) {
+    fn tell_slowness(&mut self, before: Option<Duration>, latency: Duration) {
         let is_slow = latency > SLOW;
-        self.slow += u64::from(is_slow);
-        if is_slow == std::mem::replace(&mut self.is_slow, is_slow) {
+        self.figures.slow += u64::from(is_slow);
+        if is_slow == before.is_some_and(|before| before > SLOW) {
             return;
         }
         let millis = latency.as_millis();
@@ -75,9 +80,9 @@ impl Watch {
                 let text = format!(
                     "a request took {millis} ms through the tunnel: callers wait that long; look at the line's load"
                 );
-                self.event(Code::TunnelSlow, self.driver, text);
+                self.event(Code::TunnelSlow, self.plan.driver, text);
             }
-            false => self.event(Code::TunnelFast, self.driver, format!("a request took {millis} ms again")),
+            false => self.event(Code::TunnelFast, self.plan.driver, format!("a request took {millis} ms again")),
         }
     }
 
@@ -85,73 +90,74 @@ impl Watch {
         if !self.urls.is_settled() || by != self.urls.present() {
             return;
         }
-        match self.state {
-            State::Connected | State::Doubtful => {
+        let Phase::Up(up) = &self.phase else { return };
+        match up.trust {
+            Trust::Unproved(_) | Trust::Doubtful(_) => {
                 self.forget_proof();
                 self.proved(now);
             }
             // Our own proofs go on: they alone tell how long a request takes.
-            State::Proved => self.last_proof = Some(now),
-            State::Off | State::Connecting | State::Waiting | State::Unknown => {}
+            Trust::Proved => self.figures.last_proof = Some(now),
         }
     }
 
     fn proved(&mut self, now: Instant) {
-        self.last_proof = Some(now);
-        self.failed_in_a_row = 0;
-        self.never_proved = 0;
-        self.came_through = true;
+        let was = self.state();
+        let Phase::Up(up) = &mut self.phase else { return };
+        up.trust = Trust::Proved;
+        self.figures.last_proof = Some(now);
+        self.lives.never_proved = 0;
         self.adopt(now);
-        if self.state != State::Proved {
+        if was != State::Proved {
             let gone = now.since(self.since).as_secs();
-            let was = if self.state == State::Doubtful { format!("again, after {gone} s") } else { String::new() };
-            let latency = self.latency.map_or(0, |latency| latency.as_millis());
-            let text = format!("Twilio can reach us {was} (a request takes {latency} ms)").replace("  ", " ");
+            let again = if was == State::Doubtful { format!("again, after {gone} s") } else { String::new() };
+            let latency = self.figures.latency.map_or(0, |latency| latency.as_millis());
+            let text = format!("Twilio can reach us {again} (a request takes {latency} ms)").replace("  ", " ");
             let url = self.urls.present().to_owned();
             self.event(Code::TunnelProved, &url, text);
             self.reason = None;
-            self.enter(now, State::Proved);
+            self.entered(now, was);
         }
         // A first look soon tells a tunnel that lasts from one that flaps.
         let fresh = now.since(self.since) < STEADY;
-        let wait = if fresh { self.prove_every.min(STEADY) } else { self.prove_every };
+        let wait = if fresh { self.plan.prove_every.min(STEADY) } else { self.plan.prove_every };
         self.timers.set(Timer::Prove, now + wait);
     }
 
     fn unproved(&mut self, now: Instant, sent: Instant, reason: &str) {
-        self.failures += 1;
-        if self.failed_in_a_row == 0 {
-            self.failing_since = sent;
-        }
-        self.failed_in_a_row += 1;
+        let was = self.state();
+        let Phase::Up(up) = &mut self.phase else { return };
+        let failures = up.trust.fail(sent);
+        let Up { began, trust, .. } = *up;
+        self.figures.failures += 1;
         let url = self.urls.subject().to_owned();
         self.reason = Some(format!("{url} does not answer through the tunnel: {reason}"));
-        if self.state == State::Proved {
+        if was == State::Proved {
             let text = format!("no answer through the tunnel: {reason}; asked again every few seconds");
             self.event(Code::TunnelDoubtful, &url, text);
-            self.enter(now, State::Doubtful);
+            self.entered(now, was);
         }
-        let is_dead = self.failed_in_a_row >= DEAD_PROOFS && now.since(self.failing_since) >= DEAD_AFTER;
-        if self.is_restartable && is_dead && now.since(self.up_at) >= self.patience() {
-            self.never_proved = if self.came_through { 0 } else { self.never_proved.saturating_add(1) };
-            let failed = self.failed_in_a_row;
+        let is_dead = failures.count >= DEAD_PROOFS && now.since(failures.since) >= DEAD_AFTER;
+        if self.plan.is_restartable && is_dead && now.since(began) >= self.patience(trust) {
+            self.lives.never_proved = if trust.came_through() { 0 } else { self.lives.never_proved.saturating_add(1) };
+            let failed = failures.count;
             let what = format!("connected but dead: {failed} proofs failed in a row, the last with: {reason}");
             let next = "it is started anew; if that does not help, look at the far end of the tunnel";
             return self.fail(now, Down::new(Culprit::Program, what, next));
         }
-        if !self.is_restartable && self.failed_in_a_row == TOLD_DEAD_PROOFS {
+        if !self.plan.is_restartable && failures.count == TOLD_DEAD_PROOFS {
             let text = format!("still no answer: {reason}; look at what brings {url} to this box");
             self.event(Code::TunnelDead, &url, text);
         }
-        let wait = DOUBTFUL_EVERY.saturating_mul(self.failed_in_a_row.min(100)).min(self.prove_every);
-        let wait = if self.is_restartable { wait.min(DOUBTFUL_EVERY) } else { wait };
+        let wait = DOUBTFUL_EVERY.saturating_mul(failures.count.min(100)).min(self.plan.prove_every);
+        let wait = if self.plan.is_restartable { wait.min(DOUBTFUL_EVERY) } else { wait };
         self.timers.set(Timer::Prove, now + wait);
     }
 
-    fn patience(&self) -> Duration {
-        match self.came_through {
+    fn patience(&self, trust: Trust) -> Duration {
+        match trust.came_through() {
             true => Duration::ZERO,
-            false => PATIENCE.saturating_mul(1 << self.never_proved.min(10)).min(MAX_PATIENCE),
+            false => PATIENCE.saturating_mul(1 << self.lives.never_proved.min(10)).min(MAX_PATIENCE),
         }
     }
 }

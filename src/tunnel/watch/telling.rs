@@ -5,37 +5,54 @@
 
 use std::time::Duration;
 
-use super::{Output, State, Timer, Watch};
-use crate::bucket::Rate;
+use super::phase::Phase;
+use super::{Output, Timer, Watch};
+use crate::backoff::Backoff;
+use crate::bucket::{Bucket, Rate};
 use crate::event::{Code, Event, Level};
 use crate::time::Instant;
 
 /// Between two tries to have Twilio know the new URL: first and longest.
-pub(super) const WRITE_BASE: Duration = Duration::from_secs(5);
-pub(super) const WRITE_MAX: Duration = Duration::from_secs(300);
+const WRITE_BASE: Duration = Duration::from_secs(5);
+const WRITE_MAX: Duration = Duration::from_secs(300);
 /// So often at most Twilio is told of a URL, failed tries included: each is a handful of requests to its REST API.
 pub(super) const WRITES: Rate = Rate { burst: 4, per_minute: 1 };
 
+/// How Twilio is told of the URL.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub backoff: Backoff,
+    bucket: Bucket,
+    /// What is being written.
+    in_flight: Option<String>,
+}
+
+impl Writing {
+    pub fn new() -> Self {
+        Writing { backoff: Backoff::new(WRITE_BASE, WRITE_MAX), bucket: Bucket::new(WRITES), in_flight: None }
+    }
+}
+
 impl Watch {
-    /// The driver tells its URL, which is kept for the life of its process. Whether there is another one to be proved.
-    pub(super) fn announced(&mut self, url: String) -> bool {
-        if let Some(kept) = &self.heard {
-            if *kept != url {
+    /// The driver tells its URL; the one that it told first is kept for the life of its process. Whether there is another
+    /// one to be proved.
+    pub(super) fn announced(&mut self, url: &str, kept: Option<&str>) -> bool {
+        if let Some(kept) = kept {
+            if kept != url {
                 let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
-                self.tell(Event::new(Code::TunnelUrl, self.driver, text).at(Level::Debug));
+                self.tell(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Debug));
             }
             return false;
         }
-        self.heard = Some(url.clone());
-        if !self.urls.announce(&url) {
+        if !self.urls.announce(url) {
             return false;
         }
         // What waited to be written was the URL of a process that is gone.
-        self.writing.reset();
+        self.writing.backoff.reset();
         self.timers.cancel(Timer::Write);
         if !self.urls.is_settled() {
             let text = format!("the tunnel announces {url}; Twilio is told when it is proved");
-            self.tell(Event::new(Code::TunnelUrl, self.driver, text).at(Level::Info));
+            self.tell(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Info));
         }
         true
     }
@@ -50,7 +67,7 @@ impl Watch {
                 "" => format!("the public URL is {url}"),
                 old => format!("the public URL is {url} now; it was {old}"),
             };
-            self.event(Code::TunnelUrl, self.driver, text);
+            self.event(Code::TunnelUrl, self.plan.driver, text);
         }
         if self.timers.get(Timer::Write).is_none() {
             self.write(now);
@@ -59,18 +76,18 @@ impl Watch {
 
     /// Whether the URL that Twilio calls or shall call has been proved since the driver is up.
     fn is_proved_now(&self) -> bool {
-        self.came_through && self.urls.is_settled()
+        matches!(&self.phase, Phase::Up(up) if up.trust.came_through()) && self.urls.is_settled()
     }
 
     /// Has Twilio told what it has to be told, as often as [`WRITES`] allows.
     pub(super) fn write(&mut self, now: Instant) {
         let Some(output) = self.urls.to_write().filter(|_| self.is_proved_now()) else { return };
-        if self.in_flight.as_deref() == Some(self.urls.present()) {
+        if self.writing.in_flight.as_deref() == Some(self.urls.present()) {
             return;
         }
-        match self.writes.take(now) {
+        match self.writing.bucket.take(now) {
             Ok(()) => {
-                self.in_flight = Some(self.urls.present().to_owned());
+                self.writing.in_flight = Some(self.urls.present().to_owned());
                 self.outputs.push_back(output);
             }
             Err(wait) => {
@@ -90,16 +107,16 @@ impl Watch {
     }
 
     pub(super) fn written(&mut self, now: Instant, url: &str, result: Result<(), String>) {
-        self.in_flight.take_if(|writing| writing == url);
+        self.writing.in_flight.take_if(|writing| writing == url);
         match result {
             Ok(()) if self.urls.set_written(url) => {
-                self.writing.reset();
+                self.writing.backoff.reset();
                 self.event(Code::TunnelUrlWritten, url, "Twilio calls this URL now");
             }
-            Err(reason) if url == self.urls.present() && self.state != State::Off => {
+            Err(reason) if url == self.urls.present() && !matches!(self.phase, Phase::Off(_)) => {
                 let again = match self.is_proved_now() {
                     true => {
-                        let wait = self.writing.next(&mut self.random);
+                        let wait = self.writing.backoff.next(&mut self.random);
                         self.timers.set(Timer::Write, now + wait);
                         format!("in {} s", wait.as_secs())
                     }

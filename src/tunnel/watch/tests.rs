@@ -1,4 +1,5 @@
 use super::proofs::*;
+use super::telling::WRITES;
 use super::*;
 use crate::tunnel::settings::{Driver, Program, UrlFrom};
 
