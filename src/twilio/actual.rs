@@ -57,7 +57,7 @@ pub fn read(api: &mut dyn Api, desired: &Desired, owned: &Owned) -> Result<Actua
     let wanted: BTreeSet<&Id> =
         desired.resources.iter().map(|resource| &resource.id).chain(owned.iter().map(|record| &record.id)).collect();
     let is_wanted = |kind: Kind| match kind {
-        // A key may not ask for keys (twilio.md 1.2), and no plan needs to know.
+        // A key may not ask for keys (TWILIO.md "API keys"), and no plan needs to know.
         Kind::ApiKey => false,
         // An address cannot go before the last number has let go of it.
         Kind::PhoneNumber => wanted.iter().any(|id| matches!(id.kind, Kind::PhoneNumber | Kind::Address)),

@@ -51,7 +51,7 @@ impl Form {
     }
 }
 
-/// One of Twilio's APIs; each has a host of its own (twilio.md 1.1).
+/// One of Twilio's APIs; each has a host of its own (TWILIO.md "API hosts").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Product {
     /// `api.twilio.com/2010-04-01/Accounts/AC…/`
@@ -86,7 +86,7 @@ impl Collection {
     }
 }
 
-/// A file on its way to the hosted Service (twilio.md 3.3).
+/// A file on its way to the hosted Service (TWILIO.md "Assets").
 #[derive(Clone, Debug)]
 pub struct Upload<'a> {
     /// Where it will be found: `/sounds/busy.mp3`.
@@ -97,8 +97,8 @@ pub struct Upload<'a> {
 
 /// Twilio's REST API.
 pub trait Api {
-    /// The account itself. A standard key may not ask: 401 with code 20003, as for a wrong secret (twilio.md 2.1). See
-    /// [`super::standing`].
+    /// The account itself. A standard key may not ask: 401 with code 20003, as for a wrong secret
+    /// (TWILIO.md "API login"). See [`super::standing`].
     fn account(&mut self) -> Result<Value, ApiError>;
 
     /// All records of a collection, of all pages; `records` is the array's name.
@@ -123,7 +123,7 @@ pub trait Api {
 /// What Twilio or the way to it answered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
-    /// Twilio said no (twilio.md 1.5).
+    /// Twilio said no (TWILIO.md "API errors").
     #[error("{request}: Twilio refused, {status}{}: {message}", code_text(.code))]
     Refused { request: String, status: u16, code: Option<u32>, message: String },
     /// Twilio has trouble or is busy, also after all attempts (429, 5xx).
@@ -144,7 +144,7 @@ pub enum ApiError {
 }
 
 impl ApiError {
-    /// Whether the request may have been carried out all the same. A 429 never is (twilio.md 1.6).
+    /// Whether the request may have been carried out all the same. A 429 never is (TWILIO.md "API rate limits").
     pub fn is_uncertain(&self) -> bool {
         match self {
             ApiError::NoAnswer { .. } | ApiError::Nonsense { .. } => true,

@@ -190,7 +190,8 @@ impl Fake {
                     };
                     self.check(sid, fields, name, &value)?;
                     fields.insert(reply_name(name), value);
-                    // Setting an app deletes the trunk, and the other way round (twilio.md 2.9).
+                    // Setting an app deletes the trunk, and the other way round
+                    // (TWILIO.md "Voice settings of a number").
                     if name == "VoiceApplicationSid" && !text.is_empty() {
                         fields.insert("trunk_sid".to_owned(), Value::Null);
                     }
@@ -203,7 +204,7 @@ impl Fake {
         Ok(())
     }
 
-    /// Twilio's rules of emergency addresses (twilio.md 8).
+    /// Twilio's rules of emergency addresses (TWILIO.md "Emergency addresses").
     fn check(&mut self, sid: &str, fields: &mut Fields, name: &str, value: &Value) -> Result<(), ApiError> {
         let status = |fields: &Fields| fields.get("emergency_address_status").cloned().unwrap_or_default();
         match name {

@@ -1,4 +1,5 @@
-//! The API key that REST requests are made with, so that the auth token need not be kept (twilio.md 1.2, 2.20).
+//! The API key that REST requests are made with, so that the auth token need not be kept (TWILIO.md "API login",
+//! TWILIO.md "API keys").
 //!
 //! Its secret is told once, in the answer to its creation. A key whose answer was lost is of no use to anybody: the next
 //! run removes it and makes another. Making, listing and removing keys all want the auth token.
@@ -12,7 +13,7 @@ use super::kind::{Id, Kind};
 use crate::secret::Secret;
 use crate::store::{ApiKey, Owned, Record, Secrets, Store};
 
-/// Longest friendly name of a key (twilio.md 2.20).
+/// Longest friendly name of a key (TWILIO.md "API keys").
 const MAX_NAME: usize = 64;
 
 /// What was done.

@@ -16,7 +16,7 @@ pub enum Kind {
     DialingPermissions,
     /// Tells us when a day or a month has cost too much.
     UsageTrigger,
-    /// Holds what Twilio serves for us (twilio.md 3).
+    /// Holds what Twilio serves for us (TWILIO.md "Hosted files").
     Service,
     /// A file of the Service; its content is uploaded apart.
     Asset,
@@ -31,7 +31,7 @@ pub enum Kind {
     /// Where an emergency service goes.
     Address,
     Domain,
-    /// Lets the list's credentials make calls (gates INVITE, twilio.md 2.6).
+    /// Lets the list's credentials make calls (gates INVITE, TWILIO.md "Domain mappings").
     CallsMapping,
     /// Lets the list's credentials register (gates REGISTER).
     RegistrationsMapping,
@@ -40,8 +40,8 @@ pub enum Kind {
     /// A TwiML app.
     Application,
     PhoneNumber,
-    /// The domain's number for emergency calls from elsewhere (twilio.md 8): a setting of the domain, made in a step of its
-    /// own, as the number must have its address registered by then.
+    /// The domain's number for emergency calls from elsewhere (TWILIO.md "Emergency caller"): a setting of the domain,
+    /// made in a step of its own, as the number must have its address registered by then.
     EmergencyCaller,
 }
 
@@ -53,7 +53,7 @@ pub struct Schema {
     pub product: Product,
     /// The collection below the product's base; `{}` is the parent's SID.
     collection: &'static str,
-    /// The array in a page of the collection (twilio.md 1.4).
+    /// The array in a page of the collection (TWILIO.md "API pages").
     pub records: &'static str,
     /// The form parameter of the natural key.
     pub key: &'static str,
@@ -65,7 +65,7 @@ pub struct Schema {
     pub fixed: &'static [&'static str],
     /// What it takes beside its natural key to make it again, by form parameter.
     pub content: &'static [&'static str],
-    /// Error codes that say "there already" (twilio.md 1.7).
+    /// Error codes that say "there already" (TWILIO.md "Duplicates").
     pub duplicate: &'static [u32],
     /// How a person calls it.
     pub noun: &'static str,
@@ -94,7 +94,7 @@ impl Kind {
         Kind::EmergencyCaller,
     ];
 
-    /// How the kind looks in the API (twilio.md 2 and 3).
+    /// How the kind looks in the API (TWILIO.md "REST API", TWILIO.md "Hosted files").
     pub const fn schema(self) -> Schema {
         match self {
             Kind::ApiKey => Schema {
@@ -362,7 +362,8 @@ impl Kind {
         !matches!(self, Kind::PhoneNumber | Kind::DialingPermissions)
     }
 
-    /// Of a mapping, the kind of list that it maps: its key is the list's name, and its SID the list's (twilio.md 2.6).
+    /// Of a mapping, the kind of list that it maps: its key is the list's name, and its SID the list's
+    /// (TWILIO.md "Domain mappings").
     pub const fn maps(self) -> Option<Kind> {
         match self {
             Kind::CallsMapping | Kind::RegistrationsMapping => Some(Kind::CredentialList),

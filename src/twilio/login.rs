@@ -1,4 +1,4 @@
-//! Who we are to Twilio: an API key where there is one, else the account with its auth token (twilio.md 1.2).
+//! Who we are to Twilio: an API key where there is one, else the account with its auth token (TWILIO.md "API login").
 
 use std::path::Path;
 

@@ -222,7 +222,8 @@ impl Wish<'_> {
         let numbers = || config.numbers.iter().filter(|number| number.environment == environment.name);
         let mut addresses = BTreeSet::new();
         for number in numbers() {
-            // An app replaces a trunk, and the number's own voice URLs are ignored (twilio.md 2.9).
+            // An app replaces a trunk, and the number's own voice URLs are ignored
+            // (TWILIO.md "Voice settings of a number").
             let mut fields = vec![field("TrunkSid", text("")), field("VoiceApplicationSid", Value::Sid(app.clone()))];
             if let Some(friendly_name) = &number.friendly_name {
                 fields.push(field("FriendlyName", text(friendly_name)));
@@ -248,7 +249,8 @@ impl Wish<'_> {
         if config.hosted.assets.is_some() {
             let service = Id::new(Kind::Service, format!("gateway-{}", config.site.name));
             let id = Id::child(Kind::HostedEnvironment, &service.key, &environment.name);
-            // The suffix tells the hosts of one Service apart; one of them may do without (twilio.md 3.2).
+            // The suffix tells the hosts of one Service apart; one of them may do without
+            // (TWILIO.md "Services and environments").
             let suffix = match environment.name.as_str() {
                 DEFAULT_ENVIRONMENT => Vec::new(),
                 name => vec![field("DomainSuffix", text(name))],
@@ -286,7 +288,7 @@ fn field(param: &str, value: Value) -> (String, Value) {
 }
 
 /// An address never changes once a number may be registered with it: another content is another resource, told apart by
-/// a digest in its name. Names of emergency addresses hold 32 characters (twilio.md 2.11).
+/// a digest in its name. Names of emergency addresses hold 32 characters (TWILIO.md "Addresses").
 fn address_resource(owner: &str, environment: &str, address: &Address) -> Resource {
     let content = format!("{owner} {address:?}");
     let digest = hex(&Sha256::digest(content)[..4]);
@@ -311,7 +313,7 @@ pub fn fingerprint(password: &Secret<String>) -> String {
     hex(&Sha256::digest(password.expose().as_bytes())[..8])
 }
 
-/// The name of a form parameter in replies: `VoiceUrl` is `voice_url` (twilio.md 1.3).
+/// The name of a form parameter in replies: `VoiceUrl` is `voice_url` (TWILIO.md "API requests").
 pub fn reply_name(param: &str) -> String {
     let mut name = String::new();
     for c in param.chars() {

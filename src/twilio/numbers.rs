@@ -1,7 +1,7 @@
 //! Phone numbers of the account, and those that can be had.
 //!
-//! A purchase is not idempotent and costs money (twilio.md 2.9): it is sent once, and after an answer that says nothing
-//! the account is read again instead.
+//! A purchase is not idempotent and costs money (TWILIO.md "Buying a number"): it is sent once, and after an answer
+//! that says nothing the account is read again instead.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use super::api::{Api, ApiError, Collection, Form, Product};
 /// Most numbers that a search gives.
 pub const MAX_FOUND: usize = 20;
 
-/// Error codes that say "this number cannot be had" (twilio.md 2.9).
+/// Error codes that say "this number cannot be had" (TWILIO.md "Buying a number").
 const NOT_AVAILABLE: [u32; 2] = [21421, 21422];
 
 /// Error codes that say "no number of that kind": area code, country.
@@ -24,7 +24,7 @@ const BUNDLE_REQUIRED: u32 = 21649;
 /// Error code of a trial account that has its one number.
 const TRIAL: u32 = 21404;
 
-/// A number of the account (twilio.md 2.9).
+/// A number of the account (TWILIO.md "Voice settings of a number").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Owned {
@@ -50,7 +50,7 @@ impl Owned {
     }
 }
 
-/// A number that can be had (twilio.md 2.10).
+/// A number that can be had (TWILIO.md "Numbers for sale").
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default)]
 pub struct Available {

@@ -8,7 +8,7 @@ use ureq::http::StatusCode;
 use super::agent::agent;
 use crate::net::clock::Clock;
 
-/// From the first packet to the last byte of the answer: Twilio itself waits 15 s (twilio.md 5.1).
+/// From the first packet to the last byte of the answer: Twilio itself waits 15 s (TWILIO.md "Webhook limits").
 const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Largest answer that is read, in bytes.

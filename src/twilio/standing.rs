@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError, Collection, Product};
 
-/// What an account says about itself (twilio.md 2.1, 2.22).
+/// What an account says about itself (TWILIO.md "Account standing").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// `active`, `suspended` or `closed`.
@@ -52,7 +52,8 @@ impl Standing {
     }
 }
 
-/// Whether an API key works, by one request that it may make (twilio.md 2.1). `api` must be authenticated with it.
+/// Whether an API key works, by one request that it may make (TWILIO.md "Account standing"). `api` must be
+/// authenticated with it.
 pub fn check_key(api: &mut dyn Api) -> Result<(), ApiError> {
     let numbers = Collection::new(Product::Core, "IncomingPhoneNumbers").filtered("PageSize", "1");
     api.get(&numbers, "").map(drop)

@@ -71,7 +71,8 @@ impl Applier<'_> {
         Ok(steps)
     }
 
-    /// Emergency callers come back when all numbers have: they must be registered by then (twilio.md 8).
+    /// Emergency callers come back when all numbers have: they must be registered by then
+    /// (TWILIO.md "Emergency addresses").
     fn postpone(&mut self, step: &Undo) -> bool {
         let is_caller = |step: &Undo| matches!(step, Undo::Changed { id, .. } if id.kind == Kind::EmergencyCaller);
         let postpone = is_caller(step) && !self.owned.undo.iter().all(is_caller);
@@ -157,7 +158,7 @@ impl Applier<'_> {
             && form.0.iter().any(sets_address)
             && found.field("EmergencyAddressSid").is_empty()
         {
-            // One address after the other (twilio.md 8).
+            // One address after the other (TWILIO.md "Emergency addresses").
             self.wait(id, Some(sid), Registration::Unregistered)?;
         }
         if id.kind == Kind::EmergencyCaller {
@@ -166,7 +167,7 @@ impl Applier<'_> {
         self.set(id, sid, parent_sid, &form)
     }
 
-    /// A domain's emergency caller must have its address registered (twilio.md 8).
+    /// A domain's emergency caller must have its address registered (TWILIO.md "Emergency addresses").
     fn wait_until_registered(&mut self, caller: &Form) -> Result<(), ApplyError> {
         for (_, sid) in &caller.0 {
             let is_it = |record: &&Record| record.id.kind == Kind::PhoneNumber && record.sid.as_deref() == sid.plain();

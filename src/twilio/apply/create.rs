@@ -1,5 +1,5 @@
 //! Makes what is not there. A request that makes something has no key that would make it safe to send twice
-//! (twilio.md 1.7): when it is unknown whether it had an effect, the collection is read again.
+//! (TWILIO.md "Duplicates"): when it is unknown whether it had an effect, the collection is read again.
 
 use std::collections::BTreeMap;
 
@@ -132,7 +132,7 @@ impl Applier<'_> {
             if !duplicate && !error.is_uncertain() {
                 return Err(not_made(id, error));
             }
-            // List again (twilio.md 1.7).
+            // List again (TWILIO.md "Duplicates").
             if let Some(found) = self.find(id, parent_sid, form)? {
                 return Ok(Posted::Found(found, uncertain));
             }

@@ -1,4 +1,4 @@
-//! Which countries may be called (twilio.md 2.15).
+//! Which countries may be called (TWILIO.md "Dialing permissions").
 
 use serde_json::{Value, json};
 

@@ -33,13 +33,14 @@ pub enum ApplyError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Hosted(#[from] HostedError),
-    /// 21232 and not in our account (twilio.md 1.7). The same code is given for a name that Twilio does not take.
+    /// 21232 and not in our account (TWILIO.md "Duplicates"). The same code is given for a name that Twilio does not
+    /// take.
     #[error(
         "SIP domain {name} belongs to another customer of Twilio, or its name is not allowed: {message}; write another \
          domain into the config, for example {}", .proposals.join(" or ")
     )]
     DomainTaken { name: String, message: String, proposals: Vec<String> },
-    /// Twilio knows no such place (21628, twilio.md 8), or misses something in it.
+    /// Twilio knows no such place (21628, TWILIO.md "Addresses"), or misses something in it.
     #[error("{address} was refused{}: {message}; correct its [[address]] in the config and apply again", .code.map(|code| format!(" ({code})")).unwrap_or_default())]
     AddressRefused { address: Id, code: Option<u32>, message: String },
     /// The plan refers to something that is not there: it was made for another account or state.

@@ -18,12 +18,13 @@ const POLL: Duration = Duration::from_millis(500);
 
 const MAX_POLL: Duration = Duration::from_secs(10);
 
-/// How often it is looked at: five minutes in all. Registering takes seconds; letting go may take half an hour (twilio.md 8),
-/// which nobody waits for at a terminal.
+/// How often it is looked at: five minutes in all. Registering takes seconds; letting go may take half an hour
+/// (TWILIO.md "Emergency addresses"), which nobody waits for at a terminal.
 const MAX_POLLS: u32 = 34;
 
 impl Applier<'_> {
-    /// Buys a number and makes it ours. Never sent again on its own: each success costs money (twilio.md 2.9).
+    /// Buys a number and makes it ours. Never sent again on its own: each success costs money
+    /// (TWILIO.md "Buying a number").
     pub(super) fn buy(&mut self, resource: &Resource) -> Result<(), ApplyError> {
         let id = &resource.id;
         let mut form = Form::default();

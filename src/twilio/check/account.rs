@@ -70,7 +70,7 @@ impl Check<'_> {
         }
     }
 
-    /// Which countries can be called (twilio.md 2.15).
+    /// Which countries can be called (TWILIO.md "Dialing permissions").
     pub(super) fn dialing(&mut self) {
         let seen = self.seen;
         if seen.countries.is_empty() {

@@ -60,7 +60,7 @@ impl Check<'_> {
         }
     }
 
-    /// What a caller must show (twilio.md 2.3, 2.8).
+    /// What a caller must show (TWILIO.md "Domain settings", TWILIO.md "IP access lists").
     fn access(&mut self, environment: &Environment, domain: &Domain, mappings: &Mappings) {
         let name = &domain.domain_name;
         let types: Vec<&str> =

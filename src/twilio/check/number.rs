@@ -83,7 +83,7 @@ impl Check<'_> {
         }
     }
 
-    /// Whether an emergency service learns where its caller is (twilio.md 8).
+    /// Whether an emergency service learns where its caller is (TWILIO.md "Emergency addresses").
     pub(super) fn emergency(&mut self, environment: &Environment) {
         let seen = self.seen;
         let is_registered = |number: &Owned| set(&number.emergency_address_status) == Some("registered");

@@ -15,7 +15,7 @@ use crate::config::{Config, Environment};
 /// All that was read. What could not be is told in `unread`.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
-    /// Read apart: an API key may not ask for it (twilio.md 2.1).
+    /// Read apart: an API key may not ask for it (TWILIO.md "API login").
     pub standing: Option<Standing>,
     pub domains: Vec<Domain>,
     /// Credential lists of the account: SID and name.
@@ -42,7 +42,7 @@ pub struct Seen {
     pub unread: Vec<(&'static str, String)>,
 }
 
-/// twilio.md 2.3
+/// TWILIO.md "Domain settings"
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Domain {
@@ -57,7 +57,7 @@ pub struct Domain {
     pub emergency_caller_sid: Option<String>,
 }
 
-/// SIDs of the lists that are mapped to a domain (twilio.md 2.6).
+/// SIDs of the lists that are mapped to a domain (TWILIO.md "Domain mappings").
 #[derive(Clone, Debug, Default)]
 pub struct Mappings {
     pub calls: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Mappings {
     pub access: Vec<String>,
 }
 
-/// twilio.md 2.2
+/// TWILIO.md "TwiML apps"
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Application {
@@ -75,7 +75,7 @@ pub struct Application {
     pub voice_fallback_url: Option<String>,
 }
 
-/// twilio.md 2.15
+/// TWILIO.md "Dialing permissions"
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Country {

@@ -1,4 +1,4 @@
-//! An answer of Twilio's, and what it says when it is a no (twilio.md 1.5).
+//! An answer of Twilio's, and what it says when it is a no (TWILIO.md "API errors").
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const MAX_ANSWER: u64 = 16 << 20;
 pub(super) struct Answer {
     pub status: u16,
     pub retry_after: Option<Duration>,
-    /// `X-Twilio-Error-Code` repeats the body's code (twilio.md 1.5).
+    /// `X-Twilio-Error-Code` repeats the body's code (TWILIO.md "API errors").
     code: Option<u32>,
     pub body: String,
 }

@@ -1,4 +1,5 @@
-//! Where Twilio's products are: hosts, paths, links to further pages (twilio.md 1.1, 1.3, 1.4).
+//! Where Twilio's products are: hosts, paths, links to further pages (TWILIO.md "API hosts", TWILIO.md "API requests",
+//! TWILIO.md "API pages").
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -14,7 +15,7 @@ const VERSION: &str = "v1";
 /// What the hosts of Twilio's products end with.
 const TWILIO: &str = ".twilio.com";
 
-/// Records of a page: the most that Twilio gives (twilio.md 1.4).
+/// Records of a page: the most that Twilio gives (TWILIO.md "API pages").
 const PAGE_SIZE: &str = "1000";
 
 /// The bases of all products.
@@ -81,7 +82,8 @@ impl Hosts {
         self.resource(&collection, None)
     }
 
-    /// Where a page link of `from` leads: 2010 style, a path; v1 style, a whole URL (twilio.md 1.4). Never another host.
+    /// Where a page link of `from` leads: 2010 style, a path; v1 style, a whole URL (TWILIO.md "API pages"). Never
+    /// another host.
     pub fn follow(&self, from: &str, link: &str) -> Result<String, Foreign> {
         let from = Url::parse(from).ok_or(Foreign)?;
         if link.starts_with('/') && !link.starts_with("//") {

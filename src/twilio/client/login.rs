@@ -1,4 +1,4 @@
-//! As whom requests are made: the account with its token, or an API key with its secret (twilio.md 1.2).
+//! As whom requests are made: the account with its token, or an API key with its secret (TWILIO.md "API login").
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! Twilio's REST API over HTTPS: one request at a time (twilio.md 1.6), with time-outs and back-off.
+//! Twilio's REST API over HTTPS: one request at a time (TWILIO.md "API rate limits"), with time-outs and back-off.
 
 mod answer;
 mod clock;
@@ -58,7 +58,7 @@ pub struct Options<'a> {
     /// `https://api.twilio.com`, `https://api.EDGE.REGION.twilio.com`, or what stands in for all of Twilio.
     pub base: &'a str,
     pub account_sid: &'a str,
-    /// `AC…` with the auth token, or `SK…` with its secret (twilio.md 1.2).
+    /// `AC…` with the auth token, or `SK…` with its secret (TWILIO.md "API login").
     pub user: &'a str,
     pub password: &'a Secret<String>,
     /// PEM file of roots to trust instead of Mozilla's.
@@ -199,7 +199,7 @@ impl Client {
                 }
             };
             let again = match &error {
-                // Never carried out (twilio.md 1.6), so even a creation may be sent again.
+                // Never carried out (TWILIO.md "API rate limits"), so even a creation may be sent again.
                 ApiError::Unavailable { status: 429, .. } => true,
                 ApiError::Unavailable { .. } | ApiError::NoAnswer { .. } => !matches!(request, Request::Create(_)),
                 ApiError::Refused { .. } | ApiError::Nonsense { .. } | ApiError::Clock { .. } => false,

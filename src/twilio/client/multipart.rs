@@ -1,4 +1,4 @@
-//! The body of an upload: multipart/form-data (RFC 7578), which Twilio wants for contents alone (twilio.md 3.3).
+//! The body of an upload: multipart/form-data (RFC 7578), which Twilio wants for contents alone (TWILIO.md "Assets").
 //! (ureq has one too, but outside its promise of stability, and it brings a table of all content types.)
 
 use std::io::{Cursor, Read};

@@ -1,4 +1,4 @@
-//! The hosted Service: files that Twilio serves for us (twilio.md 3).
+//! The hosted Service: files that Twilio serves for us (TWILIO.md "Hosted files").
 
 mod scan;
 mod steps;

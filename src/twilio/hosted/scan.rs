@@ -16,7 +16,7 @@ pub const MAX_FILES: usize = 1000;
 /// Largest file, in bytes: Twilio takes no larger one.
 pub const MAX_FILE: u64 = 25 << 20;
 
-/// Longest path at Twilio, in bytes (twilio.md 3.3).
+/// Longest path at Twilio, in bytes (TWILIO.md "Assets").
 pub const MAX_PATH: usize = 255;
 
 /// Bytes that are read at once.

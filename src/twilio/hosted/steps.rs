@@ -1,5 +1,6 @@
-//! Contents to Twilio, a build of them, and the build in force: the flow of Twilio's own tool (twilio.md 3.7). Versions
-//! and builds that nothing uses any more are left at Twilio, as that tool does.
+//! Contents to Twilio, a build of them, and the build in force: the flow of Twilio's own tool
+//! (TWILIO.md "Builds and deployments"). Versions and builds that nothing uses any more are left at Twilio, as that
+//! tool does.
 
 use std::time::Duration;
 

@@ -35,7 +35,7 @@ pub(super) struct Order {
     pub after_unregistered: Vec<Change>,
     /// For addresses that numbers were given.
     pub registered: Vec<Change>,
-    /// Emergency callers that are set: their numbers must be registered (twilio.md 8).
+    /// Emergency callers that are set: their numbers must be registered (TWILIO.md "Emergency addresses").
     pub callers: Vec<Change>,
 }
 

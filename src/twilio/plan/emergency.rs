@@ -1,5 +1,5 @@
-//! Numbers and their emergency addresses (twilio.md 8): an address is changed by clearing it, waiting until it is
-//! registered no longer, and setting the other one; and it counts when it is registered.
+//! Numbers and their emergency addresses (TWILIO.md "Emergency addresses"): an address is changed by clearing it,
+//! waiting until it is registered no longer, and setting the other one; and it counts when it is registered.
 
 use super::super::actual::Found;
 use super::super::model::{Id, Kind, Resource, Value};

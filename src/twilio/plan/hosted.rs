@@ -1,4 +1,4 @@
-//! The content of the hosted Service: what is uploaded, built and put in force (twilio.md 3).
+//! The content of the hosted Service: what is uploaded, built and put in force (TWILIO.md "Hosted files").
 
 use super::super::hosted::fingerprint;
 use super::super::kind::BUILD;

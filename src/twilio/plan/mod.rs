@@ -49,8 +49,8 @@ pub enum Change {
     Forget(Record),
     /// A number that is not in the account and may be bought.
     Buy(Resource),
-    /// Waits until the emergency address of a number is registered, or is so no longer (twilio.md 8). The SID is known
-    /// unless the number is bought by the same plan.
+    /// Waits until the emergency address of a number is registered, or is so no longer
+    /// (TWILIO.md "Emergency addresses"). The SID is known unless the number is bought by the same plan.
     Await { number: Id, environment: String, sid: Option<String>, status: Registration },
     /// Sends the content of an asset.
     Upload(File),

@@ -83,7 +83,7 @@ impl<'a> Diff<'a> {
         others.map(|found| format!("{} {} ({})", found.id.kind.schema().noun, found.id.own_key(), found.sid)).collect()
     }
 
-    /// An address goes when no number has it any more, and Twilio has let go of it (twilio.md 8).
+    /// An address goes when no number has it any more, and Twilio has let go of it (TWILIO.md "Emergency addresses").
     fn remove_address(&mut self, held: Held) {
         let mut waits = Vec::new();
         for number in self.actual.0.iter().filter(|found| found.id.kind == Kind::PhoneNumber) {

@@ -1,4 +1,4 @@
-//! Emergency addresses: registered, changed, given back, and waited for (twilio.md 8).
+//! Emergency addresses: registered, changed, given back, and waited for (TWILIO.md "Emergency addresses").
 
 use super::*;
 

@@ -52,7 +52,7 @@ fn namesakes(fake: &mut Fake, random: &mut Random) {
     if random.below(4) == 0 {
         let former = ["AP1", "AP2"][random.below(2) as usize];
         let number = fake.named(Kind::PhoneNumber, NUMBERS[random.below(3) as usize]);
-        // Twilio knows one or the other (twilio.md 2.9).
+        // Twilio knows one or the other (TWILIO.md "Voice settings of a number").
         number.remove("trunk_sid");
         number.insert("voice_application_sid".to_owned(), json!(former));
     }
