@@ -19,7 +19,7 @@ pub const CALL_BACK: Duration = Duration::from_secs(3600);
 pub const MAX_PHONES: usize = 32;
 
 /// Header of an INVITE from Twilio that our own TwiML asked for: this call is a call back. Twilio passes on headers that
-/// begin with `X-` (twilio.md section 6.2).
+/// begin with `X-` (TWILIO.md "Sip noun").
 pub const HEADER: &str = "X-Gateway-Call-Back";
 
 /// A phone that made an emergency call.

@@ -37,7 +37,8 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    /// The number to dial at Twilio from this caller ID: it must be one of the caller ID's country (twilio.md section 8).
+    /// The number to dial at Twilio from this caller ID: it must be one of the caller ID's country
+    /// (TWILIO.md "Emergency numbers").
     pub fn number(&self, caller_id: Option<&str>) -> String {
         match caller_id.map_or(self.home, Plan::of_number) {
             _ if self.is_foreign => self.digits.clone(),

@@ -1,8 +1,8 @@
 //! Which digits call for help, by country, and which of them Twilio takes.
 //!
 //! Twilio takes 911 and 933 from numbers of the US and Canada, 112 and 999 from those of the UK, and elsewhere the
-//! number of the country that the caller ID belongs to (twilio.md section 8). Services that a country reaches by another
-//! number than its first one are dialled as the first one: its operators pass the call on.
+//! number of the country that the caller ID belongs to (TWILIO.md "Emergency numbers"). Services that a country reaches
+//! by another number than its first one are dialled as the first one: its operators pass the call on.
 
 /// The emergency numbers of one country, or of countries that share them.
 #[derive(Debug, PartialEq, Eq)]

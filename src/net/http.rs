@@ -44,7 +44,7 @@ pub const MAX_HEADERS: usize = 64;
 pub const MAX_CONNECTIONS: usize = 96;
 /// From the start of a connection, or the end of its last request, to the end of the next request's headers.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// From the end of the headers to the end of the body. Twilio itself gives up after 15 s (twilio.md section 5.1).
+/// From the end of the headers to the end of the body. Twilio itself gives up after 15 s (TWILIO.md "Webhook limits").
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked how many connections there may be: the system's limit may be lowered, and calls take from strangers.
 const LOOK: Duration = Duration::from_secs(1);

@@ -23,7 +23,7 @@ pub enum TlsError {
     Config(#[from] rustls::Error),
 }
 
-/// TLS 1.2 and 1.3 (Twilio speaks 1.2, twilio.md 4.2), certificates always verified: with Mozilla's roots or those of
+/// TLS 1.2 and 1.3 (Twilio speaks 1.2, TWILIO.md "TLS"), certificates always verified: with Mozilla's roots or those of
 /// `ca_file` instead, at the time of `clock`.
 pub fn client(ca_file: Option<&Path>, clock: &Clock) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -35,7 +35,7 @@ pub struct Secrets {
     pub extensions: BTreeMap<String, ExtensionSecrets>,
 }
 
-/// An API key (twilio.md 2.20).
+/// An API key (TWILIO.md "API keys").
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiKey {
     /// `SK…`
@@ -128,8 +128,8 @@ impl Secrets {
     }
 }
 
-/// A password by Twilio's policy: 12 characters or more, a digit, both cases (twilio.md 2.5). Those that lack one are
-/// thrown away whole, so that each that fits is equally likely.
+/// A password by Twilio's policy: 12 characters or more, a digit, both cases (TWILIO.md "Credentials"). Those that lack
+/// one are thrown away whole, so that each that fits is equally likely.
 fn password(random: &mut Random, length: usize) -> Secret<String> {
     loop {
         let letter = |_| ALPHABET[random.below(ALPHABET.len() as u64) as usize] as char;

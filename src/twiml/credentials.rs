@@ -1,5 +1,5 @@
 //! A name and a password in the URLs that are set at Twilio, where `webhook.protect` is `credentials`: Twilio shows them
-//! by HTTP Basic (RFC 7617; twilio.md section 5.1).
+//! by HTTP Basic (RFC 7617; TWILIO.md "Webhook requests").
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;

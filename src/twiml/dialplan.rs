@@ -10,7 +10,7 @@ use crate::emergency::callback::{self, Phone};
 use crate::route::{self, Caller, Route, number};
 use crate::twilio::setting::Setting;
 
-/// Shortest and longest ringing that Twilio takes in `timeout` (twilio.md section 6.1).
+/// Shortest and longest ringing that Twilio takes in `timeout` (TWILIO.md "Dial").
 const RING: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
 /// Longest text of a request that goes into an event.
 const MAX_EVENT_TEXT: usize = 64;
@@ -80,7 +80,7 @@ pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     }
 }
 
-/// An extension calls out: From names it, To is what it dialled (twilio.md section 5.2).
+/// An extension calls out: From names it, To is what it dialled (TWILIO.md "Webhook of a call from an extension").
 fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     let WebhookRequest { base, form, .. } = request;
     let from = form.get("From").or(form.get("Caller")).unwrap_or_default();
@@ -116,14 +116,14 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     }
 }
 
-/// An emergency call, reached only where the domain's emergency flag is off (twilio.md section 8, UNCERTAIN). No cap.
+/// An emergency call, reached only where the domain's emergency flag is off (TWILIO.md "Emergency numbers"). No cap.
 fn emergency(request: &WebhookRequest<'_>, from: &str, number: String, caller_id: Option<String>) -> Answer {
     let dial = Dial { caller_id, nouns: vec![Noun::Number(number.clone())], ..dial(request.base) };
     let event = WebhookEvent::Outgoing { call_sid: call_sid(&request.form), extension: clip(from), to: number };
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
 }
 
-/// Somebody calls one of our numbers (twilio.md section 5.3).
+/// Somebody calls one of our numbers (TWILIO.md "Webhook of a call to a number").
 fn incoming(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     let (called, number) = called(config, &request.form);
     let shown = number.map(|number| number.number.as_str()).or(called.as_deref());
@@ -223,7 +223,7 @@ fn dial_outcome(form: &Form<'_>) -> (Outcome, Option<u16>) {
 }
 
 /// How the dialled party's leg ended. Twilio's mapping of SIP codes to `DialCallStatus` is not documented, so a final
-/// code goes first where there is one (twilio.md section 4.7); but who has talked has completed the call, whatever
+/// code goes first where there is one (TWILIO.md "Dial action"); but who has talked has completed the call, whatever
 /// another fork said.
 fn outcome(status: &str, sip_code: Option<u16>) -> Outcome {
     match (status, sip_code) {
@@ -247,8 +247,8 @@ fn called_domain<'a>(config: &'a Config, form: &Form<'_>) -> &'a str {
     domains.into_iter().find(|domain| *domain == called).unwrap_or(&config.trunk.domain)
 }
 
-/// A domain's name without the edge that may have been dialled (`NAME.sip.us1.twilio.com`; twilio.md section 5.2,
-/// UNCERTAIN).
+/// A domain's name without the edge that may have been dialled (`NAME.sip.us1.twilio.com`;
+/// TWILIO.md "Webhook of a call from an extension").
 fn global(domain: &str) -> String {
     let domain = domain.to_ascii_lowercase();
     match domain.strip_suffix(".twilio.com").and_then(|rest| rest.split_once(".sip.")) {
@@ -257,7 +257,7 @@ fn global(domain: &str) -> String {
     }
 }
 
-/// A usage trigger has fired (twilio.md section 5.9).
+/// A usage trigger has fired (TWILIO.md "Usage trigger callback").
 fn usage(form: &Form<'_>) -> Answer {
     let event = WebhookEvent::Spend {
         trigger: usage_field(form, "UsageTriggerSid"),
@@ -269,7 +269,8 @@ fn usage(form: &Form<'_>) -> Answer {
     Answer { document: None, event }
 }
 
-/// A field however it is spelled (`UsageCategory`, `usage_category`): the documents do not agree, UNCERTAIN.
+/// A field however it is spelled (`UsageCategory`, `usage_category`): the documents do not agree
+/// (TWILIO.md "Usage trigger callback").
 fn usage_field(form: &Form<'_>, name: &str) -> String {
     let is_meant = |field: &str| {
         field
@@ -293,7 +294,7 @@ fn capped(config: &Config, base: &Setting) -> Dial {
 }
 
 /// Where Twilio finds an extension that is registered at a domain. `secure=true` makes it offer SRTP, without which a
-/// secure domain's own extensions would be offered plain RTP (twilio.md section 4.5).
+/// secure domain's own extensions would be offered plain RTP (TWILIO.md "SRTP").
 pub fn extension_uri(config: &Config, extension: &str, domain: &str) -> String {
     let secure = if config.trunk.secure { ";secure=true" } else { "" };
     format!("sip:{extension}@{domain}{secure}")

@@ -1,4 +1,4 @@
-//! TwiML as types, and written (twilio.md section 6).
+//! TwiML as types, and written (TWILIO.md "Documents").
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use quick_xml::events::{BytesDecl, BytesText, Event};
 
 use crate::twilio::setting::Setting;
 
-/// Most nouns that ring at once in one `<Dial>` (twilio.md section 6.1).
+/// Most nouns that ring at once in one `<Dial>` (TWILIO.md "Dial").
 pub const MAX_NOUNS: usize = 10;
 
 /// `<Response>` and its verbs, which run in order.
@@ -20,7 +20,7 @@ pub struct Document {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
     Dial(Dial),
-    /// Must be the first verb; a SIP caller gets 404 or 486 (twilio.md section 4.3).
+    /// Must be the first verb; a SIP caller gets 404 or 486 (TWILIO.md "Reject, Hangup and Pause").
     Reject(Reason),
     Hangup,
     /// Read aloud in the account's voice.

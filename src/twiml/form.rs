@@ -1,6 +1,6 @@
 //! `application/x-www-form-urlencoded`, keeping what a signature needs: blank and repeated fields, in order.
 //!
-//! The usual decoders drop blank fields, which is why the predecessor's signatures failed (futel.md section 2).
+//! The usual decoders drop blank fields, and then the signature fails (TWILIO.md "Signature").
 
 use std::borrow::Cow;
 

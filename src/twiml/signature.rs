@@ -1,4 +1,4 @@
-//! `X-Twilio-Signature` (twilio.md section 5.10): who signs, over what, and the comparison.
+//! `X-Twilio-Signature` (TWILIO.md "Signature"): who signs, over what, and the comparison.
 //!
 //! The URL in the signature is the one that we ourselves set at Twilio: the configured public URL with the path and
 //! query as they came in, never a Host or X-Forwarded header, which a tunnel rewrites and anyone can send.
@@ -14,8 +14,8 @@ use crate::hex::hex;
 use crate::secret::Secret;
 use crate::url::Url;
 
-/// The fields that, by a field report, Twilio leaves out of the signature; the official rule counts them. UNCERTAIN,
-/// so both forms are accepted, and nothing here may ever believe these two fields (twilio.md section 5.3).
+/// The fields that, by a field report, Twilio leaves out of the signature; the official rule counts them. Uncertain,
+/// so both forms are accepted, and nothing here may ever believe these two fields (TWILIO.md "Signature").
 const MAYBE_UNSIGNED: [&str; 2] = ["CallToken", "StirVerstat"];
 
 /// Longest signature header that is looked at: base64 of SHA-256 is 44 bytes.

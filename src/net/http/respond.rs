@@ -26,9 +26,9 @@ use crate::twiml::refusal::Refusal;
 use crate::twiml::signature::{Content, Covered, MAX_SIGNATURE, SignatureError, SignedRequest};
 use crate::twiml::{Endpoint, NONCE_PATH, WebhookEvent};
 
-/// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (twilio.md section 5.1).
+/// The same request again within [`replies::MAX_REPLIES`] others gets the same answer (TWILIO.md "Webhook requests").
 const IDEMPOTENCY_TOKEN: &str = "i-twilio-idempotency-token";
-/// The field of a usage trigger that stays the same when it is repeated (twilio.md section 5.9).
+/// The field of a usage trigger that stays the same when it is repeated (TWILIO.md "Usage trigger callback").
 const USAGE_TOKEN: &str = "IdempotencyToken";
 const SIGNATURE: &str = "x-twilio-signature";
 const SIGNATURE_SETTINGS: &str = "x-twilio-webhooks-signature-settings";

@@ -11,7 +11,8 @@ use crate::event::Code;
 use crate::time::Instant;
 use crate::tunnel::{Culprit, Down};
 
-/// A proof without any result counts as failed: whoever makes it gives up after 15 s, as Twilio does (twilio.md 5.1).
+/// A proof without any result counts as failed: whoever makes it gives up after 15 s, as Twilio does
+/// (TWILIO.md "Webhook limits").
 pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(17);
 /// A proof that took longer is told as slow: callers hear nothing for that long.
 pub const SLOW: Duration = Duration::from_secs(5);
