@@ -22,7 +22,8 @@ pub enum Caller<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Straight to the trunk, past every limit. `number` as in `[emergency] numbers`; `caller_id` is the E.164 number
-    /// that the From must carry (twilio.md section 8), `None` only when the configuration holds no number at all.
+    /// that the From must carry (TWILIO.md "Emergency caller"), `None` only when the configuration holds no number at
+    /// all.
     Emergency { number: String, caller_id: Option<String> },
     /// To our own handsets, all of these extensions at once.
     Local { extensions: Vec<String> },
@@ -84,7 +85,7 @@ fn emergency(config: &Config, extension: Option<&Extension>, wanted: &Wanted) ->
 }
 
 /// The extension's own number, so that the right address is shown; else the site's; else any number of ours, because
-/// Twilio refuses an emergency call whose From is not a number (twilio.md section 8).
+/// Twilio refuses an emergency call whose From is not a number (TWILIO.md "Emergency caller").
 fn emergency_caller_id<'a>(config: &'a Config, extension: Option<&'a Extension>) -> Option<&'a str> {
     extension
         .and_then(|e| e.caller_id.as_deref())
@@ -123,8 +124,8 @@ fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
 }
 
 /// What a called party outside sees: the extension's `caller_id`; else a number that rings it; else one that rings
-/// nobody (kept for just this, futel.md section 1); else any of ours. Twilio refuses an outside call from a SIP domain
-/// without a number of the account (13214, twilio.md section 6.1).
+/// nobody (kept for just this); else any of ours. Twilio refuses an outside call from a SIP domain
+/// without a number of the account (13214, TWILIO.md "Caller ID of a Dial").
 pub fn caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a str> {
     let unowned = || config.numbers.iter().find(|n| n.ring.is_empty()).or(config.numbers.first());
     extension

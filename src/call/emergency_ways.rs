@@ -2,8 +2,8 @@
 //!
 //! A way is a flow and what stands in From. The flows are the trunk's own and the standby at a second edge. Twilio's pages
 //! contradict each other about From: the emergency page wants a number that has an address, the page of error 32106 wants
-//! the user of the credentials (twilio.md 14). So the number goes first, because it tells where the caller is, and then
-//! the extension: to reach somebody matters more than the right number.
+//! the user of the credentials (TWILIO.md "Emergency caller"). So the number goes first, because it tells where the
+//! caller is, and then the extension: to reach somebody matters more than the right number.
 //!
 //! What follows from how a way ended ([`Verdict`]):
 //!
@@ -38,7 +38,8 @@ use crate::time::Instant;
 /// that works; the caller must hear soon that another telephone is needed.
 const SECOND_EDGE_WAIT: Duration = Duration::from_secs(5);
 
-/// How long an edge may say nothing but 100: Twilio rings as soon as it has looked at the credentials (twilio.md 4.3).
+/// How long an edge may say nothing but 100: Twilio rings as soon as it has looked at the credentials
+/// (TWILIO.md "Call from an extension").
 const UNRUNG: Duration = Duration::from_secs(8);
 
 /// Flows to one address that a call tries where another edge answers: the one that was there, which may have died unseen,

@@ -612,7 +612,7 @@ impl Leg {
                     return false;
                 }
             }
-            // It may say so of wrong credentials, too (twilio.md 4.1: UNCERTAIN).
+            // It may say so of wrong credentials, too (TWILIO.md "Wrong password").
             403 if self.may_be_by_password(scope, &request, response) => {
                 if !self.authorize(scope, &mut request, None, true) {
                     return false;

@@ -89,7 +89,7 @@ const EMERGENCY_WAIT: Duration = Duration::from_secs(30);
 const REDIAL_WAIT: Duration = Duration::from_secs(10);
 
 /// How long an emergency INVITE may be without any response, a 100 even, before its flow counts as dead: Twilio's proxy
-/// says 100 at once (twilio.md 4.3), and timer B would take 32 s.
+/// says 100 at once (TWILIO.md "Call from an extension"), and timer B would take 32 s.
 const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What kind of call it is.

@@ -11,7 +11,7 @@ use crate::random::Random;
 use crate::sip::body::BodyError;
 use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
 
-/// Our telephone-event payload type where they named none: what Twilio uses (twilio.md 4.5).
+/// Our telephone-event payload type where they named none: what Twilio uses (TWILIO.md "Codecs").
 const TELEPHONE_EVENT: u8 = 101;
 
 /// Packet time that we write, milliseconds (Twilio: `a=ptime:20`, `a=maxptime:20`).
@@ -281,7 +281,7 @@ impl Negotiation {
     }
 }
 
-/// Both suites that Twilio takes, the longer tag first (twilio.md 4.5).
+/// Both suites that Twilio takes, the longer tag first (TWILIO.md "SRTP").
 fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
     [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32]
         .into_iter()

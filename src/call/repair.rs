@@ -5,8 +5,9 @@
 //! (RFC 3261 sections 12.2.1.1 and 14.1; RFC 5626 section 4.3 leaves it to the user agent). It goes after every change of
 //! flow, also one without a change of address: the port in the Contact is another.
 //!
-//! What Twilio makes of it is not known (twilio.md 4.6). So nothing ends because a repair failed: the call goes on for
-//! as long as there is sound, and when the media driver hears nothing, the question whether anybody is there decides.
+//! What Twilio makes of it is not known (TWILIO.md "Requests within a call"). So nothing ends because a repair failed:
+//! the call goes on for as long as there is sound, and when the media driver hears nothing, the question whether
+//! anybody is there decides.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -6,7 +6,7 @@ use rsip::Headers;
 
 use crate::sip::header::{self, Refresher, SessionExpires};
 
-/// What we ask for (RFC 4028 section 4 recommends half an hour; Twilio accepts it, twilio.md 4.6).
+/// What we ask for (RFC 4028 section 4 recommends half an hour; Twilio accepts it, TWILIO.md "Session timers").
 pub const INTERVAL: u32 = 1800;
 
 /// The shortest interval that we accept: the RFC's own floor (section 5).

@@ -86,7 +86,7 @@ impl Calls {
         }
     }
 
-    /// An INVITE from the SIP domain: for the extension in its Request-URI (twilio.md 4.4).
+    /// An INVITE from the SIP domain: for the extension in its Request-URI (TWILIO.md "Call to an extension").
     pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, incoming: Invite) {
         let from = caller_name(core, None, &incoming);
         let called = uri::user(&incoming.request.uri).unwrap_or_default();
@@ -116,7 +116,7 @@ impl Calls {
         targets: Vec<Target>,
     ) {
         if targets.is_empty() {
-            // At once, so that Twilio's action callback goes on with the fallback (DESIGN section 4).
+            // At once, so that Twilio asks the action of its `<Dial>`, which goes on (TWILIO.md "Dial action").
             tell_refused(core, Level::Notice, incoming.flow, &from, &to, &Cause::NotRegistered.text());
             refuse(core, &incoming, Cause::NotRegistered.status(), "no handset is registered");
             return;
@@ -390,14 +390,14 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
             target,
             from: NameAddr::new(uri::sip(Some(user), domain, None)),
             contact_user: account.unwrap_or("gateway").to_string(),
-            // Twilio wants 20 at least (twilio.md 4.2).
+            // Twilio wants 20 at least (TWILIO.md "Max-Forwards").
             max_forwards: MAX_FORWARDS,
         },
     }
 }
 
-/// An emergency call: From is a number, because it is what Twilio looks at (twilio.md 8); the credentials are the
-/// caller's, or any extension's.
+/// An emergency call: From is a number, because it is what Twilio looks at (TWILIO.md "Emergency caller"); the
+/// credentials are the caller's, or any extension's.
 pub(super) fn emergency_target(
     core: &Core<'_, '_>,
     flow: Flow,

@@ -208,7 +208,7 @@ pub(super) fn lent_token() -> Option<Secret<String>> {
     }
 }
 
-/// 32 hex digits (twilio.md 1.2). The token is not repeated.
+/// 32 hex digits (TWILIO.md "API login"). The token is not repeated.
 pub(super) fn checked_token(token: &str) -> Result<Secret<String>, Vec<String>> {
     let token = token.trim();
     match token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit()) {

@@ -21,7 +21,7 @@ pub(super) fn run(path: &Path, environment: Option<&str>, yes: Option<&str>, pro
     }
     // It need not be in the config any more.
     let mut opened = account::open(path, Purpose::Change, trace)?;
-    // A key may not delete keys (twilio.md 2.20), and ours goes with the last environment.
+    // A key may not delete keys (TWILIO.md "API keys"), and ours goes with the last environment.
     opened.prefer_token();
     if !opened.owned.has_environment(name) && opened.config.environment(name).is_none() {
         return Err(failed(format!("there is no environment {name:?}: none in the config, and none that is ours")));

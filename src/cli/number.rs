@@ -52,7 +52,7 @@ fn search(
 
 /// What a number leads to, for people and programs.
 fn leads_to(number: &Owned, opened: &Opened, apps: &[(String, String)]) -> String {
-    // A trunk goes before an app, an app before the number's own URL (twilio.md 2.9).
+    // A trunk goes before an app, an app before the number's own URL (TWILIO.md "Voice settings of a number").
     let set = |field: &Option<String>| field.clone().filter(|text| !text.is_empty());
     if let Some(trunk) = set(&number.trunk_sid) {
         return format!("trunk {trunk}");

@@ -9,13 +9,14 @@ use super::parse::{nearest, path};
 use super::reader::Section;
 use super::{Access, Address, Dialing, Hosted, Ipv4Network, MAX_COUNTRIES, MAX_NETWORKS, Spend, Twilio, value};
 
-/// Regions of Twilio's API, each with the edge that leads there when the file names none (twilio.md 1.1).
+/// Regions of Twilio's API, each with the edge that leads there when the file names none (TWILIO.md "API hosts").
 const REGIONS: [(&str, &str); 3] = [("us1", "ashburn"), ("ie1", "dublin"), ("au1", "sydney")];
 
 /// Between two looks for drift when the file says nothing.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Countries where Twilio registers the address of a number with the emergency service (twilio.md 8).
+/// Countries where Twilio registers the address of a number with the emergency service
+/// (TWILIO.md "Emergency addresses").
 const REGISTERED: [&str; 3] = ["US", "CA", "GB"];
 
 pub(super) fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {

@@ -18,7 +18,7 @@ use super::{
 /// `edges` when the file names none: two sites that do not fail together.
 const DEFAULT_EDGES: [&str; 2] = ["ashburn", "umatilla"];
 
-/// Host names of SIP domains end in it (twilio.md 2.3).
+/// Host names of SIP domains end in it (TWILIO.md "Domain names").
 const DOMAIN_SUFFIX: &str = ".sip.twilio.com";
 
 /// Keys of `[trunk]` and `[webhook]` that describe [`DEFAULT_ENVIRONMENT`].

@@ -37,7 +37,7 @@ pub use sound::SoundFileError;
 /// Largest config file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// Most `[[extension]]` tables: Twilio's limit of credentials in one list (twilio.md 2.4).
+/// Most `[[extension]]` tables: Twilio's limit of credentials in one list (TWILIO.md "Credential lists").
 pub const MAX_EXTENSIONS: usize = 1000;
 
 /// Most `[[number]]` tables.
@@ -46,7 +46,7 @@ pub const MAX_NUMBERS: usize = 1000;
 /// Most `[[address]]` tables.
 pub const MAX_ADDRESSES: usize = 100;
 
-/// Most entries of `[access] networks`: Twilio's limit of addresses in one list (twilio.md 2.7).
+/// Most entries of `[access] networks`: Twilio's limit of addresses in one list (TWILIO.md "IP access lists").
 pub const MAX_NETWORKS: usize = 100;
 
 /// Most entries of `[dialing] countries`: more than there are.
@@ -151,7 +151,7 @@ pub struct Twilio {
     /// `AC…`
     pub account_sid: String,
     /// Base of the 2010 API without the version, default `https://api.twilio.com`; with `edge` and `region`,
-    /// `https://api.EDGE.REGION.twilio.com`. The other products' hosts follow from it (twilio.md 1.1).
+    /// `https://api.EDGE.REGION.twilio.com`. The other products' hosts follow from it (TWILIO.md "API hosts").
     pub api: String,
     /// PEM file of roots to trust instead of Mozilla's.
     pub ca_file: Option<PathBuf>,
@@ -172,7 +172,7 @@ pub struct Trunk {
     pub server_name: Option<String>,
     /// PEM file of roots to trust instead of Mozilla's.
     pub ca_file: Option<PathBuf>,
-    /// Registration interval asked for, 600–3600 s (twilio.md 4.1).
+    /// Registration interval asked for, 600–3600 s (TWILIO.md "Registration").
     pub expires: Duration,
     /// SRTP on the trunk, as the domain's Secure flag demands. Default true.
     pub secure: bool,
@@ -207,7 +207,8 @@ pub struct Lan {
 pub struct Media {
     /// First and last UDP port for RTP and RTCP. Default 20000–29999.
     pub ports: (u16, u16),
-    /// Sources that trunk media may come from, beside the SDP address. Default 168.86.128.0/18 (twilio.md 4.2).
+    /// Sources that trunk media may come from, beside the SDP address. Default 168.86.128.0/18
+    /// (TWILIO.md "Twilio's addresses").
     pub trunk_sources: Vec<Subnet>,
     /// The address to write into trunk SDP and Contact; default that of the TLS socket (Twilio latches).
     pub public_address: Option<std::net::IpAddr>,
@@ -221,7 +222,7 @@ pub struct Webhook {
     pub public_url: String,
     /// Where the tunnel delivers it. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
-    /// What Twilio asks when we do not answer (twilio.md 5.1).
+    /// What Twilio asks when we do not answer (TWILIO.md "Webhook fallback").
     pub fallback_url: Option<String>,
     /// How a request proves that it is Twilio's.
     pub protect: Protection,
@@ -255,7 +256,8 @@ impl Default for Clock {
 /// `[access]`
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Access {
-    /// IPv4 networks that alone may call through the SIP domain, credentials or not (twilio.md 2.8). Default: any.
+    /// IPv4 networks that alone may call through the SIP domain, credentials or not (TWILIO.md "IP access lists").
+    /// Default: any.
     pub networks: Vec<Ipv4Network>,
 }
 
@@ -361,7 +363,7 @@ pub struct Limits {
     pub calls: usize,
     /// Handsets per extension. Default 10.
     pub bindings_per_extension: usize,
-    /// Longest call. Default 1 h (futel.md).
+    /// Longest call. Default 1 h.
     pub call_duration: Duration,
     /// How long an unanswered call rings. Default 30 s.
     pub ring: Duration,

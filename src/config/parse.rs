@@ -16,7 +16,7 @@ use crate::tunnel::UrlFrom;
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
 
-/// Twilio's media addresses (twilio.md 4.2).
+/// Twilio's media addresses (TWILIO.md "Twilio's addresses").
 const TWILIO_MEDIA: &str = "168.86.128.0/18";
 
 /// Reads the text of a config file for this host. Relative paths in it are meant from the file's folder.
@@ -180,7 +180,7 @@ fn limits(mut section: Section<'_>) -> Limits {
         calls: section.optional("calls", value::integer(1..=2000)).unwrap_or(100) as usize,
         bindings_per_extension: section.optional("bindings_per_extension", value::integer(1..=100)).unwrap_or(10)
             as usize,
-        // Twilio's own bounds for <Dial timeLimit> and <Dial timeout> (twilio.md 5).
+        // Twilio's own bounds for <Dial timeLimit> and <Dial timeout> (TWILIO.md "Dial").
         call_duration: section
             .optional("call_duration", value::seconds(60..=14400))
             .unwrap_or(Duration::from_secs(3600)),
@@ -210,7 +210,8 @@ fn extensions(sections: Vec<Section<'_>>, site_has_number: bool) -> (Vec<Extensi
             emergency: section.optional("emergency", value::boolean).unwrap_or(true),
             name,
         };
-        // Twilio refuses an emergency call whose From is not an E.164 number of the account (twilio.md 8).
+        // Twilio refuses an emergency call whose From is not an E.164 number of the account
+        // (TWILIO.md "Emergency caller").
         if extension.emergency && !site_has_number && !section.has("caller_id") {
             let way = "write caller_id, or [emergency] caller_id for all, or emergency = false";
             section.error(section.line, format!("may call emergency numbers and has no number of its own; {way}"));

@@ -72,7 +72,7 @@ fn named(text: String, max: usize, allowed: impl Fn(char) -> bool, example: &str
     }
 }
 
-/// `[site] name`: it becomes part of friendly names at Twilio, which hold 64 characters (twilio.md 2.3).
+/// `[site] name`: it becomes part of friendly names at Twilio, which hold 64 characters (TWILIO.md "Domain settings").
 pub(super) fn site_name(value: &DeValue<'_>) -> Read<String> {
     name(value, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-', "office", "a-z 0-9 -")
 }
@@ -159,7 +159,7 @@ pub(super) fn protection(value: &DeValue<'_>) -> Read<Protection> {
     }
 }
 
-/// An extension: at most 32 characters, Twilio's limit for a credential's username (twilio.md 2.5).
+/// An extension: at most 32 characters, Twilio's limit for a credential's username (TWILIO.md "Credentials").
 pub(super) fn extension(value: &DeValue<'_>) -> Read<String> {
     name(value, 32, |c| c.is_ascii_alphanumeric() || "-_.".contains(c), "101", "a-z A-Z 0-9 - _ .")
 }

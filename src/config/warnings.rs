@@ -14,8 +14,8 @@ impl Config {
         warnings
     }
 
-    /// Where Twilio does not take an extension's own number, it shows the domain's `EmergencyCallerSid` (twilio.md section
-    /// 8): one number, one address.
+    /// Where Twilio does not take an extension's own number, it shows the domain's `EmergencyCallerSid`
+    /// (TWILIO.md "Emergency caller"): one number, one address.
     fn different_addresses(&self) -> Option<String> {
         let mut at: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for extension in self.extensions.iter().filter(|extension| extension.emergency) {

@@ -1,7 +1,7 @@
 //! The number rules: what a dialled text means. The one place that knows them; [`crate::route`] asks for handsets,
 //! [`crate::twiml::dialplan`] for webhooks.
 //!
-//! North American office dialling, as the predecessor had it (futel.md section 1): ten digits, 1 and ten digits,
+//! North American office dialling, as people in an office know it: ten digits, 1 and ten digits,
 //! `011` and an international number, `+` and E.164, and the three-digit services.
 
 use std::ops::RangeInclusive;
@@ -15,7 +15,7 @@ pub const MAX_E164_DIGITS: usize = 15;
 /// Mexico: ten, and eleven in the old mobile form with a 1.
 const ALLOWED_COUNTRIES: [(&str, RangeInclusive<usize>); 2] = [("1", 10..=10), ("52", 10..=11)];
 
-/// Area codes in country code 1 that cost like another country or a premium service (futel.md).
+/// Area codes in country code 1 that cost like another country or a premium service.
 const REFUSED_AREA_CODES: [&str; 22] = [
     "900", "976", "242", "246", "264", "268", "284", "345", "441", "473", "649", "664", "721", "758", "767", "784",
     "809", "829", "849", "868", "869", "876",
@@ -24,7 +24,7 @@ const REFUSED_AREA_CODES: [&str; 22] = [
 /// Three-digit services (NANP N11 codes, and 988); 911 is never among them, emergency is decided before.
 const SERVICES: [&str; 8] = ["211", "311", "411", "511", "611", "711", "811", "988"];
 
-/// Services that Twilio does not carry, and the number that stands for them (futel.md).
+/// Services that Twilio does not carry, and the number that stands for them.
 const SERVICE_NUMBERS: [(&str, &str); 1] = [("211", "+18666986155")];
 
 /// Why a text is no number that may be called.

@@ -225,7 +225,8 @@ mod tests {
     use crate::sip::transaction::response_to;
     use crate::sip::wire::{Datagram, read_datagram};
 
-    /// The model INVITE of twilio.md 4.4: two Record-Routes of one proxy, and a Contact that nobody can reach.
+    /// The model INVITE of TWILIO.md "Call to an extension": two Record-Routes of one proxy, and a Contact that nobody
+    /// can reach.
     const TWILIO: &str = "INVITE sip:101@203.0.113.7:49152;transport=tls SIP/2.0\r\n\
         Record-Route: <sip:54.172.60.0:5061;transport=tls;r2=on;lr>\r\n\
         Record-Route: <sip:54.172.60.0;r2=on;lr>\r\n\

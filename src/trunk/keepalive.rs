@@ -1,7 +1,7 @@
 //! Keeps NAT bindings open and finds out when a flow has silently died (RFC 5626 sections 3.5.1 and 4.4.1).
 //!
-//! Whether Twilio answers CRLF CRLF with CRLF is not known (twilio.md 4.1). So the first pong decides: from then on a
-//! missing one is the end of the flow; without any, OPTIONS is asked, which Twilio is known to answer.
+//! Whether Twilio answers CRLF CRLF with CRLF is not known (TWILIO.md "Keepalive"). So the first pong decides: from
+//! then on a missing one is the end of the flow; without any, OPTIONS is asked, which Twilio is known to answer.
 //!
 //! The standby is kept by OPTIONS alone: nothing else is ever said on it, so that only OPTIONS shows that SIP is spoken
 //! at its other end.

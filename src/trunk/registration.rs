@@ -1,4 +1,4 @@
-//! One extension's registration at the SIP domain (RFC 3261 section 10.2, twilio.md 4.1).
+//! One extension's registration at the SIP domain (RFC 3261 section 10.2, TWILIO.md "Registration").
 
 use std::time::Duration;
 
@@ -348,7 +348,7 @@ impl Registration {
                 );
                 self.refuse(context, text);
             }
-            // It may say so of wrong credentials, too (twilio.md 4.1: UNCERTAIN).
+            // It may say so of wrong credentials, too (TWILIO.md "Wrong password").
             403 if self.known.is_some() && self.may_try_other(context, &turn, &password) => {
                 let turn = Turn { challenges: 0, refused: Some(password), ..turn };
                 self.send(context, origin, purpose, turn);
@@ -441,7 +441,7 @@ impl Registration {
         let granted = Duration::from_secs(u64::from(granted));
         let fresh = self.expires.is_none() || self.reason.is_some();
         self.expires = Some(context.now + granted);
-        // "About half" (twilio.md 4.1), so that a lost refresh has time for others.
+        // About half (TWILIO.md "Registration"), so that a lost refresh has time for others.
         self.refresh = context.now + context.random.jittered(granted / 2, 90);
         self.reason = None;
         self.backoff.reset();
@@ -548,7 +548,7 @@ fn refusal(extension: &str, code: u16, response: &Response) -> String {
     format!("the SIP domain refuses {extension} ({}); {next}", cause(response))
 }
 
-/// Code, phrase and what Twilio says in X-Twilio-Error.
+/// Code, phrase and what Twilio says in its own header (TWILIO.md "X-Twilio-Error").
 fn cause(response: &Response) -> String {
     let code = response.status_code.code();
     let phrase = crate::sip::status::reason(code);

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// of the line.
 const SAMPLES: usize = 8;
 
-/// An INVITE is answered by 100 or 407 at once (twilio.md 4.3), so that so many round trips without any response are
-/// silence. A wrong guess costs a second INVITE, of which one is cancelled.
+/// An INVITE is answered by 100 or 407 at once (TWILIO.md "Call from an extension"), so that so many round trips
+/// without any response are silence. A wrong guess costs a second INVITE, of which one is cancelled.
 const ROUND_TRIPS: u32 = 3;
 /// Not sooner, whatever was measured. A normal line (60 ms) reaches the second edge within 300 ms, with time to spare for a
 /// box that is busy.

@@ -1,7 +1,8 @@
 //! The standby: a second TLS flow, to another server than the trunk's, that stands ready for emergency calls.
 //!
 //! Nothing is registered on it and nothing comes in by it: only responses, and requests inside dialogs that began on it,
-//! are taken. OPTIONS keeps it. It costs one connection and one OPTIONS per `trunk.keepalive`.
+//! are taken. An edge takes an INVITE without a registration (TWILIO.md "Edges"). OPTIONS keeps it. It costs one
+//! connection and one OPTIONS per `trunk.keepalive`.
 //!
 //! ```text
 //! Idle ──▶ Resolving ──▶ Connecting ──▶ Up ──▶ the trunk's own flow, where the trunk's search comes to its address

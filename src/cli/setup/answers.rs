@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::DEFAULT_ENVIRONMENT;
 use crate::secret::Secret;
 
-/// `.sip.twilio.com`: what the names of SIP domains end in (twilio.md 2.3).
+/// `.sip.twilio.com`: what the names of SIP domains end in (TWILIO.md "Domain names").
 pub(super) const DOMAIN_SUFFIX: &str = ".sip.twilio.com";
 
 /// The shape of an answers file. What is absent was not answered yet; an empty text is the answer "none".

@@ -239,7 +239,7 @@ fn call(opened: &mut Opened, extension: &str) -> Result<bool, ApiError> {
     let calls = Collection::new(Product::Core, "Calls");
     let mut form = Form::default();
     form.plain("To", extension_uri(config, extension, &config.trunk.domain));
-    // To a SIP address, any name may call (twilio.md 2.12).
+    // To a SIP address, any name may call (TWILIO.md "Calls by the API").
     form.plain("From", shown.unwrap_or_else(|| config.site.name.clone()));
     form.plain("Twiml", SAID);
     let answer = opened.client.create(&calls, &form)?;

@@ -98,7 +98,7 @@ pub(super) fn open(answers: &Answers, context: &Context) -> Vec<Question> {
         // One number is everybody's number.
         ask(extension.caller_id.is_none() && numbers.len() > 1, Question::CallerId(extension.name.clone()));
     }
-    // Twilio refuses an emergency call that does not come from a number of the account (twilio.md 8).
+    // Twilio refuses an emergency call that does not come from a number of the account (TWILIO.md "Emergency caller").
     let has_number = !numbers.is_empty() || answers.buy_area_code.is_some() || answers.numbers.is_none();
     ask(has_number && answers.wants_emergency().is_none(), Question::Emergency);
     if has_number && answers.wants_emergency() == Some(true) {

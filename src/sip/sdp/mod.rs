@@ -17,7 +17,7 @@ pub use write::{rewrite, write};
 /// Most `m=` lines of a description. An answer has as many.
 pub const MAX_STREAMS: usize = 16;
 
-/// G.711, the only codecs of a Twilio SIP domain (twilio.md 4.5).
+/// G.711, the only codecs of a Twilio SIP domain (TWILIO.md "Codecs").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Codec {
     Pcmu,

@@ -5,7 +5,7 @@ use crate::media::{MasterKey, Suite};
 
 const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 
-/// Twilio's offer over SRTP (twilio.md 4.5): `c=` is public, `o=` is not.
+/// Twilio's offer over SRTP (TWILIO.md "Codecs"): `c=` is public, `o=` is not.
 fn twilio() -> String {
     format!(
         "v=0\r\no=root 1234 1234 IN IP4 172.18.1.2\r\ns=Twilio Media Gateway\r\nc=IN IP4 168.86.1.2\r\nt=0 0\r\n\

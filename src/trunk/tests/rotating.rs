@@ -10,7 +10,7 @@ fn challenges(world: &mut World, request: &Request) -> Option<Response> {
     judged(world, request).or_else(|| wrong_password(world, request))
 }
 
-/// As [`challenges`], but a wrong one is refused (twilio.md 4.1: UNCERTAIN).
+/// As [`challenges`], but a wrong one is refused (TWILIO.md "Wrong password").
 fn refuses(world: &mut World, request: &Request) -> Option<Response> {
     let refusal = || answer_with(request, 403, &[("X-Twilio-Error", "32202 SIP: Bad user credentials")]);
     judged(world, request)
