@@ -10,7 +10,7 @@ use crate::sip::message::{host_of, user_of};
 use crate::twilio::Twilio;
 use crate::webhook::ask::{Target, ask, document};
 
-/// What a SIP call's webhook tells about its caller (twilio.md 5.2).
+/// What a SIP call's webhook tells about its caller (TWILIO.md "Webhook of a call from an extension").
 pub struct SipCaller {
     /// Digest user.
     pub username: String,
@@ -47,7 +47,7 @@ pub struct Voice {
 pub enum Route {
     /// The webhook decides.
     Webhook(Voice),
-    /// Straight to the emergency service (twilio.md 8).
+    /// Straight to the emergency service (TWILIO.md "Emergency numbers").
     Emergency { number: String, caller_id: String, from_user: String },
 }
 
@@ -72,7 +72,8 @@ impl Route {
     }
 }
 
-/// The webhook of a number: twilio.md 2.9 "trunk_sid > voice_application_sid > voice_url"; an app's URLs replace all.
+/// The webhook of a number: a trunk goes first, then an app, whose URLs replace all
+/// (TWILIO.md "Voice settings of a number").
 fn of_number(store: &Store, number: &Record) -> Option<Voice> {
     if !number.text("trunk_sid").is_empty() {
         return None;
@@ -118,7 +119,7 @@ impl Call {
         Self { twilio, leg, base, answered: false, from_sip, from, to, gone: None, last_dial: None }
     }
 
-    /// The fields of a webhook now: the base, the status (5.4), and `more`.
+    /// The fields of a webhook now: the base, the status (TWILIO.md "CallStatus"), and `more`.
     pub fn params(&self, more: &[(String, String)]) -> Vec<(String, String)> {
         let status = match (&self.gone, self.answered) {
             (Some(end), _) => end.cause.as_str(),
@@ -157,14 +158,14 @@ impl Call {
         }
     }
 
-    /// A call that the REST API made (twilio.md 2.12): `leg` is the called side and was answered.
+    /// A call that the REST API made (TWILIO.md "Calls by the API"): `leg` is the called side and was answered.
     pub fn of_api(twilio: Arc<Twilio>, leg: Leg, from: &str, to: &str) -> Self {
         let base = common(&twilio, &leg.call_sid, from, to, "outbound-api");
         Self { answered: true, ..Self::new(twilio, leg, base, false, from, to) }
     }
 
-    /// Ends the caller's leg. For a caller who got no answer the code follows the last Dial; UNCERTAIN, the reverse of
-    /// the table in 4.7.
+    /// Ends the caller's leg. For a caller who got no answer the code follows the last Dial. Nobody knows how; this is
+    /// the reverse of the simulator's table (TWILIO.md "Dial action").
     pub async fn hang_up(&mut self) {
         if self.gone.is_some() {
             return;
@@ -208,14 +209,15 @@ impl Call {
         let (call, cause) = (self.leg.call_sid.clone(), end.cause.as_str().to_owned());
         twilio.journal.write(Event::CallEnded { call, cause, counters: end.counters });
         if let Some(status) = &voice.status {
-            // 5.2: "gets only completed"; 5.6: common params and CallDuration.
+            // It gets `completed` only (TWILIO.md "Webhook of a call from an extension").
             let seconds = if self.answered { start.elapsed().as_secs() } else { 0 };
             let params = self.params(&[("CallDuration".to_owned(), seconds.to_string())]);
             let _ = ask(&twilio, status, &params).await;
         }
     }
 
-    /// 5.1: "spoken error message and hang-up for phone calls"; 4.3: the SIP code is UNCERTAIN, so it is answered too.
+    /// An error message is spoken (TWILIO.md "Webhook fallback"). The code for a SIP call is not known, so it is
+    /// answered too.
     pub async fn application_error(&mut self) {
         self.answer().await;
         let _ = self.say("an application error has occurred").await;
@@ -229,7 +231,7 @@ pub async fn from_extension(twilio: Arc<Twilio>, leg: Leg, caller: SipCaller, ro
     let call_sid = leg.call_sid.clone();
     let (from, to) = (caller.from.clone(), caller.request_uri.clone());
     twilio.journal.write(Event::CallStarted { call: call_sid.clone(), from, to, direction: "inbound" });
-    // 4.3: "After authentication Twilio sends 180 Ringing and requests VoiceUrl".
+    // TWILIO.md "Call from an extension": After authentication Twilio sends 180 Ringing and requests VoiceUrl.
     leg.tell(Command::Ring { early_media: false }).await;
     let host = host_of(&caller.request_uri).to_owned();
     let global = caller.domain_name.clone();
@@ -238,7 +240,7 @@ pub async fn from_extension(twilio: Arc<Twilio>, leg: Leg, caller: SipCaller, ro
         false => caller.request_uri.clone(),
     };
     let sip_domain = if switches.sip_domain_normalised { global } else { host };
-    // 5.2: the captured body.
+    // The captured body (TWILIO.md "Webhook of a call from an extension").
     let mut base = common(&twilio, &call_sid, &caller.from, &to, "inbound");
     base.push(pair("SipCallId", &caller.call_id));
     base.push(pair("SipDomain", &sip_domain));
@@ -247,7 +249,7 @@ pub async fn from_extension(twilio: Arc<Twilio>, leg: Leg, caller: SipCaller, ro
     if switches.sip_username {
         base.push(pair("SipUsername", &caller.username));
     }
-    // 4.3: "X-* headers reach the webhook as SipHeader_<Name>, name case preserved".
+    // Spelled as they came (TWILIO.md "Headers for the webhook").
     base.extend(caller.x_headers.iter().map(|(name, value)| pair(&format!("SipHeader_{name}"), value)));
     let (from_user, to_user) = (user_of(&caller.from).to_owned(), user_of(&caller.request_uri).to_owned());
     let mut call = Call::new(twilio.clone(), leg, base, true, &from_user, &to_user);
@@ -284,7 +286,7 @@ pub async fn to_number(twilio: Arc<Twilio>, leg: Leg, from: String, to: String) 
     };
     leg.tell(Command::Ring { early_media: false }).await;
     let mut base = common(&twilio, &call_sid, &from, &to, "inbound");
-    // 5.3: "Blank strings are sent for unknown geo fields".
+    // TWILIO.md "Webhook of a call to a number": Blank strings are sent for unknown geo fields.
     for who in ["From", "To", "Caller", "Called"] {
         let country = if from.starts_with("+1") { "US" } else { "" };
         let geo = [("City", ""), ("State", "OR"), ("Zip", ""), ("Country", country)];
@@ -301,7 +303,8 @@ pub fn pair(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// The fields that every voice webhook has (5.2 and 5.3).
+/// The fields that every voice webhook has (TWILIO.md "Webhook of a call from an extension",
+/// TWILIO.md "Webhook of a call to a number").
 pub fn common(twilio: &Twilio, call_sid: &str, from: &str, to: &str, direction: &str) -> Vec<(String, String)> {
     vec![
         pair("AccountSid", &twilio.account.sid),

@@ -1,4 +1,4 @@
-//! Dates as Twilio writes them: RFC 2822 in the 2010 API (twilio.md 10.1), ISO 8601 in the newer ones; UTC.
+//! Dates as Twilio writes them: RFC 2822 in the 2010 API (TWILIO.md "API requests"), ISO 8601 in the newer ones; UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -36,7 +36,7 @@ impl End {
     }
 }
 
-/// Why a leg ended, in the words of `CallStatus` (twilio.md 5.4).
+/// Why a leg ended, in the words of `CallStatus` (TWILIO.md "CallStatus").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// It was answered and then ended.

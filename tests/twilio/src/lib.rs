@@ -1,7 +1,7 @@
 //! A Twilio to test against, on loopback: REST, a SIP domain over TLS 1.2, a PSTN, TwiML and signed webhooks.
 //!
-//! It is built from `twilio.md` and shares no code with the product, because it is there to check it. A rule that it
-//! enforces names the section it comes from; what the document marks UNCERTAIN is a field of [`switches::Switches`].
+//! It is built from `TWILIO.md` and shares no code with the product, because it is there to check it. A rule that it
+//! enforces names the heading it comes from; what the document calls uncertain is a field of [`switches::Switches`].
 //! Rules that a client breaks are [`journal::Event::Violation`]s; a test passes only when there are none.
 //!
 //! ```text

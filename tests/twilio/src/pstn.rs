@@ -63,7 +63,7 @@ impl Pstn {
         self.parties.insert(number.to_owned(), party);
     }
 
-    /// The party behind a number. The emergency test line answers by itself (twilio.md 8: 933 reads back).
+    /// The party behind a number. The emergency test line answers by itself (TWILIO.md "Emergency numbers").
     pub fn party(&self, number: &str) -> Option<Party> {
         let line = Party { hang_up_after_ms: Some(4000), tone_hz: 620.0, ..Party::default() };
         self.parties.get(number).cloned().or_else(|| ["911", "933", "112", "999"].contains(&number).then_some(line))

@@ -12,7 +12,7 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A Twilio SID: two capital letters and 32 hex digits (twilio.md 2, "SID XX").
+/// A Twilio SID: two capital letters and 32 hex digits (TWILIO.md "API requests").
 pub fn sid(prefix: &str) -> String {
     format!("{prefix}{}", hex(&bytes::<16>()))
 }
@@ -23,7 +23,7 @@ pub fn uuid() -> String {
     format!("{}-{}-{}-{}-{}", &h[..8], &h[8..12], &h[12..16], &h[16..20], &h[20..])
 }
 
-/// A tag in Twilio's form `<8 digits>_<8 hex>_<uuid>` (twilio.md 4.3).
+/// A tag in Twilio's form `<8 digits>_<8 hex>_<uuid>` (TWILIO.md "Call from an extension").
 pub fn tag() -> String {
     let n = u32::from_be_bytes(bytes::<4>()) % 100_000_000;
     format!("{n:08}_{}_{}", hex(&bytes::<4>()), uuid())

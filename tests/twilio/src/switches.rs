@@ -1,4 +1,4 @@
-//! Everything that `twilio.md` marks UNCERTAIN (or leaves to the far end) and that a first call touches.
+//! Everything that `TWILIO.md` calls uncertain (or leaves to the far end) and that a first call touches.
 //!
 //! The defaults are what the document prefers; a client must pass with each switch either way.
 
@@ -8,81 +8,89 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Switches {
-    /// Answer to a wrong password: 407 again, or 403 with `X-Twilio-Error: 32202` (4.1, "wrong password reply code").
+    /// Answer to a wrong password: 407 again, or 403 with `X-Twilio-Error: 32202` (TWILIO.md "Wrong password").
     pub wrong_password_code: u16,
     /// How many requests a nonce serves before it is stale (0 = for ever); the new challenge is a 407 without `stale`
-    /// unless `say_stale` (4.1, 10.6 "407 with a new nonce/stale").
+    /// unless `say_stale` (TWILIO.md "Challenge").
     pub nonce_uses: u32,
-    /// Add `stale=true` to the challenge that replaces a used-up nonce (10.6).
+    /// Add `stale=true` to the challenge that replaces a used-up nonce (TWILIO.md "Challenge").
     pub say_stale: bool,
-    /// Expires granted when the REGISTER names none (4.1, "default when absent").
+    /// Expires granted when the REGISTER names none (TWILIO.md "Registration").
     pub default_expires: u32,
-    /// Below the minimum: refuse with 423 (the official page) or raise it to 600 silently (4.1, "min Expires").
+    /// Below the minimum: refuse with 423 (the official page) or raise it to 600 silently (TWILIO.md "Registration").
     pub min_expires_is_423: bool,
-    /// Answer CRLFCRLF with CRLF (4.1, "Pong to CRLF: UNCERTAIN").
+    /// Answer CRLFCRLF with CRLF (TWILIO.md "Keepalive").
     pub crlf_pong: bool,
-    /// Refuse a TLS client that sends no SNI (4.2, "need for SNI: UNCERTAIN").
+    /// Refuse a TLS client that sends no SNI (TWILIO.md "TLS").
     pub require_sni: bool,
-    /// SIP code when SRTP does not match the `secure` flag: 488 or 403 (4.5, "SIP code of those refusals: UNCERTAIN").
+    /// SIP code when SRTP does not match the `secure` flag: 488 or 403 (TWILIO.md "SRTP").
     pub srtp_refusal_code: u16,
-    /// Offer SRTP to a registered contact of a secure domain even without `;secure=true` (4.5).
+    /// Offer SRTP to a registered contact of a secure domain even without `;secure=true` (TWILIO.md "SRTP").
     pub srtp_to_registered: bool,
-    /// Send 183 with SDP and the far end's sound before the answer (4.3, "early media ... UNCERTAIN in detail").
+    /// Send 183 with SDP and the far end's sound before the answer (TWILIO.md "Early media").
     pub early_media: bool,
-    /// Send the old `SipUsername` field in SIP webhooks (4.3, 5.2).
+    /// Send the old `SipUsername` field in SIP webhooks (TWILIO.md "Webhook of a call from an extension").
     pub sip_username: bool,
-    /// `SipDomain` is the global name even when an edge host was dialled (5.2).
+    /// `SipDomain` is the global name even when an edge host was dialled
+    /// (TWILIO.md "Webhook of a call from an extension").
     pub sip_domain_normalised: bool,
-    /// `To` of the webhook names the global host even when an edge host was dialled (5.2).
+    /// `To` of the webhook names the global host even when an edge host was dialled
+    /// (TWILIO.md "Webhook of a call from an extension").
     pub to_host_normalised: bool,
-    /// Refuse an INVITE whose From user is not the digest user (4.3, "From user is ... not verified").
+    /// Refuse an INVITE whose From user is not the digest user (TWILIO.md "Call from an extension").
     pub invite_from_enforced: bool,
-    /// `Supported: timer` and `Min-SE: 120` in INVITEs to extensions (4.4, seen in TRACE-M only).
+    /// `Supported: timer` and `Min-SE: 120` in INVITEs to extensions (TWILIO.md "Session timers").
     pub session_timer: bool,
-    /// `Session-Expires` in INVITEs to extensions, in seconds; 0 = none (4.6).
+    /// `Session-Expires` in INVITEs to extensions, in seconds; 0 = none (TWILIO.md "Session timers").
     pub session_expires: u32,
-    /// Leave `CallToken` and `StirVerstat` out of the signature (5.3, field report).
+    /// Leave `CallToken` and `StirVerstat` out of the signature (TWILIO.md "Signature").
     pub sign_without_call_token: bool,
-    /// Send `ApplicationSid` for calls that an app handles (5.3).
+    /// Send `ApplicationSid` for calls that an app handles (TWILIO.md "Webhook of a call to a number").
     pub application_sid: bool,
-    /// Code of a duplicate username in one list: 21240 or 21243 (2.5).
+    /// Code of a duplicate username in one list: 21240 or 21243 (TWILIO.md "Duplicates").
     pub duplicate_credential_code: u32,
-    /// 911/933 on a domain without `EmergencyCallingEnabled`: ask the webhook, or bypass it all the same (8).
+    /// 911/933 on a domain without `EmergencyCallingEnabled`: ask the webhook, or bypass it all the same
+    /// (TWILIO.md "Emergency numbers").
     pub emergency_needs_flag: bool,
-    /// SIP code of a call to a domain without a working voice URL (4.3, 13.4).
+    /// SIP code of a call to a domain without a working voice URL (TWILIO.md "Call from an extension").
     pub no_voice_url_code: u16,
-    /// `DialSipResponseCode` of a call to a user without a binding; 0 = field absent (4.7).
+    /// `DialSipResponseCode` of a call to a user without a binding; 0 = field absent (TWILIO.md "Dial action").
     pub unregistered_code: u16,
-    /// `DialCallStatus` of a 603 is `busy` (else `failed`) (4.7).
+    /// `DialCallStatus` of a 603 is `busy` (else `failed`) (TWILIO.md "Dial action").
     pub decline_is_busy: bool,
-    /// Ask the Dial action also when the caller hung up first (4.7, "no action request").
+    /// Ask the Dial action also when the caller hung up first (TWILIO.md "Dial action").
     pub action_after_caller_hangup: bool,
-    /// HTTP status of a second Service of the same UniqueName: 409 (with 20409), or 400 (with 20001) (1.7).
+    /// HTTP status of a second Service of the same UniqueName: 409 (with 20409), or 400 (with 20001)
+    /// (TWILIO.md "API errors").
     pub duplicate_service_status: u16,
-    /// How often a build is read before it is finished (3.5; Twilio takes seconds, here reads are the clock).
+    /// How often a build is read before it is finished; Twilio takes seconds, here reads are the clock
+    /// (TWILIO.md "Builds and deployments").
     pub build_reads: u32,
-    /// Send `Retry-After: 1` with a 429 (1.6).
+    /// Send `Retry-After: 1` with a 429 (TWILIO.md "API rate limits").
     pub retry_after: bool,
-    /// Re-INVITE (refresh, same media) this many milliseconds after the answer; 0 = never (4.6, 10.6).
+    /// Re-INVITE (refresh, same media) this many milliseconds after the answer; 0 = never
+    /// (TWILIO.md "Requests within a call").
     pub reinvite_after_ms: u64,
-    /// The re-INVITE puts the far end on hold (`a=sendonly`) and takes it back 300 ms later (4.6).
+    /// The re-INVITE puts the far end on hold (`a=sendonly`) and takes it back 300 ms later
+    /// (TWILIO.md "Requests within a call").
     pub reinvite_is_hold: bool,
-    /// SIP code for a re-INVITE that comes by another connection than its dialog began on; 0 = it is taken (4.6, not
-    /// documented: an edge that restarted may not know the dialog).
+    /// SIP code for a re-INVITE that comes by another connection than its dialog began on; 0 = it is taken
+    /// (TWILIO.md "Requests within a call").
     pub moved_dialog_code: u16,
-    /// How long Twilio waits for the ACK of a 200 (4.3, "after 32 s Twilio ends the call, alert 32022").
+    /// How long Twilio waits for the ACK of a 200 (TWILIO.md "Call from an extension").
     pub ack_timeout_ms: u64,
-    /// How many reads of a number still see its emergency address pending (8: minutes to days).
+    /// How many reads of a number still see its emergency address pending (TWILIO.md "Emergency addresses").
     pub registration_reads: u32,
-    /// `emergency_address_sid` keeps the old address until it is unregistered (8, not documented).
+    /// `emergency_address_sid` keeps the old address until it is unregistered (TWILIO.md "Emergency addresses").
     pub cleared_address_lingers: bool,
-    /// Order of the pair in `auth_type`: `IP_ACL,CREDENTIAL_LIST` or the other way round (2.3, seen both ways).
+    /// Order of the pair in `auth_type`: `IP_ACL,CREDENTIAL_LIST` or the other way round (TWILIO.md "Domain settings").
     pub auth_type_acl_first: bool,
-    /// A domain that still has mappings can be deleted (2.3: "order used live was mappings first").
+    /// A domain that still has mappings can be deleted (TWILIO.md "Domain settings").
     pub delete_mapped_domain: bool,
-    /// Addresses in one IP access control list (2.8: 25 or 100).
+    /// Addresses in one IP access control list (TWILIO.md "IP access lists").
     pub max_ip_addresses: usize,
-    /// Capabilities of available numbers are `SMS` and `MMS` (2.10, seen live) instead of the specification's `sms`.
+    /// Capabilities of available numbers are `SMS` and `MMS` instead of the specification's `sms`
+    /// (TWILIO.md "Numbers for sale").
     pub mixed_case_capabilities: bool,
 }
 

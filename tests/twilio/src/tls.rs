@@ -18,7 +18,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// Makes an authority and one wildcard certificate; Twilio's is a wildcard too (twilio.md 4.2).
+    /// Makes an authority and one wildcard certificate; Twilio's is a wildcard too (TWILIO.md "TLS").
     pub fn generate() -> Result<Self, rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let mut params = CertificateParams::default();
@@ -46,7 +46,7 @@ impl Certificates {
         std::fs::write(path, &self.ca_pem)
     }
 
-    /// TLS 1.2 only (twilio.md 4.2: "TLS 1.2 only").
+    /// TLS 1.2 only (TWILIO.md "TLS").
     pub fn server(&self) -> Result<Arc<ServerConfig>, rustls::Error> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.clone()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -193,7 +193,7 @@ impl Twilio {
         self.run(rest, sip)
     }
 
-    /// Cuts every TLS connection (10.6 "TLS drop").
+    /// Cuts every TLS connection.
     pub fn drop_flows(&self) -> usize {
         let flows: Vec<Flow> =
             self.flows.lock().expect("no holder of this lock panics").drain().map(|(_, f)| f).collect();
@@ -313,13 +313,14 @@ impl Twilio {
         self.unacknowledged.lock().expect("no holder of this lock panics").remove(branch)
     }
 
-    /// The pair of Record-Route that the edge puts into every dialog: its TLS side and its UDP side (twilio.md 4.4).
+    /// The pair of Record-Route that the edge puts into every dialog: its TLS side and its UDP side
+    /// (TWILIO.md "Call to an extension").
     pub fn record_route(&self) -> [String; 2] {
         let (ip, port) = (self.sip_address.ip(), self.sip_address.port());
         [format!("<sip:{ip}:{port};transport=tls;r2=on;lr>"), format!("<sip:{ip};r2=on;lr>")]
     }
 
-    /// Puts the two Via, User-Agent and X-Twilio-CallSid on a request of ours (twilio.md 4.4).
+    /// Puts the two Via, User-Agent and X-Twilio-CallSid on a request of ours (TWILIO.md "Call to an extension").
     pub fn stamp(&self, message: &mut Message, call_sid: &str, agent: &str) {
         let branch = random::hex(&random::bytes::<8>());
         let edge = format!("SIP/2.0/TLS {};branch=z9hG4bK{}.{branch}.0", self.sip_address, &branch[..4]);

@@ -54,7 +54,7 @@ async fn a_failing_webhook_is_followed_by_the_fallback_with_the_error() {
     let path = format!("Applications/{}.json", apps["applications"][0]["sid"].as_str().unwrap());
     rest(&twilio, "POST", &path, &[("VoiceFallbackUrl", &format!("{base}/fallback"))]).await;
     let outcome = call(&twilio, 5000).await;
-    assert!(outcome.answered, "Hangup as the first verb answers (twilio.md 4.3)");
+    assert!(outcome.answered, "Hangup as the first verb answers");
     assert_eq!(field(&seen, "/fallback", "ErrorCode").as_deref(), Some("11200"));
     assert_eq!(field(&seen, "/fallback", "ErrorUrl"), Some(format!("{base}/in")));
 }

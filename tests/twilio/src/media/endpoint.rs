@@ -1,4 +1,4 @@
-//! An RTP endpoint on loopback, plain or SRTP, that sends back to where media comes from (twilio.md 4.5).
+//! An RTP endpoint on loopback, plain or SRTP, that sends back to where media comes from (TWILIO.md "Codecs").
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};

@@ -4,7 +4,7 @@ use super::g711::linear_to_ulaw;
 
 /// Samples per second of G.711.
 pub const RATE: usize = 8000;
-/// Samples in a packet of 20 ms, Twilio's ptime (twilio.md 4.5).
+/// Samples in a packet of 20 ms, Twilio's ptime (TWILIO.md "Codecs").
 pub const FRAME: usize = 160;
 /// Peak of a sine of +3.17 dBm0, the overload point of mu-law (G.711).
 const PEAK_AT_OVERLOAD: f64 = 32_124.0;

@@ -1,4 +1,4 @@
-//! IP access control lists and their addresses (twilio.md 2.8).
+//! IP access control lists and their addresses (TWILIO.md "IP access lists").
 
 use std::net::Ipv4Addr;
 
@@ -37,7 +37,7 @@ const PARAMS: &[Param] = &[param("FriendlyName", Form::Text(255)), param("IpAddr
 /// Checked by hand: it is a number.
 const PREFIX: &str = "CidrPrefixLength";
 
-/// 2.8: "Duplicate FriendlyName or duplicate address -> 21235".
+/// TWILIO.md "IP access lists": Duplicate FriendlyName or duplicate address -> 21235.
 const INVALID: u32 = 21235;
 
 fn check_name(store: &Store, form: &Pairs, own: Option<&str>) -> Result<(), RestError> {
@@ -74,7 +74,7 @@ fn update_list(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs)
     Ok(store.change(Kind::AccessList, sid, fields))
 }
 
-/// 2.8: "delete while mapped -> 21236".
+/// TWILIO.md "IP access lists": delete while mapped -> 21236.
 fn delete_list(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
     if store.records.iter().any(|r| r.kind == Kind::AccessListMapping && r.sid == sid) {
         return Err(RestError::bad(21236, "IpAccessControlList is mapped to a domain"));
@@ -128,7 +128,7 @@ fn fill(
         fields.insert("cidr_prefix_length".to_owned(), json!(length));
     }
     let address = fields["ip_address"].as_str().unwrap_or("").to_owned();
-    // 2.8: "IPv4 only".
+    // TWILIO.md "IP access lists": IPv4 only.
     if address.parse::<Ipv4Addr>().is_err() {
         return Err(RestError::bad(INVALID, format!("IpAddress {address} is not an IPv4 address")));
     }

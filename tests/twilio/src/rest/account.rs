@@ -1,4 +1,4 @@
-//! `Accounts/{AC}.json` and `Balance.json` (twilio.md 2.1 and 2.22).
+//! `Accounts/{AC}.json` and `Balance.json` (TWILIO.md "Account standing").
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use super::resource::{Form, Param, object, param};
 use super::serve::{Reply, RestRequest};
 use super::{RestError, Store};
 
-/// The price of a number, in cents (twilio.md 9: local, per month).
+/// The price of a number, in cents for each month (TWILIO.md "Buying a number").
 pub const NUMBER_CENTS: i64 = 115;
 
 /// What can be different about the account itself.
@@ -120,7 +120,7 @@ pub fn dollars(cents: i64) -> String {
     format!("{sign}{}.{:02}", cents.abs() / 100, cents.abs() % 100)
 }
 
-/// 2.1: "suspended accounts give 20005"; its HTTP status is UNCERTAIN. Reading goes on.
+/// A suspended account gets 20005; its HTTP status is not sure (TWILIO.md "Account standing"). Reading goes on.
 pub fn check_active(store: &Store, method: &str, inner: &[&str]) -> Result<(), RestError> {
     if store.account.status == "active" || method == "GET" || inner.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Postal addresses and which numbers need them (twilio.md 2.11).
+//! Postal addresses and which numbers need them (TWILIO.md "Addresses").
 
 use serde_json::{Map, Value, json};
 
@@ -31,15 +31,15 @@ const PARAMS: &[Param] = &[
     param("StreetSecondary", Form::Text(255)),
 ];
 
-/// What an update cannot change (2.11: it is not in the body of the update).
+/// What an update cannot change (TWILIO.md "Addresses").
 const COUNTRY: Param = param("IsoCountry", Form::Text(2));
 
 const REQUIRED: &[&str] = &["CustomerName", "Street", "City", "Region", "PostalCode", "IsoCountry"];
 
-/// 2.11: "FriendlyName <= 64, but <= 32 for emergency addresses".
+/// TWILIO.md "Addresses": FriendlyName <= 64, but <= 32 for emergency addresses.
 const EMERGENCY_NAME: usize = 32;
 
-/// The code of a parameter that is missing or an address that is in use; UNCERTAIN, its title is
+/// The code of a parameter that is missing or an address that is in use; not sure, its title is
 /// "Address Validation Error".
 const INVALID: u32 = 21238;
 
@@ -101,7 +101,7 @@ fn validate(fields: &mut Map<String, Value>) -> Result<(), RestError> {
         return Err(RestError::bad(21628, "Address Validation Error: the address could not be found"));
     }
     if street.contains("Mian St") {
-        // 2.11: "21629 with a suggested address inside the message after a | separator".
+        // TWILIO.md "Addresses": 21629 with a suggested address inside the message after a | separator.
         let street = street.replace("Mian St", "Main St").to_uppercase();
         let (city, region, code) = (text("city").to_uppercase(), text("region"), text("postal_code"));
         let suggestion = format!("{street}, {city}, {region} {code}, {}", text("iso_country"));

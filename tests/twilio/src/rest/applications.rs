@@ -1,4 +1,4 @@
-//! TwiML apps (twilio.md 2.2).
+//! TwiML apps (TWILIO.md "TwiML apps").
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::resource::{Form, Kind, Param, object, param};
 use super::{RestError, Store};
 use crate::date;
 
-/// The family. 2.2: "List can be filtered by exact FriendlyName", which need not be unique.
+/// The family. A list can be filtered by exact FriendlyName, which need not be unique (TWILIO.md "TwiML apps").
 pub const FAMILY: Family = Family {
     kind: Kind::Application,
     key: "applications",
@@ -35,7 +35,7 @@ const PARAMS: &[Param] = &[
     param("SmsFallbackMethod", Form::Method),
     param("SmsStatusCallback", Form::Url),
     param("MessageStatusCallback", Form::Url),
-    // 2.2: "FriendlyName up to 64 chars", no uniqueness.
+    // At most 64 characters, and not unique (TWILIO.md "TwiML apps").
     param("FriendlyName", Form::Text(64)),
     param("PublicApplicationConnectEnabled", Form::Flag),
 ];

@@ -1,4 +1,5 @@
-//! Numbers that can be bought (twilio.md 2.10): invented ones, the same in every run, from the ranges kept for fiction.
+//! Numbers that can be bought (TWILIO.md "Numbers for sale"): invented ones, the same in every run, from the ranges
+//! kept for fiction.
 
 use serde_json::{Value, json};
 
@@ -44,7 +45,7 @@ const AREAS: &[Area] = &[
     area("US", "787", "San Juan", "PR", "00901", (18.47, -66.11)),
     area("CA", "416", "Toronto", "ON", "M5H", (43.65, -79.38)),
     area("CA", "604", "Vancouver", "BC", "V5K", (49.28, -123.12)),
-    // 2.9: "21631 address required" needs a place that requires one.
+    // A place that needs an address, for 21631 (TWILIO.md "Buying a number").
     area("GB", "20", "London", "", "", (51.51, -0.13)),
     toll_free("800"),
     toll_free("888"),
@@ -90,7 +91,7 @@ impl Area {
     }
 
     fn show(&self, number: &str, mixed_case: bool) -> Value {
-        // 2.10: "keys are mixed case here".
+        // TWILIO.md "Numbers for sale": keys are mixed case here.
         let capabilities = match mixed_case {
             true => json!({ "voice": true, "SMS": true, "MMS": true, "fax": false }),
             false => json!({ "voice": true, "sms": true, "mms": true, "fax": false }),
@@ -189,7 +190,7 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
         }
         [code, "Local"] => (*code, "local"),
         [code, "TollFree"] => (*code, "toll free"),
-        // 2.10: "US/Mobile -> 404/20404".
+        // TWILIO.md "Numbers for sale": US/Mobile -> 404/20404.
         _ => return Err(missing()),
     };
     if !AREAS.iter().any(|area| area.country == code && area.kind == kind) {
@@ -199,7 +200,7 @@ pub fn route(store: &mut Store, request: &RestRequest, inner: &[&str]) -> Reply 
     note_unknown(store, &query, FILTERS);
     let pattern = value(&query, "Contains");
     if !pattern.is_empty() && pattern.len() < 2 {
-        // 2.10: "Contains needs >= 2 characters"; the code is UNCERTAIN.
+        // `Contains` needs two characters; the code is not sure (TWILIO.md "Numbers for sale").
         return Err(RestError::bad(21421, "Contains needs at least 2 characters"));
     }
     let is = |name: &str, own: &str| ["", own].contains(&value(&query, name));

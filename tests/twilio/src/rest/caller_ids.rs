@@ -1,4 +1,4 @@
-//! Numbers of others that are verified as caller IDs (twilio.md 2.23).
+//! Numbers of others that are verified as caller IDs (TWILIO.md "Caller IDs of others").
 
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub fn validate(store: &mut Store, request: &RestRequest) -> Reply {
         return Err(RestError::bad(21211, format!("{number} is not a valid phone number")));
     }
     if store.may_call_as(&number) {
-        // The old documentation's code for a number that is verified already; UNCERTAIN.
+        // The old documentation's code for a number that is verified already; not sure.
         return Err(RestError::bad(21450, format!("{number} is already verified")));
     }
     let name = Some(value(form, "FriendlyName")).filter(|n| !n.is_empty()).map_or(friendly(&number), str::to_owned);

@@ -1,4 +1,5 @@
-//! Calls made by the API: to registered users of our domains and to the telephone network (twilio.md 2.12).
+//! Calls made by the API: to registered users of our domains and to the telephone network
+//! (TWILIO.md "Calls by the API").
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,9 +68,9 @@ const CHANGES: &[Param] = &[
     param("TimeLimit", Form::Unshown),
 ];
 
-/// 2.12: "Twiml <= 4000 chars (over -> 32018)".
+/// TWILIO.md "Calls by the API": Twiml <= 4000 chars (over -> 32018).
 const MAX_TWIML: usize = 4000;
-/// 2.12: "Ring Timeout default 60, max 600, plus ~5 s buffer".
+/// TWILIO.md "Calls by the API": Ring Timeout default 60, max 600, plus ~5 s buffer.
 const TIMEOUT: u64 = 60;
 const MAX_TIMEOUT: u64 = 600;
 const TIMEOUT_BUFFER: u64 = 5;
@@ -132,7 +133,7 @@ fn target(form: &Pairs, url: &str, method: &str) -> Option<Target> {
     (!url.is_empty()).then_some(Target { url, method })
 }
 
-/// 2.12: "if both Url and Twiml are given, Url wins"; an app's URLs stand for both.
+/// TWILIO.md "Calls by the API": if both Url and Twiml are given, Url wins; an app's URLs stand for both.
 fn source(store: &Store, form: &Pairs) -> Result<Option<Source>, RestError> {
     let twiml = value(form, "Twiml");
     if twiml.chars().count() > MAX_TWIML {
@@ -245,7 +246,8 @@ fn order(store: &mut Store, form: &Pairs) -> Result<Order, RestError> {
     Ok(Order { sid, from, to, source, timeout, limit, status })
 }
 
-/// 2.12: "completed hangs up a live call; canceled only while queued/ringing; ... wrong state -> 21220".
+/// TWILIO.md "Calls by the API": completed hangs up a live call; canceled only while queued/ringing; ... wrong state ->
+/// 21220.
 fn change(store: &mut Store, sid: &str, fields: &Map<String, Value>, form: &Pairs) -> Result<(), RestError> {
     store.apply(CHANGES, form, &mut Map::new())?;
     let state = fields["status"].as_str().unwrap_or("");

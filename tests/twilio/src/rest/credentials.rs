@@ -1,4 +1,4 @@
-//! Credential lists and credentials (twilio.md 2.4 and 2.5).
+//! Credential lists and credentials (TWILIO.md "Credential lists", TWILIO.md "Credentials").
 
 use serde_json::{Value, json};
 
@@ -32,10 +32,10 @@ pub const CREDENTIALS: Family = Family {
     }),
 };
 
-/// 2.4: "Max 100 lists (21239), max 1000 credentials each (21242)".
+/// TWILIO.md "Credential lists": Max 100 lists (21239), max 1000 credentials each (21242).
 const MAX_LISTS: usize = 100;
 const MAX_CREDENTIALS: usize = 1000;
-/// 2.5: "Username: <= 32 characters", password at least 12.
+/// A username has at most 32 characters, a password at least 12 (TWILIO.md "Credentials").
 const MAX_USERNAME: usize = 32;
 const MIN_PASSWORD: usize = 12;
 
@@ -62,7 +62,7 @@ fn create_list(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<
     Ok(store.add(Kind::CredentialList, parent, sid, fields))
 }
 
-/// 2.4: "Duplicate FriendlyName -> 21240".
+/// TWILIO.md "Credential lists": Duplicate FriendlyName -> 21240.
 fn check_list_name(store: &Store, name: &str, own: Option<&str>) -> Result<(), RestError> {
     if name.is_empty() {
         return Err(RestError::bad(21240, "FriendlyName is required"));
@@ -81,7 +81,7 @@ fn update_list(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs)
     Ok(store.change(Kind::CredentialList, sid, fields))
 }
 
-/// Deletes a list with its credentials; 2.4: "Delete while mapped -> 21241".
+/// Deletes a list with its credentials; TWILIO.md "Credential lists": Delete while mapped -> 21241.
 fn delete_list(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
     if store.records.iter().any(|r| maps(r, sid)) {
         return Err(RestError::bad(21241, "Credential list is mapped to a domain"));
@@ -91,7 +91,7 @@ fn delete_list(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(),
     Ok(())
 }
 
-/// Duplicate usernames have a switch for their code (2.5).
+/// Duplicate usernames have a switch for their code (TWILIO.md "Credentials").
 fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
     let list = parent.unwrap_or("");
     let (username, password) = (value(form, "Username"), value(form, "Password"));
@@ -123,7 +123,7 @@ fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value
     Ok(body)
 }
 
-/// A new password; 2.5: "Only the password may be changed by update".
+/// A new password; TWILIO.md "Credentials": Only the password may be changed by update.
 fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> Result<Value, RestError> {
     note_unknown(store, form, &["Password"]);
     let password = value(form, "Password");
@@ -141,7 +141,7 @@ fn set_ha1(store: &mut Store, parent: Option<&str>, sid: &str, digest: String) {
     }
 }
 
-/// 2.5 "Password policy": at least 12 characters, a digit, upper and lower case.
+/// The password rule: at least 12 characters, a digit, upper and lower case (TWILIO.md "Credentials").
 fn check_password(password: &str) -> Result<(), RestError> {
     let has = |test: fn(char) -> bool| password.chars().any(test);
     let good = password.chars().count() >= MIN_PASSWORD

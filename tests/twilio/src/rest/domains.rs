@@ -1,4 +1,4 @@
-//! SIP domains (twilio.md 2.3).
+//! SIP domains (TWILIO.md "Domain settings").
 
 use serde_json::{Value, json};
 
@@ -17,10 +17,10 @@ pub const FAMILY: Family = Family {
     delete: Some(delete),
 };
 
-/// Where all names end (2.3).
+/// Where all names end (TWILIO.md "Domain names").
 const SUFFIX: &str = ".sip.twilio.com";
 
-/// 2.3: "Max 100 domains per account -> 21230".
+/// TWILIO.md "Domain settings": Max 100 domains per account -> 21230.
 const MAX: usize = 100;
 
 const PARAMS: &[Param] = &[
@@ -43,7 +43,7 @@ fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value
     let sid = store.sid("SD");
     let account = store.account_sid.clone();
     let uri = format!("/2010-04-01/Accounts/{account}/SIP/Domains/{sid}");
-    // 2.3 "Fresh domain defaults seen live".
+    // The defaults of a new domain (TWILIO.md "Domain settings").
     let mut fields = object(json!({
         "account_sid": account,
         "api_version": "2010-04-01",
@@ -92,8 +92,8 @@ fn names<'a>(store: &'a Store, own: Option<&'a str>) -> impl Iterator<Item = &'a
     domains.filter(move |r| Some(r.sid.as_str()) != own).map(|r| r.text("domain_name"))
 }
 
-/// 2.3: letters, digits and `-`, must end in `.sip.twilio.com`; a duplicate is 400/21232 with that text, whoever has
-/// it. `a.b` needs `b` in this account; that code is the same.
+/// Letters, digits and `-`; it must end in `.sip.twilio.com`; a duplicate is 400/21232 with that text, whoever has
+/// it. `a.b` needs `b` in this account; that code is the same (TWILIO.md "Domain names", TWILIO.md "Duplicates").
 fn check_name(store: &Store, name: &str, own: Option<&str>) -> Result<(), RestError> {
     let label = name.strip_suffix(SUFFIX).unwrap_or("");
     let good =
@@ -110,7 +110,8 @@ fn check_name(store: &Store, name: &str, own: Option<&str>) -> Result<(), RestEr
     }
 }
 
-/// 8: the EmergencyCallerSid is "PN... with a registered address"; the code of anything else is UNCERTAIN.
+/// EmergencyCallerSid needs a number with a registered address; the code of a refusal is not sure
+/// (TWILIO.md "Emergency addresses").
 fn check_caller(store: &Store, form: &Pairs) -> Result<(), RestError> {
     let sid = value(form, "EmergencyCallerSid");
     if sid.is_empty() {
@@ -129,7 +130,7 @@ fn check_caller(store: &Store, form: &Pairs) -> Result<(), RestError> {
     }
 }
 
-/// Deletes a domain. 2.3: "Delete blocked by subdomains -> 21233"; with mappings a switch decides.
+/// Deletes a domain. Subdomains prevent it (21233); with mappings a switch decides (TWILIO.md "Domain settings").
 fn delete(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
     let fields = store.fields(Kind::Domain, parent, sid)?;
     let below = format!(".{}", fields["domain_name"].as_str().unwrap_or("").to_ascii_lowercase());
@@ -138,7 +139,7 @@ fn delete(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), Rest
     }
     let mapped = store.records.iter().any(|r| r.kind.is_mapping() && r.parent.as_deref() == Some(sid));
     if mapped && !store.switches.delete_mapped_domain {
-        // The code is UNCERTAIN: live deletions took the mappings off first.
+        // The code is not sure: live deletions took the mappings off first.
         return Err(RestError::bad(21231, "Domain still has mappings"));
     }
     store.remove(Kind::Domain, parent, sid);

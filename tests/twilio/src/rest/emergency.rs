@@ -1,11 +1,11 @@
-//! Registration of an address for emergency calls from a number, which takes time (twilio.md 8).
+//! Registration of an address for emergency calls from a number, which takes time (TWILIO.md "Emergency addresses").
 
 use serde_json::{Map, Value, json};
 
 use super::resource::Kind;
 use super::{RestError, Store};
 
-/// The code of a change at the wrong moment or of an address that will not do; UNCERTAIN.
+/// The code of a change at the wrong moment or of an address that will not do; not sure.
 const REFUSED: u32 = 21628;
 
 /// An address on its way to a number, at it, or on its way off.
@@ -34,7 +34,7 @@ pub fn change(store: &mut Store, sid: &str, fields: &mut Map<String, Value>, wan
     }
     match store.registrations.get(sid) {
         Some(own) if own.address == wanted && status != "pending-unregistration" => return Ok(()),
-        // 8: "Change: clear, wait for unregistered, then set the new one".
+        // TWILIO.md "Emergency addresses": Change: clear, wait for unregistered, then set the new one.
         Some(_) => {
             let message = format!("EmergencyAddressSid cannot be set while the address status is {status}");
             return Err(RestError::bad(REFUSED, message));

@@ -1,4 +1,4 @@
-//! Errors of the 2010 API (twilio.md 1.5).
+//! Errors of the 2010 API (TWILIO.md "API errors").
 
 /// HTTP status, Twilio code and message.
 #[derive(Clone, Debug)]
@@ -12,7 +12,7 @@ pub struct RestError {
 }
 
 impl RestError {
-    /// 400 with a code: validation and duplicates (1.5: "Twilio uses 400, not 409, for duplicate names").
+    /// 400 with a code: validation and duplicates (TWILIO.md "API errors").
     pub fn bad(code: u32, message: impl Into<String>) -> Self {
         Self { status: 400, code, message: message.into() }
     }
@@ -22,7 +22,7 @@ impl RestError {
         Self { status: 404, code: 20404, message: format!("The requested resource {path} was not found") }
     }
 
-    /// 401/20003 (1.2).
+    /// 401/20003 (TWILIO.md "API login").
     pub fn unauthorized(message: &str) -> Self {
         Self { status: 401, code: 20003, message: message.to_owned() }
     }
@@ -32,7 +32,7 @@ impl RestError {
         Self { status: 405, code: 20004, message: format!("Method {method} not allowed") }
     }
 
-    /// The JSON body of 1.5.
+    /// The JSON body (TWILIO.md "API errors").
     pub fn body(&self) -> serde_json::Value {
         serde_json::json!({
             "code": self.code,

@@ -11,7 +11,7 @@ use crate::form::decode;
 /// A form or a query.
 pub type Pairs = [(String, String)];
 
-/// Parameters of every list (1.4).
+/// Parameters of every list (TWILIO.md "API pages").
 const PAGING: [&str; 3] = ["Page", "PageSize", "PageToken"];
 
 /// Makes a resource under a parent; gives what the API shows.
@@ -25,7 +25,7 @@ pub type Delete = fn(&mut Store, Option<&str>, &str) -> Result<(), RestError>;
 pub struct Family {
     /// Its kind.
     pub kind: Kind,
-    /// The array's name in a list (1.4).
+    /// The array's name in a list (TWILIO.md "API pages").
     pub key: &'static str,
     /// Query parameters that a list is filtered by, compared exactly with the field of the same name.
     pub filters: &'static [&'static str],

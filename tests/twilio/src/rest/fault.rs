@@ -1,4 +1,4 @@
-//! Faults on demand: refusals, silence, torn connections, slowness (twilio.md 10.6).
+//! Faults on demand: refusals, silence, torn connections, slowness.
 
 use serde::Deserialize;
 

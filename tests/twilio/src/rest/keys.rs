@@ -1,4 +1,4 @@
-//! Standard API keys (twilio.md 2.20).
+//! Standard API keys (TWILIO.md "API keys").
 
 use serde_json::{Value, json};
 
@@ -19,9 +19,9 @@ pub const FAMILY: Family = Family {
 
 const PARAMS: &[Param] = &[param("FriendlyName", Form::Text(MAX_NAME))];
 
-/// 2.20: "FriendlyName <= 64 else 70001".
+/// TWILIO.md "API keys": FriendlyName <= 64 else 70001.
 const MAX_NAME: usize = 64;
-/// 2.20: "32 chars base62".
+/// TWILIO.md "API keys": 32 chars base62.
 const SECRET_LENGTH: usize = 32;
 
 fn check(form: &Pairs) -> Result<(), RestError> {

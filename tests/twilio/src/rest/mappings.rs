@@ -1,4 +1,4 @@
-//! Mappings of lists to domains: `Auth/Calls`, `Auth/Registrations`, and the old paths (twilio.md 2.6 and 2.7).
+//! Mappings of lists to domains: `Auth/Calls`, `Auth/Registrations`, and the old paths (TWILIO.md "Domain mappings").
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const REGISTRATIONS: Family =
 /// Addresses that may call.
 const ACCESS: Family = family(Kind::AccessListMapping, |store, domain, form| create(store, &ACCESS_LIST, domain, form));
 
-/// 1.4: "every Auth/Calls/* and Auth/Registrations/* mapping list uses contents".
+/// TWILIO.md "API pages": every Auth/Calls/* and Auth/Registrations/* mapping list uses contents.
 const fn family(kind: Kind, create: super::family::Create) -> Family {
     let delete: super::family::Delete = match kind {
         Kind::CallsMapping => |store, domain, sid| delete(store, Kind::CallsMapping, domain, sid),
@@ -46,7 +46,7 @@ pub fn route(store: &mut Store, request: &RestRequest, domain: &str, inner: &[&s
         ["Auth", "Calls", "CredentialListMappings", rest @ ..] => (CALLS, None, rest),
         ["Auth", "Calls", "IpAccessControlListMappings", rest @ ..] => (ACCESS, None, rest),
         ["Auth", "Registrations", "CredentialListMappings", rest @ ..] => (REGISTRATIONS, None, rest),
-        // 2.7: "Shares storage with Auth/Calls".
+        // TWILIO.md "Domain mappings": Shares storage with Auth/Calls.
         ["CredentialListMappings", rest @ ..] => (CALLS, Some("credential_list_mappings"), rest),
         ["IpAccessControlListMappings", rest @ ..] => (ACCESS, Some("ip_access_control_list_mappings"), rest),
         _ => return Err(RestError::not_found(&request.path)),
@@ -73,7 +73,7 @@ fn text<'a>(body: &'a Value, name: &str) -> &'a str {
     body[name].as_str().unwrap_or("")
 }
 
-/// Maps a list to a domain. The mapping's SID is that of the list (2.6).
+/// Maps a list to a domain. The mapping's SID is that of the list (TWILIO.md "Domain mappings").
 fn create(store: &mut Store, mapped: &Mapped, domain: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
     let Mapped { kind, list, parameter, prefix } = *mapped;
     store.unknown_parameters.extend(form.iter().map(|(n, _)| n.clone()).filter(|n| n != parameter));
@@ -85,7 +85,7 @@ fn create(store: &mut Store, mapped: &Mapped, domain: Option<&str>, form: &Pairs
         return Err(RestError::not_found(&format!("/{parameter}/{sid}")));
     };
     if store.get(kind, domain, sid).is_some() {
-        // 2.6: "Second mapping of the same list on the same domain -> HTTP 400 code 21231".
+        // TWILIO.md "Domain mappings": Second mapping of the same list on the same domain -> HTTP 400 code 21231.
         let what = parameter.trim_end_matches("Sid");
         return Err(RestError::bad(21231, format!("{what} already associated with this domain")));
     }

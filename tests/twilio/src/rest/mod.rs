@@ -1,4 +1,4 @@
-//! The REST API: what `gateway setup` needs of the 2010 API (twilio.md 1 and 2).
+//! The REST API: what `gateway setup` needs of the 2010 API (TWILIO.md "REST API").
 //!
 //! One file per resource family says what its parameters are and which rules hold; `family`, `resource` and `store` do
 //! the rest. A family that is not there (queues, conferences, recordings, ...) answers 404/20404 like any unknown path.

@@ -1,4 +1,5 @@
-//! Numbers that the account owns: bought, changed, released (twilio.md 2.9).
+//! Numbers that the account owns: bought, changed, released (TWILIO.md "Voice settings of a number",
+//! TWILIO.md "Buying a number").
 
 use serde_json::{Map, Value, json};
 
@@ -155,10 +156,10 @@ fn list(store: &mut Store, request: &RestRequest, kind: Option<&str>) -> Reply {
     page(&request.path, &request.query, FAMILY.key, &numbers).map(|body| (200, Some(body)))
 }
 
-/// Buys a number, each success bills one (2.9).
+/// Buys a number, each success bills one (TWILIO.md "Buying a number").
 fn buy(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
     let (number, code) = (value(form, "PhoneNumber"), value(form, "AreaCode"));
-    // 2.1 and 7: a trial account has one number.
+    // A trial account has one number (TWILIO.md "Account standing").
     if store.account.r#type == "Trial" && !store.all(Kind::Number, None).is_empty() {
         return Err(RestError::bad(21404, "A trial account can have one phone number"));
     }
@@ -201,7 +202,7 @@ fn update(store: &mut Store, parent: Option<&str>, sid: &str, form: &Pairs) -> R
 fn fill(store: &mut Store, sid: &str, fields: &mut Map<String, Value>, form: &Pairs) -> Result<(), RestError> {
     store.apply(PARAMS, form, fields)?;
     let set = |name: &str| !value(form, name).is_empty();
-    // 2.9: "setting VoiceApplicationSid deletes trunk_sid and vice versa".
+    // TWILIO.md "Voice settings of a number": setting VoiceApplicationSid deletes trunk_sid and vice versa.
     if set("VoiceApplicationSid") {
         fields.insert("trunk_sid".to_owned(), Value::Null);
     } else if set("TrunkSid") {
@@ -221,7 +222,7 @@ fn fill(store: &mut Store, sid: &str, fields: &mut Map<String, Value>, form: &Pa
             format!("AddressSid {} is not an address of this account", text("address_sid")),
         ));
     }
-    // 2.9: "VoiceFallbackUrl ... cannot be set without VoiceUrl -> 21405", and 21406 for SMS.
+    // A fallback URL needs a URL: 21405, and 21406 for SMS (TWILIO.md "Voice settings of a number").
     if set("VoiceFallbackUrl") && text("voice_url").is_empty() {
         return Err(RestError::bad(21405, "Cannot set VoiceFallbackUrl without setting Url"));
     }
@@ -235,7 +236,7 @@ fn fill(store: &mut Store, sid: &str, fields: &mut Map<String, Value>, form: &Pa
     }
 }
 
-/// 2.9: "release is immediate and irreversible".
+/// TWILIO.md "Buying a number": release is immediate and irreversible.
 fn release(store: &mut Store, parent: Option<&str>, sid: &str) -> Result<(), RestError> {
     store.registrations.remove(sid);
     store.remove(Kind::Number, parent, sid);

@@ -1,11 +1,11 @@
-//! Paging of the 2010 API (twilio.md 1.4).
+//! Paging of the 2010 API (TWILIO.md "API pages").
 
 use serde_json::{Value, json};
 
 use super::RestError;
 use crate::form::{decode, encode};
 
-/// 1.4: "page_size (default 50, max 1000, over -> 20007)".
+/// TWILIO.md "API pages": page_size (default 50, max 1000, over -> 20007).
 const DEFAULT: usize = 50;
 const MAX: usize = 1000;
 
@@ -27,7 +27,7 @@ pub fn page(path: &str, query: &str, key: &str, records: &[Value]) -> Result<Val
         all.push(("PageSize".to_owned(), size.to_string()));
         all.push(("Page".to_owned(), page.to_string()));
         if !first && page > 0 {
-            // 1.4: "Follow next_page_uri verbatim; it carries PageToken".
+            // TWILIO.md "API pages": Follow next_page_uri verbatim; it carries PageToken.
             all.push(("PageToken".to_owned(), format!("PA{page}")));
         }
         format!("{path}?{}", encode(&all))

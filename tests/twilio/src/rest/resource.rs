@@ -42,7 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// A mapping borrows the SID of its list (2.6).
+    /// A mapping borrows the SID of its list (TWILIO.md "Domain mappings").
     pub fn is_mapping(self) -> bool {
         matches!(self, Self::CallsMapping | Self::RegistrationsMapping | Self::AccessListMapping)
     }
@@ -53,13 +53,13 @@ impl Kind {
 pub struct Record {
     /// Its family.
     pub kind: Kind,
-    /// Its SID; a mapping has the SID of its list (2.6).
+    /// Its SID; a mapping has the SID of its list (TWILIO.md "Domain mappings").
     pub sid: String,
     /// The SID of what it hangs on: the list of a credential, the domain of a mapping.
     pub parent: Option<String>,
     /// What the API shows.
     pub fields: Map<String, Value>,
-    /// What the API never shows: the digest of a credential's password (2.5).
+    /// What the API never shows: the digest of a credential's password (TWILIO.md "Credentials").
     pub ha1: Option<String>,
 }
 
@@ -80,7 +80,7 @@ impl Record {
 pub enum Form {
     /// Any text up to that many characters.
     Text(usize),
-    /// An absolute http or https URL; 21402 otherwise (2.9).
+    /// An absolute http or https URL; 21402 otherwise (TWILIO.md "Voice settings of a number").
     Url,
     /// GET or POST; 21403 otherwise.
     Method,
@@ -94,7 +94,7 @@ pub enum Form {
     Unshown,
 }
 
-/// One parameter: its CamelCase name; the field is the same in snake_case (1.3).
+/// One parameter: its CamelCase name; the field is the same in snake_case (TWILIO.md "API requests").
 pub struct Param {
     /// Name in the form.
     pub name: &'static str,
@@ -119,7 +119,7 @@ pub fn snake(name: &str) -> String {
     out
 }
 
-/// Applies a form to fields. Parameters that no table knows are given back (1.3: "silently ignored", so they are counted).
+/// Applies a form to fields. Parameters that no table knows are given back and counted (TWILIO.md "API requests").
 pub fn apply(
     params: &[Param],
     form: &[(String, String)],
@@ -140,7 +140,7 @@ pub fn apply(
 
 fn convert(param: &Param, text: &str) -> Result<Value, RestError> {
     let name = param.name;
-    // 2.9: "Clear a URL/SID by sending an empty value".
+    // TWILIO.md "API requests": Clear a URL/SID by sending an empty value.
     if text.is_empty() {
         return Ok(match param.value {
             Form::Flag | Form::OneOf(_) => return Err(RestError::bad(20001, format!("{name} is empty"))),
@@ -184,7 +184,7 @@ pub fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// `^XX[0-9a-fA-F]{32}$` (twilio.md 2).
+/// `^XX[0-9a-fA-F]{32}$` (TWILIO.md "API requests").
 pub fn is_sid(text: &str, prefix: &str) -> bool {
     text.len() == 34 && text.starts_with(prefix) && text[2..].bytes().all(|b| b.is_ascii_hexdigit())
 }

@@ -13,7 +13,7 @@ use crate::twilio::Twilio;
 /// Answers a request whose credentials are good.
 pub fn route(twilio: &Arc<Twilio>, request: &RestRequest) -> Reply {
     let missing = || RestError::not_found(&request.path);
-    // 1.1: without `.json` the reply would be XML, which no client of ours reads.
+    // Without `.json` the reply would be XML, which no client of ours reads (TWILIO.md "API hosts").
     let inner = request.path.strip_prefix("/2010-04-01/Accounts").and_then(|p| p.strip_suffix(".json"));
     let inner = inner.ok_or_else(missing)?;
     let token = &twilio.auth_token();

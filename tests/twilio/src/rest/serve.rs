@@ -21,7 +21,7 @@ use crate::twilio::Twilio;
 
 /// No request of this API is longer; uploads are the longest.
 const MAX_BODY: usize = 32 * 1024 * 1024;
-/// How parameters come (1.3).
+/// How parameters come (TWILIO.md "API requests").
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// One request as the families see it.
@@ -134,13 +134,13 @@ fn note(twilio: &Twilio, request: &RestRequest, status: u16, code: Option<u32>) 
     twilio.store().note(RequestLine { method: method.clone(), path, parameters, status, code });
 }
 
-/// All products live on one address here; their paths tell them apart (1.1).
+/// All products live on one address here; their paths tell them apart (TWILIO.md "API hosts").
 fn answer(twilio: &Arc<Twilio>, request: &RestRequest) -> Reply {
     if request.path.starts_with("/v1/") {
         return v1::route(twilio, request);
     }
     let RestRequest { method, content_type, body, .. } = request;
-    // 1.3: form bodies, not JSON.
+    // Form bodies, not JSON (TWILIO.md "API requests").
     if method == "POST" && !body.is_empty() && !content_type.starts_with(FORM) {
         return Err(RestError { status: 415, code: 20415, message: format!("{content_type} not supported") });
     }
@@ -160,7 +160,7 @@ fn respond(twilio: &Twilio, status: u16, body: Option<Value>, code: Option<u32>)
         builder = builder.header("Content-Type", "application/json");
     }
     if let Some(code) = code {
-        // 1.5: "Header X-Twilio-Error-Code repeats the code".
+        // TWILIO.md "API errors": Header X-Twilio-Error-Code repeats the code.
         builder = builder.header("X-Twilio-Error-Code", code.to_string());
     }
     if status == 401 {
@@ -172,7 +172,8 @@ fn respond(twilio: &Twilio, status: u16, body: Option<Value>, code: Option<u32>)
     builder.body(Full::new(Bytes::from(text))).unwrap_or_else(|_| Response::new(Full::default()))
 }
 
-/// 1.2: AC and token, or SK and secret; a Standard key gets 401/20003 on the Accounts and Keys families.
+/// TWILIO.md "API login": AC and token, or SK and secret; a Standard key gets 401/20003 on the Accounts and Keys
+/// families.
 fn authorize(twilio: &Twilio, authorization: &str, path: &str) -> Result<(), RestError> {
     let Some(encoded) = authorization.strip_prefix("Basic ") else {
         return Err(RestError::unauthorized("Authentication Error - No credentials provided"));

@@ -43,7 +43,7 @@ pub struct Store {
     pub account_sid: String,
     /// Every resource in the order of creation.
     pub records: Vec<Record>,
-    /// Parameters that no resource knows (1.3: a typo fails silently, so it is counted here).
+    /// Parameters that no resource knows; a typo fails silently, so it is counted here (TWILIO.md "API requests").
     pub unknown_parameters: Vec<String>,
     /// Errors to inject into coming requests.
     pub faults: Vec<Fault>,
@@ -51,7 +51,7 @@ pub struct Store {
     pub account: AccountState,
     /// The switches as they are during this request.
     pub switches: Switches,
-    /// Secrets of API keys, which the API shows once (2.20).
+    /// Secrets of API keys, which the API shows once (TWILIO.md "API keys").
     pub key_secrets: HashMap<String, String>,
     /// Emergency addresses on their way to or from numbers, by the number's SID.
     pub registrations: HashMap<String, Registration>,
@@ -128,7 +128,7 @@ impl Store {
         self.records.iter().find(|r| r.kind == Kind::Number && r.text("phone_number") == number).cloned()
     }
 
-    /// The domain that a host names: the global name, or one with an edge or region inside (twilio.md 4.1, 4.2).
+    /// The domain that a host names: the global name, or one with an edge or region inside (TWILIO.md "Domain names").
     pub fn domain_by_host(&self, host: &str) -> Option<Record> {
         let host = host_of(host).to_ascii_lowercase();
         let (label, rest) = host.split_once(".sip.")?;
@@ -146,17 +146,17 @@ impl Store {
         self.all(kind, Some(domain_sid)).into_iter().map(|r| r.sid.clone()).collect()
     }
 
-    /// The stored digest of a username in any of `lists`; names are compared exactly (2.5).
+    /// The stored digest of a username in any of `lists`; names are compared exactly (TWILIO.md "Credentials").
     pub fn ha1(&self, lists: &[String], username: &str) -> Option<String> {
         let credentials = self.records.iter().filter(|r| r.kind == Kind::Credential);
         let mut own = credentials.filter(|r| r.parent.as_ref().is_some_and(|p| lists.contains(p)));
         own.find(|r| r.text("username") == username).and_then(|r| r.ha1.clone())
     }
 
-    /// `auth_type` follows from the mappings for calls (2.3).
+    /// `auth_type` follows from the mappings for calls (TWILIO.md "Domain settings").
     pub fn recompute_auth_type(&mut self, domain_sid: &str) {
         let mapped = |kind| !self.all(kind, Some(domain_sid)).is_empty();
-        // 2.3: "order of the pair was observed both ways".
+        // The order of the pair was seen both ways (TWILIO.md "Domain settings").
         let auth_type = match (mapped(Kind::CallsMapping), mapped(Kind::AccessListMapping)) {
             (false, false) => "",
             (true, false) => "CREDENTIAL_LIST",

@@ -1,4 +1,4 @@
-//! Usage records and the triggers on them (twilio.md 2.16 and 5.9).
+//! Usage records and the triggers on them (TWILIO.md "Usage triggers", TWILIO.md "Usage trigger callback").
 
 use std::sync::Arc;
 
@@ -41,11 +41,11 @@ const PARAMS: &[Param] = &[
     param("UsageCategory", Form::Text(64)),
 ];
 
-/// 2.16: "up to 1000 triggers per account".
+/// TWILIO.md "Usage triggers": up to 1000 triggers per account.
 const MAX: usize = 1000;
-/// 2.16: "callback retried 3 times quickly on 5xx".
+/// TWILIO.md "Usage triggers": callback retried 3 times quickly on 5xx.
 const RETRIES: usize = 3;
-/// The code of a trigger that cannot be; UNCERTAIN.
+/// The code of a trigger that cannot be; not sure.
 const INVALID: u32 = 20001;
 
 fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value, RestError> {
@@ -78,7 +78,7 @@ fn create(store: &mut Store, parent: Option<&str>, form: &Pairs) -> Result<Value
     let text = value(form, "TriggerValue");
     let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0);
     let number = number.ok_or_else(|| RestError::bad(INVALID, format!("TriggerValue {text} is not a number")))?;
-    // 2.16: "+30" is relative to the usage now; it comes back as 1000.000000.
+    // `+30` is relative to the usage now; it comes back as 1000.000000 (TWILIO.md "Usage triggers").
     let limit = if text.starts_with('+') { current + number } else { number };
     fields.insert("trigger_value".to_owned(), json!(format!("{limit:.6}")));
     Ok(store.add(Kind::UsageTrigger, parent, sid, fields))
@@ -148,7 +148,8 @@ pub fn records(store: &mut Store, request: &RestRequest, period: &[&str]) -> Rep
     page(&request.path, &request.query, "usage_records", &records).map(|body| (200, Some(body)))
 }
 
-/// A trigger fires with that usage: the callback of 5.9, with its retries. Gives the last HTTP status, 0 for none.
+/// A trigger fires with that usage: the callback with its retries (TWILIO.md "Usage trigger callback"). Gives the last
+/// HTTP status, 0 for none.
 pub async fn fire(twilio: &Arc<Twilio>, sid: &str, current: Option<f64>) -> Result<u16, RestError> {
     let (target, params) = {
         let mut store = twilio.store();

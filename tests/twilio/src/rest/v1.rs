@@ -1,15 +1,16 @@
-//! The newer APIs, each on a host of its own at Twilio and below `/v1/` here (twilio.md 1.1): the path tells the product.
+//! The newer APIs, each on a host of its own at Twilio and below `/v1/` here (TWILIO.md "API hosts"): the path tells
+//! the product.
 //!
 //! ```text
-//! page.rs        `meta` with absolute URLs (1.4)
+//! page.rs        `meta` with absolute URLs (TWILIO.md "API pages")
 //! serverless.rs  Services, Environments, Assets and their versions, Builds, Deployments, Variables (3)
 //! build.rs       what a build is made of, and how it ends
-//! upload.rs      multipart/form-data of an asset version (3.3)
+//! upload.rs      multipart/form-data of an asset version (TWILIO.md "Assets")
 //! hosted.rs      the deployed assets themselves
-//! dialing.rs     voice: dialing permissions (2.15)
-//! iam.rs         iam: keys, restricted ones too (2.21)
+//! dialing.rs     voice: dialing permissions (TWILIO.md "Dialing permissions")
+//! iam.rs         iam: keys, restricted ones too (TWILIO.md "Restricted keys")
 //! litter.rs      a stranger's service
-//! tokens.rs      accounts: rotation of the auth token (2.24)
+//! tokens.rs      accounts: rotation of the auth token (TWILIO.md "Auth token rotation")
 //! ```
 
 mod build;
@@ -33,7 +34,7 @@ use super::{RestError, Store};
 use crate::switches::Switches;
 use crate::twilio::Twilio;
 
-/// How parameters come (1.3).
+/// How parameters come (TWILIO.md "API requests").
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What these APIs know of the account.
@@ -47,7 +48,7 @@ pub struct State {
 }
 
 impl State {
-    /// Whether dialing permissions let that number be called (2.15).
+    /// Whether dialing permissions let that number be called (TWILIO.md "Dialing permissions").
     pub fn may_call(&self, number: &str) -> bool {
         self.permissions.allow(number)
     }
@@ -70,7 +71,7 @@ struct Call<'a> {
     base: String,
     account: String,
     switches: Switches,
-    /// Parameters that no resource knows are counted here (1.3).
+    /// Parameters that no resource knows are counted here (TWILIO.md "API requests").
     unknown: Vec<String>,
 }
 
@@ -164,7 +165,7 @@ fn invalid(message: impl Into<String>) -> RestError {
     RestError::bad(20001, message)
 }
 
-/// 1.5: 409/20409 of "serverless and newer products".
+/// 409/20409 of the newer products (TWILIO.md "API errors").
 fn conflict(message: impl Into<String>) -> RestError {
     RestError { status: 409, code: 20409, message: message.into() }
 }

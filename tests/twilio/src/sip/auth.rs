@@ -1,4 +1,4 @@
-//! Challenges and their answers, shared by REGISTER and INVITE (twilio.md 4.1 and 4.3).
+//! Challenges and their answers, shared by REGISTER and INVITE (TWILIO.md "Challenge").
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -36,7 +36,7 @@ struct Nonce {
 pub struct Nonces(Mutex<HashMap<String, Nonce>>);
 
 impl Nonces {
-    /// Answers `message` with a 407 and a new nonce. No `algorithm`, so MD5 (twilio.md 4.1).
+    /// Answers `message` with a 407 and a new nonce. No `algorithm`, so MD5 (TWILIO.md "Challenge").
     pub fn challenge(&self, message: &Message, stale: bool) -> Message {
         let nonce = URL_SAFE_NO_PAD.encode(bytes::<36>());
         let opaque = hex(&bytes::<16>());
@@ -66,7 +66,7 @@ impl Nonces {
         let Some(value) = message.get("Proxy-Authorization") else {
             if message.get("Authorization").is_some() {
                 let text = "credentials in Authorization; a 407 is answered in Proxy-Authorization";
-                journal.violation("twilio.md 4.1 challenge", text);
+                journal.violation(r#"TWILIO.md "Challenge""#, text);
             }
             return Verdict::Challenge { stale: false };
         };
@@ -80,16 +80,16 @@ impl Nonces {
         let mut nonces = self.0.lock().expect("no holder of this lock panics");
         let Some(nonce) = nonces.get_mut(get("nonce")) else { return Verdict::Challenge { stale: switches.say_stale } };
         if get("realm") != REALM {
-            bad("twilio.md 4.1 realm", format!("realm is {:?}", get("realm")));
+            bad(r#"TWILIO.md "Challenge""#, format!("realm is {:?}", get("realm")));
         }
         if get("uri") != message.uri() {
-            bad("twilio.md 4.3 digest uri = Request-URI", format!("digest uri is {:?}", get("uri")));
+            bad(r#"TWILIO.md "Challenge""#, format!("digest uri is {:?}", get("uri")));
         }
         if get("opaque") != nonce.opaque {
             bad("RFC 2617 3.2.1 opaque", "opaque did not come back unchanged".to_owned());
         }
         if get("qop") != "auth" || get("cnonce").is_empty() || get("nc").len() != 8 {
-            bad("twilio.md 4.3 qop=auth with nc/cnonce", "qop, cnonce or nc is missing or malformed".to_owned());
+            bad(r#"TWILIO.md "Challenge""#, "qop, cnonce or nc is missing or malformed".to_owned());
             return Verdict::Challenge { stale: false };
         }
         let nc = u32::from_str_radix(get("nc"), 16).unwrap_or(0);

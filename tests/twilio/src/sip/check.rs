@@ -3,7 +3,7 @@
 use super::message::{Message, Start, host_of, param, uri_of, uri_param};
 use crate::journal::Journal;
 
-/// Below this an operator loses calls behind proxies (twilio.md 4.2: "Max-Forwards should be >= 20 on sending").
+/// Below this an operator loses calls behind proxies (TWILIO.md "Max-Forwards").
 const MIN_MAX_FORWARDS: u32 = 20;
 
 /// Checks a request by itself and writes each broken rule into the journal. `false` when it cannot be answered.
@@ -35,7 +35,7 @@ pub fn request(journal: &Journal, message: &Message) -> bool {
     }
     match message.get("Max-Forwards").map(str::parse::<u32>) {
         Some(Ok(n)) if n >= MIN_MAX_FORWARDS => {}
-        other => bad("twilio.md 4.2 Max-Forwards", format!("Max-Forwards is {other:?}")),
+        other => bad(r#"TWILIO.md "Max-Forwards""#, format!("Max-Forwards is {other:?}")),
     }
     if message.get("Content-Length").and_then(|v| v.parse::<usize>().ok()) != Some(message.body.len()) {
         bad("RFC 3261 20.14", "Content-Length is missing or wrong".to_owned());
@@ -45,7 +45,7 @@ pub fn request(journal: &Journal, message: &Message) -> bool {
     }
     let uris = [message.uri(), message.get("From").map_or("", uri_of), message.get("To").map_or("", uri_of)];
     if uris.iter().any(|uri| uri.starts_with("sips:")) {
-        bad("twilio.md 4.2 sips", "sips: is not supported, write sip: and transport=tls".to_owned());
+        bad(r#"TWILIO.md "TLS""#, "sips: is not supported, write sip: and transport=tls".to_owned());
     }
     if matches!(message.method(), "INVITE" | "REGISTER") && message.list("Contact").is_empty() {
         let query = message.method() == "REGISTER";
@@ -61,22 +61,22 @@ pub fn initial(journal: &Journal, message: &Message) {
     if message.to_tag().is_some() {
         journal.violation("RFC 3261 8.1.1.2", format!("{}: To has a tag", message.summary()));
     }
-    // twilio.md 4.2: the next hop must be the domain name, not an address, otherwise 403.
+    // TWILIO.md "TLS": the next hop must be the domain name, not an address, otherwise 403.
     if host_of(message.uri()).parse::<std::net::IpAddr>().is_ok() {
         let text = format!("{}: the Request-URI names an address, not the domain", message.summary());
-        journal.violation("twilio.md 4.2 next hop", text);
+        journal.violation(r#"TWILIO.md "TLS""#, text);
     }
 }
 
-/// Checks that an in-dialog request follows the route set and the target (twilio.md 4.4: "in-dialog requests must
-/// follow the Record-Route set, not the Contact IP"; RFC 3261 12.2.1.1).
+/// Checks that an in-dialog request follows the route set and the target (TWILIO.md "Call to an extension",
+/// RFC 3261 12.2.1.1).
 pub fn in_dialog(journal: &Journal, message: &Message, route_set: &[String], target: &str) -> bool {
     let what = message.summary();
     let mut good = true;
     let routes: Vec<&str> = message.list("Route").into_iter().map(uri_of).collect();
     if routes != route_set.iter().map(|r| uri_of(r)).collect::<Vec<_>>() {
         let text = format!("{what}: Route is {routes:?}, must be {route_set:?}");
-        journal.violation("twilio.md 4.4 Record-Route (RFC 3261 12.2.1.1)", text);
+        journal.violation(r#"TWILIO.md "Call to an extension", Record-Route (RFC 3261 12.2.1.1)"#, text);
         good = false;
     }
     if message.uri() != target {
@@ -94,7 +94,10 @@ pub fn response(journal: &Journal, sent: &Message, message: &Message) {
     let bad = |rule: &str, text: String| journal.violation(rule, format!("{what}: {text}"));
     let vias = |m: &Message| m.list("Via").into_iter().map(without_received).collect::<Vec<_>>();
     if vias(message) != vias(sent) {
-        bad("RFC 3261 8.2.6.2 (twilio.md 4.4, two Via)", format!("Via {:?}", message.list("Via")));
+        bad(
+            r#"RFC 3261 8.2.6.2 (TWILIO.md "Call to an extension", two Via)"#,
+            format!("Via {:?}", message.list("Via")),
+        );
     }
     if message.get("From") != sent.get("From") {
         bad("RFC 3261 8.2.6.2", format!("From {:?} instead of {:?}", message.get("From"), sent.get("From")));
@@ -111,13 +114,13 @@ pub fn response(journal: &Journal, sent: &Message, message: &Message) {
     let creates_dialog = sent.method() == "INVITE" && sent.to_tag().is_none() && (101..300).contains(&code);
     if creates_dialog && message.list("Record-Route") != sent.list("Record-Route") {
         let text = format!("Record-Route {:?} is not the pair of the INVITE", message.list("Record-Route"));
-        bad("RFC 3261 12.1.1 (twilio.md 4.4, double Record-Route r2=on)", text);
+        bad(r#"RFC 3261 12.1.1 (TWILIO.md "Call to an extension", double Record-Route r2=on)"#, text);
     }
     if sent.method() == "INVITE" && (200..300).contains(&code) {
         match message.list("Contact").first().map(|c| uri_of(c)) {
             None => bad("RFC 3261 12.1.1", "no Contact".to_owned()),
             Some(uri) if uri_param(uri, "transport").is_none_or(|t| !t.eq_ignore_ascii_case("tls")) => {
-                bad("twilio.md 4.2 transport=tls", format!("Contact {uri} does not say transport=tls"));
+                bad(r#"TWILIO.md "TLS""#, format!("Contact {uri} does not say transport=tls"));
             }
             Some(_) => {}
         }

@@ -1,4 +1,5 @@
-//! An answered SIP leg, whoever called: ACK, BYE, re-INVITE, and the rules of twilio.md 4.4 and 4.6.
+//! An answered SIP leg, whoever called: ACK, BYE, re-INVITE, and the rules of TWILIO.md "Call to an extension" and
+//! TWILIO.md "Requests within a call".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,9 +85,9 @@ impl Confirmed {
                     Some(_) => {}
                 },
                 () = sleep_until(ack_deadline) => {
-                    // 4.3: "Missing ACK -> after 32 s Twilio ends the call, alert 32022".
+                    // TWILIO.md "Call from an extension": Missing ACK -> after 32 s Twilio ends the call, alert 32022.
                     self.twilio.journal.alert(32022, "ACK not received from your SIP endpoint");
-                    self.twilio.journal.violation("twilio.md 4.3 ACK", "the 200 of an INVITE got no (valid) ACK");
+                    self.twilio.journal.violation(r#"TWILIO.md "Call from an extension""#, "the 200 of an INVITE got no (valid) ACK");
                     self.bye().await;
                     break;
                 }
@@ -132,7 +133,7 @@ impl Confirmed {
                 self.flow.send(&Message::response(&message, 200, "OK").with("Server", "Twilio"));
                 return true;
             }
-            // 4.6 says nothing of a dialog that goes on by another connection.
+            // A dialog that goes on by another connection (TWILIO.md "Requests within a call").
             "INVITE" if self.flow.id != self.first_flow && self.twilio.switches().moved_dialog_code > 0 => {
                 let code = self.twilio.switches().moved_dialog_code;
                 refuse(&self.twilio, &self.flow, &message, code, "Call/Transaction Does Not Exist");
@@ -145,14 +146,14 @@ impl Confirmed {
                 self.flow.send(&Message::response(&message, 200, "OK").with("Server", "Twilio"));
             }
             "REFER" => {
-                // 4.6: "accepted only if the <Dial> of that call has referUrl ... without -> alert 13802, call continues".
+                // Without `referUrl` the alert is 13802 and the call goes on (TWILIO.md "Requests within a call").
                 self.twilio.journal.alert(13802, "Dial: No referUrl attribute specified");
                 refuse(&self.twilio, &self.flow, &message, 403, "Forbidden");
             }
             method => {
-                // 4.6: "UPDATE, INFO, PRACK, SUBSCRIBE, MESSAGE are not" in Allow.
+                // Allow has no UPDATE, INFO, PRACK, SUBSCRIBE, MESSAGE (TWILIO.md "Call to an extension").
                 let text = format!("{method} is not in Allow: {ALLOW}");
-                self.twilio.journal.violation("twilio.md 4.6 re-INVITE / hold", text);
+                self.twilio.journal.violation(r#"TWILIO.md "Call to an extension""#, text);
                 refuse(&self.twilio, &self.flow, &message, 405, "Method Not Allowed");
             }
         }
@@ -192,7 +193,7 @@ impl Confirmed {
         }
     }
 
-    /// A re-INVITE of Twilio's side (4.6; 10.6 "re-INVITE").
+    /// A re-INVITE of Twilio's side (TWILIO.md "Requests within a call").
     async fn reinvite(&mut self, direction: &str, version: u32) {
         self.ours.direction = direction.to_owned();
         let mut invite = self.dialog.request("INVITE");
@@ -213,11 +214,11 @@ impl Confirmed {
             None
         });
         let Ok(Some(response)) = answer.await else {
-            return self.twilio.journal.violation("twilio.md 4.6 re-INVITE / hold", "a re-INVITE got no answer");
+            return self.twilio.journal.violation(r#"TWILIO.md "Requests within a call""#, "a re-INVITE got no answer");
         };
         if response.code() >= 300 {
             let text = format!("a re-INVITE got {}", response.code());
-            self.twilio.journal.violation("twilio.md 4.6 re-INVITE / hold", text);
+            self.twilio.journal.violation(r#"TWILIO.md "Requests within a call""#, text);
             self.flow.send(&ack_of_refusal(&invite, &response));
             return;
         }
@@ -235,7 +236,8 @@ impl Confirmed {
         self.send_ack(cseq);
     }
 
-    /// The ACK of a 2xx to the INVITE with that CSeq; 4.4: "ACK from Twilio: User-Agent: Twilio, X-Twilio-CallSid".
+    /// The ACK of a 2xx to the INVITE with that CSeq; TWILIO.md "Call to an extension": ACK from Twilio: User-Agent:
+    /// Twilio, X-Twilio-CallSid.
     pub fn send_ack(&self, cseq: u32) {
         let mut ack = self.dialog.ack(cseq);
         self.twilio.stamp(&mut ack, &self.call_sid, "Twilio");
@@ -246,7 +248,7 @@ impl Confirmed {
     pub async fn bye(&mut self) {
         let mut bye = self.dialog.request("BYE");
         self.twilio.stamp(&mut bye, &self.call_sid, "Twilio Gateway");
-        // 4.4: "BYE: ... Reason: Q.850;cause=16;text=..."
+        // BYE has a Q.850 Reason (TWILIO.md "Call to an extension").
         let bye = bye.with("Reason", "Q.850;cause=16;text=\"Normal call clearing\"");
         let mut responses = self.flow.request(&bye);
         match timeout(ANSWER_LIMIT, responses.recv()).await {

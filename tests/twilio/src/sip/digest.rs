@@ -1,11 +1,11 @@
-//! HTTP digest as Twilio uses it: MD5, `qop="auth"`, realm `sip.twilio.com` (twilio.md 4.1, 4.3).
+//! HTTP digest as Twilio uses it: MD5, `qop="auth"`, realm `sip.twilio.com` (TWILIO.md "Challenge").
 
 use md5::{Digest, Md5};
 
 use super::message::{Message, split_top};
 use crate::random::hex;
 
-/// The realm of every challenge (twilio.md 4.1).
+/// The realm of every challenge (TWILIO.md "Challenge").
 pub const REALM: &str = "sip.twilio.com";
 
 /// Lower-case hex of the MD5 of a text.
@@ -13,7 +13,7 @@ pub fn md5(text: &str) -> String {
     hex(&Md5::digest(text.as_bytes()))
 }
 
-/// The digest that Twilio keeps instead of a password (twilio.md 2.5: "Twilio keeps only an MD5 digest HA1").
+/// The digest that Twilio keeps instead of a password (TWILIO.md "Credentials").
 pub fn ha1(username: &str, realm: &str, password: &str) -> String {
     md5(&format!("{username}:{realm}:{password}"))
 }

@@ -19,7 +19,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// An ACK of a refusal that takes longer counts as missing.
 const ACK_OF_REFUSAL: Duration = Duration::from_secs(5);
 
-/// Methods that Twilio allows (twilio.md 4.4, the model INVITE).
+/// Methods that Twilio allows (TWILIO.md "Call to an extension").
 pub const ALLOW: &str = "INVITE,ACK,CANCEL,OPTIONS,BYE,REFER,NOTIFY";
 
 /// Accepts connections until the task is aborted.
@@ -44,7 +44,7 @@ async fn connection(twilio: Arc<Twilio>, stream: TcpStream, acceptor: TlsAccepto
     let stream = match accepted {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            // Plain SIP on the TLS port ends here too: nothing of it is read (twilio.md 4.2).
+            // Plain SIP on the TLS port ends here too: nothing of it is read (TWILIO.md "TLS").
             return twilio.journal.write(Event::FlowDown { flow: id, cause: format!("TLS: {error}") });
         }
         Err(_) => return twilio.journal.write(Event::FlowDown { flow: id, cause: "TLS: too slow".to_owned() }),
@@ -93,7 +93,7 @@ fn drain(twilio: &Arc<Twilio>, flow: &Flow, framer: &mut Framer) -> Option<Strin
                 flow.note("<-", &message);
                 on_message(twilio, flow, message);
             }
-            // 4.1 "Pong to CRLF: UNCERTAIN".
+            // Whether Twilio sends a pong is not known (TWILIO.md "Keepalive").
             Frame::Ping if twilio.switches().crlf_pong => {
                 flow.send_bytes(b"\r\n".to_vec());
             }
@@ -119,7 +119,7 @@ fn on_message(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
         return refuse(twilio, flow, &message, 400, "Bad Request");
     }
     if message.get("Max-Forwards") == Some("0") {
-        // 4.2: "Max-Forwards ... (0 -> 32006)".
+        // Max-Forwards 0 is 32006 (TWILIO.md "Max-Forwards").
         twilio.journal.alert(32006, "SIP: Too many hops");
         return refuse(twilio, flow, &message, 483, "Too many hops");
     }
@@ -136,7 +136,7 @@ fn on_message(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
             inbound::on_invite(twilio, flow, message);
         }
         "OPTIONS" => {
-            // 4.1: "Twilio answers OPTIONS with 200 OK, Server: Twilio Gateway, Content-Length 0".
+            // TWILIO.md "Keepalive": Twilio answers OPTIONS with 200 OK, Server: Twilio Gateway, Content-Length 0.
             let reply = Message::response(&message, 200, "OK").with("Server", "Twilio Gateway");
             flow.send(&reply.with_to_tag(&crate::random::tag()));
         }

@@ -1,4 +1,4 @@
-//! INVITE from an extension to the domain (twilio.md 4.3 and 8).
+//! INVITE from an extension to the domain (TWILIO.md "Call from an extension", TWILIO.md "Emergency caller").
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::media::port::Port;
 use crate::rest::Kind;
 use crate::twilio::Twilio;
 
-/// Numbers that go straight to an emergency service (twilio.md 8).
+/// Numbers that go straight to an emergency service (TWILIO.md "Emergency numbers").
 pub const EMERGENCY: [&str; 4] = ["911", "933", "112", "999"];
 
-/// The private address of the voice server behind the edge (twilio.md 4.4: "Contact is a private address").
+/// The private address of the voice server behind the edge (TWILIO.md "Call to an extension").
 pub const PRIVATE: &str = "172.25.75.240:5060";
 
 struct Refusal {
@@ -50,7 +50,7 @@ struct Accepted {
 
 /// Answers an INVITE that begins a call.
 pub fn on_invite(twilio: &Arc<Twilio>, flow: &Flow, message: Message) {
-    // 4.3: the literal text of the 100.
+    // The literal text of the 100 (TWILIO.md "Call from an extension").
     let trying = Message::response(&message, 100, "trying -- your call is important to us");
     flow.send(&trying.with("Server", "Twilio Gateway"));
     match judge(twilio, flow, &message) {
@@ -90,7 +90,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
         let error = "32002 SIP: Dial failure - Twilio SIP Domain not found";
         return Judgement::Refuse(refusal(404, "Not Found", error));
     };
-    // 2.3: "Empty auth_type = the domain refuses all traffic"; 2.6: Auth/Calls gates INVITE.
+    // Without a mapping the domain refuses all traffic (TWILIO.md "Domain settings", TWILIO.md "Domain mappings").
     let lists = twilio.store().mapped_lists(&domain.sid, Kind::CallsMapping);
     if lists.is_empty() {
         return Judgement::Refuse(refusal(403, "Forbidden", "32200 SIP: Insufficient permissions"));
@@ -118,7 +118,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
             return Judgement::Refuse(refusal(488, "Not Acceptable Here", "32102 SIP: Bad SDP"));
         }
     };
-    // 4.5: "offer must match the flag exactly".
+    // TWILIO.md "SRTP": offer must match the flag exactly.
     let reason = if switches.srtp_refusal_code == 403 { "Forbidden" } else { "Not Acceptable Here" };
     match (domain.flag("secure"), theirs.secure) {
         (true, false) => {
@@ -131,7 +131,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
         }
         _ => {}
     }
-    // 4.5: "AES_CM_128_HMAC_SHA1_80 and _32 accepted, any order".
+    // TWILIO.md "SRTP": AES_CM_128_HMAC_SHA1_80 and _32 accepted, any order.
     let chosen = theirs.crypto.iter().find(|c| SUITES.contains(&c.suite.as_str())).cloned();
     if theirs.secure && chosen.is_none() {
         return Judgement::Refuse(refusal(488, "Not Acceptable Here", "32102 SIP: Bad SDP"));
@@ -154,7 +154,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
     } else {
         match call::Route::of_domain(&domain) {
             Some(route) => route,
-            // 13.4: the code for a missing voice URL is not known.
+            // The code for a missing voice URL is not known (TWILIO.md "Call from an extension").
             None => {
                 let (code, reason) = (switches.no_voice_url_code, "Not Found");
                 return Judgement::Refuse(refusal(code, reason, "32010 SIP: No valid Origination URIs configured"));
@@ -178,7 +178,7 @@ fn judge(twilio: &Arc<Twilio>, flow: &Flow, message: &Message) -> Judgement {
     Judgement::Accept(Box::new(Accepted { caller, theirs, ours_crypto, route }))
 }
 
-/// twilio.md 8: From is an own number in E.164, or the domain has an EmergencyCallerSid; "any other From -> rejected".
+/// From is an own number in E.164, or the domain has an EmergencyCallerSid (TWILIO.md "Emergency caller").
 fn emergency_caller(twilio: &Twilio, domain: &crate::rest::Record, from_user: &str) -> Option<String> {
     let store = twilio.store();
     if from_user.starts_with('+') && store.number(from_user).is_some() {
@@ -212,7 +212,7 @@ async fn run(
     };
     let (leg, LegDriver { events, mut commands }) = Leg::new(&call_sid, port, Some(invite.call_id().to_owned()));
     let [tls, udp] = twilio.record_route();
-    // The edge added the UDP side last, so it stands on top (twilio.md 4.4, double Record-Route).
+    // The edge added the UDP side last, so it stands on top (TWILIO.md "Call to an extension").
     let mut base = invite.clone();
     base.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("Record-Route"));
     let base = base.with("Record-Route", udp.clone()).with("Record-Route", tls.clone());

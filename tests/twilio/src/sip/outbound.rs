@@ -1,4 +1,4 @@
-//! INVITE from Twilio to a registered contact, on the flow that registered it (twilio.md 4.4).
+//! INVITE from Twilio to a registered contact, on the flow that registered it (TWILIO.md "Call to an extension").
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ pub struct Target {
 pub async fn call(twilio: &Arc<Twilio>, binding: Binding, target: Target, call_sid: &str) -> std::io::Result<Leg> {
     let (port, queue) = Port::new();
     let endpoint = Endpoint::open_at(twilio.sip_address.ip(), port.clone(), queue).await?;
-    // 4.4: Call-ID of Twilio's legs ends in @0.0.0.0.
+    // TWILIO.md "Call to an extension": Call-ID of Twilio's legs ends in @0.0.0.0.
     let call_id = format!("{}@0.0.0.0", random::hex(&random::bytes::<16>()));
     let (leg, driver) = Leg::new(call_sid, port, Some(call_id.clone()));
     let (twilio, call_sid) = (twilio.clone(), call_sid.to_owned());
@@ -80,7 +80,7 @@ impl Attempt {
             secure: target.secure,
             formats: vec![0, 8],
             dtmf: Some(101),
-            // 4.5: "Twilio outbound offers only AES_CM_128_HMAC_SHA1_80 as a=crypto:1".
+            // TWILIO.md "SRTP": Twilio outbound offers only AES_CM_128_HMAC_SHA1_80 as a=crypto:1.
             crypto: if target.secure { vec![Crypto::generate(1, SUITES[0])] } else { Vec::new() },
             direction: "sendrecv".to_owned(),
         };
@@ -157,7 +157,7 @@ impl Attempt {
         };
         confirmed.send_ack(invite.cseq().map_or(1, |(n, _)| n));
         if let Err(text) = agreed {
-            confirmed.twilio.journal.violation("twilio.md 4.5 answer", text);
+            confirmed.twilio.journal.violation(r#"TWILIO.md "Codecs""#, text);
             confirmed.bye().await;
             return End { cause: Cause::Failed, sip_code: Some(code), counters: None };
         }
@@ -170,7 +170,7 @@ impl Attempt {
         confirmed.run(messages, commands).await
     }
 
-    /// The model INVITE of twilio.md 4.4.
+    /// The model INVITE of TWILIO.md "Call to an extension".
     fn invite(&self, contact: &str, target: &Target, our_contact: &str, ours: &Audio) -> Message {
         let switches = self.twilio.switches();
         let [tls, udp] = self.twilio.record_route();
@@ -235,7 +235,7 @@ impl Attempt {
         }
     }
 
-    /// twilio.md 4.7, the simulator's default table.
+    /// The simulator's default table; Twilio's is not known (TWILIO.md "Dial action").
     fn cause(&self, code: u16, cancelling: bool) -> Cause {
         match code {
             487 if cancelling => Cause::Canceled,

@@ -1,4 +1,5 @@
-//! Which registered contacts a SIP URI of a Dial or of the Calls resource means (twilio.md 4.4, 6.2, 2.12).
+//! Which registered contacts a SIP URI of a Dial or of the Calls resource means (TWILIO.md "Call to an extension",
+//! TWILIO.md "Sip noun", TWILIO.md "Calls by the API").
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub async fn call(twilio: &Arc<Twilio>, call: &str, text: &str, caller_id: &str,
         return fail(13254, format!("Dial->Sip: {host} is not a domain of this account"));
     };
     if domain.text("domain_name") != host {
-        // 4.4: "Use the global host: an edge host -> 32220".
+        // TWILIO.md "Call to an extension": Use the global host: an edge host -> 32220.
         return fail(32220, format!("Specifying an edge is not allowed when dialing SIP registered endpoints: {host}"));
     }
     if user.is_empty() {
@@ -40,14 +41,14 @@ pub async fn call(twilio: &Arc<Twilio>, call: &str, text: &str, caller_id: &str,
         Some("true") => true,
         None | Some("false") => domain.flag("secure") && twilio.switches().srtp_to_registered,
         Some(other) => {
-            // 6.2: "Bad secure value = false + 32114".
+            // TWILIO.md "Sip noun": Bad secure value = false + 32114.
             twilio.journal.alert(32114, format!("SIP: Unsupported parameter value secure={other}"));
             false
         }
     };
     let headers = form::decode(headers);
     if let Some((name, _)) = headers.iter().find(|(name, _)| name.to_ascii_lowercase().starts_with("x-twilio")) {
-        // 4.4: "names beginning X-Twilio are refused (32113)".
+        // TWILIO.md "Call to an extension": names beginning X-Twilio are refused (32113).
         return fail(32113, format!("SIP: Header name is not allowed: {name}"));
     }
     let aor = format!("{user}@{host}");
@@ -62,7 +63,7 @@ pub async fn call(twilio: &Arc<Twilio>, call: &str, text: &str, caller_id: &str,
     let domain = domain.text("domain_name").to_owned();
     let target = Target { user: user.to_owned(), domain, caller_id, secure, headers };
     let mut legs = Vec::new();
-    // 4.1: "incoming call forks to all contacts ... first 200 wins, others get CANCEL".
+    // TWILIO.md "Registration": incoming call forks to all contacts ... first 200 wins, others get CANCEL.
     for contact in contacts {
         if let Ok(leg) = outbound::call(twilio, contact, target.clone(), sid).await {
             legs.push(leg);
@@ -71,7 +72,7 @@ pub async fn call(twilio: &Arc<Twilio>, call: &str, text: &str, caller_id: &str,
     Ok(legs)
 }
 
-/// 6.1: "for Sip any alnum + +-_."
+/// Letters, digits and `+-_.` (TWILIO.md "Caller ID of a Dial").
 pub fn is_caller_id(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "+-_.".contains(c))
 }

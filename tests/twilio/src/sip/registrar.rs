@@ -1,4 +1,4 @@
-//! REGISTER at the SIP domain (twilio.md 4.1).
+//! REGISTER at the SIP domain (TWILIO.md "Registration").
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use super::message::{Message, host_of, param, uri_of, uri_param, user_of};
 use crate::journal::Event;
 use crate::twilio::Twilio;
 
-/// twilio.md 4.1: "min Expires 600 s; lower -> 423", "max Expires 3600 s", "bindings per AOR 10".
+/// Bounds of Expires in seconds, and bindings of one user (TWILIO.md "Registration").
 const MIN_EXPIRES: u32 = 600;
 const MAX_EXPIRES: u32 = 3600;
 const MAX_BINDINGS: usize = 10;
-/// twilio.md 4.1: "more than 5 REGISTER/s per AOR -> 32008".
+/// REGISTER requests a second of one user; more is 32008 (TWILIO.md "Registration").
 const MAX_RATE: usize = 5;
 
 /// A contact of an AOR.
@@ -86,7 +86,7 @@ fn refuse(twilio: &Twilio, message: &Message, code: u16, reason: &str, error: &s
 fn answer(twilio: &Twilio, flow: &Flow, message: &Message) -> Message {
     let switches = twilio.switches();
     let host = host_of(message.uri());
-    // 4.1 "enable": the domain must exist, SipRegistration must be on, and a list must be mapped.
+    // The domain must exist, SipRegistration must be on, and a list must be mapped (TWILIO.md "Registration").
     let Some(domain) = twilio.store().domain_by_host(host) else {
         return refuse(twilio, message, 404, "Not Found", "32002 SIP: Dial failure - Twilio SIP Domain not found");
     };
@@ -105,7 +105,7 @@ fn answer(twilio: &Twilio, flow: &Flow, message: &Message) -> Message {
     };
     let to = message.get("To").map_or("", uri_of);
     let from = message.get("From").map_or("", uri_of);
-    // 4.1: "From/To user must equal the digest username" (32106).
+    // The user of From and To must be that of the credentials (TWILIO.md "Registration").
     if user_of(to) != username || user_of(from) != username {
         return refuse(twilio, message, 403, "Forbidden", "32106 SIP: Authentication Error");
     }
@@ -126,7 +126,7 @@ fn answer(twilio: &Twilio, flow: &Flow, message: &Message) -> Message {
     }
     let now = Instant::now();
     let mut reply = Message::response(message, 200, "OK").with("Server", "Twilio");
-    // 4.1: "200 lists Contact bindings with expires= param".
+    // TWILIO.md "Registration": 200 lists Contact bindings with expires= param.
     for binding in twilio.registrar().contacts(&aor) {
         let left = binding.expires_at.saturating_duration_since(now).as_secs_f64().round() as u64;
         reply = reply.with("Contact", format!("<{}>;expires={left}", binding.contact));
@@ -156,7 +156,7 @@ fn bind(twilio: &Twilio, flow: &Flow, message: &Message, aor: &str) -> Result<()
         let uri = uri_of(contact);
         if uri_param(uri, "transport").is_none_or(|t| !t.eq_ignore_ascii_case("tls")) {
             let text = format!("REGISTER: Contact {uri} does not say transport=tls, calls would come by UDP");
-            twilio.journal.violation("twilio.md 4.2 transport=tls", text);
+            twilio.journal.violation(r#"TWILIO.md "TLS""#, text);
         }
         let asked = param(contact, "expires").and_then(|v| v.parse().ok()).or(header);
         let expires = match asked.unwrap_or(switches.default_expires) {

@@ -1,4 +1,5 @@
-//! Session descriptions by lines: what a call of one audio stream needs, and Twilio's fingerprints (twilio.md 4.5).
+//! Session descriptions by lines: what a call of one audio stream needs, and Twilio's fingerprints
+//! (TWILIO.md "Codecs").
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -22,7 +23,7 @@ impl std::fmt::Debug for Crypto {
     }
 }
 
-/// The two suites that Twilio accepts (twilio.md 4.5).
+/// The two suites that Twilio accepts (TWILIO.md "SRTP").
 pub const SUITES: [&str; 2] = ["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"];
 
 impl Crypto {
@@ -112,7 +113,7 @@ impl Audio {
         Ok(Self { address: SocketAddr::new(ip, port), secure, formats, dtmf, crypto, direction })
     }
 
-    /// PCMU or PCMA, whichever comes first; Twilio knows no other (twilio.md 4.5).
+    /// PCMU or PCMA, whichever comes first; Twilio knows no other (TWILIO.md "Codecs").
     pub fn codec(&self) -> Option<u8> {
         self.formats.iter().copied().find(|pt| *pt == 0 || *pt == 8)
     }

@@ -1,4 +1,5 @@
-//! `<Dial>`: legs to numbers and registered users, first answer wins (twilio.md 6.1, 6.2, 5.5, 4.7).
+//! `<Dial>`: legs to numbers and registered users, first answer wins (TWILIO.md "Dial", TWILIO.md "Sip noun",
+//! TWILIO.md "Dial action").
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +17,9 @@ use crate::sip::registered;
 use crate::webhook::ask::{Target, ask};
 use crate::webhook::url::resolve;
 
-/// 6.1: "Up to 10 Number/Sip/Client nouns ring at once".
+/// TWILIO.md "Dial": Up to 10 Number/Sip/Client nouns ring at once.
 const MAX_NOUNS: usize = 10;
-/// 6.1: timeout "5-600 s (+5 s buffer)", default 30; timeLimit default 14400.
+/// `timeout` is 5 to 600 s plus about 5 s, by default 30; `timeLimit` is 14400 by default (TWILIO.md "Dial").
 const DEFAULT_TIMEOUT: u64 = 30;
 const TIMEOUT_BUFFER: u64 = 5;
 const DEFAULT_TIME_LIMIT: u64 = 14_400;
@@ -59,14 +60,14 @@ impl Call {
     pub async fn dial(&mut self, verb: &Element, url: &str) -> Result<Next, Gone> {
         let bridge = verb.attribute("answerOnBridge") == Some("true");
         if !bridge {
-            // 4.3: "Dial without answerOnBridge -> 200 OK then executes".
+            // TWILIO.md "Call from an extension": Dial without answerOnBridge -> 200 OK then executes.
             self.answer().await;
         }
         let seconds = number(verb, "timeout", DEFAULT_TIMEOUT).clamp(5, 600) + TIMEOUT_BUFFER;
         let limit = number(verb, "timeLimit", DEFAULT_TIME_LIMIT);
         let mut nouns: Vec<Element> = verb.children.clone();
         if nouns.is_empty() && !verb.text.is_empty() {
-            // 6.1: "Text content = phone number".
+            // TWILIO.md "Dial": Text content = phone number.
             nouns.push(Element { name: "Number".to_owned(), text: verb.text.clone(), ..Element::default() });
         }
         if nouns.len() > MAX_NOUNS {
@@ -99,7 +100,7 @@ impl Call {
         let Some(action) = verb.attribute("action") else {
             return if gone { Err(Gone) } else { Ok(Next::Continue) };
         };
-        // 5.5: the parameters of an action.
+        // The parameters of an action (TWILIO.md "Dial action").
         let mut more = vec![
             pair("DialCallStatus", outcome.cause.as_str()),
             pair("DialCallDuration", &outcome.seconds.to_string()),
@@ -124,7 +125,7 @@ impl Call {
         self.follow(action, verb.attribute("method"), url, &more).await
     }
 
-    /// An emergency call: no webhook, no TwiML (twilio.md 8).
+    /// An emergency call: no webhook, no TwiML (TWILIO.md "Emergency numbers").
     pub async fn dial_emergency(&mut self, number: &str, caller_id: &str) -> Result<(), Gone> {
         let mut children = Vec::new();
         let mut refused = Vec::new();
@@ -146,7 +147,7 @@ impl Call {
             return Err(End::of(Cause::Failed));
         }
         if !emergency && !self.twilio.store().v1.may_call(&number) {
-            // 2.15: "A blocked destination gives 13227 on <Dial>".
+            // TWILIO.md "Dialing permissions": A blocked destination gives 13227 on <Dial>.
             self.twilio
                 .journal
                 .alert(13227, format!("Geo Permission configuration is not permitting call to {number}"));
@@ -167,8 +168,8 @@ impl Call {
         Ok(vec![Child { leg, sip: false, status: status_callback(noun, url), headers: Vec::new() }])
     }
 
-    /// 6.1: callerId must be a Twilio or verified number, or To/From of the request; "on an inbound SIP call it may not
-    /// be To/From" (13214).
+    /// The caller ID must be a Twilio or verified number, or To or From of a request that is no SIP call
+    /// (TWILIO.md "Caller ID of a Dial").
     fn caller_id(&self, verb: &Element) -> Option<String> {
         let caller_id = verb.attribute("callerId").unwrap_or(&self.from).to_owned();
         let own = self.twilio.store().may_call_as(&caller_id);
@@ -344,7 +345,8 @@ impl Call {
         self.twilio.journal.write(Event::CallEnded { call, cause, counters: end.counters });
     }
 
-    /// Tells a noun's status callback (5.6); order of arrival is not guaranteed, so nobody waits for it.
+    /// Tells a noun's status callback (TWILIO.md "Status callbacks"); order of arrival is not guaranteed, so nobody
+    /// waits for it.
     fn note(&self, child: &mut Child, event: &str, more: &[(String, String)]) {
         let Some(status) = &mut child.status else { return };
         if !status.events.iter().any(|wanted| wanted == event) {
@@ -383,7 +385,7 @@ fn number(verb: &Element, name: &str, default: u64) -> u64 {
     verb.attribute(name).and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
-/// 6.2: "statusCallbackEvent (none -> completed if callback set)".
+/// TWILIO.md "Sip noun": statusCallbackEvent (none -> completed if callback set).
 fn status_callback(noun: &Element, base: &str) -> Option<StatusCallback> {
     let url = resolve(base, noun.attribute("statusCallback")?);
     let method = noun.attribute("statusCallbackMethod").unwrap_or("POST").to_owned();

@@ -6,7 +6,7 @@ use quick_xml::events::{BytesStart, Event};
 /// An element with its attributes, children and text.
 #[derive(Clone, Debug, Default)]
 pub struct Element {
-    /// Name, case-sensitive (twilio.md 6).
+    /// Name, case-sensitive (TWILIO.md "Documents").
     pub name: String,
     /// Attributes in order.
     pub attributes: Vec<(String, String)>,
@@ -34,7 +34,8 @@ const AMD: [&str; 7] = [
     "amdStatusCallbackMethod",
 ];
 
-/// The attributes that Twilio knows for an element inside `parent`; `None` for an unknown element (6.1 to 6.3).
+/// The attributes that Twilio knows for an element inside `parent`; `None` for an unknown element
+/// (TWILIO.md "Documents").
 fn known(parent: &str, name: &str) -> Option<Vec<&'static str>> {
     let with = |own: &[&'static str], more: &[&[&'static str]]| Some([&[own], more].concat().concat());
     match (parent, name) {
@@ -137,7 +138,8 @@ fn element(start: &BytesStart<'_>) -> Result<Element, (u32, String)> {
     Ok(own)
 }
 
-/// Takes out what Twilio does not know; 5.1: "Unknown element/attribute -> warning 12200 and it is ignored".
+/// Takes out what Twilio does not know; TWILIO.md "Webhook answers": Unknown element/attribute -> warning 12200 and it
+/// is ignored.
 fn sift(element: &Element, parent: &str, warnings: &mut Vec<String>) -> Element {
     let mut own = element.clone();
     let attributes = known(parent, &element.name).unwrap_or_default();

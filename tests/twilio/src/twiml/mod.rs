@@ -1,4 +1,4 @@
-//! TwiML: reading documents and doing what they say (twilio.md 6).
+//! TwiML: reading documents and doing what they say (TWILIO.md "Documents").
 
 pub mod dial;
 pub mod document;

@@ -1,4 +1,4 @@
-//! Doing what a document says, verb by verb (twilio.md 4.3 and 6).
+//! Doing what a document says, verb by verb (TWILIO.md "Reject, Hangup and Pause", TWILIO.md "Documents").
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ impl Call {
                     Next::Continue
                 }
                 "Pause" => {
-                    // 4.3: "<Pause> first delays the answer".
+                    // TWILIO.md "Reject, Hangup and Pause": <Pause> first delays the answer.
                     let seconds = verb.attribute("length").and_then(|v| v.parse().ok()).unwrap_or(1);
                     self.unless_gone(tokio::time::sleep(Duration::from_secs(seconds))).await?;
                     Next::Continue
@@ -67,12 +67,12 @@ impl Call {
                     Next::HangUp
                 }
                 "Reject" => {
-                    // 6.3: "must be first".
+                    // TWILIO.md "Reject, Hangup and Pause": must be first.
                     self.twilio.journal.alert(12200, "Reject is not the first verb");
                     Next::Continue
                 }
                 "Hangup" => {
-                    // 4.3: "Plain <Hangup/> first: call is answered then ended".
+                    // TWILIO.md "Reject, Hangup and Pause": Plain <Hangup/> first: call is answered then ended.
                     if n == 0 {
                         self.answer().await;
                     }
@@ -108,7 +108,7 @@ impl Call {
         }
     }
 
-    /// 4.3: "<Reject reason=busy> -> 486; <Reject> (rejected) -> 404".
+    /// TWILIO.md "Reject, Hangup and Pause": <Reject reason=busy> -> 486; <Reject> (rejected) -> 404.
     async fn reject(&mut self, verb: &Element) {
         let command = match verb.attribute("reason") {
             Some("busy") => Command::Reject { cause: Cause::Busy, code: 486, reason: "Busy Here", error: None },
@@ -190,7 +190,7 @@ async fn fetch(url: String) -> Result<Vec<Vec<u8>>, String> {
         Ok::<_, String>((kind, body))
     });
     let (kind, body) = fetched.await.map_err(|e| e.to_string())??;
-    // 6.3: the types that Play takes.
+    // The types that Play takes (TWILIO.md "Play").
     let octets = match kind.as_str() {
         "audio/ulaw" | "audio/basic" => body,
         "audio/wav" | "audio/wave" | "audio/x-wav" => wav(&body).ok_or("WAV is not 8000 Hz mono")?,

@@ -1,4 +1,5 @@
-//! Sending a webhook, with the limits, retries and the fallback of twilio.md 5.1.
+//! Sending a webhook, with the limits, retries and the fallback (TWILIO.md "Webhook limits",
+//! TWILIO.md "Webhook fallback").
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::random;
 use crate::twilio::Twilio;
 use crate::twiml::document::{Element, parse};
 
-/// 5.1: "Body > 64 kB -> 11750".
+/// TWILIO.md "Webhook answers": Body > 64 kB -> 11750.
 const MAX_BODY: u64 = 64 * 1024;
 
 /// Where a webhook goes.
@@ -84,7 +85,7 @@ async fn fetch(twilio: &Arc<Twilio>, target: &Target, params: &[(String, String)
     if !(200..300).contains(&answer.status) {
         return Err(Failure { code: 11200, text: format!("HTTP status {}", answer.status) });
     }
-    // 5.1: which media types are TwiML; "No Content-Type or an unusable one -> 12300".
+    // Which media types are TwiML; any other is 12300 (TWILIO.md "Webhook answers").
     if !["text/xml", "application/xml", "text/html", "text/plain"].contains(&answer.content_type.as_str()) {
         return Err(Failure { code: 12300, text: format!("Content-Type {:?}", answer.content_type) });
     }
@@ -99,7 +100,7 @@ async fn fetch(twilio: &Arc<Twilio>, target: &Target, params: &[(String, String)
 /// Sends one webhook (with its retries) and gives the answer whatever its status.
 pub async fn ask(twilio: &Arc<Twilio>, target: &Target, params: &[(String, String)]) -> Result<Answer, Failure> {
     let overrides = Overrides::of(&target.url);
-    // 5.1: "I-Twilio-Idempotency-Token (same token on retries)".
+    // TWILIO.md "Webhook requests": I-Twilio-Idempotency-Token (same token on retries).
     let token = random::uuid();
     let deadline = Instant::now() + Duration::from_millis(overrides.total_ms);
     let mut attempt = 0;
@@ -129,7 +130,7 @@ async fn once(
     limit: Duration,
 ) -> Result<Answer, Failure> {
     let mut sorted = params.to_vec();
-    // 5.2: "Fields arrive sorted by name".
+    // TWILIO.md "Webhook requests": Fields arrive sorted by name.
     sorted.sort_by(|a, b| a.0.as_bytes().cmp(b.0.as_bytes()));
     let url = target.url.split('#').next().unwrap_or("").to_owned();
     let get = target.method == "GET";

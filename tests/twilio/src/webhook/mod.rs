@@ -1,4 +1,4 @@
-//! Webhooks: what is sent, how it is signed, and how the answer becomes TwiML (twilio.md 5).
+//! Webhooks: what is sent, how it is signed, and how the answer becomes TwiML (TWILIO.md "Webhooks").
 
 pub mod ask;
 pub mod signature;

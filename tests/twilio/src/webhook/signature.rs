@@ -1,4 +1,4 @@
-//! `X-Twilio-Signature` (twilio.md 5.10).
+//! `X-Twilio-Signature` (TWILIO.md "Signature").
 
 use std::collections::{BTreeMap, BTreeSet};
 

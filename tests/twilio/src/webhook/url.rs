@@ -28,7 +28,7 @@ impl<'a> Url<'a> {
     }
 }
 
-/// The absolute URL that `reference` means in a document from `base` (twilio.md 6.1: "URL (relative ok)").
+/// The absolute URL that `reference` means in a document from `base` (TWILIO.md "Documents").
 pub fn resolve(base: &str, reference: &str) -> String {
     if reference.contains("://") {
         return reference.to_owned();
@@ -46,7 +46,7 @@ pub fn resolve(base: &str, reference: &str) -> String {
     }
 }
 
-/// Connection overrides of the fragment (twilio.md 5.1): `ct`, `rt`, `tt` in milliseconds and `rc`.
+/// Connection overrides of the fragment (TWILIO.md "Webhook limits"): `ct`, `rt`, `tt` in milliseconds and `rc`.
 pub struct Overrides {
     /// Connect timeout.
     pub connect_ms: u64,

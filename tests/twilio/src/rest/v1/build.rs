@@ -1,4 +1,4 @@
-//! Builds and their deployment (twilio.md 3.5 and 3.6).
+//! Builds and their deployment (TWILIO.md "Builds and deployments").
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ const RUNTIMES: [&str; 8] = ["node8", "node10", "node12", "node14", "node16", "n
 /// A file whose path contains this makes its build fail: the way to see what a client does then.
 const BROKEN: &str = "broken";
 
-/// 3.5: a build is "a complete set, not a delta" of versions, given as repeated keys.
+/// A build is a complete set of versions, given as repeated keys (TWILIO.md "Builds and deployments").
 pub fn create(all: &mut Serverless, call: &mut Call, service: &str) -> Reply {
     call.note_unknown(&["AssetVersions", "FunctionVersions", "Dependencies", "Runtime"]);
     let listed = |name: &String| ["AssetVersions", "FunctionVersions"].contains(&name.as_str());

@@ -1,4 +1,4 @@
-//! Dialing permissions (twilio.md 2.15): which countries may be called.
+//! Dialing permissions (TWILIO.md "Dialing permissions"): which countries may be called.
 
 use std::collections::BTreeMap;
 
@@ -155,8 +155,8 @@ fn matches(country: &Value, query: &[(String, String)]) -> bool {
     })
 }
 
-/// Applies a JSON array of changes; how many countries it named. 2.15: "booleans are strings (real booleans are
-/// silently ineffective per a field note)".
+/// Applies a JSON array of changes; how many countries it named. Booleans are strings; real ones do nothing
+/// (TWILIO.md "Dialing permissions").
 fn update(permissions: &mut Permissions, text: &str) -> Result<usize, RestError> {
     let changes: Vec<Value> = serde_json::from_str(text).map_err(|_| invalid("UpdateRequest is not a JSON array"))?;
     let mut changed = permissions.enabled.clone();

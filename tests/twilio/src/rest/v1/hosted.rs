@@ -18,7 +18,7 @@ pub fn hosted(twilio: &Twilio, request: &RestRequest) -> Option<Response<Full<By
     let response = match (request.method.as_str(), file) {
         ("GET" | "HEAD", Some(file)) => match file.visibility.as_str() {
             "public" => Response::builder().header("Content-Type", file.content_type).body(Full::new(file.bytes)),
-            // 3.4: "protected = needs a valid X-Twilio-Signature", which only Twilio itself can make.
+            // A protected file needs a signature, which only Twilio itself can make (TWILIO.md "Assets").
             "protected" => Response::builder().status(403).body(Full::default()),
             _ => Response::builder().status(404).body(Full::default()),
         },

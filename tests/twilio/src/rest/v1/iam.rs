@@ -1,4 +1,4 @@
-//! Keys of the iam API (twilio.md 2.21): those of the 2010 API, and the only way to a restricted key.
+//! Keys of the iam API (TWILIO.md "Restricted keys"): those of the 2010 API, and the only way to a restricted key.
 //!
 //! Known gap: what a restricted key may do is kept but not enforced (the permission of each request is not documented),
 //! so such a key opens nothing here.
@@ -13,7 +13,7 @@ use crate::rest::resource::{Kind, is_sid};
 use crate::rest::serve::Reply;
 use crate::rest::{RestError, Store, keys};
 
-/// 2.21: "<= 100 permissions".
+/// TWILIO.md "Restricted keys": <= 100 permissions.
 const MAX_PERMISSIONS: usize = 100;
 
 /// The policies of restricted keys, by SID.
@@ -100,7 +100,7 @@ fn update(store: &mut Store, call: &mut Call, sid: &str) -> Reply {
     ok(with_policy(store, sid, key))
 }
 
-/// 2.21: JSON `{"allow": ["/twilio/voice/calls/read", ...]}`; a bad path is 400/70002.
+/// JSON `{"allow": ["/twilio/voice/calls/read", ...]}`; a bad path is 400/70002 (TWILIO.md "Restricted keys").
 fn policy(text: &str) -> Result<Value, RestError> {
     let bad = |what: &str| RestError::bad(70002, format!("Policy: {what}"));
     let policy: Value = serde_json::from_str(text).map_err(|_| bad("not JSON"))?;

@@ -1,11 +1,11 @@
-//! Paging of the newer APIs: `meta` with absolute URLs (twilio.md 1.4).
+//! Paging of the newer APIs: `meta` with absolute URLs (TWILIO.md "API pages").
 
 use serde_json::{Value, json};
 
 use crate::form::{decode, encode};
 use crate::rest::RestError;
 
-/// 1.4, as in the OpenAPI files: "The default is 50, and the maximum is 1000."
+/// Records of a page: 50 by default, 1000 at most (TWILIO.md "API pages").
 const DEFAULT: usize = 50;
 const MAX: usize = 1000;
 

@@ -1,4 +1,5 @@
-//! Serverless: Services and what hangs below them (twilio.md 3). Functions are a known gap: there are none.
+//! Serverless: Services and what hangs below them (TWILIO.md "Hosted files"). Functions are a known gap: there are
+//! none.
 
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
@@ -11,7 +12,7 @@ use crate::{date, random};
 
 /// All items together; more than any test makes.
 const MAX_ITEMS: usize = 10_000;
-/// 3.7: "a maximum of 450 bytes".
+/// TWILIO.md "Services and environments": a maximum of 450 bytes.
 const MAX_VALUE: usize = 450;
 
 const SERVICE: &[Param] =
@@ -135,7 +136,7 @@ pub fn route(all: &mut Serverless, call: &mut Call, rest: &[&str]) -> Reply {
             _ => Err(call.refuse_method()),
         };
     };
-    // 3.1: "UniqueName may replace the SID in URLs".
+    // TWILIO.md "Services and environments": UniqueName may replace the SID in URLs.
     let mut services = all.items.iter().filter(|item| item.family == Family::Service);
     let service = services.find(|item| item.sid == *name || item.text("unique_name") == *name);
     let service = service.ok_or_else(|| call.missing())?.path.clone();
@@ -190,7 +191,7 @@ pub fn route(all: &mut Serverless, call: &mut Call, rest: &[&str]) -> Reply {
             let asset = all.path_of(call, &service, Asset, sid)?;
             match (method, rest) {
                 ("GET", []) => call.list("asset_versions", all.shown(call, Version, &asset)),
-                // The host is serverless-upload.twilio.com at Twilio (3.3).
+                // The host is serverless-upload.twilio.com at Twilio (TWILIO.md "Assets").
                 ("POST", []) => {
                     let (fields, file) = upload::version(call, sid)?;
                     all.add(call, Version, &asset, fields, vec![file])
@@ -352,13 +353,13 @@ fn create_service(all: &mut Serverless, call: &mut Call) -> Reply {
     call.apply(NEW_SERVICE, &mut fields)?;
     if all.below(Family::Service, "").any(|service| service.text("unique_name") == name) {
         let error = conflict(format!("Service with UniqueName {name} already exists"));
-        // 1.7: "conflict error, code UNCERTAIN (20409 family)".
+        // The status and code of this conflict are not sure (TWILIO.md "API errors").
         return Err(match call.switches.duplicate_service_status {
             409 => error,
             _ => invalid(error.message),
         });
     }
-    // 3.1: "domain_base = unique name + random suffix", four digits in the example.
+    // TWILIO.md "Services and environments": domain_base = unique name + random suffix, four digits in the example.
     let suffix = u32::from_be_bytes(random::bytes()) % 10_000;
     fields.insert("domain_base".to_owned(), json!(format!("{}-{suffix:04}", name.to_ascii_lowercase())));
     all.add(call, Family::Service, "", fields, Vec::new())
@@ -371,7 +372,7 @@ fn create_environment(all: &mut Serverless, call: &mut Call, service: &str) -> R
     let mut fields = object(json!({ "build_sid": null, "domain_suffix": null }));
     call.apply(ENVIRONMENT, &mut fields)?;
     let base = all.at(call, service)?.text("domain_base").to_owned();
-    // 3.2: "<service-unique-name>-<digits>[-<DomainSuffix>].twil.io".
+    // TWILIO.md "Services and environments": <service-unique-name>-<digits>[-<DomainSuffix>].twil.io.
     let domain = if suffix.is_empty() { format!("{base}.twil.io") } else { format!("{base}-{suffix}.twil.io") };
     for other in all.below(Family::Environment, service) {
         if other.text("unique_name") == name || other.text("domain_name") == domain {

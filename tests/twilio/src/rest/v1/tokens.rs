@@ -1,4 +1,4 @@
-//! Rotation of the auth token (twilio.md 2.24): a secondary token, then its promotion.
+//! Rotation of the auth token (TWILIO.md "Auth token rotation"): a secondary token, then its promotion.
 
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub struct Tokens {
 
 impl Tokens {
     /// The primary token, the key of webhook signatures; `first` is the one that the account began with.
-    /// 2.24: "Webhook signatures stay keyed with the primary token until promotion".
+    /// TWILIO.md "Auth token rotation": Webhook signatures stay keyed with the primary token until promotion.
     pub fn primary<'a>(&'a self, first: &'a str) -> &'a str {
         self.promoted.as_deref().unwrap_or(first)
     }

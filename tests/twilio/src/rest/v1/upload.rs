@@ -1,4 +1,4 @@
-//! The upload of an asset version (twilio.md 3.3): multipart/form-data (RFC 7578, RFC 2046 section 5.1).
+//! The upload of an asset version (TWILIO.md "Assets"): multipart/form-data (RFC 7578, RFC 2046 section 5.1).
 
 use hyper::body::Bytes;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use crate::rest::RestError;
 
 /// The limit of an asset: 25 MB.
 const MAX_CONTENT: usize = 25 * 1024 * 1024;
-/// 3.3: "path <= 255 and starts with /".
+/// TWILIO.md "Assets": path <= 255 and starts with /.
 const MAX_PATH: usize = 255;
 /// Parts of one upload; three are used.
 const MAX_PARTS: usize = 16;
@@ -35,7 +35,7 @@ pub fn version(call: &mut Call, asset: &str) -> Result<(Map<String, Value>, File
         parts.iter().find(|part| part.name == name).ok_or_else(missing)
     };
     let text = |name: &str| part(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
-    // 3.3, OpenAPI: "the path will automatically be prepended with one".
+    // Twilio puts a missing slash in front (TWILIO.md "Assets").
     let path = format!("/{}", text("Path")?.trim_start_matches('/'));
     if path.len() == 1 || path.chars().count() > MAX_PATH || path.contains(char::is_whitespace) {
         return Err(invalid(format!("Path {path:?} has no or more than {MAX_PATH} characters, or a space")));
