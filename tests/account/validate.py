@@ -38,7 +38,7 @@ UPLOAD = ("POST", re.compile(r"^/v1/Services/[^/]+/Assets/[^/]+/Versions$"))
 LONGEST = 300
 FORM = "application/x-www-form-urlencoded"
 SECRET = re.compile("password|secret|token", re.IGNORECASE)
-# The OpenAPI files say nothing about refusals; twilio.md 1.5 does.
+# The OpenAPI files say nothing about refusals; TWILIO.md "API errors" does.
 REFUSAL = {
     "type": "object",
     "properties": {"code": {"type": "integer"}, "message": {"type": "string"}, "more_info": {"type": "string"},
@@ -119,7 +119,7 @@ class Report:
         self.answers = collections.Counter()
         self.refusals = collections.Counter()
         self.outside = collections.Counter()
-        # Where the real API is known to differ from its OpenAPI file (sections of twilio.md).
+        # Where the real API is known to differ from its OpenAPI file.
         self.known = collections.Counter()
         self.violations = []
 
@@ -171,7 +171,9 @@ class Report:
             found(f"answer {line['status']}", error)
 
     def without_cleared(self, form):
-        """A form without what it clears: an empty value clears a SID, which the patterns do not allow for (2.9)."""
+        """A form without what it clears: an empty value clears a SID, which the patterns do not allow for.
+
+        TWILIO.md "API requests"."""
         pairs = urllib.parse.parse_qsl(form.decode(), keep_blank_values=True)
         kept = [(name, value) for name, value in pairs if value or not name.endswith("Sid")]
         if kept == pairs:
@@ -180,7 +182,9 @@ class Report:
         return urllib.parse.urlencode(kept).encode()
 
     def as_documented(self, template, answer):
-        """An answer with `SMS` and `MMS` as `sms` and `mms`: so they are documented, and not so sent (2.10)."""
+        """An answer with `SMS` and `MMS` as `sms` and `mms`: so they are documented, and not so sent.
+
+        TWILIO.md "Numbers for sale"."""
         if "/AvailablePhoneNumbers/" not in template or not isinstance(answer, dict):
             return answer
         numbers = []

@@ -1,4 +1,4 @@
-//! Webhooks per second on loopback: the signature of 14 fields checked, a `<Dial>` answered (perf.md).
+//! Webhooks per second on loopback: the signature of 14 fields checked, a `<Dial>` answered.
 //! `cargo bench --bench webhook`; server and client have one thread each.
 
 #[path = "../twiml/office.rs"]
@@ -96,7 +96,7 @@ async fn one(address: SocketAddr, requests: Arc<Vec<Vec<u8>>>, first: usize, end
     times
 }
 
-/// A call from an extension as Twilio sends it (twilio.md section 5.2): 14 fields, sorted.
+/// A call from an extension as Twilio sends it (TWILIO.md "Webhook of a call from an extension"): 14 fields, sorted.
 fn request(number: usize) -> Vec<u8> {
     let call_sid = format!("CA{number:032x}");
     let fields = [

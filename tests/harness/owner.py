@@ -15,7 +15,7 @@ from tests.harness.paths import BINARY
 from tests.harness.wait import LIMIT, wait_until
 
 NUMBERS = ("+15035550100", "+15035550101")
-# How a digest at Twilio begins (twilio.md 4.1).
+# How a digest at Twilio begins (TWILIO.md "Challenge").
 REALM = "sip.twilio.com"
 
 ADDRESS = {"name": "shop", "customer": "Example Shop", "street": "1 Main St", "city": "Portland", "region": "OR",
@@ -148,7 +148,7 @@ class Office:
             return json.load(file)
 
     def ha1(self, extension, environment):
-        """What Twilio keeps of an extension's password (twilio.md 2.5)."""
+        """What Twilio keeps of an extension's password (TWILIO.md "Credentials")."""
         password = self.state("secrets.json")["extensions"][extension]["trunk_passwords"][environment]
         return hashlib.md5(f"{extension}:{REALM}:{password}".encode()).hexdigest()
 

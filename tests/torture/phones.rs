@@ -1,4 +1,4 @@
-//! Messages as phones and Twilio send them (`reference/handsets.md` section 1.5, `reference/twilio.md` section 4.3 and 4.4).
+//! Messages as phones and Twilio send them (TWILIO.md "Call from an extension", TWILIO.md "Call to an extension").
 
 use gateway::sip::header::{self, Contact, NameAddr, Reason, Via};
 use gateway::sip::uri;

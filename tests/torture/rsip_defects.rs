@@ -1,4 +1,4 @@
-//! Everything that rsip 0.4's own parser, printer and types get wrong, by its number in `reference/crates.md`.
+//! Everything that rsip 0.4's own parser, printer and types get wrong, numbered.
 
 use gateway::sip::header::{self, Contact, NameAddr, Via};
 use gateway::sip::uri;

@@ -748,7 +748,7 @@ async fn a_replay_with_another_token_header_or_parameter_that_nothing_signs_is_s
         assert_status(&server.send(signed("/twilio/status", &headers, body).as_bytes()).await, 204);
     }
     let signature = format!("X-Twilio-Signature: {}\r\n{CLOSE}", signature("/twilio/status", body));
-    // Twilio may leave it out of its signature (twilio.md section 5.2).
+    // Twilio may leave it out of its signature (TWILIO.md "Signature").
     let more = format!("{body}&CallToken=odd");
     assert_status(&server.send(post("/twilio/status", &signature, &more).as_bytes()).await, 204);
     // Another order of the same fields has the same signature.

@@ -1,4 +1,5 @@
-//! The SIP domain: Twilio's registrar and its challenge (twilio.md 4.1 to 4.4).
+//! The SIP domain: Twilio's registrar and its challenge (TWILIO.md "Registration", TWILIO.md "Challenge",
+//! TWILIO.md "Call from an extension").
 
 use std::collections::BTreeMap;
 
@@ -93,7 +94,7 @@ impl Agent {
                 self.respond(server, &response, true);
                 return false;
             }
-            // Error 32106, but for emergency calls, whose From is a number (twilio.md 8).
+            // Error 32106, but for emergency calls, whose From is a number (TWILIO.md "Emergency caller").
             if credentials.username != from && !from.starts_with('+') {
                 self.fault(format!("From {from} with credentials of {}", credentials.username));
             }
