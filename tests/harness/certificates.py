@@ -10,7 +10,7 @@ def make_ca(folder, name, host, valid=True, also=()):
         "-keyout", f"{folder}/{name}-ca.key", "-out", f"{folder}/{name}-ca.pem",
         "-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign,cRLSign")
     if valid:
-        rsa = ["-newkey", "rsa:2048", "-nodes"]  # Twilio's ciphers are all RSA (twilio.md 4.2)
+        rsa = ["-newkey", "rsa:2048", "-nodes"]  # Twilio's ciphers are all RSA (TWILIO.md "TLS")
         run("openssl", "req", "-x509", *rsa, "-days", "2", "-subj", f"/CN={host}",
             "-CA", f"{folder}/{name}-ca.pem", "-CAkey", f"{folder}/{name}-ca.key",
             "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.pem",
