@@ -5,7 +5,7 @@
 mod emergency;
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rsip::{Method, Request, SipMessage};
@@ -13,7 +13,8 @@ use rsip::{Method, Request, SipMessage};
 use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, options_response};
 use crate::config::Config;
-use crate::emergency::callback;
+use crate::context::{Context, Output, Owner};
+use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
 use crate::media;
 use crate::random::Random;
@@ -22,9 +23,9 @@ use crate::route::{self, Caller};
 use crate::sip::dialled::Dialled;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header;
-use crate::sip::transaction::{self, Owner, Priority, ServerId, Transactions, response_to};
+use crate::sip::transaction::{self, Priority, ServerId, Transactions, response_to};
 use crate::sip::wire::{self, Datagram, Frame, ReadError};
-use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Status, StoreStatus};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
 use crate::store::Secrets;
 pub use crate::streams::MAX_STREAMS;
 use crate::streams::{Kept, Streams};
@@ -63,122 +64,13 @@ pub enum Input {
     Tick,
 }
 
-/// What the drivers do.
-#[derive(Debug)]
-pub enum Output {
-    /// Write octets to a flow; a flow that is gone is no error.
-    Send { flow: Flow, bytes: Vec<u8> },
-    /// Connect by TCP and TLS; the certificate must be valid for `server_name`. `connection` will be the flow's number.
-    Connect { connection: u64, address: SocketAddr, server_name: String },
-    /// Close a stream.
-    Close { flow: Flow },
-    /// Look a name up.
-    Resolve { query: u64, question: DnsQuestion },
-    /// To the media driver.
-    Media(media::Command),
-    /// The registrar's bindings changed: keep what [`Engine::bindings`] says. The driver asks at its own pace, so that a
-    /// thousand handsets that come back after a power cut do not cost a thousand tables.
-    Persist,
-    /// A call from outside to this number is the emergency service's call back: the webhook rings that phone.
-    CallBack(Box<callback::Phone>),
-    /// Tell people.
-    Event(Event),
-}
-
-/// A DNS question (RFC 3263).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DnsQuestion {
-    Naptr(String),
-    Srv(String),
-    /// A and AAAA.
-    Address(String),
-}
-
-/// Its answer. An empty list means: no such records. TTL is for the asker to honour.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum DnsAnswer {
-    Naptr(Vec<Naptr>),
-    Srv(Vec<Srv>),
-    Address(Vec<IpAddr>),
-    /// No answer: timeout, SERVFAIL, no resolver.
-    Failed(String),
-}
-
-impl DnsAnswer {
-    /// No records, which is not the same as no answer.
-    pub fn is_empty(&self) -> bool {
-        match self {
-            DnsAnswer::Naptr(records) => records.is_empty(),
-            DnsAnswer::Srv(records) => records.is_empty(),
-            DnsAnswer::Address(addresses) => addresses.is_empty(),
-            DnsAnswer::Failed(_) => false,
-        }
-    }
-}
-
-/// NAPTR (RFC 3403) as far as SIP uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Naptr {
-    pub order: u16,
-    pub preference: u16,
-    /// `SIPS+D2T` and so on.
-    pub service: String,
-    pub replacement: String,
-}
-
-/// SRV (RFC 2782).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Srv {
-    pub priority: u16,
-    pub weight: u16,
-    pub port: u16,
-    pub target: String,
-}
-
-/// What a part of the core may touch besides its own state.
-pub struct Context<'a> {
-    pub now: Instant,
-    /// For files that outlive the process.
-    pub wall: WallClock,
-    pub config: &'a Config,
-    pub secrets: &'a Secrets,
-    pub random: &'a mut Random,
-    pub transactions: &'a mut Transactions,
-    pub outputs: &'a mut VecDeque<Output>,
-}
-
-impl Context<'_> {
-    /// Tells people.
-    pub fn event(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-}
-
-/// How full the tables are: for metrics, and to see in tests that each has its bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sizes {
-    pub transactions: usize,
-    pub streams: usize,
-    pub bindings: usize,
-    /// Nonces and sources that the registrar remembers.
-    pub gate: usize,
-    pub calls: usize,
-    /// Legs, those that wind down included.
-    pub legs: usize,
-    pub dialogs: usize,
-    /// Media legs, those that are being closed included.
-    pub media: usize,
-    /// Emergency calls begun lately.
-    pub emergency: usize,
-}
-
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
     config: Arc<Config>,
     secrets: Arc<Secrets>,
     random: Random,
-    transactions: Transactions,
+    transactions: Transactions<Owner>,
     registrar: Registrar,
     trunk: Trunk,
     /// The flows that the calls know of.
@@ -517,7 +409,7 @@ impl Engine {
         }
     }
 
-    fn on_transaction(&mut self, now: Instant, wall: WallClock, event: transaction::Event) {
+    fn on_transaction(&mut self, now: Instant, wall: WallClock, event: transaction::Event<Owner>) {
         match event {
             transaction::Event::Request { id, flow, request } => self.on_request(now, wall, id, flow, request),
             transaction::Event::Ack { flow, request } => {

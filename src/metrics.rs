@@ -6,8 +6,8 @@
 pub mod text;
 
 use crate::call::Counts as CallCounts;
-use crate::engine::Sizes;
 use crate::event::Level;
+use crate::status::Sizes;
 use crate::status::{CallState, RegistrationState, Status, TrunkState, TunnelState};
 use crate::twiml::refusal::{Counts as WebhookCounts, Refusal};
 use text::{Kind, Text};

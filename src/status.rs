@@ -4,6 +4,7 @@
 pub(crate) mod golden;
 #[cfg(test)]
 pub(crate) mod sample;
+mod sizes;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod word;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::sizes::Sizes;
 pub use self::state::{CallKind, CallState, HandsetTransport, RegistrationState, StandbyState, TrunkState};
 pub use self::tunnel::{TunnelState, TunnelStatus};
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{CODECS, CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer, in_dialog};
-use crate::engine::Output;
+use crate::context::Output;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
 use crate::sip::sdp::Place;

@@ -2,7 +2,7 @@
 
 use super::leg::LegEvent;
 use super::{CallId, Calls, Cause, Core, Heard, LegId, describe, in_dialog};
-use crate::engine::Output;
+use crate::context::Output;
 use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg, Notice};
 use crate::sip::sdp::Direction;

@@ -159,7 +159,7 @@ impl Calls {
             contact,
             until: core.cx.now + CALL_BACK,
         };
-        core.cx.outputs.push_back(crate::engine::Output::CallBack(Box::new(phone.clone())));
+        core.cx.outputs.push_back(crate::context::Output::CallBack(Box::new(phone.clone())));
         self.call_backs.remember(core.cx.now, phone);
     }
 

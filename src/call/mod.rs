@@ -36,10 +36,10 @@ pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
 use self::transfer::Transfer;
+use crate::context::{Context, LegId, Output};
 use crate::emergency::Priority;
 use crate::emergency::bound::Bound;
 use crate::emergency::callback::CallBacks;
-use crate::engine::{Context, Output, Sizes};
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
 use crate::sip::dialog::DialogId;
@@ -48,14 +48,11 @@ use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
 use crate::sip::wire;
+use crate::status::Sizes;
 use crate::status::{CallKind, CallState, CallStatus};
 use crate::time::Instant;
 use crate::timers::Timers;
 use crate::trunk::Trunk;
-
-/// Names a leg of a call. Never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LegId(pub u64);
 
 /// Names a call. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

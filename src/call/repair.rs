@@ -16,7 +16,7 @@ use rsip::Response;
 
 use super::leg::{Leg, LegTimer, Party, Purpose, Scope, State};
 use super::{Calls, Core, LegId, Timer, describe};
-use crate::engine::Output;
+use crate::context::Output;
 use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg};
 use crate::sip::flow::Flow;

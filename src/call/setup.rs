@@ -11,8 +11,8 @@ use super::{
     CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
     description, emergency_invite,
 };
+use crate::context::Output;
 use crate::emergency::Priority;
-use crate::engine::Output;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, LastPorts, MediaLeg};
 use crate::registrar::Registrar;

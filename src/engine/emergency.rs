@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Engine, Output, Stopping};
+use super::{Engine, Stopping};
 use crate::call::setup::Invite;
 use crate::config::Config;
+use crate::context::Output;
 use crate::emergency::bound::{Account, Admission, Proof};
 use crate::emergency::station::{Neighbor, Station};
 use crate::event::{Code, Event};

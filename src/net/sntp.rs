@@ -17,7 +17,7 @@ use super::clock::Clock;
 use super::dns::Resolver;
 use crate::backoff::doubled;
 use crate::config::Server;
-use crate::engine::{DnsAnswer, DnsQuestion};
+use crate::dns::{DnsAnswer, DnsQuestion};
 use crate::random::Random;
 use crate::time::WallClock;
 use crate::time::trusted::Doubt;

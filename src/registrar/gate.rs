@@ -15,7 +15,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
 use super::brake::Brake;
-use crate::engine::Context;
+use crate::context::Context;
 use crate::event::{Code, Event};
 use crate::hex::hex;
 use crate::sip::digest::{Algorithm, Challenge, Credentials};

@@ -18,14 +18,15 @@ pub use binding::Binding;
 use gate::{Gate, Refusal};
 
 use crate::config::Lan;
+use crate::context::{Context, Output};
 use crate::emergency::bound::Proof;
-use crate::engine::{Context, Output, Sizes};
 use crate::event::{Code, Event};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 use crate::status::HandsetStatus;
+use crate::status::Sizes;
 use crate::time::{Instant, WallClock, soonest};
 
 /// Octets of a Contact URI that is taken.

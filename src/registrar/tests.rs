@@ -7,6 +7,7 @@ use rsip::{Response, SipMessage};
 
 use super::*;
 use crate::config::{Config, Host};
+use crate::context::Owner;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::{self, Algorithm, Challenge};
@@ -42,7 +43,7 @@ struct Lan {
     config: Config,
     secrets: Secrets,
     random: Random,
-    transactions: Transactions,
+    transactions: Transactions<Owner>,
     outputs: VecDeque<Output>,
     registrar: Registrar,
 }

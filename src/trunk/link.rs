@@ -18,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use rsip::Response;
 
 use super::{Again, State, Trunk};
-use crate::engine::{Context, Output};
+use crate::context::{Context, Output};
 use crate::event::{Code, Event, Level};
 use crate::sip::header::{self, Via};
 

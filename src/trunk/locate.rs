@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Server;
-use crate::engine::{DnsAnswer, DnsQuestion, Naptr, Srv};
+use crate::dns::{DnsAnswer, DnsQuestion, Naptr, Srv};
 use crate::random::Random;
 use crate::sip::flow::Transport;
 

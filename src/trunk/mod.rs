@@ -28,11 +28,13 @@ use rsip::Response;
 
 use crate::backoff::Backoff;
 use crate::config::Config;
-use crate::engine::{Context, DnsAnswer, Output};
+use crate::context::Owner;
+use crate::context::{Context, Output};
+use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
-use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
+use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::time::{Instant, soonest};
 use keepalive::{Action, Keepalive};

@@ -4,7 +4,7 @@ use rsip::{Headers, Method, Request, Version};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
-use crate::engine::Context;
+use crate::context::Context;
 use crate::hex::hex;
 use crate::sip::{header, uri};
 

@@ -6,13 +6,14 @@ use rsip::{Headers, Method, Request, Response, Version};
 
 use super::credentials::{Known, Passwords};
 use crate::backoff::Backoff;
-use crate::engine::Context;
+use crate::context::Context;
+use crate::context::Owner;
 use crate::event::{Code, Event};
 use crate::secret::Secret;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
-use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
+use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::status::{RegistrationState, RegistrationStatus};
 use crate::store::Secrets;

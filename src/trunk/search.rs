@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::locate::{Lookup, Next};
 use super::{State, Trunk};
-use crate::engine::{Context, Output};
+use crate::context::{Context, Output};
 use crate::event::{Code, Event};
 
 /// Longest wait after a round in which no server could even be looked up: at boot the line often comes after us, and a

@@ -23,10 +23,12 @@ use super::search::{CONNECT_TIMEOUT, RESOLVE_TIMEOUT, certificate_name, server_n
 use super::{CONNECT_BASE, CONNECT_MAX, HURRY, Trunk, contact_at, options};
 use crate::backoff::Backoff;
 use crate::config;
-use crate::engine::{Context, DnsAnswer, Output};
+use crate::context::Owner;
+use crate::context::{Context, Output};
+use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
 use crate::sip::flow::Flow;
-use crate::sip::transaction::{ClientId, Failure, Owner, Priority};
+use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::status::{StandbyState, StandbyStatus};
 use crate::time::Instant;
 

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::FileError;
 use crate::disk::{Disk, Owner, RealDisk};
-use crate::engine::Sizes;
 use crate::history::{Entry, History};
 use crate::registrar::Registrar;
+use crate::status::Sizes;
 use crate::store::{Owned, Secrets, Store, StoreError, Warning, files};
 use crate::time::{self, WallClock};
 use crate::twilio::moved;

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use gateway::config::{self, Config};
-use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
+use gateway::context::Output;
+use gateway::dns::{DnsAnswer, DnsQuestion};
+use gateway::engine::{Engine, Input};
 use gateway::media::relay::Relay;
 use gateway::media::{Command, Notice};
 use gateway::random::Random;

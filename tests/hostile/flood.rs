@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::engine::{Input, MAX_STREAMS};
-use gateway::sip::transaction::Transactions;
+use gateway::sip::transaction;
 
 use crate::office::{Ask, Office, codes, handset, source, tcp, udp};
 
@@ -72,7 +72,7 @@ fn what_proved_nothing_gets_one_answer_of_about_its_own_size_and_no_repetition()
 fn options_from_everywhere_do_not_fill_the_table_that_registrations_need() {
     let mut office = Office::new(3);
     office.keeps = false;
-    for number in 0..2 * Transactions::MAX as u32 {
+    for number in 0..2 * transaction::MAX as u32 {
         let flow = udp(&source(number).to_string());
         let ask = Ask::new("OPTIONS", "sip:192.168.1.1", "x", "y", u64::from(number) + 10);
         office.input(Input::Received { flow, bytes: ask.text(flow).into_bytes() });
@@ -225,7 +225,7 @@ fn a_compromised_upstream_is_held_to_the_limit_of_calls() {
     let limit = office.config.limits.calls;
     assert_eq!(office.most.calls, limit);
     assert!(office.most.media <= 2 * limit, "{:?}", office.most);
-    assert!(office.most.transactions <= 2 * Transactions::MAX, "{:?}", office.most);
+    assert!(office.most.transactions <= 2 * transaction::MAX, "{:?}", office.most);
     office.far = crate::office::Far::Answers;
     office.assert_quiet();
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway::engine::{Input, MAX_STREAMS};
 use gateway::random::Random;
 use gateway::sip::flow::{Flow, Transport};
-use gateway::sip::transaction::Transactions;
+use gateway::sip::transaction;
 
 use crate::office::{Ask, Far, Office, handset, sdp, secure_sdp, tcp, udp};
 
@@ -185,7 +185,7 @@ fn mutated_conversations_never_panic_fill_no_table_and_leave_nothing_behind() {
     for seed in 0..8 {
         let mut office = attack(seed, rounds);
         let (most, limit) = (office.most, office.config.limits.calls);
-        assert!(most.transactions <= 2 * (Transactions::MAX + Transactions::RESERVE), "{most:?}");
+        assert!(most.transactions <= 2 * (transaction::MAX + transaction::RESERVE), "{most:?}");
         assert!(most.streams <= MAX_STREAMS && most.bindings <= 30 && most.calls <= limit + 40, "{most:?}");
         assert!(most.dialogs <= 10 * most.legs.max(1), "{most:?}");
         office.far = Far::Answers;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::config::{self, Config};
-use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output, Sizes};
+use gateway::context::Output;
+use gateway::dns::{DnsAnswer, DnsQuestion};
+use gateway::engine::{Engine, Input};
 use gateway::event::Event;
 use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
 use gateway::secret::Secret;
@@ -15,6 +17,7 @@ use gateway::sip::flow::{Flow, Transport};
 use gateway::sip::header;
 use gateway::sip::transaction::response_to;
 use gateway::sip::wire::{self, Datagram, Frame, StreamReader};
+use gateway::status::Sizes;
 use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock};
 use rsip::{Method, Request, Response, SipMessage};

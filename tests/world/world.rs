@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::config::{self, Config};
+use gateway::context::Output;
+use gateway::dns::{DnsAnswer, DnsQuestion};
 use gateway::emergency::callback::Phone;
-use gateway::engine::{DnsAnswer, DnsQuestion, Engine, Input, Output};
+use gateway::engine::{Engine, Input};
 use gateway::event::Event;
 use gateway::media::{Command, Notice};
 use gateway::random::Random;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::engine::{DnsAnswer, DnsQuestion};
+use crate::dns::{DnsAnswer, DnsQuestion};
 use crate::time::Instant;
 
 /// Answers kept at a time; the oldest one goes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet};
 
-use crate::engine::{Naptr, Srv};
+use crate::dns::{Naptr, Srv};
 
 /// What is asked for, with its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

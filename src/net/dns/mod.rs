@@ -1,4 +1,4 @@
-//! The driver for [`Output::Resolve`](crate::engine::Output::Resolve): NAPTR, SRV and addresses from the servers of
+//! The driver for [`Output::Resolve`](crate::context::Output::Resolve): NAPTR, SRV and addresses from the servers of
 //! `/etc/resolv.conf`, and addresses from `/etc/hosts`. musl's own resolver knows neither NAPTR nor SRV.
 //!
 //! Names are complete: there is no search list. A single label is asked as it is, which a router's own server answers.
@@ -17,7 +17,7 @@ use self::ask::{Patience, ask};
 use self::cache::{Cache, Known};
 use self::message::{Kind, Record};
 use super::clock::Clock;
-use crate::engine::{DnsAnswer, DnsQuestion};
+use crate::dns::{DnsAnswer, DnsQuestion};
 
 /// For one question, all servers and repetitions together.
 const LIMIT: Duration = Duration::from_secs(8);

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use rsip::{Method, Request, Response};
 
+use super::Failure;
 use super::io::{Io, Next};
 use super::timer::{T1, T2, T4, TIMEOUT, Timer};
-use super::{Failure, Owner};
 use crate::sip::flow::Flow;
 use crate::sip::{header, wire};
 
 /// One request of ours.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Client<O> {
     pub flow: Flow,
     pub branch: String,
     /// `None`: a CANCEL that the layer sent by itself, nobody wants to hear of it.
-    pub owner: Option<Owner>,
+    pub owner: Option<O>,
     pub machine: Machine,
 }
 

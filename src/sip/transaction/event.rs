@@ -12,20 +12,9 @@ pub struct ClientId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId(pub u64);
 
-/// Whose client transaction it is; given back with each event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// A registration at the SIP domain, by index of the extension.
-    Registration(usize),
-    /// OPTIONS on the trunk flow.
-    Probe,
-    /// A call's leg.
-    Leg(crate::call::LegId),
-}
-
-/// What the transaction user gets, in the order in which it happened.
+/// What the transaction user gets, in the order in which it happened. `O` names whose client transaction it is.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum Event<O> {
     /// A new request, not ACK and not CANCEL. Its top Via carries `received` and, where asked for, `rport`.
     Request { id: ServerId, flow: Flow, request: Request },
     /// An ACK that is not for a final response of this layer: to a 2xx, or to nothing that we know.
@@ -37,11 +26,11 @@ pub enum Event {
     /// Our final non-2xx to INVITE was never acknowledged (timer H).
     NoAck { id: ServerId },
     /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.
-    Response { id: ClientId, owner: Owner, response: Response },
+    Response { id: ClientId, owner: O, response: Response },
     /// The 2xx to an INVITE will not be repeated any more (timer M).
-    Over { id: ClientId, owner: Owner },
+    Over { id: ClientId, owner: O },
     /// No final response came (timer B or F, or none within 64·T1 of a CANCEL), or the flow is gone.
-    Failed { id: ClientId, owner: Owner, failure: Failure },
+    Failed { id: ClientId, owner: O, failure: Failure },
 }
 
 /// Why a client transaction ended without a final response.

@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use rsip::{Method, Request, Response, SipMessage};
 
 use self::client::{Client, Up};
-pub use self::event::{ClientId, Event, Failure, Owner, ServerId};
+pub use self::event::{ClientId, Event, Failure, ServerId};
 use self::io::{Io, Next};
 pub use self::key::stateless_tag;
 use self::key::{ClientKey, MergeKey, ServerKey};
@@ -38,16 +38,26 @@ use super::wire;
 use crate::random::Random;
 use crate::time::Instant;
 
-/// All transactions.
-#[derive(Debug, Default)]
-pub struct Transactions {
-    clients: BTreeMap<ClientId, Client>,
+/// Most server transactions, and most client transactions, at a time. Above it new requests get 503 with Retry-After, and
+/// requests of ours fail.
+pub const MAX: usize = 8192;
+
+/// Beyond [`MAX`], for INVITEs of [`Priority::Emergency`] and the requests of ours that follow from them alone.
+pub const RESERVE: usize = 256;
+
+/// Seconds to wait before another try, in a 503.
+const RETRY_AFTER: u32 = 5;
+
+/// All transactions. `O` is the user's: whose client transaction it is, given back with each event.
+#[derive(Debug)]
+pub struct Transactions<O> {
+    clients: BTreeMap<ClientId, Client<O>>,
     servers: BTreeMap<ServerId, Server>,
     client_keys: BTreeMap<ClientKey, ClientId>,
     server_keys: BTreeMap<ServerKey, ServerId>,
     merge_keys: BTreeMap<MergeKey, ServerId>,
     timers: Timers,
-    events: VecDeque<Event>,
+    events: VecDeque<Event<O>>,
     transmits: VecDeque<(Flow, Vec<u8>)>,
     sources: Sources,
     /// Of transactions of both sides: timers know a transaction by its number alone.
@@ -55,20 +65,21 @@ pub struct Transactions {
     strays: u64,
 }
 
-impl Transactions {
-    /// Most server transactions, and most client transactions, at a time. Above it new requests get 503 with
-    /// Retry-After, and requests of ours fail.
-    pub const MAX: usize = 8192;
-
-    /// Beyond [`Transactions::MAX`], for INVITEs of [`Priority::Emergency`] and the requests of ours that follow from
-    /// them alone.
-    pub const RESERVE: usize = 256;
-
-    /// Seconds to wait before another try, in a 503.
-    const RETRY_AFTER: u32 = 5;
-
+impl<O: Copy> Transactions<O> {
     pub fn new() -> Self {
-        Transactions::default()
+        Transactions {
+            clients: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            client_keys: BTreeMap::new(),
+            server_keys: BTreeMap::new(),
+            merge_keys: BTreeMap::new(),
+            timers: Timers::default(),
+            events: VecDeque::new(),
+            transmits: VecDeque::new(),
+            sources: Sources::default(),
+            last_id: 0,
+            strays: 0,
+        }
     }
 
     /// Takes a message off a flow. What it means is polled with [`Transactions::poll_event`]. A new INVITE of
@@ -87,7 +98,7 @@ impl Transactions {
         now: Instant,
         flow: Flow,
         mut request: Request,
-        owner: Owner,
+        owner: O,
         priority: Priority,
         random: &mut Random,
     ) -> ClientId {
@@ -96,7 +107,7 @@ impl Transactions {
         }
         let branch = via::branch(random);
         via::push_front(&mut request.headers, via::ours(flow, &branch));
-        if self.clients.len() >= Self::room(priority) {
+        if self.clients.len() >= room(priority) {
             let id = ClientId(self.next_id());
             self.events.push_back(Event::Failed { id, owner, failure: Failure::Transport });
             return id;
@@ -179,7 +190,7 @@ impl Transactions {
     }
 
     /// The next event.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<Event<O>> {
         self.events.pop_front()
     }
 
@@ -280,14 +291,14 @@ impl Transactions {
             self.events.push_back(Event::Crowded { flow });
         }
         // An emergency call makes room beyond what others may use; nobody's answered request is worth more than that.
-        if self.servers.len() >= Self::room(priority)
+        if self.servers.len() >= room(priority)
             && let Some(victim) = self.sources.victim()
         {
             self.end_server(victim);
         }
-        if crowded || self.servers.len() >= Self::room(priority) {
+        if crowded || self.servers.len() >= room(priority) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
-            response.headers.push(header::make("Retry-After", Self::RETRY_AFTER.to_string()));
+            response.headers.push(header::make("Retry-After", RETRY_AFTER.to_string()));
             return self.refuse(flow, via, &response);
         }
         let merge = MergeKey::of_request(&request);
@@ -324,14 +335,6 @@ impl Transactions {
         self.respond(now, id, response);
         if pending {
             self.events.push_back(Event::Cancelled { id: invite });
-        }
-    }
-
-    /// How many transactions of a kind there may be before one more.
-    fn room(priority: Priority) -> usize {
-        match priority {
-            Priority::Ordinary => Self::MAX,
-            Priority::Emergency => Self::MAX + Self::RESERVE,
         }
     }
 
@@ -399,7 +402,7 @@ impl Transactions {
         flow: Flow,
         branch: String,
         request: Request,
-        owner: Option<Owner>,
+        owner: Option<O>,
     ) -> ClientId {
         let id = ClientId(self.next_id());
         let mut io = Io { now, id: id.0, flow, timers: &mut self.timers, transmits: &mut self.transmits };
@@ -485,7 +488,7 @@ impl Transactions {
         }
     }
 
-    fn end_client(&mut self, id: ClientId) -> Option<Client> {
+    fn end_client(&mut self, id: ClientId) -> Option<Client<O>> {
         self.timers.cancel_all(all_of(id.0));
         let client = self.clients.remove(&id)?;
         self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
@@ -498,4 +501,12 @@ impl Transactions {
 fn answers(asked: Flow, flow: Flow) -> bool {
     let address = |flow: Flow| flow.remote.ip().to_canonical();
     (asked.transport, asked.connection) == (flow.transport, flow.connection) && address(asked) == address(flow)
+}
+
+/// How many transactions of a kind there may be before one more.
+fn room(priority: Priority) -> usize {
+    match priority {
+        Priority::Ordinary => MAX,
+        Priority::Emergency => MAX + RESERVE,
+    }
 }

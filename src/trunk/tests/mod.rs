@@ -13,7 +13,7 @@ use rsip::{Method, Request, SipMessage};
 
 use super::*;
 use crate::config::Host;
-use crate::engine::DnsQuestion;
+use crate::dns::DnsQuestion;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::sip::digest::Credentials;
@@ -31,7 +31,7 @@ struct World {
     config: Config,
     secrets: Secrets,
     random: Random,
-    transactions: Transactions,
+    transactions: Transactions<Owner>,
     outputs: VecDeque<Output>,
     trunk: Trunk,
     connections: u64,

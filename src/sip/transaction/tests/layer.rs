@@ -196,10 +196,10 @@ fn spread(n: usize) -> Flow {
 fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
     let mut layer = Layer::new();
     let invite = to(Method::Invite, "5551212");
-    for n in 0..Transactions::MAX {
+    for n in 0..MAX {
         layer.receive(spread(n), nth(&invite, n));
     }
-    assert_eq!(layer.transactions.len(), Transactions::MAX);
+    assert_eq!(layer.transactions.len(), MAX);
     while layer.transactions.poll_event().is_some() {}
 
     layer.receive(spread(0), nth(&invite, 10_000));
@@ -219,10 +219,10 @@ fn above_the_limit_new_requests_get_503_but_an_emergency_call_finds_room() {
 fn even_emergency_calls_can_not_make_the_tables_grow_without_bound() {
     let mut layer = Layer::new();
     let invite = to(Method::Invite, "911");
-    for n in 0..Transactions::MAX + Transactions::RESERVE + 10 {
+    for n in 0..MAX + RESERVE + 10 {
         layer.receive_as(spread(n), nth(&invite, n), Priority::Emergency);
     }
-    assert_eq!(layer.transactions.len(), Transactions::MAX + Transactions::RESERVE);
+    assert_eq!(layer.transactions.len(), MAX + RESERVE);
 }
 
 #[test]
@@ -283,18 +283,18 @@ fn in_a_table_full_of_answered_requests_the_source_with_the_most_gives_way() {
             ask(&mut layer, from, Method::Invite);
         }
     }
-    assert_eq!(layer.transactions.len(), Transactions::MAX);
+    assert_eq!(layer.transactions.len(), MAX);
     for _ in 0..300 {
         ask(&mut layer, 9, Method::Register);
     }
-    assert_eq!(layer.transactions.len(), Transactions::MAX, "nobody was refused");
+    assert_eq!(layer.transactions.len(), MAX, "nobody was refused");
 }
 
 #[test]
 fn a_request_of_ours_beyond_the_limit_fails_at_once_and_an_emergency_call_s_does_not() {
     let mut layer = Layer::new();
     let options = ours(Method::Options);
-    for _ in 0..Transactions::MAX {
+    for _ in 0..MAX {
         layer.send(tls(), options.clone());
     }
     while layer.transactions.poll_transmit().is_some() {}

@@ -10,15 +10,14 @@ mod pair;
 use std::net::SocketAddr;
 
 use super::*;
-use crate::call::LegId;
 use crate::sip::flow::Transport;
 use crate::sip::wire::{Datagram, read_datagram};
 
-const OWNER: Owner = Owner::Leg(LegId(7));
+const OWNER: u8 = 7;
 
 /// A layer, its clock and what it did: `0.500 > INVITE` for octets sent, `32.000 ! Failed Timeout` for events.
 struct Layer {
-    transactions: Transactions,
+    transactions: Transactions<u8>,
     random: Random,
     now: Instant,
 }
@@ -124,7 +123,7 @@ fn summary(message: &SipMessage) -> String {
     }
 }
 
-fn event_summary(event: &Event) -> String {
+fn event_summary(event: &Event<u8>) -> String {
     match event {
         Event::Request { request, .. } => wire::method_token(request.method).to_owned(),
         Event::Ack { .. } => "ACK".to_owned(),

@@ -1,0 +1,71 @@
+//! What every part of the core may touch besides its own state, and what it asks of the drivers.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use crate::config::Config;
+use crate::dns::DnsQuestion;
+use crate::emergency::callback;
+use crate::event::Event;
+use crate::media;
+use crate::random::Random;
+use crate::sip::flow::Flow;
+use crate::sip::transaction::Transactions;
+use crate::store::Secrets;
+use crate::time::{Instant, WallClock};
+
+/// Names a leg of a call. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LegId(pub u64);
+
+/// Whose client transaction it is; each event of the transaction gives it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// A registration at the SIP domain, by index of the extension.
+    Registration(usize),
+    /// OPTIONS on the trunk flow.
+    Probe,
+    /// A call's leg.
+    Leg(LegId),
+}
+
+/// What a part of the core may touch besides its own state.
+pub struct Context<'a> {
+    pub now: Instant,
+    /// For files that outlive the process.
+    pub wall: WallClock,
+    pub config: &'a Config,
+    pub secrets: &'a Secrets,
+    pub random: &'a mut Random,
+    pub transactions: &'a mut Transactions<Owner>,
+    pub outputs: &'a mut VecDeque<Output>,
+}
+
+impl Context<'_> {
+    /// Tells people.
+    pub fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+/// What the drivers do.
+#[derive(Debug)]
+pub enum Output {
+    /// Write octets to a flow; a flow that is gone is no error.
+    Send { flow: Flow, bytes: Vec<u8> },
+    /// Connect by TCP and TLS; the certificate must be valid for `server_name`. `connection` will be the flow's number.
+    Connect { connection: u64, address: SocketAddr, server_name: String },
+    /// Close a stream.
+    Close { flow: Flow },
+    /// Look a name up.
+    Resolve { query: u64, question: DnsQuestion },
+    /// To the media driver.
+    Media(media::Command),
+    /// The registrar's bindings changed: keep what [`Engine::bindings`](crate::engine::Engine::bindings) says. The driver asks at its own pace, so that a
+    /// thousand handsets that come back after a power cut do not cost a thousand tables.
+    Persist,
+    /// A call from outside to this number is the emergency service's call back: the webhook rings that phone.
+    CallBack(Box<callback::Phone>),
+    /// Tell people.
+    Event(Event),
+}
