@@ -9,9 +9,9 @@ use crate::emergency::callback;
 use crate::event::Event;
 use crate::media;
 use crate::random::Random;
+use crate::secrets::Secrets;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::Transactions;
-use crate::store::Secrets;
 use crate::time::{Instant, WallClock};
 
 /// Names a leg of a call. Never reused.

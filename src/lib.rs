@@ -28,6 +28,8 @@ pub mod random;
 pub mod registrar;
 pub mod route;
 pub mod secret;
+pub mod secrets;
+pub mod setting;
 pub mod sip;
 pub mod status;
 pub mod store;

@@ -9,11 +9,14 @@ use crate::config::{Config, NoEnvironment};
 use crate::disk::folder;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::store::{Lock, Owned, Secrets, Store};
+use crate::secrets::Secrets;
+use crate::store::{Lock, Store};
 use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
 use crate::twilio::opening::{Manner, OpenError, Opening};
+use crate::twilio::owned::Owned;
+use crate::twilio::rotation;
 
 /// Where an unattended command finds the auth token.
 pub(super) const TOKEN: &str = "TWILIO_AUTH_TOKEN";
@@ -108,10 +111,10 @@ impl Opened {
 
     /// Drops the former passwords that Twilio does not take any more, by its answers that are on disk.
     pub fn settle(&mut self) -> Result<(), Vec<String>> {
-        if self.secrets.settle(&self.owned) {
+        if rotation::settle(&mut self.secrets, &self.owned) {
             // From disk: what was given for this command alone is not to be kept.
             let mut secrets = self.store.secrets().map_err(failed)?.value;
-            secrets.settle(&self.owned);
+            rotation::settle(&mut secrets, &self.owned);
             self.store.save_secrets(&secrets).map_err(failed)?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use crate::twilio::ACCOUNT;
+use crate::config::ACCOUNT;
 use crate::twilio::grouping::groups;
 use crate::twilio::plan::{Change, Plan};
 
@@ -110,10 +110,10 @@ fn summary(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Record;
+    use crate::setting::Setting;
     use crate::twilio::model::{Id, Kind, Resource, Value};
+    use crate::twilio::owned::Record;
     use crate::twilio::plan::{FieldChange, Held, Standing, Update};
-    use crate::twilio::setting::Setting;
 
     fn plan() -> Plan {
         let text = |text: &str| Value::Text(Setting::new(text));

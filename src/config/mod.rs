@@ -58,6 +58,9 @@ pub const MAX_ENVIRONMENTS: usize = 10;
 /// Most entries of `[clock] sntp`.
 pub const MAX_TIME_SERVERS: usize = 8;
 
+/// Stands in the place of an environment's name for what all environments share. No environment may be called so.
+pub const ACCOUNT: &str = "account";
+
 /// The environment of a config that names none.
 pub const DEFAULT_ENVIRONMENT: &str = "prod";
 

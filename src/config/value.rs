@@ -79,7 +79,7 @@ pub(super) fn site_name(value: &DeValue<'_>) -> Read<String> {
 
 /// The NAME of `[environment.NAME]`: it becomes part of friendly names, too.
 pub(super) fn environment_name(name: &str) -> Read<String> {
-    if name == crate::twilio::ACCOUNT {
+    if name == crate::config::ACCOUNT {
         return Err("stands for what all environments share; take another name".to_owned());
     }
     named(name.to_owned(), 16, |c| c.is_ascii_lowercase() || c.is_ascii_digit(), "stage", "a-z 0-9")

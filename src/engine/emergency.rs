@@ -10,9 +10,9 @@ use crate::emergency::bound::{Account, Admission, Proof};
 use crate::emergency::station::{Neighbor, Station};
 use crate::event::{Code, Event};
 use crate::route::{self, Caller, Route};
+use crate::secrets::Secrets;
 use crate::sip::dialled::Dialled;
 use crate::sip::transaction::{response_to, stateless_tag};
-use crate::store::Secrets;
 use crate::time::{Instant, WallClock};
 
 impl Engine {

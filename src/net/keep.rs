@@ -12,9 +12,10 @@ use super::shell::Shell;
 use super::trouble::Troubles;
 use crate::event::{Code, Event, Level};
 use crate::log;
+use crate::secrets::Secrets;
 use crate::status::StoreStatus;
 use crate::store::pace::Pace;
-use crate::store::{Secrets, Store, Warning};
+use crate::store::{Store, Warning};
 
 /// How often it is looked whether there is something to tell of lines that the log left out.
 const LEFT_OUT: Duration = Duration::from_secs(60);

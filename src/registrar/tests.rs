@@ -10,10 +10,10 @@ use crate::config::{Config, Host};
 use crate::context::Owner;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::secrets::{ExtensionSecrets, Secrets};
 use crate::sip::digest::{self, Algorithm, Challenge};
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
-use crate::store::{ExtensionSecrets, Secrets};
 
 const CONFIG: &str = r#"
 [site]

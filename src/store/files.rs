@@ -3,7 +3,8 @@
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::{Owned, Secrets};
+use crate::secrets::Secrets;
+use crate::twilio::owned::Owned;
 
 /// Passwords, and the auth token.
 pub const SECRETS: &str = "secrets.json";

@@ -9,10 +9,8 @@
 
 pub mod files;
 pub mod last_good;
-mod owned;
 pub mod pace;
 mod restore;
-mod secrets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,14 +21,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use owned::{Changed, MAX_PROMOTIONS, Owned, Promotion, Record, Undo, Upload};
 pub use restore::Outside;
-pub use secrets::{ApiKey, Credentials, ExtensionSecrets, Secrets};
 
 use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk, folder};
 use crate::secret::Secret;
+use crate::secrets::Secrets;
 use crate::time::WallClock;
+use crate::twilio::owned::Owned;
 use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
 
 /// The state folder.

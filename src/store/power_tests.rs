@@ -7,6 +7,7 @@ use super::*;
 use crate::disk::fault::{Fault, FaultyDisk};
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::twilio::owned::Upload;
 
 const DIR: &str = "/var/lib/gateway";
 

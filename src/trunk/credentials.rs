@@ -3,8 +3,8 @@
 
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::secrets::Secrets;
 use crate::sip::digest::{self, Challenge};
-use crate::store::Secrets;
 
 /// Which password the SIP domain takes. As long as a rotation is not done there are two that it may have
 /// ([`Secrets::rotate`]): what it took last is tried first, at the start the new one.

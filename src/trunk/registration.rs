@@ -10,13 +10,13 @@ use crate::context::Context;
 use crate::context::Owner;
 use crate::event::{Code, Event};
 use crate::secret::Secret;
+use crate::secrets::Secrets;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::status::{RegistrationState, RegistrationStatus};
-use crate::store::Secrets;
 use crate::time::Instant;
 
 /// Answers to a challenge with one password within one attempt. A second refusal of the same credentials is a refusal

@@ -9,9 +9,12 @@ use super::api::{Api, ApiError};
 use super::apply::{Applier, ApplyError};
 use super::model::{Desired, Id, Kind, Wish};
 use super::plan::{self, Change, Held, Plan};
-use super::{ACCOUNT, actual, hosted, undo};
+use super::{actual, hosted, undo};
+use crate::config::ACCOUNT;
 use crate::config::{Config, Environment, Number};
-use crate::store::{Owned, Record, Secrets, Store, StoreError};
+use crate::secrets::Secrets;
+use crate::store::{Store, StoreError};
+use crate::twilio::owned::{Owned, Record};
 
 /// An account with our records of it. Secrets and records were loaded, and the store locked, by the caller (a plan alone
 /// needs no lock).

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use super::model::{Desired, Id, Kind, reply_name};
-use super::setting::Setting;
-use crate::store::Owned;
+use crate::setting::Setting;
+use crate::twilio::owned::Owned;
 
 /// Stands for the one [`Kind::DialingPermissions`] of an account, as key and as SID.
 pub const COUNTRIES: &str = "countries";

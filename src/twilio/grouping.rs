@@ -1,7 +1,7 @@
 //! The changes of a plan by whose they are, as people want to see them.
 
-use super::ACCOUNT;
 use super::plan::{Change, Plan};
+use crate::config::ACCOUNT;
 
 /// The changes by environment, each in the order in which it is made; what all share comes first.
 pub fn groups(plan: &Plan) -> Vec<(&str, Vec<&Change>)> {

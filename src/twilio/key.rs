@@ -6,12 +6,14 @@
 
 use serde_json::Value;
 
-use super::ACCOUNT;
 use super::api::{Api, ApiError, Form};
 use super::apply::ApplyError;
 use super::kind::{Id, Kind};
+use crate::config::ACCOUNT;
 use crate::secret::Secret;
-use crate::store::{ApiKey, Owned, Record, Secrets, Store};
+use crate::secrets::{ApiKey, Secrets};
+use crate::store::Store;
+use crate::twilio::owned::{Owned, Record};
 
 /// Longest friendly name of a key (TWILIO.md "API keys").
 const MAX_NAME: usize = 64;

@@ -7,7 +7,7 @@ use super::client::{Client, Clock, Options, Pause, Trace};
 use crate::config::Twilio;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::store::Secrets;
+use crate::secrets::Secrets;
 
 /// Name and password of REST requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Login {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::ApiKey;
+    use crate::secrets::ApiKey;
 
     #[test]
     fn an_api_key_goes_before_the_token_and_nothing_is_no_login() {

@@ -21,10 +21,11 @@ pub mod model;
 pub mod moved;
 pub mod numbers;
 pub mod opening;
+pub mod owned;
 pub mod plan;
 mod promote;
 pub mod reach;
-pub mod setting;
+pub mod rotation;
 pub mod standing;
 mod undo;
 
@@ -32,6 +33,3 @@ mod undo;
 mod fake;
 #[cfg(test)]
 mod tests;
-
-/// Stands in the place of an environment's name for what all environments share. No environment may be called so.
-pub const ACCOUNT: &str = "account";

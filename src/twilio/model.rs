@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
 
-use super::ACCOUNT;
 use super::actual::COUNTRIES;
 use super::hosted::{self, File};
 use super::promote;
-use super::setting::Setting;
+use crate::config::ACCOUNT;
 use crate::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment};
 use crate::hex::hex;
 use crate::secret::Secret;
-use crate::store::{Owned, Secrets};
+use crate::secrets::Secrets;
+use crate::setting::Setting;
+use crate::twilio::owned::Owned;
 use crate::twiml::{INCOMING_PATH, OUTGOING_PATH, STATUS_PATH, USAGE_PATH, credentials};
 
 pub use super::kind::{Id, Kind};

@@ -12,7 +12,9 @@ use crate::config::{Config, ConfigError};
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::store::{Owned, Secrets, Store, StoreError, Warning};
+use crate::secrets::Secrets;
+use crate::store::{Store, StoreError, Warning};
+use crate::twilio::owned::Owned;
 
 /// An account, ready to be worked on.
 pub struct Opening {

@@ -6,7 +6,7 @@ use super::account::{Account, AccountError};
 use super::model::{Id, Kind};
 use super::moved;
 use crate::config::{Config, Environment};
-use crate::store::{MAX_PROMOTIONS, Owned, Promotion};
+use crate::twilio::owned::{MAX_PROMOTIONS, Owned, Promotion};
 
 /// The public and the fallback URL that an environment runs: its own, or those that a promotion gave it.
 pub fn urls<'a>(config: &'a Config, owned: &'a Owned, environment: &'a Environment) -> (&'a str, Option<&'a str>) {

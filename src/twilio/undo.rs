@@ -9,8 +9,9 @@ use super::apply::{Applier, ApplyError};
 use super::kind::BUILD;
 use super::model::{Id, Kind, fingerprint};
 use super::plan::Registration;
-use super::setting::Setting;
-use crate::store::{Changed, Record, Secrets, Undo};
+use crate::secrets::Secrets;
+use crate::setting::Setting;
+use crate::twilio::owned::{Changed, Record, Undo};
 
 /// What a step does, for people. `None` when it touches our records only.
 pub fn sentence(step: &Undo) -> Option<String> {

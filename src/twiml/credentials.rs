@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::config::{Config, Protection};
-use crate::store::{Credentials, Secrets};
-use crate::twilio::setting::Setting;
+use crate::secrets::{Credentials, Secrets};
+use crate::setting::Setting;
 use crate::url::Url;
 
 /// Longest `Authorization` header that is looked at.

@@ -8,7 +8,7 @@ use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::{Config, Number};
 use crate::emergency::callback::{self, Phone};
 use crate::route::{self, Caller, Route, number};
-use crate::twilio::setting::Setting;
+use crate::setting::Setting;
 
 /// Shortest and longest ringing that Twilio takes in `timeout` (TWILIO.md "Dial").
 const RING: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesText, Event};
 
-use crate::twilio::setting::Setting;
+use crate::setting::Setting;
 
 /// Most nouns that ring at once in one `<Dial>` (TWILIO.md "Dial").
 pub const MAX_NOUNS: usize = 10;

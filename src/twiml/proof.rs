@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::hex::hex;
-use crate::store::Secrets;
+use crate::secrets::Secrets;
 
 /// Shortest and longest nonce, in hex digits.
 const NONCE: std::ops::RangeInclusive<usize> = 16..=64;

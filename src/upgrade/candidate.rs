@@ -12,10 +12,12 @@ use super::FileError;
 use crate::disk::{Disk, Owner, RealDisk};
 use crate::history::{Entry, History};
 use crate::registrar::Registrar;
+use crate::secrets::Secrets;
 use crate::status::Sizes;
-use crate::store::{Owned, Secrets, Store, StoreError, Warning, files};
+use crate::store::{Store, StoreError, Warning, files};
 use crate::time::{self, WallClock};
 use crate::twilio::moved;
+use crate::twilio::owned::Owned;
 
 /// How long a run may take. It reads files. The error says it, too.
 const LIMIT: Duration = Duration::from_secs(20);

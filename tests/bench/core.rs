@@ -19,9 +19,9 @@ use gateway::media::relay::Relay;
 use gateway::media::{Command, Notice};
 use gateway::random::Random;
 use gateway::secret::Secret;
+use gateway::secrets::{ExtensionSecrets, Secrets};
 use gateway::sip::digest::{Challenge, answer};
 use gateway::sip::flow::{Flow, Transport};
-use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock};
 
 #[path = "../office/mod.rs"]

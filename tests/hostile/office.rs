@@ -12,13 +12,13 @@ use gateway::engine::{Engine, Input};
 use gateway::event::Event;
 use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
 use gateway::secret::Secret;
+use gateway::secrets::{ExtensionSecrets, Secrets};
 use gateway::sip::digest;
 use gateway::sip::flow::{Flow, Transport};
 use gateway::sip::header;
 use gateway::sip::transaction::response_to;
 use gateway::sip::wire::{self, Datagram, Frame, StreamReader};
 use gateway::status::Sizes;
-use gateway::store::{ExtensionSecrets, Secrets};
 use gateway::time::{Instant, WallClock};
 use rsip::{Method, Request, Response, SipMessage};
 

@@ -6,7 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine;
 use gateway::secret::Secret;
-use gateway::store::{Secrets, Store};
+use gateway::secrets::Secrets;
+use gateway::store::Store;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 

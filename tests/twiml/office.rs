@@ -2,7 +2,7 @@
 
 use gateway::config::{Config, Host, parse};
 use gateway::secret::Secret;
-use gateway::store::{Credentials, Secrets};
+use gateway::secrets::{Credentials, Secrets};
 
 #[path = "../office/mod.rs"]
 mod file;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use gateway::config::{Config, Protection};
 use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Rate, Rates, Refusal, Shared, serve};
-use gateway::store::Secrets;
+use gateway::secrets::Secrets;
 use gateway::twiml::proof::proof;
 use gateway::twiml::{Endpoint, WebhookEvent};
 use hmac::{Hmac, KeyInit, Mac};

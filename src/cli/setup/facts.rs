@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::store::Owned;
 use crate::twilio::api::{Api, ApiError};
 use crate::twilio::kind::{Id, Kind};
+use crate::twilio::owned::Owned;
 use crate::twilio::standing::{AccountKind, Standing};
 
 /// An account that answered.

@@ -16,13 +16,13 @@ use crate::config::Host;
 use crate::dns::DnsQuestion;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::secrets::{ExtensionSecrets, Secrets};
 use crate::sip::digest::Credentials;
 use crate::sip::flow::Transport;
 use crate::sip::header;
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
 use crate::status::{RegistrationState, StandbyState, TrunkState};
-use crate::store::{ExtensionSecrets, Secrets};
 use crate::time::WallClock;
 
 /// A gateway with `extensions` extensions 101, 102…

@@ -9,10 +9,10 @@ use super::super::actual::{self, Found};
 use super::super::api::{ApiError, Form};
 use super::super::model::{Id, Kind, Resource, Value, fingerprint};
 use super::super::plan::{Change, FieldChange, Standing, Update};
-use super::super::setting::Setting;
 use super::{Applier, ApplyError, CREATE_ATTEMPTS};
 use crate::hex::hex;
-use crate::store::{Record, Undo};
+use crate::setting::Setting;
+use crate::twilio::owned::{Record, Undo};
 
 /// How many credentials are written down before the first of them is made. After a kill each that was made is set once
 /// more.

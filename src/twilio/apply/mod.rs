@@ -18,8 +18,9 @@ use super::api::{Api, ApiError, Form};
 use super::hosted::HostedError;
 use super::model::{Id, Kind, Value, fingerprint};
 use super::plan::{Change, FieldChange, Held, Standing, Update};
-use super::setting::Setting;
-use crate::store::{Changed, Owned, Record, StoreError, Undo};
+use crate::setting::Setting;
+use crate::store::StoreError;
+use crate::twilio::owned::{Changed, Owned, Record, Undo};
 
 /// How often a request that makes something is tried when it is unknown whether it had an effect.
 const CREATE_ATTEMPTS: usize = 3;

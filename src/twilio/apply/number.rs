@@ -11,7 +11,7 @@ use super::super::model::{Id, Kind, Resource, Value};
 use super::super::plan::{FieldChange, Registration, Standing, Update};
 use super::{Applier, ApplyError};
 use crate::backoff::doubled;
-use crate::store::{Record, Undo};
+use crate::twilio::owned::{Record, Undo};
 
 /// Between the first two looks at the registration of an emergency address; doubled after each, up to [`MAX_POLL`].
 const POLL: Duration = Duration::from_millis(500);

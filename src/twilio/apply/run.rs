@@ -6,7 +6,7 @@ use super::super::account::Progress;
 use super::super::model::{Id, Kind, Value};
 use super::super::plan::{Change, Plan, Registration, Update};
 use super::{Applier, ApplyError};
-use crate::store::Undo;
+use crate::twilio::owned::Undo;
 
 impl Applier<'_> {
     /// Makes all changes. What waits for Twilio, and what Twilio refuses to delete, keeps nothing back that does not

@@ -1,10 +1,10 @@
 //! Checks of the account itself: status, money, dialing permissions, drift.
 
-use super::super::ACCOUNT;
 use super::super::grouping::groups;
 use super::super::plan::Change;
 use super::super::standing::AccountKind;
 use super::Check;
+use crate::config::ACCOUNT;
 
 /// Below this, in units of the account's currency, a person should pay soon.
 const LOW_BALANCE: f64 = 5.0;

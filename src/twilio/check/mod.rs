@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::promote;
 use crate::config::{Config, Environment};
-use crate::store::Owned;
+use crate::twilio::owned::Owned;
 use crate::url::{Url, masked};
 use seen::Seen;
 

@@ -10,7 +10,7 @@ use super::super::standing::{AccountKind, Standing};
 use super::seen::{Application, Country, Domain, Mappings, Seen};
 use super::*;
 use crate::config::load;
-use crate::store::Promotion;
+use crate::twilio::owned::Promotion;
 
 const NUMBER: &str = "+15035550100";
 

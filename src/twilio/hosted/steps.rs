@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{File, HostedError, content_type, fingerprint};
-use crate::store;
 use crate::twilio::api::{ApiError, Collection, Form, Product, Upload};
 use crate::twilio::apply::{Applier, ApplyError};
 use crate::twilio::kind::{Id, Kind};
 use crate::twilio::model::{Build, Deployment};
+use crate::twilio::owned::{self, Record, Undo};
 
 /// How long a build may take, as Twilio's own tool has it.
 pub(super) const BUILD_TIME: Duration = Duration::from_secs(300);
@@ -31,7 +31,7 @@ const MAX_BUILDS: usize = 100;
 impl Applier<'_> {
     /// Sends a file; its asset must have been made.
     pub(in crate::twilio) fn upload(&mut self, file: &File) -> Result<(), ApplyError> {
-        let is_it = |record: &&store::Record| record.id.kind == Kind::Asset && record.id.own_key() == file.path;
+        let is_it = |record: &&Record| record.id.kind == Kind::Asset && record.id.own_key() == file.path;
         let asset = self.owned.iter().find(is_it).map(|record| record.id.clone());
         let (asset, service) = self.child(&asset.unwrap_or_else(|| Id::new(Kind::Asset, &file.path)))?;
         let content = file.content()?;
@@ -39,7 +39,7 @@ impl Applier<'_> {
         self.commit()?;
         let answer = self.api.upload(&service, &asset, &upload)?;
         let version_sid = sid(&answer, "the upload")?;
-        let upload = store::Upload { sha256: file.sha256.clone(), version_sid };
+        let upload = owned::Upload { sha256: file.sha256.clone(), version_sid };
         self.owned.uploads.insert(file.path.clone(), upload);
         self.unsaved = true;
         Ok(())
@@ -94,7 +94,7 @@ impl Applier<'_> {
         };
         // It may come from a run that was killed while it waited.
         self.await_build(&service_sid, &build)?;
-        self.journal(store::Undo::Deployed {
+        self.journal(Undo::Deployed {
             id: environment.clone(),
             sid: environment_sid.clone(),
             parent_sid: service_sid.clone(),

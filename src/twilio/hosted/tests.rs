@@ -10,11 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::store::{Owned, Record, Undo};
 use crate::twilio::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use crate::twilio::apply::{Applier, ApplyError};
 use crate::twilio::kind::{Id, Kind};
 use crate::twilio::model::{Build, Deployment};
+use crate::twilio::owned::{Owned, Record, Undo};
 
 /// A folder of its own, removed at the end.
 struct Folder(PathBuf);

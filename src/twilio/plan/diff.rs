@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::actual::{Actual, Found};
 use super::super::model::{Desired, Id, Kind, Resource, Value, fingerprint, reply_name};
-use super::super::setting::Setting;
 use super::{Change, FieldChange, Held, Plan, Standing, Update};
-use crate::store::{Owned, Record};
+use crate::setting::Setting;
+use crate::twilio::owned::{Owned, Record};
 
 /// What leads from `actual` to `desired`; `buy` holds the numbers that may be bought. Applied, it leaves nothing to do.
 pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned, buy: &BTreeSet<String>) -> Plan {

@@ -3,9 +3,9 @@
 
 use super::super::actual::Found;
 use super::super::model::{Id, Kind, Resource, Value};
-use super::super::setting::Setting;
 use super::diff::Diff;
 use super::{Change, FieldChange, Registration, Standing, Update};
+use crate::setting::Setting;
 
 /// The form parameter of a number's emergency address.
 pub(super) const ADDRESS: &str = "EmergencyAddressSid";

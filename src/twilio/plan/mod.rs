@@ -1,6 +1,6 @@
 //! The way from the account as it is to the account as the config wants it. Pure.
 //!
-//! It owns what [`Owned`](crate::store::Owned) records and adopts what the config names; everything else is left as it
+//! It owns what [`Owned`](crate::twilio::owned::Owned) records and adopts what the config names; everything else is left as it
 //! is.
 
 mod diff;
@@ -12,12 +12,12 @@ mod show;
 
 use std::collections::BTreeMap;
 
-use super::ACCOUNT;
 use super::hosted::File;
 use super::model::{Deployment, Id, Resource, Value};
-use super::setting::Setting;
+use crate::config::ACCOUNT;
 use crate::secret::Secret;
-use crate::store::Record;
+use crate::setting::Setting;
+use crate::twilio::owned::Record;
 
 pub use diff::diff;
 

@@ -2,8 +2,8 @@
 
 use super::super::actual::Found;
 use super::super::model::{Id, Kind};
-use super::super::setting::Setting;
 use super::diff::Diff;
+use crate::setting::Setting;
 
 impl Diff<'_> {
     pub(super) fn notes(&self) -> Vec<String> {

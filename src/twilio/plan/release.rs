@@ -7,7 +7,7 @@ use super::super::model::{Id, Kind, Value};
 use super::diff::{Diff, held};
 use super::emergency::{self, is_unregistering, transition};
 use super::{Change, FieldChange, Held, Registration, Standing, Update};
-use crate::store::{Changed, Record};
+use crate::twilio::owned::{Changed, Record};
 
 impl<'a> Diff<'a> {
     /// Releases what the environments that are meant own and do not want.

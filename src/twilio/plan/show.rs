@@ -5,8 +5,8 @@ use std::fmt;
 use serde_json::{Map, json};
 
 use super::super::model::{Build, Id, Kind, Resource, Value};
-use super::super::setting::Setting;
 use super::{Change, FieldChange, Plan, Registration, Standing, Update};
+use crate::setting::Setting;
 
 /// One field of a step: `set VoiceUrl to https://new (was https://old)`.
 struct Line<'a> {

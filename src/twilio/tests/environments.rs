@@ -83,7 +83,7 @@ fn undo_announces_as_many_steps_as_it_counts() {
     the_box.set_up(&mut fake).unwrap();
     // A destroyed environment loses its promotions, too, which is no step for people.
     the_box.destroy(&mut fake, "prod").unwrap();
-    assert!(the_box.owned.undo.iter().any(|step| matches!(step, crate::store::Undo::Promoted { .. })));
+    assert!(the_box.owned.undo.iter().any(|step| matches!(step, crate::twilio::owned::Undo::Promoted { .. })));
     let announced = the_box.clone().with(&mut fake, |account| account.plan_undo()).unwrap();
     let secrets = the_box.secrets.clone();
     let counted = the_box.work(&mut fake, |applier| applier.undo_all(&secrets, &mut |_| ())).unwrap();
@@ -182,8 +182,8 @@ fn promotions_are_bounded_and_wrong_ones_are_refused() {
         the_box.config.environments[1].public_url = format!("https://stage-{round}.example.com");
         the_box.with(&mut fake, |account| account.promote("stage", "prod")).unwrap();
     }
-    assert_eq!(the_box.owned.promotions["prod"].len(), crate::store::MAX_PROMOTIONS);
-    for _ in 0..crate::store::MAX_PROMOTIONS {
+    assert_eq!(the_box.owned.promotions["prod"].len(), crate::twilio::owned::MAX_PROMOTIONS);
+    for _ in 0..crate::twilio::owned::MAX_PROMOTIONS {
         the_box.with(&mut fake, |account| account.step_back("prod")).unwrap();
     }
     let back = the_box.with(&mut fake, |account| account.step_back("prod")).map_err(error).unwrap_err();
@@ -197,9 +197,9 @@ fn the_key_goes_last_and_one_that_may_not_delete_itself_is_told() {
         let key = fake.insert("Keys", json!({"friendly_name": "gateway-office"}));
         let mut the_box = Box::new(office(&["101"], &[]));
         let id = Id::new(Kind::ApiKey, "gateway-office");
-        the_box.owned.put(crate::store::Record {
+        the_box.owned.put(crate::twilio::owned::Record {
             id: id.clone(),
-            environment: super::super::ACCOUNT.to_owned(),
+            environment: crate::config::ACCOUNT.to_owned(),
             sid: Some(key.clone()),
             parent_sid: None,
             made: true,

@@ -25,7 +25,9 @@ use super::model::{Id, Kind};
 use super::plan::Plan;
 use crate::config::{Address, Config, Environment, Host, parse};
 use crate::random::Random;
-use crate::store::{Owned, Secrets, Store};
+use crate::secrets::Secrets;
+use crate::store::Store;
+use crate::twilio::owned::Owned;
 
 const NUMBERS: [&str; 3] = ["+15035551212", "+15035551213", "+15035551214"];
 

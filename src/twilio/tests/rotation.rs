@@ -14,7 +14,7 @@ fn kept(the_box: &Box, fake: &Fake) -> bool {
 }
 
 fn settle(the_box: &mut Box) -> bool {
-    the_box.secrets.settle(&the_box.owned)
+    crate::twilio::rotation::settle(&mut the_box.secrets, &the_box.owned)
 }
 
 #[test]

@@ -1,13 +1,11 @@
-//! `secrets.json`: the auth token and the passwords that we mint.
+//! The auth token and the passwords that we mint.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::owned::Owned;
 use crate::random::Random;
 use crate::secret::Secret;
-use crate::twilio::model::{Kind, fingerprint};
 
 /// Letters and digits that nobody confuses when they are read from paper and typed into a phone.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -103,16 +101,17 @@ impl Secrets {
         true
     }
 
-    /// Drops the former passwords where Twilio has taken the new ones, by the records of its answers. Whether there were
-    /// any.
-    pub fn settle(&mut self, owned: &Owned) -> bool {
+    /// Drops the former passwords that Twilio provably has replaced: `is_taken` gets an extension, an environment and the
+    /// new password. Whether there were any.
+    pub fn settle(&mut self, is_taken: impl Fn(&str, &str, &Secret<String>) -> bool) -> bool {
         let mut dropped = false;
-        for record in owned.iter().filter(|record| record.id.kind == Kind::Credential && record.sid.is_some()) {
-            let Some(extension) = self.extensions.get_mut(record.id.own_key()) else { continue };
-            let new = extension.trunk_passwords.get(&record.environment);
-            if new.is_some_and(|new| record.fingerprint.as_ref() == Some(&fingerprint(new))) {
-                dropped |= extension.former_trunk_passwords.remove(&record.environment).is_some();
-            }
+        for (name, extension) in &mut self.extensions {
+            let new = &extension.trunk_passwords;
+            extension.former_trunk_passwords.retain(|environment, _| {
+                let taken = new.get(environment).is_some_and(|new| is_taken(name, environment, new));
+                dropped |= taken;
+                !taken
+            });
         }
         dropped
     }
@@ -151,7 +150,6 @@ fn fits_policy(password: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::twilio::model::Id;
 
     #[test]
     fn minted_passwords_fit_the_policy_of_twilio_and_differ() {
@@ -192,43 +190,6 @@ mod tests {
         assert_eq!(secrets.trunk_password("prod", "101"), before.trunk_password("prod", "101"));
         assert!(!secrets.rotate("102", "stage", &mut random));
         assert!(!secrets.rotate("101", "dev", &mut random));
-    }
-
-    /// Twilio's answers as they are recorded: it has this password.
-    fn taken(environment: &str, extension: &str, password: &Secret<String>) -> Owned {
-        let mut owned = Owned::default();
-        owned.put(crate::store::Record {
-            id: Id::child(Kind::Credential, &format!("gateway-office-{environment}"), extension),
-            environment: environment.to_owned(),
-            sid: Some("CR1".to_owned()),
-            parent_sid: Some("CL1".to_owned()),
-            made: true,
-            changed: BTreeMap::new(),
-            fingerprint: Some(fingerprint(password)),
-        });
-        owned
-    }
-
-    #[test]
-    fn the_former_password_is_kept_until_twilio_has_the_new_one() {
-        let mut random = Random::from_number(5);
-        let mut secrets = Secrets::default();
-        secrets.mint(["101"], &["prod", "stage"], &mut random);
-        let first = secrets.trunk_password("prod", "101").unwrap().clone();
-        assert_eq!(secrets.former_trunk_password("prod", "101"), None);
-        secrets.rotate("101", "prod", &mut random);
-        let second = secrets.trunk_password("prod", "101").unwrap().clone();
-        assert_eq!(secrets.former_trunk_password("prod", "101"), Some(&first));
-        assert_eq!(secrets.former_trunk_password("stage", "101"), None);
-
-        assert!(!secrets.settle(&Owned::default()));
-        assert!(!secrets.settle(&taken("prod", "101", &first)));
-        assert!(!secrets.settle(&taken("stage", "101", &second)));
-        assert_eq!(secrets.former_trunk_password("prod", "101"), Some(&first));
-        assert!(secrets.settle(&taken("prod", "101", &second)));
-        assert_eq!(secrets.former_trunk_password("prod", "101"), None);
-        assert_eq!(secrets.trunk_password("prod", "101"), Some(&second));
-        assert!(!secrets.settle(&taken("prod", "101", &second)));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::setting::Setting;
 use crate::twilio::model::Id;
-use crate::twilio::setting::Setting;
 
 /// Most promotions of one environment that can be stepped back from; the oldest is dropped.
 pub const MAX_PROMOTIONS: usize = 10;
@@ -41,7 +41,7 @@ pub struct Owned {
 pub struct Record {
     #[serde(flatten)]
     pub id: Id,
-    /// Whose it is: the name of an environment, or [`crate::twilio::ACCOUNT`] for what all share.
+    /// Whose it is: the name of an environment, or [`crate::config::ACCOUNT`] for what all share.
     pub environment: String,
     /// Absent between the decision to create and Twilio's answer: if we are killed there, the resource of that natural
     /// key, should it exist, is the one that we made.
