@@ -34,6 +34,7 @@ pub mod sip;
 pub mod status;
 pub mod store;
 pub mod streams;
+pub mod subnet;
 pub mod time;
 pub mod timers;
 pub mod trunk;

@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf, absolute};
 
 use crate::config::Config;
-use crate::tunnel::settings::Driver;
+use crate::config::tunnel::Driver;
 
 /// A file or folder, and the key that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

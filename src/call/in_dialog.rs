@@ -12,13 +12,13 @@ use super::media_target::media_target;
 use super::session_timer;
 use crate::emergency::Priority;
 use crate::emergency::bound::QUIET;
-use crate::media::Subnet;
 use crate::sip::body;
 use crate::sip::flow::Flow;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction, Place, Remote};
 use crate::sip::transaction::{ServerId, T1, response_to};
 use crate::sip::wire;
+use crate::subnet::Subnet;
 
 /// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
 const DIGIT_DURATION: Duration = Duration::from_millis(160);

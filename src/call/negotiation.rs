@@ -6,10 +6,11 @@ use std::time::Duration;
 use rsip::Headers;
 
 use super::description::{self, Demand};
-use crate::media::{LegParams, MasterKey, SrtpKeys, Subnet, Suite};
+use crate::media::{LegParams, MasterKey, SrtpKeys, Suite};
 use crate::random::Random;
 use crate::sip::body::BodyError;
 use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
+use crate::subnet::Subnet;
 
 /// Our telephone-event payload type where they named none: what Twilio uses (TWILIO.md "Codecs").
 const TELEPHONE_EVENT: u8 = 101;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::{Done, failed};
+use crate::config::tunnel::UrlFrom;
 use crate::store::Store;
-use crate::tunnel::UrlFrom;
 use crate::twilio::moved;
 use crate::twiml::explain::explain;
 

@@ -60,9 +60,10 @@ mod of_ssh {
 
     use super::super::{Done, account, failed, reload};
     use crate::config::Config;
+    use crate::config::tunnel::Driver;
+    use crate::config::tunnel::Ssh;
     use crate::store::Store;
-    use crate::tunnel::settings::Ssh;
-    use crate::tunnel::{Driver, ssh};
+    use crate::tunnel::ssh;
 
     /// `gateway tunnel key`
     pub fn key(path: &Path) -> Done {

@@ -12,12 +12,13 @@ use clap::{ArgGroup, Args};
 
 use super::{Done, failed};
 use crate::config::Config;
+use crate::config::upgrade::PublicKey;
 use crate::net::control::SOCKET;
 use crate::upgrade::candidate::{self, StateCopy};
 use crate::upgrade::elf::{self, Machine};
 use crate::upgrade::place::{Copied, Place};
 use crate::upgrade::record::{Phase, Record};
-use crate::upgrade::signature::{self, PublicKey, Signature};
+use crate::upgrade::signature::{self, Signature};
 use crate::upgrade::trial::Before;
 use crate::upgrade::{self, STARTS};
 

@@ -13,8 +13,8 @@ mod parse;
 mod reader;
 pub mod rules;
 mod sound;
-mod tunnel;
-mod upgrade;
+pub mod tunnel;
+pub mod upgrade;
 mod value;
 mod warnings;
 
@@ -25,8 +25,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::media::Subnet;
 use crate::media::sound::Sound;
+use crate::subnet::Subnet;
 
 pub use error::ConfigError;
 pub use folders::{Folders, RUN_DIR, STATE_DIR, folders};
@@ -109,7 +109,7 @@ pub struct Config {
     pub media: Media,
     pub webhook: Webhook,
     /// `[tunnel]`
-    pub tunnel: crate::tunnel::Settings,
+    pub tunnel: tunnel::Settings,
     pub metrics: Metrics,
     pub emergency: Emergency,
     pub clock: Clock,
@@ -119,7 +119,7 @@ pub struct Config {
     pub spend: Spend,
     pub hosted: Hosted,
     /// `[upgrade]`
-    pub upgrade: crate::upgrade::Settings,
+    pub upgrade: upgrade::Settings,
     pub extensions: Vec<Extension>,
     pub numbers: Vec<Number>,
     pub addresses: Vec<Address>,

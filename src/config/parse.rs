@@ -11,7 +11,7 @@ use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
 use super::{account, emergency, environment, tunnel, upgrade};
-use crate::tunnel::UrlFrom;
+use crate::config::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;

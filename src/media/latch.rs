@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Subnet;
+use crate::subnet::Subnet;
 use crate::time::Instant;
 
 /// How long the latched source must be silent before another one may take over.

@@ -13,12 +13,12 @@ use super::tls::Tls;
 use super::trouble::Troubles;
 use super::tunnel::Tunnel;
 use super::{descriptors, drift, http};
+use crate::config::tunnel::UrlFrom;
 use crate::config::{self, Config};
 use crate::engine::Input;
 use crate::event::{Code, Event, Level};
 use crate::store::pace::Pace;
 use crate::store::{Store, last_good};
-use crate::tunnel::UrlFrom;
 
 /// Reads the configuration again; a broken one changes nothing.
 pub struct Reloader {

@@ -11,12 +11,13 @@ use tokio::time::Instant as Deadline;
 
 use super::apart::apart;
 use super::clock::Clock;
+use crate::config::tunnel::Settings;
 use crate::event::Event;
 use crate::random::Random;
 use crate::status::{TunnelState, TunnelStatus};
 use crate::store::Store;
 use crate::tunnel::watch::{Input, Output, Watch};
-use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, Settings, start};
+use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, start};
 use crate::twilio::reach::fetch;
 use crate::twiml::NONCE_PATH;
 use crate::twiml::proof::proof;

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 
 use super::announcement::Reader;
 use super::lines::{Line, Lines};
-use super::settings::Program;
 use super::{Culprit, Down, Place, Report, Reports, Settings, Stop, UrlFrom};
+use crate::config::tunnel::Program;
 
 /// A program that has not told its URL after this time is not going to.
 const URL_LIMIT: Duration = Duration::from_secs(45);

@@ -14,8 +14,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::settings::Direct;
 use super::{Culprit, Down, Place, Report, Reports, Stop, carry};
+use crate::config::tunnel::Direct;
 use crate::net::clock::Clock;
 use crate::net::{descriptors, listening};
 use files::Loaded;

@@ -9,13 +9,11 @@
 //!
 //! The rest of the code knows [`start`], [`Running`] and [`Report`], not which driver it is.
 
-pub mod address;
 pub mod announcement;
 mod carry;
 mod command;
 mod direct;
 mod lines;
-pub mod settings;
 #[cfg(feature = "ssh-tunnel")]
 pub mod ssh;
 pub mod watch;
@@ -26,10 +24,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
+use crate::config::tunnel::{Driver, Settings, UrlFrom};
 use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::url::masked;
-pub use settings::{Driver, Settings, UrlFrom};
 
 /// Most reports that wait to be read. Lines that a program says beyond it are lost, everything else waits.
 const MAX_REPORTS: usize = 64;

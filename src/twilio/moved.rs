@@ -10,10 +10,10 @@ use super::model::is_webhook;
 use super::opening::{Manner, OpenError, Opening};
 use super::plan::{Change, Plan};
 use crate::config::Config;
+use crate::config::tunnel::UrlFrom;
 use crate::net::clock::Clock as TrustedClock;
 use crate::random::Random;
 use crate::store::{Store, StoreError, files, last_good};
-use crate::tunnel::UrlFrom;
 use crate::url::Url;
 
 /// Where the environment and the URL are kept that Twilio was told last, in the state folder: `prod https://…`.

@@ -47,28 +47,8 @@ pub fn on_trial() -> Option<String> {
     (record.phase == Phase::Trial && !place.keeps_itself()).then(|| record.sentence())
 }
 
-/// Seconds that a binary is given to become healthy, when the config says nothing.
-pub const WITHIN: std::time::Duration = std::time::Duration::from_secs(120);
-
 /// Times that a binary on trial may be started. A power cut takes one.
 pub const STARTS: u32 = 3;
-
-/// `[upgrade]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Whose signature a new binary must have; without it, none is taken.
-    pub public_key: Option<signature::PublicKey>,
-    /// How long a new binary may take to become healthy. Default [`WITHIN`].
-    pub within: std::time::Duration,
-    /// What restarts the service, program and arguments; by default systemd or the init script.
-    pub restart: Vec<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings { public_key: None, within: WITHIN, restart: Vec::new() }
-    }
-}
 
 /// A file could not be read, written or moved.
 #[derive(Debug, thiserror::Error)]

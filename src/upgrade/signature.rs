@@ -4,14 +4,14 @@
 //! tells neither whose key it is nor whether the file or the comment was changed: the lines would be read here as well.
 //! Format: <https://jedisct1.github.io/minisign/#signature-format>.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use blake2::{Blake2b512, Digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
 
-/// Signature algorithm in a public key, and of a file that is signed as it is.
+use crate::config::upgrade::{KeyId, PublicKey};
+
+/// Signature algorithm of a file that is signed as it is.
 const PURE: [u8; 2] = *b"Ed";
 
 /// Signature algorithm of a file whose BLAKE2b-512 is signed: what minisign does by itself since 0.9.
@@ -23,24 +23,6 @@ const TRUSTED: &str = "trusted comment: ";
 
 /// Longest signature file, in bytes; minisign's own bound of a comment is 8192.
 pub const MAX_FILE: u64 = 20_000;
-
-/// Who signs: `RW…`, the second line of `minisign.pub`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey {
-    id: [u8; 8],
-    key: [u8; 32],
-}
-
-impl fmt::Debug for PublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({})", key_id(self.id))
-    }
-}
-
-/// How minisign shows a key id.
-fn key_id(id: [u8; 8]) -> String {
-    format!("{:016X}", u64::from_le_bytes(id))
-}
 
 /// Why a file is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,22 +39,9 @@ pub enum SignatureError {
     WrongComment,
 }
 
-impl PublicKey {
-    /// Reads the base64 line; what is wrong otherwise, and the way out.
-    pub fn parse(text: &str) -> Result<PublicKey, String> {
-        let way = "write the line of minisign.pub that begins with RW";
-        let bytes = STANDARD.decode(text.trim()).map_err(|_| format!("is no key of minisign; {way}"))?;
-        let bytes: [u8; 42] = bytes.try_into().map_err(|_| format!("is no public key of minisign; {way}"))?;
-        let (algorithm, id, key) = (array(&bytes, 0), array(&bytes, 2), array(&bytes, 10));
-        match algorithm == PURE {
-            true => Ok(PublicKey { id, key }),
-            false => Err(format!("is a key of another algorithm than Ed25519; {way}")),
-        }
-    }
-
-    fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        UnparsedPublicKey::new(&ED25519, self.key).verify(message, signature).is_ok()
-    }
+/// Whether the key made this signature of the message.
+fn is_by(key: &PublicKey, message: &[u8], signature: &[u8; 64]) -> bool {
+    UnparsedPublicKey::new(&ED25519, key.bytes()).verify(message, signature).is_ok()
 }
 
 /// `N` bytes from `at` on; the callers' arrays are long enough.
@@ -112,20 +81,20 @@ impl Signature {
             PURE => return Err(SignatureError::Legacy),
             _ => return Err(Malformed("it is of another algorithm than Ed25519 over BLAKE2b")),
         }
-        let id = array(&signature, 2);
-        if id != key.id {
-            return Err(SignatureError::OtherKey(key_id(id), key_id(key.id)));
+        let id = KeyId(array(&signature, 2));
+        if id != key.id() {
+            return Err(SignatureError::OtherKey(id.to_string(), key.id().to_string()));
         }
         Ok(Signature { signature: array(&signature, 10), comment, of_comment })
     }
 
     /// Whether it is that of a file with this hash; if so, the comment that was signed with it.
     pub fn verify(&self, key: &PublicKey, hash: &Hash) -> Result<&str, SignatureError> {
-        if !key.verify(hash, &self.signature) {
+        if !is_by(key, hash, &self.signature) {
             return Err(SignatureError::Wrong);
         }
         let signed = [&self.signature, self.comment.as_bytes()].concat();
-        match key.verify(&signed, &self.of_comment) {
+        match is_by(key, &signed, &self.of_comment) {
             true => Ok(&self.comment),
             false => Err(SignatureError::WrongComment),
         }
@@ -207,7 +176,7 @@ mod tests {
     #[test]
     fn another_key_is_named() {
         let error = verify(FILE, OTHER).unwrap_err().to_string();
-        assert!(error.starts_with("is made with key ") && error.ends_with(&key_id(key().id)), "{error}");
+        assert!(error.starts_with("is made with key ") && error.ends_with(&key().id().to_string()), "{error}");
     }
 
     #[test]

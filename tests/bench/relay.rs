@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use gateway::media::packet::BUFFER;
 use gateway::media::srtp::{SrtpReceiver, SrtpSender};
-use gateway::media::{Command, LastPorts, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Subnet, Suite};
+use gateway::media::{Command, LastPorts, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Suite};
 use gateway::net::rtp::{MediaConfig, MediaHandle, start};
 use gateway::random::Random;
+use gateway::subnet::Subnet;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;

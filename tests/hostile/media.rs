@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use gateway::media::packet::BUFFER;
 use gateway::media::relay::Relay;
-use gateway::media::{LegParams, MediaLeg, Subnet};
+use gateway::media::{LegParams, MediaLeg};
 use gateway::random::Random;
+use gateway::subnet::Subnet;
 use gateway::time::Instant;
 use rsip::Method;
 

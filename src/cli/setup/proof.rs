@@ -12,8 +12,8 @@ use crate::cli::account::Opened;
 use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
 use crate::config::Config;
+use crate::config::tunnel::Driver;
 use crate::status::{RegistrationState, Status, TunnelState};
-use crate::tunnel::Driver;
 use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
 use crate::twiml::dialplan::extension_uri;
 

@@ -4,9 +4,9 @@ use toml::Value;
 
 use super::answers::Answers;
 use super::question::{Context, Prompt};
+use crate::config::tunnel::Remote;
+use crate::config::tunnel::{Driver, UrlFrom};
 use crate::config::{Config, WEBHOOK_PORT};
-use crate::tunnel::address::Remote;
-use crate::tunnel::{Driver, UrlFrom};
 
 /// A quick tunnel: no account is needed, and it tells its URL.
 const QUICK: &str = "cloudflared tunnel --url http://{address}";

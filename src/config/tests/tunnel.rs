@@ -13,9 +13,9 @@ fn a_public_url_that_the_tunnel_tells_need_not_be_given() {
 
 #[test]
 fn each_driver_of_the_tunnel_is_read_with_its_defaults() {
-    use crate::tunnel::settings::{Direct, Driver, PROVE_EVERY, Program, UrlFrom};
+    use crate::config::tunnel::{Direct, Driver, PROVE_EVERY, Program, UrlFrom};
     let tunnel = |lines: &str| read(&format!("{MINIMAL}[tunnel]\n{lines}\n")).tunnel;
-    assert_eq!(read(MINIMAL).tunnel, crate::tunnel::Settings::default());
+    assert_eq!(read(MINIMAL).tunnel, crate::config::tunnel::Settings::default());
     let ssh = tunnel("driver = \"ssh\"\nserver = \"tunnel@box.example.com\"");
     let Driver::Ssh(driver) = ssh.driver else { panic!("{ssh:?}") };
     assert_eq!((driver.server.to_string().as_str(), driver.host_key), ("tunnel@box.example.com:22", None));

@@ -6,7 +6,8 @@ use super::*;
 use crate::media::g711::Law;
 use crate::media::sound::Sound;
 use crate::media::srtp::{SrtpReceiver, SrtpSender};
-use crate::media::{LegParams, MasterKey, Report, SrtpKeys, Subnet, Suite};
+use crate::media::{LegParams, MasterKey, Report, SrtpKeys, Suite};
+use crate::subnet::Subnet;
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LIMIT: Duration = Duration::from_secs(20);

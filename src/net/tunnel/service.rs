@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Options, Prove, Tunnel, prover};
 use crate::config::Config;
+use crate::config::tunnel::UrlFrom;
 use crate::event::{Code, Event, Level};
 use crate::net::http;
 use crate::net::recorder::Recorder;
 use crate::random::Random;
-use crate::tunnel::{Place, UrlFrom};
+use crate::tunnel::Place;
 use crate::twilio::moved;
 
 /// The tunnel to the webhook listener, and the proofs that Twilio can reach it.

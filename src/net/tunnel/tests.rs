@@ -1,8 +1,8 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::config::tunnel::{Driver, Program, UrlFrom};
 use crate::store::Store;
-use crate::tunnel::settings::{Driver, Program, UrlFrom};
 
 const OLD: &str = "https://old.trycloudflare.com";
 

@@ -4,9 +4,10 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::config::tunnel::Driver;
 use crate::net::clock::Clock;
 use crate::store::Store;
-use crate::tunnel::{Driver, Running, start};
+use crate::tunnel::{Running, start};
 
 fn place() -> Place {
     let store = Store::open(&std::env::temp_dir().join("gateway-command-tests")).unwrap();

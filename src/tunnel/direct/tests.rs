@@ -5,10 +5,11 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
+use crate::config::tunnel::{Driver, Settings};
 use crate::net::tls::Tls;
 use crate::store::Store;
 use crate::time::WallClock;
-use crate::tunnel::{Driver, Settings, start};
+use crate::tunnel::start;
 
 /// A folder with a certificate for `localhost`, gone with it.
 struct Files(PathBuf);

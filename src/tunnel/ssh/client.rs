@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::known_hosts::{self, Verdict};
 use super::words;
-use crate::tunnel::settings::Ssh;
+use crate::config::tunnel::Ssh;
 use crate::tunnel::{Down, Place, Report, Reports, carry};
 
 /// Most connections through the tunnel at a time; the server is told that there are no more.

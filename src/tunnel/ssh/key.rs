@@ -6,9 +6,10 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{PrivateKey, PublicKey};
 
+use crate::config::tunnel::Ssh;
+use crate::config::tunnel::UrlFrom;
 use crate::store::{Store, StoreError, files};
-use crate::tunnel::settings::Ssh;
-use crate::tunnel::{Culprit, Down, UrlFrom};
+use crate::tunnel::{Culprit, Down};
 
 /// In the state folder.
 const FILE: &str = files::TUNNEL_KEY;
@@ -93,7 +94,7 @@ pub(super) fn line(key: &PublicKey, ssh: &Ssh, url_from: &UrlFrom) -> Result<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tunnel::address::Remote;
+    use crate::config::tunnel::Remote;
 
     #[test]
     fn a_key_is_made_once_for_us_alone_and_its_line_permits_one_forward() {

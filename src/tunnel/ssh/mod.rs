@@ -24,8 +24,8 @@ use tokio::net::TcpStream;
 
 use super::announcement::Reader;
 use super::lines::Lines;
-use super::settings::Ssh;
 use super::{Down, Place, Report, Reports, Settings, Stop, UrlFrom};
+use crate::config::tunnel::Ssh;
 use client::Client;
 pub use kept::{Kept, kept};
 #[cfg(test)]

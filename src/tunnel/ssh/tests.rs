@@ -9,10 +9,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::tunnel::Driver;
+use crate::config::tunnel::Remote;
 use crate::net::clock::Clock;
 use crate::store::Store;
-use crate::tunnel::address::Remote;
-use crate::tunnel::{Culprit, Driver, Running, start};
+use crate::tunnel::{Culprit, Running, start};
 use crate::url::HostPattern;
 
 const SSHD: &str = "/usr/sbin/sshd";

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use russh::{AlgorithmKind, Error};
 
+use crate::config::tunnel::Ssh;
 use crate::store::StoreError;
 use crate::tunnel::announcement::Reader;
 use crate::tunnel::lines::plain;
-use crate::tunnel::settings::Ssh;
 use crate::tunnel::{Culprit, Down};
 
 /// Longest text of a server that is repeated, in characters.

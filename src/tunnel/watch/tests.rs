@@ -1,7 +1,7 @@
 use super::proofs::*;
 use super::telling::WRITES;
 use super::*;
-use crate::tunnel::settings::{Driver, Program, UrlFrom};
+use crate::config::tunnel::{Driver, Program, UrlFrom};
 
 mod telling;
 

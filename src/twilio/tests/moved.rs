@@ -2,7 +2,7 @@
 
 use super::super::moved::{MovedError, in_force, last_written, tell_all};
 use super::*;
-use crate::tunnel::UrlFrom;
+use crate::config::tunnel::UrlFrom;
 use crate::twilio::owned::Undo;
 
 const NEW: &str = "https://word-2.trycloudflare.com";

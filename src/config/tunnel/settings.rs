@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::Remote;
+use super::Remote;
 use crate::url::HostPattern;
 
 /// Between two proofs when the config says nothing.

@@ -1,5 +1,8 @@
 //! `[tunnel]`: keys of drivers that are not chosen are read and checked, too, so that a file may keep them.
 
+mod remote;
+mod settings;
+
 use std::path::{Path, PathBuf};
 
 use toml::de::DeValue;
@@ -7,9 +10,9 @@ use toml::de::DeValue;
 use super::parse::path;
 use super::reader::Section;
 use super::value;
-use crate::tunnel::address::Remote;
-use crate::tunnel::settings::{Direct, Driver, PROVE_EVERY, Program, Settings, Ssh, UrlFrom};
 use crate::url::{HostPattern, Port, Url};
+pub use remote::{Remote, SSH_PORT};
+pub use settings::{Direct, Driver, PROVE_EVERY, Program, Settings, Ssh, UrlFrom};
 
 /// What an SSH server listens on for us when the file says nothing: where its own reverse proxy finds it.
 const REMOTE: (&str, u16) = ("127.0.0.1", 8080);
