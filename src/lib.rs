@@ -12,6 +12,7 @@ pub mod bucket;
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod config_file;
 pub mod context;
 mod disk;
 pub mod dns;

@@ -7,6 +7,7 @@ use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::config::Environment;
+use crate::config_file;
 use crate::twilio::check::{self, Finding, Severity, seen};
 use crate::twilio::reach;
 use crate::twilio::standing::Standing;
@@ -19,7 +20,7 @@ const NONCE_BYTES: usize = 16;
 
 pub(super) fn run(file: &Path) -> Done {
     let mut config = super::load(file)?;
-    config.emergency.read_sound().map_err(|error| failed(format!("{}: {error}", file.display())))?;
+    config_file::sound::read(&mut config.emergency).map_err(|error| failed(format!("{}: {error}", file.display())))?;
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
     super::warn(&config.warnings());
     super::warn(&crate::trunk::second_edge_warning(&config.trunk).into_iter().collect::<Vec<_>>());

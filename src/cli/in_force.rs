@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::ask::{self, AskError};
 use super::failed;
 use crate::config::{self, Config, RUN_DIR, STATE_DIR};
+use crate::config_file;
 use crate::store::{Store, last_good};
 
 /// A configuration that can be run.
@@ -19,7 +20,7 @@ pub(super) struct InForce {
 
 /// The config in force: the file's, or where that is broken the last good one. `environment` is selected in it.
 pub(super) fn find(path: &Path, environment: Option<&str>) -> Result<InForce, Vec<String>> {
-    let of_file = config::read(path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>());
+    let of_file = config_file::read(path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>());
     let errors = match of_file.and_then(|(config, text)| Ok((select(config, environment)?, text))) {
         Ok((config, text)) => return Ok(InForce { config, text, fault: None }),
         Err(errors) => errors,
@@ -100,7 +101,7 @@ pub(super) fn ask(path: &Path, command: &str, timeout: std::time::Duration) -> R
 
 /// Folders that may hold the control socket, and what is wrong with the file.
 fn run_dirs(path: &Path) -> (Vec<PathBuf>, Option<String>) {
-    let errors = match config::load(path) {
+    let errors = match config_file::load(path) {
         Ok(config) => return (vec![config.site.run_dir], None),
         Err(errors) => errors.iter().map(ToString::to_string).collect::<Vec<_>>(),
     };

@@ -34,7 +34,8 @@ use std::sync::OnceLock;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::{self, Config};
+use crate::config::Config;
+use crate::config_file;
 use crate::net::clock::Clock;
 use crate::random::Random;
 use crate::store::{Loaded, Store};
@@ -133,7 +134,7 @@ fn failed(error: impl std::fmt::Display) -> Vec<String> {
 }
 
 fn load(path: &std::path::Path) -> Result<Config, Vec<String>> {
-    config::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
+    config_file::load(path).map_err(|errors| errors.iter().map(ToString::to_string).collect())
 }
 
 /// The config of the environment that `--environment` names, else of the one that the file says.

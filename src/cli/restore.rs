@@ -9,7 +9,8 @@ use clap::Args;
 use super::{Done, account, ask, check, failed, passphrase};
 use crate::backup::named::named;
 use crate::backup::{Backup, MAX_FILE};
-use crate::config::{self, Config, Host};
+use crate::config::{self, Config};
+use crate::config_file;
 use crate::disk::{Disk, RealDisk};
 use crate::store::files::{self, Fate};
 use crate::store::{Outside, Store};
@@ -97,7 +98,7 @@ fn title(backup: &Backup) -> String {
 /// The config as it will stand at `path`. What does not fit this box is told at the end; what no box could read, now.
 fn parse(text: &str, path: &Path) -> Result<Config, Vec<String>> {
     let name = path.display().to_string();
-    let host = Host::read().unwrap_or_default();
+    let host = config_file::host().unwrap_or_default();
     config::parse(text, &name, &host).map_err(|mistakes| {
         let of_backup = |mistake: &config::ConfigError| format!("the backup's config: {mistake}");
         mistakes.iter().map(of_backup).collect()
@@ -106,7 +107,7 @@ fn parse(text: &str, path: &Path) -> Result<Config, Vec<String>> {
 
 /// A service that runs would write its own state over the restored one.
 fn is_stopped(path: &Path, config: &Config) -> Done {
-    let of_now = path.exists().then(|| config::load(path).ok()).flatten();
+    let of_now = path.exists().then(|| config_file::load(path).ok()).flatten();
     for config in [of_now.as_ref(), Some(config)].into_iter().flatten() {
         if ask::ask(config, "status").is_ok() {
             return Err(failed("the service runs here; stop it first: \"systemctl stop gateway\""));

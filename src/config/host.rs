@@ -2,32 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use nix::ifaddrs::getifaddrs;
-
 /// The machine that a config is read for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
     /// Addresses of its interfaces.
     pub addresses: Vec<IpAddr>,
-}
-
-impl Host {
-    /// Asks the kernel.
-    pub fn read() -> std::io::Result<Host> {
-        let mut addresses = Vec::new();
-        for interface in getifaddrs()? {
-            let Some(address) = interface.address else { continue };
-            let ip = match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
-                (Some(v4), _) => IpAddr::V4(v4.ip()),
-                (_, Some(v6)) => IpAddr::V6(v6.ip()),
-                _ => continue,
-            };
-            if !addresses.contains(&ip) {
-                addresses.push(ip);
-            }
-        }
-        Ok(Host { addresses })
-    }
 }
 
 /// What `lan.listen = ["auto"]` stands for: every RFC 1918 and ULA (RFC 4193) address.

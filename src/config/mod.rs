@@ -1,7 +1,7 @@
 //! `gateway.toml`, parsed into types that cannot be wrong.
 //!
 //! Parse, don't validate: what stands in [`Config`] has been checked, and nothing later asks again. Unknown keys are
-//! errors. Secrets are not in it (they live in [`crate::store`]), so that it can sit in git.
+//! errors. Secrets are not in it ([`crate::secrets`]), so that it can sit in git.
 
 mod account;
 mod emergency;
@@ -12,7 +12,6 @@ mod host;
 mod parse;
 mod reader;
 pub mod rules;
-mod sound;
 pub mod tunnel;
 pub mod upgrade;
 mod value;
@@ -22,7 +21,7 @@ mod warnings;
 mod tests;
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::media::sound::Sound;
@@ -32,7 +31,6 @@ pub use error::ConfigError;
 pub use folders::{Folders, RUN_DIR, STATE_DIR, folders};
 pub use host::Host;
 pub use parse::parse;
-pub use sound::SoundFileError;
 
 /// Largest config file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
@@ -73,31 +71,6 @@ pub const WEBHOOK_PORT: u16 = 8080;
 /// What is said of `auto` where there is nothing that it could stand for.
 const NO_ADDRESS: &str = "listen \"auto\" finds no private address on this host; handsets are answered as soon as it has \
                           one, or write the address of the LAN, listen = [\"192.168.1.1\"]";
-
-/// Reads a config file for this machine. All mistakes are returned, in the order of the file.
-pub fn load(path: &Path) -> Result<Config, Vec<ConfigError>> {
-    read(path).map(|(config, _)| config)
-}
-
-/// The same, with the text of the file.
-pub fn read(path: &Path) -> Result<(Config, String), Vec<ConfigError>> {
-    let file = path.display().to_string();
-    let whole = |message: String| vec![ConfigError { file: file.clone(), line: 0, message }];
-    let unreadable = |error: std::io::Error| whole(format!("cannot be read: {}", error.kind()));
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_FILE {
-        return Err(whole(format!("is {size} bytes long; at most {MAX_FILE} are read")));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        vec![ConfigError { file: file.clone(), line, message: "is not UTF-8; save the file as UTF-8".to_owned() }]
-    })?;
-    // A machine whose interfaces cannot be listed now has none for `auto` yet.
-    let config = parse(&text, &file, &Host::read().unwrap_or_default())?;
-    Ok((config, text))
-}
 
 /// The whole file.
 #[derive(Clone, Debug, PartialEq)]
@@ -355,7 +328,7 @@ pub struct Emergency {
     pub notify: Vec<String>,
     /// What a caller hears when an emergency call cannot leave, before the refusal; without it, only the refusal.
     pub failure_sound: Option<PathBuf>,
-    /// What is in that file, once [`Emergency::read_sound`] has read it.
+    /// What is in that file, once it was read.
     pub sound: Option<Sound>,
 }
 

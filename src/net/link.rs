@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::lan::Lan;
 use super::reload::Reloader;
 use super::shell::Shell;
-use crate::config::Host;
+use crate::config_file;
 use crate::engine::Input;
 use crate::event::{Code, Event, Level};
 use crate::trunk::Link;
@@ -82,7 +82,7 @@ pub async fn watch(shell: Rc<Shell>, lan: Rc<Lan>, reloader: Rc<Reloader>) {
 }
 
 fn look(remote: Option<SocketAddr>) -> std::io::Result<Link> {
-    let addresses = Host::read()?.addresses;
+    let addresses = config_file::host()?.addresses;
     Ok(Link { addresses, towards: source(remote.unwrap_or(SOMEWHERE)) })
 }
 

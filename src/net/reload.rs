@@ -13,8 +13,9 @@ use super::tls::Tls;
 use super::trouble::Troubles;
 use super::tunnel::Tunnel;
 use super::{descriptors, drift, http};
+use crate::config::Config;
 use crate::config::tunnel::UrlFrom;
-use crate::config::{self, Config};
+use crate::config_file;
 use crate::engine::Input;
 use crate::event::{Code, Event, Level};
 use crate::store::pace::Pace;
@@ -150,8 +151,8 @@ impl Reloader {
     }
 
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
-        let (mut config, text) =
-            config::read(&self.path).map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        let (mut config, text) = config_file::read(&self.path)
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
         if let Some(name) = &self.environment {
             config = config.selected(name).map_err(|error| vec![error.to_string()])?;
         }
@@ -160,7 +161,7 @@ impl Reloader {
             Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
         // Without it everything else works.
-        notes.extend(config.emergency.read_sound().err().map(|error| error.to_string()));
+        notes.extend(config_file::sound::read(&mut config.emergency).err().map(|error| error.to_string()));
         let running = self.config();
         // What is bound once stays bound until a restart, and the configuration in force says so.
         if !config.lan.is_written_as(&running.lan) {

@@ -26,6 +26,7 @@ use super::trouble::{Opening, Troubles};
 use super::tunnel::{self, Tunnel};
 use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
 use crate::config::{self, Config};
+use crate::config_file;
 use crate::engine::{Engine, Input};
 use crate::event::{Code, Event, Level};
 use crate::media::Notice;
@@ -107,7 +108,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         recorder.tell(&descriptors::event(&shortage));
         troubles.set("descriptors", shortage);
     }
-    if let Err(error) = config.emergency.read_sound() {
+    if let Err(error) = config_file::sound::read(&mut config.emergency) {
         recorder.tell(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
     }
     let calls = config.limits.calls;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::files::LAST_GOOD;
 use super::{Store, StoreError};
-use crate::config::{self, Config, ConfigError, Host};
+use crate::config::{self, Config, ConfigError};
+use crate::config_file;
 
 /// Before the name of the file that it is a copy of: another installation's copy is of no use here.
 const HEAD: &str = "# Kept by gateway, which last started with this copy of ";
@@ -24,14 +25,14 @@ pub fn text(store: &Store, path: &Path) -> Option<String> {
 /// What is kept of the config file at `path`, read as if it stood there.
 pub fn config(store: &Store, path: &Path) -> Option<(Config, String)> {
     let text = text(store, path)?;
-    let host = Host::read().unwrap_or_default();
+    let host = config_file::host().unwrap_or_default();
     let config = config::parse(&text, &path.display().to_string(), &host).ok()?;
     Some((config, text))
 }
 
 /// The config that the service runs with: the file's, or where that is broken the one that is kept.
 pub fn in_force(store: &Store, path: &Path) -> Result<Config, Vec<ConfigError>> {
-    config::load(path).or_else(|errors| config(store, path).map(|(config, _)| config).ok_or(errors))
+    config_file::load(path).or_else(|errors| config(store, path).map(|(config, _)| config).ok_or(errors))
 }
 
 /// Whether a state folder has one, of whatever file. Nothing is made or changed.

@@ -11,7 +11,8 @@ use super::question::{self, Context, Prompt, Question};
 use super::{ask, file, login, mistakes, render, tunnel};
 use crate::cli::{account, failed, random, told};
 use crate::config::tunnel::Driver;
-use crate::config::{self, Config, Host};
+use crate::config::{self, Config};
+use crate::config_file;
 use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::store::Store;
@@ -126,8 +127,8 @@ fn skeleton(answers: &Answers, path: &Path) -> Result<Config, Vec<String>> {
 }
 
 fn parsed(text: &str, path: &Path) -> Result<Config, Vec<String>> {
-    let host =
-        Host::read().map_err(|error| failed(format!("the interfaces of this host cannot be listed: {error}")))?;
+    let host = config_file::host()
+        .map_err(|error| failed(format!("the interfaces of this host cannot be listed: {error}")))?;
     let told = |error: &config::ConfigError| format!("{} (--set gives any key of gateway.toml)", error.message);
     config::parse(text, &path.display().to_string(), &host).map_err(|errors| errors.iter().map(told).collect())
 }

@@ -1,5 +1,7 @@
 //! What is wanted of the account: addresses, access, dialing, spending, webhooks.
 
+use std::path::Path;
+
 use super::*;
 
 const ADDRESS: &str = r#"[[address]]

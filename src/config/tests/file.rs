@@ -1,5 +1,7 @@
 //! The file as a whole: what we ship, defaults, and text that is no config.
 
+use std::path::Path;
+
 use super::*;
 
 #[test]
@@ -188,17 +190,6 @@ fn any_bytes_are_answered_without_a_panic() {
         }
         let _ = parse(&String::from_utf8_lossy(&bytes), "gateway.toml", &host());
     }
-}
-
-#[test]
-fn a_file_that_is_missing_or_not_utf_8_is_told_with_its_name() {
-    let missing = load(Path::new("/nonexistent/gateway.toml")).unwrap_err();
-    assert!(missing[0].to_string().starts_with("/nonexistent/gateway.toml: cannot be read: "), "{}", missing[0]);
-    let path = std::env::temp_dir().join(format!("gateway-config-{}.toml", std::process::id()));
-    std::fs::write(&path, b"[site]\nname = \"\xff\"\n").unwrap();
-    let told = load(&path).unwrap_err()[0].to_string();
-    std::fs::remove_file(&path).unwrap();
-    assert_eq!(told, format!("{}:2: is not UTF-8; save the file as UTF-8", path.display()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::super::plan::Plan;
 use super::super::standing::{AccountKind, Standing};
 use super::seen::{Application, Country, Domain, Mappings, Seen};
 use super::*;
-use crate::config::load;
+use crate::config::{Host, parse};
 use crate::twilio::owned::Promotion;
 
 const NUMBER: &str = "+15035550100";
@@ -37,12 +37,7 @@ fn config() -> Config {
         number = "+15035550100"
         ring = ["101"]
     "#;
-    let path =
-        std::env::temp_dir().join(format!("gateway-check-{}-{:?}", std::process::id(), std::thread::current().id()));
-    std::fs::write(&path, text).unwrap();
-    let config = load(&path);
-    std::fs::remove_file(&path).unwrap();
-    config.unwrap()
+    parse(text, "gateway.toml", &Host::default()).unwrap()
 }
 
 fn some(text: &str) -> Option<String> {

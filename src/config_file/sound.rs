@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use super::Emergency;
+use crate::config::Emergency;
 use crate::media::sound::{MAX_FILE, Sound, SoundError};
 
 /// Why the file cannot be played.
@@ -46,17 +46,15 @@ impl Problem {
     }
 }
 
-impl Emergency {
-    /// Reads the file again, if there is one to read. When it cannot be played there is no sound.
-    pub fn read_sound(&mut self) -> Result<(), SoundFileError> {
-        self.sound = None;
-        let Some(path) = &self.failure_sound else { return Ok(()) };
-        self.sound = Some(read(path).map_err(|problem| SoundFileError { path: path.clone(), problem })?);
-        Ok(())
-    }
+/// Reads the file again, if there is one to read. When it cannot be played there is no sound.
+pub fn read(emergency: &mut Emergency) -> Result<(), SoundFileError> {
+    emergency.sound = None;
+    let Some(path) = &emergency.failure_sound else { return Ok(()) };
+    emergency.sound = Some(sound(path).map_err(|problem| SoundFileError { path: path.clone(), problem })?);
+    Ok(())
 }
 
-fn read(path: &Path) -> Result<Sound, Problem> {
+fn sound(path: &Path) -> Result<Sound, Problem> {
     let unreadable = |error: std::io::Error| match error.kind() {
         ErrorKind::NotFound => Problem::Missing,
         kind => Problem::Unreadable(kind),
@@ -96,7 +94,7 @@ mod tests {
             path
         };
         let mut good = emergency(&file("no-line.ulaw", &[0xff; 8000]));
-        good.read_sound().unwrap();
+        read(&mut good).unwrap();
         assert_eq!(good.sound.as_ref().map(Sound::duration), Some(Duration::from_secs(1)));
         for (path, text) in [
             (folder.join("gone.wav"), "gone.wav is not there;"),
@@ -106,13 +104,13 @@ mod tests {
             (file("long.alaw", &vec![0; 480_001]), "long.alaw is longer than 60 s;"),
         ] {
             good.failure_sound = Some(path);
-            let error = good.read_sound().unwrap_err().to_string();
+            let error = read(&mut good).unwrap_err().to_string();
             assert!(error.starts_with("emergency.failure_sound: ") && error.contains(text), "{error}");
             assert!(error.contains("hears no sentence") && !error.contains("os error"), "{error}");
             assert_eq!(good.sound, None, "the former one is not played either");
         }
         good.failure_sound = None;
-        assert!(good.read_sound().is_ok());
+        assert!(read(&mut good).is_ok());
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }
