@@ -1,6 +1,6 @@
 //! The codes of events and the levels that each may have, as people have them in their log filters: they stay.
 
-use gateway::event::{Code, Level};
+use gateway_core::event::{Code, Level};
 
 const GOLDEN: &str = include_str!("golden/events.txt");
 

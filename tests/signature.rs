@@ -1,9 +1,9 @@
 //! The signature vectors, computed with Twilio's own libraries: `tests/twilio-signature-vectors.json`.
 
 use base64::Engine;
-use gateway::secret::Secret;
-use gateway::twiml::form::Form;
-use gateway::twiml::signature::{Content, Covered, Key, SignatureError, SignedRequest, Verifier};
+use gateway_core::secret::Secret;
+use gateway_core::twiml::form::Form;
+use gateway_core::twiml::signature::{Content, Covered, Key, SignatureError, SignedRequest, Verifier};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha1::Sha1;

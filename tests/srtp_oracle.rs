@@ -1,9 +1,9 @@
 //! Our SRTP against webrtc-srtp, which was written by others: what one protects the other opens, and both give the
 //! same bytes, over loss, reordering and the turn of the sequence number.
 
-use gateway::media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
-use gateway::media::{MasterKey, Suite};
-use gateway::random::Random;
+use gateway_core::media::srtp::{SrtpError, SrtpReceiver, SrtpSender};
+use gateway_core::media::{MasterKey, Suite};
+use gateway_core::random::Random;
 use webrtc_srtp::context::Context;
 use webrtc_srtp::option::{srtcp_replay_protection, srtp_replay_protection};
 use webrtc_srtp::protection_profile::ProtectionProfile;

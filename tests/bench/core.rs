@@ -11,18 +11,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use gateway::config::{self, Config};
-use gateway::context::Output;
-use gateway::dns::{DnsAnswer, DnsQuestion};
-use gateway::engine::{Engine, Input};
-use gateway::media::relay::Relay;
-use gateway::media::{Command, Notice};
-use gateway::random::Random;
-use gateway::secret::Secret;
-use gateway::secrets::{ExtensionSecrets, Secrets};
-use gateway::sip::digest::{Challenge, answer};
-use gateway::sip::flow::{Flow, Transport};
-use gateway::time::{Instant, WallClock};
+use gateway_core::config::{self, Config};
+use gateway_core::context::Output;
+use gateway_core::dns::{DnsAnswer, DnsQuestion};
+use gateway_core::engine::{Engine, Input};
+use gateway_core::media::relay::Relay;
+use gateway_core::media::{Command, Notice};
+use gateway_core::random::Random;
+use gateway_core::secret::Secret;
+use gateway_core::secrets::{ExtensionSecrets, Secrets};
+use gateway_core::sip::digest::{Challenge, answer};
+use gateway_core::sip::flow::{Flow, Transport};
+use gateway_core::time::{Instant, WallClock};
 
 #[path = "../office/mod.rs"]
 mod office;

@@ -10,12 +10,12 @@ use std::process::{Command as Process, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use gateway::media::packet::BUFFER;
-use gateway::media::srtp::{SrtpReceiver, SrtpSender};
-use gateway::media::{Command, LastPorts, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Suite};
 use gateway::net::rtp::{MediaConfig, MediaHandle, start};
-use gateway::random::Random;
-use gateway::subnet::Subnet;
+use gateway_core::media::packet::BUFFER;
+use gateway_core::media::srtp::{SrtpReceiver, SrtpSender};
+use gateway_core::media::{Command, LastPorts, LegParams, MasterKey, MediaLeg, Notice, SrtpKeys, Suite};
+use gateway_core::random::Random;
+use gateway_core::subnet::Subnet;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;

@@ -1,7 +1,7 @@
 //! Answers of a DNS server that means harm, or of one that is broken: mutated with fixed seeds.
 
 use gateway::net::dns::message::{Kind, Query, Reply};
-use gateway::random::Random;
+use gateway_core::random::Random;
 
 use crate::allocation;
 

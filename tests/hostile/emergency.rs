@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::Config;
-use gateway::emergency::bound::{
+use gateway_core::config::Config;
+use gateway_core::emergency::bound::{
     ALL_UNPROVED_AT_A_TIME, ALL_UNPROVED_IN_WINDOW, HANDSET_AT_A_TIME, MAX_CALLS, MAX_STRANGERS, UNPROVED_IN_WINDOW,
 };
-use gateway::engine::Input;
-use gateway::media::{MediaLeg, Notice};
+use gateway_core::engine::Input;
+use gateway_core::media::{MediaLeg, Notice};
 use rsip::Method;
 
 use crate::office::{Ask, Far, Office, codes, handset, sdp, source, tcp, udp};

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::Config;
-use gateway::emergency::bound::MAX_STRANGERS;
-use gateway::engine::{Input, MAX_STREAMS};
-use gateway::media::{MediaLeg, Notice};
-use gateway::sip::flow::Flow;
-use gateway::sip::header;
+use gateway_core::config::Config;
+use gateway_core::emergency::bound::MAX_STRANGERS;
+use gateway_core::engine::{Input, MAX_STREAMS};
+use gateway_core::media::{MediaLeg, Notice};
+use gateway_core::sip::flow::Flow;
+use gateway_core::sip::header;
 use rsip::{Method, Request};
 
 use crate::office::{Ask, Far, Office, codes, sdp, source, tcp, udp};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway::engine::{Input, MAX_STREAMS};
-use gateway::sip::transaction;
+use gateway_core::engine::{Input, MAX_STREAMS};
+use gateway_core::sip::transaction;
 
 use crate::office::{Ask, Office, codes, handset, source, tcp, udp};
 
@@ -59,7 +59,7 @@ fn what_proved_nothing_gets_one_answer_of_about_its_own_size_and_no_repetition()
             office.seconds(120);
             let sent = &office.sent[before..];
             let lan: Vec<_> =
-                sent.iter().filter(|sent| sent.flow.transport != gateway::sip::flow::Transport::Tls).collect();
+                sent.iter().filter(|sent| sent.flow.transport != gateway_core::sip::flow::Transport::Tls).collect();
             assert_eq!(lan.len(), 1, "{method}{to_tag}");
             assert_eq!(lan[0].flow.remote, flow.remote);
             assert!(lan[0].bytes.len() < text.len() + MORE, "{method}{to_tag}: {}", lan[0].text());
@@ -239,12 +239,12 @@ fn a_far_end_that_floods_a_call_with_reliable_provisional_responses_gets_few_ans
     let trunk = office.trunk.expect("it is up");
     office.sent.clear();
     for number in 0..5000_u32 {
-        let mut ringing = gateway::sip::transaction::response_to(&invite, 183, Some("far"));
+        let mut ringing = gateway_core::sip::transaction::response_to(&invite, 183, Some("far"));
         for (name, value) in [("Require", "100rel"), ("Contact", "<sip:far@172.25.75.240>")] {
-            ringing.headers.push(gateway::sip::header::make(name, value));
+            ringing.headers.push(gateway_core::sip::header::make(name, value));
         }
-        ringing.headers.push(gateway::sip::header::make("RSeq", number.to_string()));
-        office.input(Input::Received { flow: trunk, bytes: gateway::sip::wire::write_response(&ringing) });
+        ringing.headers.push(gateway_core::sip::header::make("RSeq", number.to_string()));
+        office.input(Input::Received { flow: trunk, bytes: gateway_core::sip::wire::write_response(&ringing) });
     }
     assert!(office.trunk_requests(rsip::Method::PRack).len() <= 32);
     assert!(office.most.transactions < 100, "{:?}", office.most);

@@ -1,8 +1,8 @@
 //! Who somebody is follows from the password and from where it comes, never from what it writes.
 
-use gateway::engine::Input;
-use gateway::sip::flow::Transport;
-use gateway::sip::{header, uri};
+use gateway_core::engine::Input;
+use gateway_core::sip::flow::Transport;
+use gateway_core::sip::{header, uri};
 use rsip::Method;
 
 use crate::office::{Ask, Far, Office, codes, handset, response, sdp, udp};
@@ -152,8 +152,8 @@ fn a_response_from_a_foreign_address_is_no_response() {
     office.dial("101", "102");
     let invite = office.sent.iter().find(|sent| sent.flow == handset("102")).and_then(|sent| sent.request());
     let invite = invite.expect("102 rings");
-    let answer = gateway::sip::transaction::response_to(&invite, 486, Some("forged"));
-    let bytes = gateway::sip::wire::write_response(&answer);
+    let answer = gateway_core::sip::transaction::response_to(&invite, 486, Some("forged"));
+    let bytes = gateway_core::sip::wire::write_response(&answer);
     office.give(udp("192.168.1.66:5060"), &bytes);
     assert_eq!(office.engine.sizes().calls, 1);
     office.give(handset("102"), &bytes);
@@ -286,8 +286,9 @@ fn a_challenge_answered_for_one_number_is_no_licence_for_another() {
     let ask = invite(&mut office, "101", "102");
     let flow = handset("101");
     let first = office.give(flow, ask.text(flow));
-    let (challenge, name) = gateway::sip::digest::strongest(&response(&first[0])).expect("a challenge");
-    let credentials = gateway::sip::digest::answer(&challenge, "101", "lan-secret-101", "INVITE", &ask.uri, 1, "c");
+    let (challenge, name) = gateway_core::sip::digest::strongest(&response(&first[0])).expect("a challenge");
+    let credentials =
+        gateway_core::sip::digest::answer(&challenge, "101", "lan-secret-101", "INVITE", &ask.uri, 1, "c");
     let stolen = invite(&mut office, "101", "5035551212").header(&format!("{name}: {credentials}"));
     assert_eq!(codes(&office.give(flow, stolen.text(flow))), [401], "another callee");
     let replayed = invite(&mut office, "101", "102").header(&format!("{name}: {credentials}"));

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use gateway::media::packet::BUFFER;
-use gateway::media::relay::Relay;
-use gateway::media::{LegParams, MediaLeg};
-use gateway::random::Random;
-use gateway::subnet::Subnet;
-use gateway::time::Instant;
+use gateway_core::media::packet::BUFFER;
+use gateway_core::media::relay::Relay;
+use gateway_core::media::{LegParams, MediaLeg};
+use gateway_core::random::Random;
+use gateway_core::subnet::Subnet;
+use gateway_core::time::Instant;
 use rsip::Method;
 
 use crate::office::{Ask, Far, Office, codes, handset, sdp, secure_sdp, udp};
@@ -72,12 +72,12 @@ fn the_trunk_cannot_point_media_into_the_lan() {
     office.far = Far::Mute;
     office.dial("101", "5035551212");
     let invite = office.trunk_requests(Method::Invite).pop().expect("it went out");
-    let mut ok = gateway::sip::transaction::response_to(&invite, 200, Some("far"));
-    ok.headers.push(gateway::sip::header::make("Contact", "<sip:far@172.25.75.240>"));
-    ok.headers.push(gateway::sip::header::make("Content-Type", "application/sdp"));
+    let mut ok = gateway_core::sip::transaction::response_to(&invite, 200, Some("far"));
+    ok.headers.push(gateway_core::sip::header::make("Contact", "<sip:far@172.25.75.240>"));
+    ok.headers.push(gateway_core::sip::header::make("Content-Type", "application/sdp"));
     ok.body = secure_sdp("192.168.1.66:53").into_bytes();
     let trunk = office.trunk.expect("it is up");
-    office.give(trunk, gateway::sip::wire::write_response(&ok));
+    office.give(trunk, gateway_core::sip::wire::write_response(&ok));
     let remotes = remotes(&office, false);
     assert_eq!(remotes.len(), 1);
     assert!(remotes[0].as_ref().is_some_and(|remote| remote.starts_with("54.172.60.1:")), "{remotes:?}");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use gateway::engine::{Input, MAX_STREAMS};
-use gateway::random::Random;
-use gateway::sip::flow::{Flow, Transport};
-use gateway::sip::transaction;
+use gateway_core::engine::{Input, MAX_STREAMS};
+use gateway_core::random::Random;
+use gateway_core::sip::flow::{Flow, Transport};
+use gateway_core::sip::transaction;
 
 use crate::office::{Ask, Far, Office, handset, sdp, secure_sdp, tcp, udp};
 

@@ -5,21 +5,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::{self, Config};
-use gateway::context::Output;
-use gateway::dns::{DnsAnswer, DnsQuestion};
-use gateway::engine::{Engine, Input};
-use gateway::event::Event;
-use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
-use gateway::secret::Secret;
-use gateway::secrets::{ExtensionSecrets, Secrets};
-use gateway::sip::digest;
-use gateway::sip::flow::{Flow, Transport};
-use gateway::sip::header;
-use gateway::sip::transaction::response_to;
-use gateway::sip::wire::{self, Datagram, Frame, StreamReader};
-use gateway::status::Sizes;
-use gateway::time::{Instant, WallClock};
+use gateway_core::config::{self, Config};
+use gateway_core::context::Output;
+use gateway_core::dns::{DnsAnswer, DnsQuestion};
+use gateway_core::engine::{Engine, Input};
+use gateway_core::event::Event;
+use gateway_core::media::{Command, LegParams, MediaLeg, Notice, Report};
+use gateway_core::secret::Secret;
+use gateway_core::secrets::{ExtensionSecrets, Secrets};
+use gateway_core::sip::digest;
+use gateway_core::sip::flow::{Flow, Transport};
+use gateway_core::sip::header;
+use gateway_core::sip::transaction::response_to;
+use gateway_core::sip::wire::{self, Datagram, Frame, StreamReader};
+use gateway_core::status::Sizes;
+use gateway_core::time::{Instant, WallClock};
 use rsip::{Method, Request, Response, SipMessage};
 
 #[path = "../office/mod.rs"]

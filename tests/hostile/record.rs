@@ -5,9 +5,9 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
 use base64::Engine;
-use gateway::secret::Secret;
-use gateway::secrets::Secrets;
 use gateway::store::Store;
+use gateway_core::secret::Secret;
+use gateway_core::secrets::Secrets;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 

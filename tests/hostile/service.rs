@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use gateway::random::Random;
+use gateway_core::random::Random;
 
 use crate::process::{Box, LIMIT, errors, finish, listening, wait};
 
@@ -144,7 +144,7 @@ fn nothing_listens_but_what_the_config_names_and_files_are_for_the_owner_alone()
 
 /// Registers as 101 with a password; the code of the answer.
 fn register(socket: &UdpSocket, office: &Box, password: &str) -> u16 {
-    use gateway::sip::wire::{Datagram, read_datagram};
+    use gateway_core::sip::wire::{Datagram, read_datagram};
     socket.set_read_timeout(Some(LIMIT)).expect("not zero");
     let own = socket.local_addr().expect("it is bound");
     // No two requests may look like one that came by two ways.
@@ -163,10 +163,11 @@ fn register(socket: &UdpSocket, office: &Box, password: &str) -> u16 {
         let Ok(Datagram::Message(rsip::SipMessage::Response(response))) = read_datagram(&buffer[..len]) else {
             panic!("{}", String::from_utf8_lossy(&buffer[..len]))
         };
-        let Some((challenge, name)) = gateway::sip::digest::strongest(&response).filter(|_| round == 0) else {
+        let Some((challenge, name)) = gateway_core::sip::digest::strongest(&response).filter(|_| round == 0) else {
             return response.status_code.code();
         };
-        let answer = gateway::sip::digest::answer(&challenge, "101", password, "REGISTER", "sip:127.0.0.1", 1, "c");
+        let answer =
+            gateway_core::sip::digest::answer(&challenge, "101", password, "REGISTER", "sip:127.0.0.1", 1, "c");
         more = format!("{name}: {answer}\r\n");
     }
     0

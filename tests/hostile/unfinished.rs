@@ -1,8 +1,8 @@
 //! Messages that never end: what they cost in memory, and whom they cost a connection.
 
-use gateway::engine::{Input, MAX_STREAMS};
-use gateway::sip::flow::Flow;
-use gateway::streams::{MAX_UNFINISHED, MESSAGE_LIMIT};
+use gateway_core::engine::{Input, MAX_STREAMS};
+use gateway_core::sip::flow::Flow;
+use gateway_core::streams::{MAX_UNFINISHED, MESSAGE_LIMIT};
 
 use crate::allocation::held_by;
 use crate::office::{Ask, Office, codes, sdp, source, tcp};

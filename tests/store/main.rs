@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use gateway::random::Random;
-use gateway::sip::flow::Flow;
 use gateway::store::Store;
 use gateway::store::pace::{MOST_A_DAY, Pace};
-use gateway::time::{Instant, WallClock};
+use gateway_core::random::Random;
+use gateway_core::sip::flow::Flow;
+use gateway_core::time::{Instant, WallClock};
 
 #[allow(dead_code, reason = "it serves tests/hostile, too")]
 #[path = "../hostile/office.rs"]

@@ -6,8 +6,8 @@ mod phones;
 mod rfc4475;
 mod rsip_defects;
 
-use gateway::sip::header::{self, HeaderError, NameAddr, Via};
-use gateway::sip::wire::{Datagram, ReadError, read_datagram, write_request, write_response};
+use gateway_core::sip::header::{self, HeaderError, NameAddr, Via};
+use gateway_core::sip::wire::{Datagram, ReadError, read_datagram, write_request, write_response};
 use rsip::{Headers, Request, Response, SipMessage};
 
 fn read(bytes: &[u8]) -> Result<SipMessage, ReadError> {

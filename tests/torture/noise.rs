@@ -1,9 +1,11 @@
 //! Seeded generators: what is written is read back, and nothing that comes in makes the reader panic or grow.
 
-use gateway::sip::header::{self, NameAddr, Params, Reason, Replaces, Via};
-use gateway::sip::status::status;
-use gateway::sip::uri;
-use gateway::sip::wire::{Datagram, Frame, MAX_BODY, MAX_HEAD, MAX_HEADERS, StreamReader, method_of, read_datagram};
+use gateway_core::sip::header::{self, NameAddr, Params, Reason, Replaces, Via};
+use gateway_core::sip::status::status;
+use gateway_core::sip::uri;
+use gateway_core::sip::wire::{
+    Datagram, Frame, MAX_BODY, MAX_HEAD, MAX_HEADERS, StreamReader, method_of, read_datagram,
+};
 use rsip::{Headers, Request, Response, SipMessage};
 
 use super::{headers, read, typed, write};
@@ -138,7 +140,7 @@ fn an_address_written_is_the_address_that_is_read() {
 
 /// Messages to start from: the archive of RFC 4475 and a few generated ones.
 fn seeds(random: &mut Random) -> Vec<Vec<u8>> {
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rfc4475")).unwrap();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/rfc4475")).unwrap();
     let mut files: Vec<_> =
         folder.map(|f| f.unwrap().path()).filter(|p| p.extension().is_some_and(|e| e == "dat")).collect();
     files.sort();

@@ -1,8 +1,8 @@
 //! Messages as phones and Twilio send them (TWILIO.md "Call from an extension", TWILIO.md "Call to an extension").
 
-use gateway::sip::header::{self, Contact, NameAddr, Reason, Via};
-use gateway::sip::uri;
-use gateway::sip::wire::{write_request, write_response};
+use gateway_core::sip::header::{self, Contact, NameAddr, Reason, Via};
+use gateway_core::sip::uri;
+use gateway_core::sip::wire::{write_request, write_response};
 
 use super::{request, response, typed};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use gateway::sip::header::{self, Contact, NameAddr, Via};
-use gateway::sip::uri;
-use gateway::sip::wire::{Fault, allowed, write_request};
+use gateway_core::sip::header::{self, Contact, NameAddr, Via};
+use gateway_core::sip::uri;
+use gateway_core::sip::wire::{Fault, allowed, write_request};
 use rsip::SipMessage;
 
 use super::{headers, read, request, response, typed, write};
@@ -93,7 +93,7 @@ fn verdicts() -> Vec<(&'static str, Verdict, &'static str)> {
 }
 
 fn octets(name: &str) -> Vec<u8> {
-    std::fs::read(format!("{}/tests/rfc4475/{name}.dat", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    std::fs::read(format!("{}/../../tests/rfc4475/{name}.dat", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn each_message_of_rfc_4475_gets_its_verdict() {
 #[test]
 fn no_message_of_the_archive_is_left_out() {
     let listed: Vec<_> = verdicts().into_iter().map(|(name, ..)| name.to_string()).collect();
-    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rfc4475")).unwrap();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/rfc4475")).unwrap();
     let files = folder.filter_map(|f| f.unwrap().file_name().to_str()?.strip_suffix(".dat").map(str::to_string));
     assert_eq!(files.collect::<BTreeSet<_>>(), listed.iter().cloned().collect());
     assert_eq!(listed.len(), 49 + 1);

@@ -1,8 +1,8 @@
 //! Everything that rsip 0.4's own parser, printer and types get wrong, numbered.
 
-use gateway::sip::header::{self, Contact, NameAddr, Via};
-use gateway::sip::uri;
-use gateway::sip::wire::{Datagram, Fault, Frame, StreamReader, read_datagram, write_request, write_response};
+use gateway_core::sip::header::{self, Contact, NameAddr, Via};
+use gateway_core::sip::uri;
+use gateway_core::sip::wire::{Datagram, Fault, Frame, StreamReader, read_datagram, write_request, write_response};
 use rsip::{Header, Headers};
 
 use super::{invite, read, request, response};

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use gateway::config::{Config, Protection};
-use gateway::emergency::callback::Phone;
-use gateway::route::Route;
-use gateway::twiml::credentials::told;
-use gateway::twiml::dialplan::{Answer, Outcome, WebhookRequest, answer};
-use gateway::twiml::document::MAX_NOUNS;
-use gateway::twiml::explain::explain;
-use gateway::twiml::form::Form;
-use gateway::twiml::{Endpoint, WebhookEvent};
+use gateway_core::config::{Config, Protection};
+use gateway_core::emergency::callback::Phone;
+use gateway_core::route::Route;
+use gateway_core::twiml::credentials::told;
+use gateway_core::twiml::dialplan::{Answer, Outcome, WebhookRequest, answer};
+use gateway_core::twiml::document::MAX_NOUNS;
+use gateway_core::twiml::explain::explain;
+use gateway_core::twiml::form::Form;
+use gateway_core::twiml::{Endpoint, WebhookEvent};
 
 use super::office;
 
@@ -283,8 +283,8 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
         is_own: false,
         flow: None,
         address: "192.168.1.66".parse().unwrap(),
-        contact: gateway::sip::uri::sip(Some("x"), "192.168.1.66", None),
-        until: gateway::time::Instant::ZERO,
+        contact: gateway_core::sip::uri::sip(Some("x"), "192.168.1.66", None),
+        until: gateway_core::time::Instant::ZERO,
     };
     let base = &told(&config, &office::secrets(), &config.webhook.public_url);
     let ask = |to: &str, shown: &str| {

@@ -1,8 +1,8 @@
 //! The office of these tests.
 
-use gateway::config::{Config, Host, parse};
-use gateway::secret::Secret;
-use gateway::secrets::{Credentials, Secrets};
+use gateway_core::config::{Config, Host, parse};
+use gateway_core::secret::Secret;
+use gateway_core::secrets::{Credentials, Secrets};
 
 #[path = "../office/mod.rs"]
 mod file;

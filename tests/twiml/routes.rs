@@ -1,7 +1,7 @@
 //! Where a handset's call goes.
 
-use gateway::config::Config;
-use gateway::route::{Caller, Route, route};
+use gateway_core::config::Config;
+use gateway_core::route::{Caller, Route, route};
 
 use super::office;
 

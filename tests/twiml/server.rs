@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine;
-use gateway::config::{Config, Protection};
 use gateway::net::http::{Limits, MAX_BODY, MAX_HEAD, Rate, Rates, Refusal, Shared, serve};
-use gateway::secrets::Secrets;
-use gateway::twiml::proof::proof;
-use gateway::twiml::{Endpoint, WebhookEvent};
+use gateway_core::config::{Config, Protection};
+use gateway_core::secrets::Secrets;
+use gateway_core::twiml::proof::proof;
+use gateway_core::twiml::{Endpoint, WebhookEvent};
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -70,7 +70,7 @@ fn signature(path: &str, body: &str) -> String {
 }
 
 fn signature_over(url: &str, body: &str) -> String {
-    let form = gateway::twiml::form::Form::decode(body.as_bytes()).unwrap();
+    let form = gateway_core::twiml::form::Form::decode(body.as_bytes()).unwrap();
     let mut fields: Vec<_> = form.fields().collect();
     fields.sort();
     let mut mac = Hmac::<Sha1>::new_from_slice(office::TOKEN.as_bytes()).unwrap();
@@ -285,7 +285,7 @@ async fn a_form_that_is_none_gets_400() {
 #[tokio::test]
 async fn garbage_is_refused_and_the_next_request_served() {
     let server = Server::usual().await;
-    let mut random = gateway::random::Random::from_number(1);
+    let mut random = gateway_core::random::Random::from_number(1);
     let mut garbage: Vec<Vec<u8>> = (0..200).map(|_| random.bytes::<300>().to_vec()).collect();
     garbage.extend(
         [

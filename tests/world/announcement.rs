@@ -1,7 +1,7 @@
 //! The sentence that a caller hears when an emergency call cannot leave.
 
-use gateway::media::g711::Law;
-use gateway::media::sound::Sound;
+use gateway_core::media::g711::Law;
+use gateway_core::media::sound::Sound;
 
 use crate::agent::{Ended, Reaction, State, ms};
 use crate::world::{CallRef, DOMAIN, Internet, World, address, office};

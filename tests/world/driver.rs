@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use gateway::media::sound::Sound;
-use gateway::media::{Command, LegParams, MediaLeg, Notice, Report};
-use gateway::time::Instant;
+use gateway_core::media::sound::Sound;
+use gateway_core::media::{Command, LegParams, MediaLeg, Notice, Report};
+use gateway_core::time::Instant;
 
 /// One open leg.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Emergency calls that one edge does not take: the other edge, the other From, and who wins.
 
-use gateway::status::StandbyState;
+use gateway_core::status::StandbyState;
 
 use crate::agent::{Ended, Reaction, State, Then, ms};
 use crate::world::{CallRef, DOMAIN, World};

@@ -1,6 +1,6 @@
 //! Streams that end: the trunk's and those of TCP handsets.
 
-use gateway::engine::Input;
+use gateway_core::engine::Input;
 
 use crate::agent::{Ended, State, ms};
 use crate::world::{DOMAIN, Internet, World, office};

@@ -203,12 +203,12 @@ fn too_short_a_session_interval_is_answered_with_ours() {
 fn a_silent_handset_is_asked_and_hung_up_when_it_is_gone() {
     let (mut world, call, far) = World::talking(13, "5035551212");
     let leg = world.media.at(world.call(call).media.theirs.as_ref().unwrap().rtp().unwrap()).unwrap().0;
-    world.input(gateway::engine::Input::Media(gateway::media::Notice::Silent { leg }));
+    world.input(gateway_core::engine::Input::Media(gateway_core::media::Notice::Silent { leg }));
     world.run(ms(1000));
     assert_eq!(world.call(call).reinvites_seen, 1);
     assert_eq!(world.state(far), State::Talking);
     world.lose(call.agent, Way::ToAgent, "", 1000);
-    world.input(gateway::engine::Input::Media(gateway::media::Notice::Silent { leg }));
+    world.input(gateway_core::engine::Input::Media(gateway_core::media::Notice::Silent { leg }));
     world.run(ms(40_000));
     assert_eq!(world.ended(far), Some(Ended::TheyHungUp));
     world.links[1].drops.clear();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use gateway::random::Random;
-use gateway::time::Instant;
+use gateway_core::random::Random;
+use gateway_core::time::Instant;
 
 /// One way of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

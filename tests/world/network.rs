@@ -77,7 +77,7 @@ fn a_call_that_nobody_repairs_and_nobody_hears_ends_by_its_silence() {
     world.change_address(NEW, ms(300));
     // What Twilio sends still goes to the old address.
     world.agents[DOMAIN].calls[far.call].media.holding = true;
-    world.agents[DOMAIN].calls[far.call].media.direction = gateway::sip::sdp::Direction::Inactive;
+    world.agents[DOMAIN].calls[far.call].media.direction = gateway_core::sip::sdp::Direction::Inactive;
     world.run(ms(30_000));
     assert_eq!(world.state(call), State::Talking);
     world.run(ms(60_000));

@@ -1,6 +1,6 @@
 //! What a story may ask of the world: where calls stand, who hears whom, which events were told.
 
-use gateway::event::Event;
+use gateway_core::event::Event;
 
 use crate::agent::{Call, Ended, State};
 use crate::world::{CallRef, LAN, World, address};
@@ -58,7 +58,7 @@ impl World {
             return Some("not connected");
         }
         let (Some(taken), Some(sent)) = (&input.params, &output.params) else { return Some("no parameters") };
-        let keys = |params: &gateway::media::LegParams| params.srtp.clone();
+        let keys = |params: &gateway_core::media::LegParams| params.srtp.clone();
         match (keys(taken), speaker.secure) {
             (None, false) => {}
             (Some(keys), true) if keys.remote == speaker.key => {}

@@ -1,6 +1,6 @@
 //! Bodies and headers that phones and Twilio may write oddly: the packets on the wire are the same, so the call works.
 
-use gateway::sip::header;
+use gateway_core::sip::header;
 use rsip::Headers;
 
 use crate::agent::{Dress, Ended, Reaction, State, ms};

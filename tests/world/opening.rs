@@ -1,6 +1,6 @@
 //! How stories begin: with an office that works, and perhaps with a call that is answered.
 
-use gateway::config::Config;
+use gateway_core::config::Config;
 
 use crate::agent::{Reaction, ms};
 use crate::world::{CallRef, DOMAIN, World, office, office_of_two_edges};

@@ -3,7 +3,7 @@
 //! `WORLD_SEEDS=5000 cargo test --test world random` runs more of them, `WORLD_SEED=17` just one; `WORLD_TRACE=500`
 //! shows more of the trace of a run that fails.
 
-use gateway::random::Random;
+use gateway_core::random::Random;
 
 use crate::agent::{Reaction, State, Then, Traits, ms};
 use crate::link::Quality;

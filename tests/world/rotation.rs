@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use gateway::engine::Input;
-use gateway::secret::Secret;
+use gateway_core::engine::Input;
+use gateway_core::secret::Secret;
 
 use crate::agent::{State, ms};
 use crate::world::{DOMAIN, World};

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use gateway::media::relay::{Relay, Slot};
-use gateway::media::srtp::{SrtpReceiver, SrtpSender};
-use gateway::media::{Command, MediaLeg, Suite};
-use gateway::random::Random;
+use gateway_core::media::relay::{Relay, Slot};
+use gateway_core::media::srtp::{SrtpReceiver, SrtpSender};
+use gateway_core::media::{Command, MediaLeg, Suite};
+use gateway_core::random::Random;
 
 use crate::agent::{Reaction, ms};
 use crate::world::{CallRef, DOMAIN, World};
@@ -69,7 +69,7 @@ impl Way {
     /// Says 20 ms of something; what arrives, if anything.
     fn say(&mut self, world: &World, desk: &mut Desk, sample: u8) -> Option<Vec<u8>> {
         desk.follow(world);
-        let mut buffer = vec![0; gateway::media::packet::BUFFER];
+        let mut buffer = vec![0; gateway_core::media::packet::BUFFER];
         buffer[0] = 0x80;
         self.sequence += 1;
         buffer[2..4].copy_from_slice(&self.sequence.to_be_bytes());
@@ -158,7 +158,7 @@ fn an_emergency_call_whose_offer_is_garbage_is_heard_all_the_same() {
     world.outside("911", Reaction::answers(500));
     let phone = world.find("101");
     world.agents[phone].traits.dress = Some(|headers, body| {
-        gateway::sip::header::set(headers, "Content-Type", "application/x-office");
+        gateway_core::sip::header::set(headers, "Content-Type", "application/x-office");
         *body = b"hello".to_vec();
     });
     let call = world.dial(phone, "911");

@@ -1,7 +1,7 @@
 //! The story of issue 2, step by step.
 
-use gateway::event::Level;
-use gateway::sip::header::Reason;
+use gateway_core::event::Level;
+use gateway_core::sip::header::Reason;
 
 use crate::agent::{Ended, Reaction, State, ms};
 use crate::world::{DOMAIN, Internet, World, office};
@@ -266,7 +266,7 @@ fn a_stop_tells_every_party_and_leaves_the_domain() {
     let out = world.dial(a, "5035551212");
     let ringing = world.dial(b, "103");
     world.run(ms(2000));
-    world.input(gateway::engine::Input::Stop);
+    world.input(gateway_core::engine::Input::Stop);
     let stopped = world.run_until(ms(40_000), |world| world.engine.is_stopped());
     assert!(stopped);
     assert_eq!(world.ended(out), Some(Ended::TheyHungUp));
@@ -303,7 +303,7 @@ fn a_reload_keeps_calls_and_registers_the_new_extension() {
     let (config, secrets) = (fresh.config.clone(), fresh.secrets.clone());
     let domain = world.agents[DOMAIN].domain.as_mut().unwrap();
     domain.passwords.insert("107".into(), "trunk-secret-107".into());
-    world.input(gateway::engine::Input::Reload { config, secrets });
+    world.input(gateway_core::engine::Input::Reload { config, secrets });
     world.run(ms(2000));
     assert!(world.domain_has("107"));
     assert_eq!(world.state(call), State::Talking);

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use gateway::media::MasterKey;
-use gateway::sip::header;
-use gateway::sip::transaction::response_to;
-use gateway::sip::uri;
-use gateway::time::Instant;
+use gateway_core::media::MasterKey;
+use gateway_core::sip::header;
+use gateway_core::sip::transaction::response_to;
+use gateway_core::sip::uri;
+use gateway_core::time::Instant;
 use rsip::{Headers, Method, Request, Response, Version};
 
 use super::sdp::Media;
@@ -231,7 +231,7 @@ impl Agent {
         let tag = call.remote_tag.as_ref().map(|tag| format!(";tag={tag}")).unwrap_or_default();
         headers.push(header::make("To", format!("{}{tag}", call.remote)));
         headers.push(header::make("Call-ID", call.call_id.as_str()));
-        headers.push(header::make("CSeq", format!("{} {}", call.cseq, gateway::sip::wire::method_token(method))));
+        headers.push(header::make("CSeq", format!("{} {}", call.cseq, gateway_core::sip::wire::method_token(method))));
         let uri = uri::parse_request(&call.target).expect("the product's Contact was read before");
         let user = call.user.clone();
         headers.push(header::make("Contact", self.own_contact(&user)));
@@ -321,7 +321,7 @@ impl Agent {
         let body = self.calls[new].media.answer(&offer).unwrap_or_default();
         let Some(mut response) = self.reply(new, 200) else { return new };
         describe_response(&mut response, body);
-        self.out.push(gateway::sip::wire::write_response(&response));
+        self.out.push(gateway_core::sip::wire::write_response(&response));
         new
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use gateway::sip::digest::{Challenge, Credentials};
-use gateway::sip::header;
-use gateway::sip::transaction::response_to;
+use gateway_core::sip::digest::{Challenge, Credentials};
+use gateway_core::sip::header;
+use gateway_core::sip::transaction::response_to;
 use rsip::Request;
 
 use super::{Agent, Reaction, text_of, user_of};

@@ -15,13 +15,13 @@ mod transaction;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway::random::Random;
-use gateway::sip::flow::Flow;
-use gateway::sip::header::{self, NameAddr};
-use gateway::sip::uri;
-use gateway::sip::wire::{self, Datagram, Frame, StreamReader};
-use gateway::time::Instant;
-use gateway::timers::Timers;
+use gateway_core::random::Random;
+use gateway_core::sip::flow::Flow;
+use gateway_core::sip::header::{self, NameAddr};
+use gateway_core::sip::uri;
+use gateway_core::sip::wire::{self, Datagram, Frame, StreamReader};
+use gateway_core::time::Instant;
+use gateway_core::timers::Timers;
 use rsip::{Method, Request, Response, SipMessage};
 
 pub use call::{Call, Ended, State};

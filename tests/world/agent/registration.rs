@@ -1,6 +1,6 @@
 //! REGISTER of a handset.
 
-use gateway::sip::{header, uri};
+use gateway_core::sip::{header, uri};
 use rsip::{Headers, Method, Request, Response, Version};
 
 use super::transaction::Purpose;

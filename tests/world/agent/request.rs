@@ -1,7 +1,7 @@
 //! What comes to an agent as a request.
 
-use gateway::sip::transaction::response_to;
-use gateway::sip::{header, uri};
+use gateway_core::sip::transaction::response_to;
+use gateway_core::sip::{header, uri};
 use rsip::{Method, Request};
 
 use super::call::{Ended, State, describe_response};

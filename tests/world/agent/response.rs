@@ -1,6 +1,6 @@
 //! What comes to an agent as a response.
 
-use gateway::sip::{digest, header};
+use gateway_core::sip::{digest, header};
 use rsip::{Method, Response};
 
 use super::call::{Ended, State};
@@ -13,7 +13,7 @@ impl Agent {
         let branch = branch_of(&response.headers);
         let (_, method) = cseq_of(&response.headers);
         let found = self.clients.iter().position(|client| {
-            client.branch == branch && gateway::sip::wire::method_token(client.request.method) == method
+            client.branch == branch && gateway_core::sip::wire::method_token(client.request.method) == method
         });
         let Some(id) = found else { return self.fault(format!("got a response to nothing: {method} {branch}")) };
         let sent: Vec<_> = header::values(&self.clients[id].request.headers, "Via").map(str::to_string).collect();
@@ -60,7 +60,7 @@ impl Agent {
         match code_of(response) {
             401 | 407 => {
                 let Some((challenge, name)) = digest::strongest(response) else { return false };
-                let target = gateway::sip::uri::write(&request.uri);
+                let target = gateway_core::sip::uri::write(&request.uri);
                 let count = self.nonce_counts.entry(challenge.nonce.clone()).or_insert(0);
                 *count += 1;
                 let nc = *count;

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use base64::Engine as _;
-use gateway::media::MasterKey;
-use gateway::sip::sdp::{self, Direction, Remote};
+use gateway_core::media::MasterKey;
+use gateway_core::sip::sdp::{self, Direction, Remote};
 
 /// What one call of an agent describes, and what it was told.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::sip::{header, wire};
+use gateway_core::sip::{header, wire};
 use rsip::{Method, Request, Response};
 
 use super::{Agent, Wake, branch_of, bytes_of, cseq_of, ms, text_of};

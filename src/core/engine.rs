@@ -1,0 +1,551 @@
+//! The pure core's frame: inputs in, outputs out, time as an argument.
+//!
+//! [`Engine::handle`] never fails: a bad peer is data, a fault is an [`Event`]. One task owns the engine.
+
+mod emergency;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rsip::{Method, Request, SipMessage};
+
+use crate::call::setup::Invite;
+use crate::call::{self, Calls, Core, options_response};
+use crate::config::Config;
+use crate::context::{Context, Output, Owner};
+use crate::dns::DnsAnswer;
+use crate::event::{Code, Event};
+use crate::media;
+use crate::random::Random;
+use crate::registrar::{Registrar, Verdict};
+use crate::route::{self, Caller};
+use crate::secrets::Secrets;
+use crate::sip::dialled::Dialled;
+use crate::sip::flow::{Flow, Transport};
+use crate::sip::header;
+use crate::sip::transaction::{self, Priority, ServerId, Transactions, response_to};
+use crate::sip::wire::{self, Datagram, Frame, ReadError};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
+pub use crate::streams::MAX_STREAMS;
+use crate::streams::{Kept, Streams};
+use crate::time::{Instant, WallClock, soonest};
+use crate::trunk::{Link, Trunk};
+
+/// What the drivers give.
+#[derive(Debug)]
+pub enum Input {
+    /// One UDP datagram, or octets of a stream.
+    Received { flow: Flow, bytes: Vec<u8> },
+    /// A handset connected by TCP.
+    Accepted { flow: Flow },
+    /// The system has descriptors for so many connections of handsets.
+    Places(usize),
+    /// The connection asked for by [`Output::Connect`] stands: TCP done, TLS verified.
+    Connected { connection: u64, flow: Flow },
+    /// It does not, and why (no secrets, for people).
+    ConnectFailed { connection: u64, error: String },
+    /// A stream ended.
+    Disconnected { flow: Flow, reason: String },
+    /// The answer to [`Output::Resolve`].
+    Resolved { query: u64, answer: DnsAnswer },
+    /// Interfaces, addresses or routes of this machine changed, or were looked at for the first time.
+    LinkChanged(Link),
+    /// From the media driver.
+    Media(media::Notice),
+    /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
+    /// tells that it changed, so that what TLS refused may be tried again at once.
+    Time { doubt: Option<String> },
+    /// A new configuration, already checked.
+    Reload { config: Arc<Config>, secrets: Arc<Secrets> },
+    /// Stop: calls are told, then nothing more is sent.
+    Stop,
+    /// Only time passed.
+    Tick,
+}
+
+/// The engine.
+#[derive(Debug)]
+pub struct Engine {
+    config: Arc<Config>,
+    secrets: Arc<Secrets>,
+    random: Random,
+    transactions: Transactions<Owner>,
+    registrar: Registrar,
+    trunk: Trunk,
+    /// The flows that the calls know of.
+    trunk_flows: [Option<Flow>; 2],
+    calls: Calls,
+    streams: Streams,
+    outputs: VecDeque<Output>,
+    began: Instant,
+    /// The configuration with the [trunk] that waits for an emergency call to end.
+    waiting_config: Option<Arc<Config>>,
+    stopping: Stopping,
+}
+
+/// How far a stop is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// Calls are ended. Emergency calls go on, and the trunk stays for them.
+    Calls,
+    /// Registrations are withdrawn.
+    Trunk,
+}
+
+impl Engine {
+    /// `bindings` is what [`Engine::bindings`] gave out last, `seed` is all the randomness there will be.
+    pub fn new(
+        config: Arc<Config>,
+        secrets: Arc<Secrets>,
+        bindings: Option<&str>,
+        seed: [u8; 32],
+        now: Instant,
+        wall: WallClock,
+    ) -> Self {
+        Engine {
+            config,
+            secrets,
+            random: Random::new(seed),
+            transactions: Transactions::default(),
+            registrar: Registrar::new(bindings, now, wall),
+            trunk: Trunk::new(now),
+            trunk_flows: [None; 2],
+            calls: Calls::default(),
+            streams: Streams::default(),
+            outputs: VecDeque::new(),
+            began: now,
+            waiting_config: None,
+            stopping: Stopping::No,
+        }
+    }
+
+    /// Takes one input. What follows from it is polled with [`Engine::poll_output`].
+    pub fn handle(&mut self, now: Instant, wall: WallClock, input: Input) {
+        match input {
+            Input::Received { flow, bytes } if flow.transport == Transport::Udp => self.on_datagram(now, flow, &bytes),
+            Input::Received { flow, bytes } => self.on_stream(now, wall, flow, &bytes),
+            Input::Accepted { flow } => {
+                let (calls, registrar) = (&self.calls, &self.registrar);
+                let closed = self.streams.accepted(now, flow, || kept(calls, registrar, now).all());
+                self.close(now, wall, closed, "too many connections");
+            }
+            Input::Places(places) => {
+                let (calls, registrar) = (&self.calls, &self.registrar);
+                let closed = self.streams.set_places(places, || kept(calls, registrar, now).all());
+                self.close(now, wall, closed, "too few file descriptors");
+            }
+            Input::Connected { connection, flow } => {
+                self.streams.connected(now, flow);
+                self.part(now, wall, |engine, cx| {
+                    let (calls, registrar) = (&*engine.calls, &*engine.registrar);
+                    // Who talks and who can be rung first.
+                    let rank = |name: &str| match () {
+                        () if calls.on_trunk().any(|extension| extension == name) => 0,
+                        () if !registrar.bindings(name, now).is_empty() => 1,
+                        () => 2,
+                    };
+                    engine.trunk.handle_connected(cx, connection, flow, &rank);
+                });
+            }
+            Input::ConnectFailed { connection, error } => {
+                self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
+            }
+            Input::Disconnected { flow, reason } => self.on_disconnected(now, wall, flow, &reason),
+            Input::Resolved { query, answer } => {
+                self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
+            }
+            Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
+            Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
+            Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
+            // Once is enough: a second signal hurries nobody who called for help.
+            Input::Stop if self.stopping != Stopping::No => {}
+            Input::Stop => {
+                self.stopping = Stopping::Calls;
+                self.call_part(now, wall, |calls, _, core| calls.stop(core));
+            }
+            Input::Tick => {}
+        }
+        self.settle(now, wall);
+    }
+
+    /// Fires what is due, and turns what the transactions have into outputs, until nothing more follows.
+    fn settle(&mut self, now: Instant, wall: WallClock) {
+        while let Some(flow) = self.streams.pop_due(now, || self.calls.flows()) {
+            self.close(now, wall, vec![flow], "no whole message in time");
+        }
+        self.transactions.handle_timeout(now);
+        if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
+            self.part(now, wall, |engine, cx| engine.registrar.handle_timeout(cx));
+        }
+        if self.trunk.poll_timeout().is_some_and(|at| at <= now) {
+            self.part(now, wall, |engine, cx| engine.trunk.handle_timeout(cx));
+        }
+        if self.calls.poll_timeout().is_some_and(|at| at <= now) {
+            self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
+        }
+        self.drain_events(now, wall);
+        self.follow_trunk(now, wall);
+        self.drain_events(now, wall);
+        self.after_emergency(now, wall);
+        // First what is cheap: most of the time both flows stand.
+        if self.trunk.is_sought() && self.calls.needs_trunk() {
+            self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
+        }
+        while let Some((flow, bytes)) = self.transactions.poll_transmit() {
+            self.outputs.push_back(Output::Send { flow, bytes });
+        }
+    }
+
+    fn drain_events(&mut self, now: Instant, wall: WallClock) {
+        while let Some(event) = self.transactions.poll_event() {
+            self.on_transaction(now, wall, event);
+        }
+    }
+
+    /// Calls must know when a flow of the trunk changes, whatever ended it: the other end, a silent keepalive, a reload.
+    fn follow_trunk(&mut self, now: Instant, wall: WallClock) {
+        let flows = self.trunk.flows();
+        if flows == self.trunk_flows {
+            return;
+        }
+        let before = std::mem::replace(&mut self.trunk_flows, flows);
+        for lost in before.into_iter().flatten().filter(|flow| !flows.contains(&Some(*flow))) {
+            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_down(core, lost));
+        }
+        if flows != [None; 2] {
+            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
+        }
+    }
+
+    /// The next thing for the drivers to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Engine::handle`] wants an [`Input::Tick`].
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.transactions.poll_timeout(),
+            self.registrar.poll_timeout(),
+            self.trunk.poll_timeout(),
+            self.calls.poll_timeout(),
+            self.streams.poll_timeout(),
+        ]
+        .into_iter()
+        .fold(None, soonest)
+    }
+
+    /// Whether a stop is through: every leg has wound down, every registration is withdrawn.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping == Stopping::Trunk && self.calls.is_idle() && self.trunk.is_quiet()
+    }
+
+    /// Whether an emergency call is in progress, which a stop, an upgrade and another trunk wait for.
+    pub fn has_emergency(&self) -> bool {
+        self.calls.has_emergency()
+    }
+
+    /// Whether nothing of any call or transaction is left (bindings and registrations stay).
+    pub fn is_quiet(&self) -> bool {
+        self.calls.is_idle() && self.transactions.is_empty()
+    }
+
+    /// The server that [`Link::towards`] is about.
+    pub fn trunk_remote(&self) -> Option<SocketAddr> {
+        self.trunk.remote()
+    }
+
+    /// How full the tables are.
+    pub fn sizes(&self) -> Sizes {
+        let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
+        self.calls.sizes(self.registrar.sizes(sizes))
+    }
+
+    /// Whether an emergency call waits for the trunk.
+    pub fn needs_trunk(&self) -> bool {
+        self.calls.needs_trunk()
+    }
+
+    /// How calls ended since the start.
+    pub fn call_counts(&self) -> &call::Counts {
+        self.calls.counts()
+    }
+
+    /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.
+    pub fn bindings(&self, wall: WallClock) -> String {
+        self.registrar.save(wall)
+    }
+
+    /// The picture for `gateway status`.
+    pub fn status(&self, now: Instant) -> Status {
+        let extensions = self.config.extensions.iter().map(|extension| ExtensionStatus {
+            name: extension.name.clone(),
+            handsets: self.registrar.status(&extension.name, now),
+            registration: self.trunk.registration(&extension.name, now),
+        });
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime: now.since(self.began).as_secs(),
+            environment: self.config.site.environment.clone(),
+            domain: self.config.trunk.domain.clone(),
+            public_url: self.config.webhook.public_url.clone(),
+            trunk: self.trunk.status(now),
+            extensions: extensions.collect(),
+            calls: self.calls.status(now),
+            // The drivers know these and fill them in.
+            troubles: Vec::new(),
+            lan: LanStatus::default(),
+            drift: DriftStatus::default(),
+            tunnel: None,
+            store: StoreStatus::default(),
+            clock: ClockStatus::default(),
+            upgrade: None,
+            stopping: (self.stopping != Stopping::No).then(|| match self.calls.has_emergency() {
+                true => "the service stops when the emergency call in progress has ended".to_owned(),
+                false => "the service stops".to_owned(),
+            }),
+        }
+    }
+
+    /// Runs `f` on the engine with a context of it; the parts that the context borrows are lent out meanwhile.
+    fn part(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Parts<'_>, &mut Context<'_>)) {
+        let mut context = Context {
+            now,
+            wall,
+            config: &self.config,
+            secrets: &self.secrets,
+            random: &mut self.random,
+            transactions: &mut self.transactions,
+            outputs: &mut self.outputs,
+        };
+        let mut parts = Parts { registrar: &mut self.registrar, trunk: &mut self.trunk, calls: &mut self.calls };
+        f(&mut parts, &mut context);
+    }
+
+    /// The same for what concerns calls.
+    fn call_part(
+        &mut self,
+        now: Instant,
+        wall: WallClock,
+        f: impl FnOnce(&mut Calls, &mut Registrar, &mut Core<'_, '_>),
+    ) {
+        self.part(now, wall, |parts, context| {
+            let mut core = Core { cx: context, trunk: parts.trunk };
+            f(parts.calls, parts.registrar, &mut core);
+            parts.calls.ring_transfers(&mut core, parts.registrar);
+        });
+    }
+
+    fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
+        match wire::read_datagram(bytes) {
+            Ok(Datagram::Message(message)) => self.receive(now, flow, message),
+            Ok(Datagram::Keepalive) => {}
+            Err(error) => self.on_bad_message(flow, &error),
+        }
+    }
+
+    fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage) {
+        let priority = match &message {
+            SipMessage::Request(request) if request.method == Method::Invite && flow.transport != Transport::Tls => {
+                let wanted = Dialled::of_uri(&request.uri).ok();
+                match wanted.and_then(|dialled| route::emergency_number(&self.config, &dialled)) {
+                    Some(_) => Priority::Emergency,
+                    None => Priority::Ordinary,
+                }
+            }
+            _ => Priority::Ordinary,
+        };
+        self.transactions.receive(now, flow, message, priority);
+    }
+
+    /// Ends streams from our side.
+    fn close(&mut self, now: Instant, wall: WallClock, flows: Vec<Flow>, reason: &str) {
+        for flow in flows {
+            self.outputs.push_back(Output::Close { flow });
+            self.on_disconnected(now, wall, flow, reason);
+        }
+    }
+
+    fn on_stream(&mut self, now: Instant, wall: WallClock, flow: Flow, bytes: &[u8]) {
+        self.streams.push(flow, bytes);
+        loop {
+            match self.streams.next(flow) {
+                Ok(None) => break,
+                Ok(Some(Frame::Message(message))) => self.receive(now, flow, message),
+                // RFC 5626 section 3.5.1.
+                Ok(Some(Frame::Ping)) => self.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
+                Ok(Some(Frame::Pong)) => self.part(now, wall, |engine, cx| engine.trunk.handle_pong(cx, flow)),
+                Ok(Some(Frame::Bad(error))) => self.on_bad_message(flow, &error),
+                Err(error) => {
+                    self.on_bad_message(flow, &error);
+                    return self.close(now, wall, vec![flow], "not SIP");
+                }
+            }
+        }
+        let (calls, registrar) = (&self.calls, &self.registrar);
+        let closed = self.streams.settle(now, flow, || kept(calls, registrar, now));
+        self.close(now, wall, closed, "too much of unfinished messages");
+    }
+
+    fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
+        let text = format!("message dropped: {}", error.fault);
+        self.outputs.push_back(Output::Event(Event::new(Code::SipBadMessage, flow.remote.to_string(), text)));
+        if let Some(reply) = &error.reply {
+            self.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
+        }
+    }
+
+    fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
+        self.streams.remove(flow);
+        self.transactions.flow_down(now, flow);
+        if self.trunk.is_trunk(flow) || self.trunk.is_standby(flow) {
+            self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
+        } else {
+            self.part(now, wall, |engine, cx| engine.registrar.flow_down(cx, flow));
+            self.call_part(now, wall, |calls, _, core| calls.handle_flow_down(core, flow));
+        }
+    }
+
+    fn on_transaction(&mut self, now: Instant, wall: WallClock, event: transaction::Event<Owner>) {
+        match event {
+            transaction::Event::Request { id, flow, request } => self.on_request(now, wall, id, flow, request),
+            transaction::Event::Ack { flow, request } => {
+                self.call_part(now, wall, |calls, _, core| calls.handle_ack(core, flow, &request));
+            }
+            transaction::Event::Cancelled { id } => {
+                self.call_part(now, wall, |calls, _, core| calls.handle_cancel(core, id));
+            }
+            transaction::Event::Crowded { flow } => self.on_crowded(now, flow),
+            // The leg was over with its refusal.
+            transaction::Event::NoAck { .. } => {}
+            transaction::Event::Response { id, owner, response } => match owner {
+                Owner::Registration(index) => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, Some(index), &response));
+                }
+                Owner::Probe => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, None, &response));
+                }
+                Owner::Leg(leg) => {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_response(core, leg, id, &response));
+                }
+            },
+            transaction::Event::Over { id, owner } => {
+                if let Owner::Leg(leg) = owner {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_over(core, leg, id));
+                }
+            }
+            transaction::Event::Failed { id, owner, failure } => match owner {
+                Owner::Registration(index) => {
+                    self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, Some(index), failure));
+                }
+                Owner::Probe => self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, None, failure)),
+                Owner::Leg(leg) => {
+                    self.call_part(now, wall, |calls, _, core| calls.handle_failure(core, leg, id, failure));
+                }
+            },
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let in_dialog = header::value(&request.headers, "To").and_then(header::tag).is_some();
+        if in_dialog && request.method != Method::Register {
+            return self.on_request_in_dialog(now, wall, server, flow, request);
+        }
+        let (trunk, standby) = (self.trunk.is_trunk(flow), self.trunk.is_standby(flow));
+        if request.method == Method::Invite && !trunk && !standby {
+            return self.on_handset_invite(now, wall, server, flow, request);
+        }
+        if self.stopping != Stopping::No {
+            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
+        }
+        match request.method {
+            // Nothing is registered there, so that no call belongs there; other forks of it may ring on.
+            Method::Invite if standby => {
+                let text = "a call came in by the standby, where nothing is registered; 480";
+                self.outputs.push_back(Output::Event(Event::new(Code::CallRefused, flow.remote.to_string(), text)));
+                self.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
+            }
+            Method::Register if !trunk && !standby => {
+                self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
+            }
+            Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
+            Method::Invite => self.call_part(now, wall, |calls, registrar, core| {
+                calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
+            }),
+            // RFC 6665 section 4.2.1.3: no event package that we know.
+            Method::Subscribe | Method::Publish => {
+                self.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
+            }
+            // A subscription that we never made.
+            Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
+            _ => {
+                let mut response = response_to(&request, 405, Some("none"));
+                response.headers.push(header::make("Allow", wire::allowed()));
+                self.transactions.respond_once(now, server, response);
+            }
+        }
+    }
+
+    fn on_request_in_dialog(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let refusal = response_to(&request, 481, None);
+        let mut found = false;
+        self.call_part(now, wall, |calls, _, core| found = calls.handle_in_dialog(core, server, flow, request));
+        if !found {
+            self.transactions.respond_once(now, server, refusal);
+        }
+    }
+
+    /// Emergency first: what was dialled is known before anything can say no.
+    fn on_handset_invite(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
+        let dialled = Dialled::of_uri(&request.uri);
+        if let Ok(dialled) = &dialled
+            && route::emergency_number(&self.config, dialled).is_some()
+        {
+            return self.on_emergency_invite(now, wall, Invite { server, flow, request }, dialled);
+        }
+        if self.stopping != Stopping::No {
+            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
+        }
+        let mut verdict = Verdict::Answered;
+        self.part(now, wall, |engine, cx| verdict = engine.registrar.authenticate(cx, server, flow, &request));
+        let Verdict::Extension(name) = verdict else { return };
+        let route = match &dialled {
+            Ok(dialled) => route::route_dialled(&self.config, Caller::Extension(&name), dialled),
+            Err(error) => route::unusable(error.clone().into()),
+        };
+        self.call_part(now, wall, |calls, registrar, core| {
+            calls.handle_handset_invite(core, registrar, Invite { server, flow, request }, Some(&name), route);
+        });
+    }
+
+    /// One phone asks more than we can answer.
+    fn on_crowded(&mut self, now: Instant, flow: Flow) {
+        let names: Vec<&str> = self.registrar.neighbors(flow, now).into_iter().map(|(name, _)| name).collect();
+        let who = match names[..] {
+            [] => "which no extension is registered from".to_owned(),
+            _ => format!("where {} is registered", names.join(", ")),
+        };
+        let text = format!(
+            "{}, {who}, sends far more requests than a phone does; some of them get 503, and others are served \
+             before it; restart that phone, or unplug it",
+            flow.remote
+        );
+        let event = Event::new(Code::SipCrowded, flow.remote.to_string(), text);
+        self.outputs.push_back(Output::Event(event));
+    }
+}
+
+/// The streams that strangers must not cost.
+fn kept(calls: &Calls, registrar: &Registrar, now: Instant) -> Kept {
+    Kept { busy: calls.flows(), bound: registrar.flows(now) }
+}
+
+/// The parts of the engine that a context does not borrow.
+struct Parts<'a> {
+    registrar: &'a mut Registrar,
+    trunk: &'a mut Trunk,
+    calls: &'a mut Calls,
+}

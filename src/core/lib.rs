@@ -1,0 +1,47 @@
+//! The pure core of gateway: SIP, calls, registrations, media, TwiML. It has no clock, socket, file or thread; the driver
+//! gives it time, octets and text, and does what it asks.
+
+#![forbid(unsafe_code)]
+// Output goes through the log and the commands' writers, which bear a closed pipe; `println!` panics there.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+// Only a test may unwrap. Where the product knows better, `expect` and the proof beside it say why.
+#![deny(clippy::unwrap_used)]
+
+pub mod backoff;
+pub mod call;
+pub mod config;
+pub mod context;
+pub mod dns;
+pub mod emergency;
+pub mod engine;
+pub mod event;
+pub mod hex;
+pub mod media;
+pub mod random;
+pub mod registrar;
+pub mod route;
+pub mod secret;
+pub mod secrets;
+pub mod setting;
+pub mod sip;
+pub mod status;
+pub mod streams;
+pub mod subnet;
+pub mod time;
+pub mod timers;
+pub mod trunk;
+pub mod twiml;
+pub mod url;
+
+// Shared with the tests of other crates, which call this one by its name.
+#[cfg(test)]
+extern crate self as gateway_core;
+#[cfg(test)]
+#[path = "../../tests/golden/mod.rs"]
+mod golden;
+#[cfg(test)]
+#[path = "../../tests/status/sample.rs"]
+mod sample;
+
+/// Server and User-Agent header.
+pub const USER_AGENT: &str = concat!("gateway/", env!("CARGO_PKG_VERSION"));

@@ -1,0 +1,217 @@
+//! A backup: the config, the state, and the files beside the config that it names, as a tar in an age file, so that a new
+//! box takes over with the same credentials, and a person can look inside without us. Pure; `cli::backup` and
+//! `cli::restore` have the disk and the terminal.
+
+pub mod age;
+pub mod named;
+pub mod tar;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::store::files::{self, Fate};
+use crate::upgrade::candidate::is_lower;
+use age::AgeError;
+use gateway_core::config::{self, Config};
+use gateway_core::random::Random;
+use gateway_core::time::WallClock;
+use named::named;
+use tar::{Entry, TarError};
+
+/// The shape of what is in the archive; another one gets another number.
+pub const FORMAT: u32 = 1;
+
+/// Most bytes of all files together: they are in memory at once, on both boxes.
+pub const MAX_CONTENT: usize = 16 << 20;
+
+/// Largest backup that is read, in bytes: the content, a header and padding for each file, and what age adds.
+pub const MAX_FILE: u64 = (MAX_CONTENT + tar::MAX_ENTRIES * 1024 + (1 << 20)) as u64;
+
+/// Fewest characters of a passphrase: a backup lies where others may find it, and can be guessed at for ever.
+pub const MIN_PASSPHRASE: usize = 12;
+
+/// Longest passphrase, in bytes.
+pub const MAX_PASSPHRASE: usize = 1024;
+
+/// Names in the archive.
+const ABOUT: &str = "backup.json";
+const CONFIG: &str = "config/gateway.toml";
+const CONFIG_FOLDER: &str = "config/";
+const STATE_FOLDER: &str = "state/";
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct About {
+    /// [`FORMAT`]
+    pub format: u32,
+    /// The version that made it.
+    pub gateway: String,
+    /// `site.name`
+    #[serde(default)]
+    pub site: String,
+    /// By the clock of the box.
+    #[serde(default)]
+    pub made: WallClock,
+}
+
+/// A file that the config names.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NamedFile {
+    pub content: Vec<u8>,
+    /// It is not for everybody on the box, such as a private key.
+    pub is_private: bool,
+}
+
+/// What is in a backup. No `Debug`: it is full of secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Backup {
+    pub about: About,
+    /// The config file.
+    pub config: String,
+    /// By path from the config's folder.
+    pub named: BTreeMap<String, NamedFile>,
+    /// By name in the state folder.
+    pub state: BTreeMap<&'static str, Vec<u8>>,
+}
+
+/// Why there is no backup, or it is not taken. Nothing of the content is repeated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BackupError {
+    #[error(transparent)]
+    Age(#[from] AgeError),
+    #[error("holds no archive of ours: {0}")]
+    Tar(#[from] TarError),
+    #[error("holds no {0}")]
+    Missing(&'static str),
+    #[error("holds {0:?}, which is no part of a backup")]
+    Stranger(String),
+    #[error("holds a {name} that cannot be understood ({reason})")]
+    Broken { name: String, reason: String },
+    #[error(
+        "was made by gateway {gateway}, which is newer than this {own}: upgrade this box first (\"gateway upgrade FILE\")"
+    )]
+    Newer { gateway: String, own: &'static str },
+    #[error("cannot be made: {0}")]
+    Archive(TarError),
+    #[error("has {0} bytes of files, and may have {MAX_CONTENT}: keep large files out of the config's folder")]
+    Large(usize),
+}
+
+impl Backup {
+    /// Says what it is.
+    pub fn about(site: &str, made: WallClock) -> About {
+        About { format: FORMAT, gateway: env!("CARGO_PKG_VERSION").to_owned(), site: site.to_owned(), made }
+    }
+
+    /// Names and sizes of all files in it, in the archive's spelling.
+    pub fn list(&self) -> Vec<(String, usize)> {
+        self.entries()
+            .into_iter()
+            .map(|(name, _, content)| (name, content.len()))
+            .filter(|(name, _)| name != ABOUT)
+            .collect()
+    }
+
+    /// Name, mode and content.
+    fn entries(&self) -> Vec<(String, u32, &[u8])> {
+        let mut entries = vec![(CONFIG.to_owned(), 0o644, self.config.as_bytes())];
+        for (path, file) in &self.named {
+            let mode = if file.is_private { 0o600 } else { 0o644 };
+            entries.push((format!("{CONFIG_FOLDER}{path}"), mode, &file.content));
+        }
+        for (name, content) in &self.state {
+            entries.push((format!("{STATE_FOLDER}{name}"), 0o600, content));
+        }
+        entries
+    }
+
+    /// The file. `memory` is how many bytes can be spared for the passphrase.
+    pub fn seal(&self, passphrase: &str, memory: u64, random: &mut Random) -> Result<Vec<u8>, BackupError> {
+        let about = serde_json::to_vec_pretty(&self.about).map_err(|error| broken(ABOUT, &error))?;
+        let own = |(name, mode, content): (String, u32, &[u8])| Entry { name, mode, content: content.to_vec() };
+        let mut entries = vec![own((ABOUT.to_owned(), 0o644, &about))];
+        entries.extend(self.entries().into_iter().map(own));
+        is_small(&entries)?;
+        let archive = tar::write(&entries, self.about.made.0).map_err(BackupError::Archive)?;
+        drop(entries);
+        Ok(age::encrypt(&archive, passphrase, memory, random)?)
+    }
+
+    /// What is in a file: all of it whole and known to this version, or an error.
+    pub fn open(file: &[u8], passphrase: &str, memory: u64) -> Result<Backup, BackupError> {
+        let mut entries = tar::read(&age::decrypt(file, passphrase, memory)?)?;
+        is_small(&entries)?;
+        let about = take(&mut entries, ABOUT)?;
+        let about: About = serde_json::from_slice(&about.content).map_err(|error| broken(ABOUT, &error))?;
+        // Before anything else of it is looked at: what a newer version keeps is not ours to judge.
+        if about.format > FORMAT || is_lower(env!("CARGO_PKG_VERSION"), &about.gateway) {
+            return Err(BackupError::Newer { gateway: about.gateway, own: env!("CARGO_PKG_VERSION") });
+        }
+        let config = take(&mut entries, CONFIG)?.content;
+        let config = String::from_utf8(config).ok().filter(|config| config.len() as u64 <= config::MAX_FILE);
+        let config = config.ok_or_else(|| broken(CONFIG, &"it is no text"))?;
+        let (mut named, mut state) = (BTreeMap::new(), BTreeMap::new());
+        for Entry { name, mode, content } in entries {
+            if let Some(path) = name.strip_prefix(CONFIG_FOLDER) {
+                named.insert(path.to_owned(), NamedFile { content, is_private: mode & 0o004 == 0 });
+                continue;
+            }
+            let known = name.strip_prefix(STATE_FOLDER).and_then(files::find);
+            let Some((known, Fate::Taken)) = known else { return Err(BackupError::Stranger(name)) };
+            files::check(known, &content).map_err(|reason| BackupError::Broken { name, reason })?;
+            state.insert(known, content);
+        }
+        Ok(Backup { about, config, named, state })
+    }
+
+    /// Whether the config names every file that came with it: nothing else is put beside it.
+    pub fn is_named_by(&self, config: &Config, folder: &Path) -> Result<(), BackupError> {
+        let names: Vec<_> =
+            named(config).into_iter().filter_map(|file| Some((file.below(folder)?, file.is_folder))).collect();
+        let is_named = |path: &str| {
+            names.iter().any(|(name, is_folder)| match is_folder {
+                true => path.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('/')),
+                false => path == name,
+            })
+        };
+        match self.named.keys().find(|path| !is_named(path)) {
+            Some(path) => Err(BackupError::Stranger(format!("{CONFIG_FOLDER}{path}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What is wrong with a passphrase, for who chose it; it is not repeated.
+pub fn passphrase_mistake(passphrase: &str) -> Option<String> {
+    let characters = passphrase.chars().count();
+    if characters < MIN_PASSPHRASE {
+        let way = "write some words that do not belong together";
+        return Some(format!("has {characters} characters and needs {MIN_PASSPHRASE}; {way}"));
+    }
+    if passphrase.len() > MAX_PASSPHRASE {
+        return Some(format!("has more than {MAX_PASSPHRASE} bytes; write a shorter one"));
+    }
+    let is_odd = passphrase.chars().any(char::is_control);
+    is_odd.then(|| "has characters that no keyboard types; write another one".to_owned())
+}
+
+fn is_small(entries: &[Entry]) -> Result<(), BackupError> {
+    match entries.iter().map(|entry| entry.content.len()).sum() {
+        0..=MAX_CONTENT => Ok(()),
+        size => Err(BackupError::Large(size)),
+    }
+}
+
+fn take(entries: &mut Vec<Entry>, name: &'static str) -> Result<Entry, BackupError> {
+    let at = entries.iter().position(|entry| entry.name == name).ok_or(BackupError::Missing(name))?;
+    Ok(entries.remove(at))
+}
+
+fn broken(name: &str, reason: &dyn std::fmt::Display) -> BackupError {
+    BackupError::Broken { name: name.to_owned(), reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests;

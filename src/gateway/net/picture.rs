@@ -1,0 +1,58 @@
+//! The running service as a whole: for `gateway status`, for metrics.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::drift::Drift;
+use super::lan::Lan;
+use super::recorder::Recorder;
+use super::shell::Shell;
+use super::trouble::Troubles;
+use super::tunnel::Tunnel;
+use super::{http, keep, metrics};
+use crate::metrics::{Snapshot, exposition};
+use crate::store::Store;
+use gateway_core::status::Status;
+
+/// Everything that has something to say of itself.
+pub struct Picture {
+    pub shell: Rc<Shell>,
+    pub lan: Rc<Lan>,
+    pub drift: Rc<Drift>,
+    pub tunnel: Rc<Tunnel>,
+    pub webhooks: Arc<http::Shared>,
+    pub store: Store,
+    pub recorder: Recorder,
+    pub troubles: Troubles,
+}
+
+impl Picture {
+    /// For `gateway status`.
+    pub fn status(&self) -> Status {
+        let mut status = self.shell.look(|engine, now| engine.status(now));
+        status.lan = self.lan.status();
+        status.drift = self.drift.status();
+        status.clock = self.shell.clock.status();
+        // In force, which one that the tunnel has only announced is not.
+        status.public_url = self.tunnel.urls().into_iter().next().unwrap_or_default();
+        status.tunnel = Some(self.tunnel.status());
+        status.store = keep::status(&self.store);
+        status.troubles = self.troubles.list();
+        status.upgrade = crate::upgrade::on_trial();
+        status
+    }
+
+    /// For Prometheus.
+    pub fn metrics(&self) -> String {
+        let (sizes, calls) = self.shell.look(|engine, _| (engine.sizes(), engine.call_counts().clone()));
+        exposition(&Snapshot {
+            status: self.status(),
+            sizes,
+            calls,
+            webhook: self.webhooks.counts(),
+            events: self.recorder.levels(),
+            history: self.recorder.len(),
+            process: metrics::process(),
+        })
+    }
+}

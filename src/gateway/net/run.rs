@@ -1,0 +1,396 @@
+//! `gateway run`: opens everything, runs until told to stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::stat::{Mode, umask};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::clock::Clock;
+use super::control::Unbound;
+use super::descriptors::{self, Descriptors};
+use super::desk::Desk;
+use super::drift::Drift;
+use super::lan::Lan;
+use super::picture::Picture;
+use super::recorder::Recorder;
+use super::reload::{InForce, Reloader};
+use super::shell::Shell;
+use super::tls::Trust;
+use super::trouble::{Opening, Troubles};
+use super::tunnel::{self, Tunnel};
+use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
+use crate::config_file;
+use crate::store::Store;
+use crate::tunnel::Place;
+use gateway_core::config::{self, Config};
+use gateway_core::engine::{Engine, Input};
+use gateway_core::event::{Code, Event, Level};
+use gateway_core::media::Notice;
+use gateway_core::random::Random;
+use gateway_core::twiml::WebhookEvent;
+
+/// How long a stop waits for BYEs and deregistrations to be answered.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether it is through.
+const STOP_LOOK: Duration = Duration::from_millis(20);
+
+/// Why the service does not start: without these no phone can be served. Any other failure goes to the log, stops only
+/// what needs it, and is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Two would take each other's calls, and write over each other's state.
+    #[error(
+        "another gateway is running with this run_dir: it answers at {0}; stop it first: \"systemctl stop gateway\""
+    )]
+    Running(String),
+    /// Not a call has sound without it.
+    #[error("the media thread cannot be started: {}; no call would have sound; is the system out of threads or memory?", .0.kind())]
+    Media(std::io::Error),
+    /// Tags, branches and nonces would be known beforehand.
+    #[error("no randomness from the system: {0}")]
+    Random(getrandom::Error),
+    /// Nothing can be waited for without it.
+    #[error("the runtime cannot be started: {}; is the system out of memory or file descriptors?", .0.kind())]
+    Runtime(std::io::Error),
+}
+
+/// What is run.
+pub struct Options {
+    /// To read again at a reload.
+    pub config_path: PathBuf,
+    /// The environment to run instead of the file's; a reload keeps to it.
+    pub environment: Option<String>,
+    /// With that environment selected.
+    pub config: Config,
+    /// What it was read from: kept as the last good one once it has started.
+    pub text: String,
+    /// Why it is not the file's, and what to do: the last good one runs instead.
+    pub fault: Option<String>,
+    pub store: Store,
+    /// What is odd about the state folder, if anything is.
+    pub odd: Option<String>,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(options: Options) -> Result<(), RunError> {
+    // Also the control socket is ours alone from its first moment on.
+    umask(Mode::from_bits_truncate(0o077));
+    descriptors::raise_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Runtime)?;
+    tokio::task::LocalSet::new().block_on(&runtime, serve(options))
+}
+
+async fn serve(options: Options) -> Result<(), RunError> {
+    let Options { config_path, environment, mut config, text, fault, store, odd } = options;
+    // Before anything of the other's state is touched.
+    let socket = control::bind(&config.site.run_dir).await;
+    if let Err(Unbound::Answered(path)) = &socket {
+        return Err(RunError::Running(path.display().to_string()));
+    }
+    let (clock, recorder) = open_clock_and_recorder(&store);
+    let troubles = Troubles::default();
+    if let Some(fault) = &fault {
+        recorder.tell(&Event::new(Code::ConfigBroken, config_path.display().to_string(), fault));
+        troubles.set("config", fault.clone());
+    }
+    if let Some(odd) = odd {
+        recorder.tell(&Event::new(Code::StoreWarning, "state", &odd).at(Level::Error));
+        troubles.set("state", odd);
+    }
+    if let Some(shortage) = descriptors::shortage(descriptors::limit(), config.limits.calls) {
+        recorder.tell(&descriptors::event(&shortage));
+        troubles.set("descriptors", shortage);
+    }
+    if let Err(error) = config_file::sound::read(&mut config.emergency) {
+        recorder.tell(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
+    }
+    let calls = config.limits.calls;
+    config.limits.calls = descriptors::calls(descriptors::limit(), calls);
+    let config = Arc::new(config);
+    let secrets = Arc::new(keep::secrets(&store, &recorder, &troubles));
+    let bindings = keep::bindings(&store, &recorder);
+    let trust = Trust::new(config.trunk.ca_file.as_deref(), &clock);
+
+    let (notices, noticed) = mpsc::unbounded_channel();
+    let media = rtp::start(
+        rtp::MediaConfig { ports: config.media.ports, origin: clock.origin(), random: Random::new(seed()?) },
+        // Not bounded: the engine bounds calls, and each makes a handful of notices; blocking would stop all media.
+        move |notice| drop(notices.send(notice)),
+    )
+    .map_err(RunError::Media)?;
+
+    let engine =
+        Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
+    let shell = Shell::new(engine, clock.clone(), media, trust, recorder.clone());
+    let descriptors = Descriptors::default();
+    let lan = Lan::start(&shell, &config.lan, descriptors.clone()).await;
+
+    let opening = |what, code, subject: String, breaks| Opening {
+        troubles: troubles.clone(),
+        recorder: recorder.clone(),
+        what,
+        code,
+        subject,
+        breaks,
+    };
+    let webhooks = opening(
+        "webhook.listen",
+        Code::WebhookFailed,
+        config.webhook.listen.to_string(),
+        "Twilio's requests are not answered, so that no call comes in and none goes out but emergency calls",
+    );
+    let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets).with_descriptors(descriptors));
+    shell.set_webhooks(Arc::clone(&shared));
+    let (webhooks, local) = first_try(webhooks, config.webhook.listen).await;
+    let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
+    let place = Place { local, store: store.clone(), clock: clock.clone() };
+    let random = Random::new(seed()?);
+    let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
+    let tunnel = Rc::new(tunnel);
+    tokio::task::spawn_local(pass_requests(requests, Arc::clone(&shared), Rc::clone(&tunnel)));
+
+    let drift = Drift::new(config_path.clone(), store.clone(), clock.clone(), recorder.clone(), Random::new(seed()?));
+    let reloader = Rc::new(Reloader {
+        path: config_path,
+        environment,
+        store: store.clone(),
+        shell: Rc::clone(&shell),
+        shared: Arc::clone(&shared),
+        recorder: recorder.clone(),
+        tunnel: Rc::clone(&tunnel),
+        running: InForce::new(Arc::clone(&config), calls),
+        troubles: troubles.clone(),
+        kept: Rc::default(),
+    });
+    let picture = Rc::new(Picture {
+        shell: Rc::clone(&shell),
+        lan: Rc::clone(&lan),
+        drift: Rc::clone(&drift),
+        tunnel: Rc::clone(&tunnel),
+        webhooks: shared,
+        store: store.clone(),
+        recorder: recorder.clone(),
+        troubles: troubles.clone(),
+    });
+    if let Some(listen) = config.metrics.listen {
+        let breaks = "nobody can read the figures";
+        let metrics = opening("metrics.listen", Code::MetricsFailed, listen.to_string(), breaks);
+        let picture = Rc::clone(&picture);
+        tokio::task::spawn_local(async move {
+            let scrapers = listener(&metrics, listen).await;
+            metrics::serve(scrapers, Rc::new(move || picture.metrics())).await;
+        });
+    }
+    let desk = Desk { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
+    let socket_path = config.site.run_dir.join(control::SOCKET);
+    let control = opening(
+        "control socket",
+        Code::ControlFailed,
+        socket_path.display().to_string(),
+        "\"gateway status\", \"reload\" and \"history\" get no answer",
+    );
+    let run_dir = config.site.run_dir.clone();
+    tokio::task::spawn_local(async move {
+        let mut first = socket.ok();
+        let again = async || match first.take() {
+            Some(bound) => Ok(bound),
+            None => control::bind(&run_dir).await.map_err(Unbound::into_error),
+        };
+        let helps = |_: &std::io::Error| Some("write a folder that its user may write to in site.run_dir");
+        let listener = control.opened(again, helps).await;
+        control::serve(listener, move |ask| desk.clone().answer(ask)).await;
+    });
+    {
+        let reloader = Rc::clone(&reloader);
+        tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
+    }
+    tokio::task::spawn_local(Rc::clone(&reloader).keep_fitting());
+    tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+    tokio::task::spawn_local(recorder.clone().keep());
+    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));
+    tokio::task::spawn_local(keep::tell_left_out());
+    tokio::task::spawn_local(pass_notices(noticed, Rc::clone(&shell)));
+    let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
+    timekeeper::begin(&clock, &office);
+    if let Some(trial) = crate::upgrade::on_trial() {
+        recorder.tell(&Event::new(Code::UpgradeTrial, "gateway", trial));
+    }
+    shell.input(Input::Tick);
+    tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
+    tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
+    tokio::task::spawn_local(link::watch(Rc::clone(&shell), lan, Rc::clone(&reloader)));
+    super::ready::tell();
+    tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
+    if fault.is_none() {
+        reloader.keep(text);
+    }
+
+    told_to_stop(&reloader).await?;
+    end_calls(&shell, &recorder).await;
+    // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
+    tunnel.stop().await;
+    timekeeper::record(&clock, &store, &recorder, true);
+    if let Some(json) = shell.take_bindings() {
+        keep::save_last(&store, &json, &recorder);
+    }
+    recorder.save_last();
+    control::unbind(&socket_path);
+    Ok(())
+}
+
+/// The clock begins with the time that was recorded last. Phones are served also where that cannot be read.
+fn open_clock_and_recorder(store: &Store) -> (Clock, Recorder) {
+    let recorded = store.last_time();
+    let clock = Clock::start(recorded.as_ref().ok().and_then(|recorded| recorded.value));
+    let recorder = Recorder::open(store.clone(), clock.clone());
+    let warning =
+        recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
+    if let Some(warning) = warning {
+        recorder.tell(&Event::new(Code::StoreWarning, "state", warning));
+    }
+    (clock, recorder)
+}
+
+/// A TCP listener, as soon as there is one.
+async fn listener(opening: &Opening, address: SocketAddr) -> TcpListener {
+    opening.opened(async || TcpListener::bind(address).await, |error| listening::way_out(address, error)).await
+}
+
+/// What becomes a listener.
+type Coming = std::pin::Pin<Box<dyn Future<Output = TcpListener>>>;
+
+/// The listener when it is there, and the address that it has: known now, unless the address is taken and any port will do.
+async fn first_try(opening: Opening, address: SocketAddr) -> (Coming, SocketAddr) {
+    match TcpListener::bind(address).await {
+        Ok(bound) => {
+            let local = bound.local_addr().unwrap_or(address);
+            (Box::pin(std::future::ready(bound)), local)
+        }
+        Err(_) => (Box::pin(async move { listener(&opening, address).await }), address),
+    }
+}
+
+/// Serves TwiML as soon as it can. The receiver hears of each request that Twilio signed.
+fn serve_webhooks(
+    webhooks: Coming,
+    shared: &Arc<http::Shared>,
+    config: &Config,
+    recorder: &Recorder,
+) -> mpsc::Receiver<()> {
+    let (came_in, requests) = mpsc::channel(1);
+    let (told, shared) = (recorder.clone(), Arc::clone(shared));
+    let listening = Event::new(
+        Code::WebhookListening,
+        config.webhook.listen.to_string(),
+        match config.webhook.public_url.as_str() {
+            "" => format!("TwiML for environment {}; the tunnel tells the public URL", config.site.environment),
+            url => format!("TwiML for {url}, environment {}", config.site.environment),
+        },
+    );
+    tokio::task::spawn_local(async move {
+        let webhooks = webhooks.await;
+        told.tell(&listening);
+        let events = move |event: WebhookEvent| {
+            if event.is_from_twilio() {
+                // One that waits says as much as two.
+                let _ = came_in.try_send(());
+            }
+            told.tell(&event.event());
+        };
+        http::serve(webhooks, shared, events).await;
+    });
+    requests
+}
+
+/// What Twilio asked proves the URL that it came by.
+async fn pass_requests(mut requests: mpsc::Receiver<()>, shared: Arc<http::Shared>, tunnel: Rc<Tunnel>) {
+    while requests.recv().await.is_some() {
+        shared.came_by().iter().for_each(|url| tunnel.request(url));
+    }
+}
+
+/// What the media thread noticed, for the engine.
+async fn pass_notices(mut noticed: mpsc::UnboundedReceiver<Notice>, shell: Rc<Shell>) {
+    while let Some(notice) = noticed.recv().await {
+        shell.input(Input::Media(notice));
+    }
+}
+
+/// Until SIGTERM or SIGINT; SIGHUP reads the configuration again.
+async fn told_to_stop(reloader: &Reloader) -> Result<(), RunError> {
+    let (mut terminate, mut interrupt, mut hangup) = (
+        signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
+        signal(SignalKind::interrupt()).map_err(RunError::Runtime)?,
+        signal(SignalKind::hangup()).map_err(RunError::Runtime)?,
+    );
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => drop(reloader.reload()),
+        }
+    }
+}
+
+/// Ends calls and withdraws registrations, as far as that is answered within [`STOP_LIMIT`]. An emergency call ends by
+/// itself, however long that takes.
+async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
+    let text = match shell.look(|engine, _| engine.has_emergency()) {
+        true => "calls are ended; the emergency call in progress goes on, and the service stops after it",
+        false => "calls are ended, registrations withdrawn",
+    };
+    recorder.tell(&Event::new(Code::ServiceStopping, "gateway", text));
+    shell.input(Input::Stop);
+    let (mut waited, mut asked) = (Duration::ZERO, None);
+    while waited < STOP_LIMIT && !shell.look(|engine, _| engine.is_stopped()) {
+        tokio::time::sleep(STOP_LOOK).await;
+        waited += STOP_LOOK;
+        if shell.look(|engine, _| engine.has_emergency()) {
+            waited = Duration::ZERO;
+            let now = shell.clock.now();
+            if asked.is_none_or(|at| now.since(at) >= super::ready::MORE_TIME / 3) {
+                super::ready::ask_for_time();
+                asked = Some(now);
+            }
+        }
+    }
+}
+
+/// A seed from the system.
+fn seed() -> Result<[u8; 32], RunError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(RunError::Random)?;
+    Ok(seed)
+}
+
+/// What the timekeeper needs of the service.
+struct Office {
+    shell: Rc<Shell>,
+    reloader: Rc<Reloader>,
+    recorder: Recorder,
+}
+
+impl timekeeper::Office for Office {
+    fn servers(&self) -> Vec<config::Server> {
+        self.reloader.config().clock.sntp.clone()
+    }
+
+    fn tell(&self, doubt: Option<String>) {
+        self.shell.input(Input::Time { doubt });
+    }
+
+    fn record(&self, event: &Event) {
+        self.recorder.tell(event);
+    }
+
+    fn is_urgent(&self) -> bool {
+        self.shell.look(|engine, _| engine.needs_trunk())
+    }
+}

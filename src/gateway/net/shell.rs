@@ -1,0 +1,219 @@
+//! The shell around the engine: inputs go in, outputs are carried out at once, on one thread.
+//!
+//! Every socket's task calls [`Shell::input`] itself: a message costs no channel and no second wake-up. The `RefCell`
+//! is never borrowed across an await, so the one thread owns the engine as surely as one task would.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc};
+
+use super::clock::Clock;
+use super::dns::Resolver;
+use super::recorder::Recorder;
+use super::rtp::MediaHandle;
+use super::tls::{Tls, Trust};
+use super::{http, stream};
+use gateway_core::context::Output;
+use gateway_core::engine::{Engine, Input};
+use gateway_core::event::Event;
+use gateway_core::media::Command;
+use gateway_core::sip::flow::{Flow, Transport};
+use gateway_core::time::Instant;
+
+/// Messages that a slow connection may have waiting; then it is closed.
+const STREAM_QUEUE: usize = 256;
+
+/// The engine with all that it needs to act.
+pub struct Shell {
+    engine: RefCell<Engine>,
+    pub(super) clock: Clock,
+    dns: Resolver,
+    media: MediaHandle,
+    trust: RefCell<Trust>,
+    recorder: Recorder,
+    udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
+    streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
+    /// The bindings changed since they were written.
+    unsaved: Cell<bool>,
+    pub(super) bindings_changed: Notify,
+    /// The deadline that the timer task sleeps for.
+    armed: Cell<Option<Instant>>,
+    rearm: Notify,
+    webhooks: RefCell<Option<Arc<http::Shared>>>,
+}
+
+impl Shell {
+    /// A shell whose sockets are added by [`Shell::add_udp`].
+    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, trust: Trust, recorder: Recorder) -> Rc<Self> {
+        Rc::new(Shell {
+            engine: RefCell::new(engine),
+            dns: Resolver::new(clock.clone()),
+            clock,
+            media,
+            trust: RefCell::new(trust),
+            recorder,
+            udp: RefCell::default(),
+            streams: RefCell::default(),
+            unsaved: Cell::new(false),
+            bindings_changed: Notify::new(),
+            armed: Cell::new(None),
+            rearm: Notify::new(),
+            webhooks: RefCell::default(),
+        })
+    }
+
+    /// A socket that handsets reach us by.
+    pub fn add_udp(&self, local: SocketAddr, socket: Rc<UdpSocket>) {
+        self.udp.borrow_mut().insert(local, socket);
+    }
+
+    /// The webhooks that the emergency service's call back comes by.
+    pub fn set_webhooks(&self, webhooks: Arc<http::Shared>) {
+        *self.webhooks.borrow_mut() = Some(webhooks);
+    }
+
+    /// From the next connection on.
+    pub fn set_tls(&self, tls: Tls) {
+        *self.trust.borrow_mut() = Trust::of(tls);
+    }
+
+    /// What the trunk trusts, or why that cannot be known, for people.
+    pub(super) fn tls(&self) -> Result<Tls, String> {
+        self.trust.borrow_mut().tls(&self.clock).map_err(|error| error.to_string())
+    }
+
+    /// Gives the engine an input and carries out what follows.
+    pub fn input(self: &Rc<Self>, input: Input) {
+        let now = self.clock.now();
+        let mut outputs = Vec::new();
+        let next = {
+            let mut engine = self.engine.borrow_mut();
+            engine.handle(now, self.clock.wall(), input);
+            outputs.extend(std::iter::from_fn(|| engine.poll_output()));
+            engine.poll_timeout()
+        };
+        if next != self.armed.get() {
+            // A later deadline needs no waking: the timer fires once for nothing and sleeps again.
+            let sooner = match (next, self.armed.get()) {
+                (Some(next), Some(armed)) => next < armed,
+                (Some(_), None) => true,
+                (None, _) => false,
+            };
+            if sooner {
+                self.armed.set(next);
+                self.rearm.notify_one();
+            }
+        }
+        let mut media = Vec::new();
+        for output in outputs {
+            self.carry_out(output, &mut media);
+        }
+        // One wake-up of the media thread for all that one input brought about.
+        if !media.is_empty() {
+            self.media.send_all(media);
+        }
+    }
+
+    fn carry_out(self: &Rc<Self>, output: Output, media: &mut Vec<Command>) {
+        match output {
+            Output::Send { flow, bytes } => self.send(flow, bytes),
+            Output::Connect { connection, address, server_name } => {
+                let shell = Rc::clone(self);
+                tokio::task::spawn_local(stream::connect(shell, connection, address, server_name));
+            }
+            Output::Close { flow } => {
+                // The writer's end of the queue going away closes the connection.
+                self.streams.borrow_mut().remove(&flow.connection);
+            }
+            Output::Resolve { query, question } => {
+                let shell = Rc::clone(self);
+                tokio::task::spawn_local(async move {
+                    let answer = shell.dns.resolve(question).await;
+                    shell.input(Input::Resolved { query, answer });
+                });
+            }
+            Output::Media(command) => media.push(command),
+            Output::Persist => {
+                self.unsaved.set(true);
+                self.bindings_changed.notify_one();
+            }
+            Output::CallBack(phone) => {
+                if let Some(webhooks) = &*self.webhooks.borrow() {
+                    webhooks.expect_call_back(*phone);
+                }
+            }
+            Output::Event(event) => self.recorder.tell(&event),
+        }
+    }
+
+    fn send(&self, flow: Flow, bytes: Vec<u8>) {
+        if flow.transport == Transport::Udp {
+            let socket = self.udp.borrow().get(&flow.local).cloned();
+            // A full socket buffer loses a datagram, as the network may: SIP repeats it.
+            if let Some(socket) = socket {
+                let _ = socket.try_send_to(&bytes, flow.remote);
+            }
+            return;
+        }
+        let mut streams = self.streams.borrow_mut();
+        if let Some(queue) = streams.get(&flow.connection)
+            && queue.try_send(bytes).is_err()
+        {
+            streams.remove(&flow.connection);
+        }
+    }
+
+    /// The queue of a new connection; the connection ends when the queue is closed from here.
+    pub fn add_stream(&self, connection: u64) -> mpsc::Receiver<Vec<u8>> {
+        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+        self.streams.borrow_mut().insert(connection, sender);
+        receiver
+    }
+
+    /// A connection is gone.
+    pub fn remove_stream(&self, connection: u64) {
+        self.streams.borrow_mut().remove(&connection);
+    }
+
+    /// Tells people, as the engine's events are told.
+    pub(super) fn tell(&self, event: &Event) {
+        self.recorder.tell(event);
+    }
+
+    /// Sleeps until the engine wants to be woken, for ever.
+    pub async fn keep_time(self: Rc<Self>) {
+        loop {
+            let next = self.engine.borrow().poll_timeout();
+            self.armed.set(next);
+            let Some(at) = next else {
+                self.rearm.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(self.clock.at(at).into()) => self.input(Input::Tick),
+                () = self.rearm.notified() => {}
+            }
+        }
+    }
+
+    /// The bindings that have not been written, if any.
+    pub fn take_bindings(&self) -> Option<String> {
+        self.unsaved.replace(false).then(|| self.engine.borrow().bindings(self.clock.wall()))
+    }
+
+    /// They could not be written: they are still to be.
+    pub fn put_back_bindings(&self) {
+        self.unsaved.set(true);
+        self.bindings_changed.notify_one();
+    }
+
+    /// A look at the engine, for `gateway status` and for the end of the service.
+    pub fn look<T>(&self, f: impl FnOnce(&Engine, Instant) -> T) -> T {
+        f(&self.engine.borrow(), self.clock.now())
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs the [`Watch`] of the tunnel: gives it a clock, starts and stops the driver, makes its proofs.
+
+mod service;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::Instant as Deadline;
+
+use super::apart::apart;
+use super::clock::Clock;
+use crate::store::Store;
+use crate::tunnel::watch::{Input, Output, Watch};
+use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, start};
+use crate::twilio::reach::fetch;
+use gateway_core::config::tunnel::Settings;
+use gateway_core::event::Event;
+use gateway_core::random::Random;
+use gateway_core::status::{TunnelState, TunnelStatus};
+use gateway_core::twiml::NONCE_PATH;
+use gateway_core::twiml::proof::proof;
+pub use service::of_service;
+
+/// Most inputs that wait; signed requests beyond it are not counted as proofs.
+const MAX_INPUTS: usize = 64;
+
+/// Whether a URL (first argument) leads to this box: it answers a nonce (second) as only this box can. Blocking.
+pub type Prove = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// Has Twilio call the new URL (second argument) instead of the old one, and reads it back. Blocking.
+pub type WriteUrl = Arc<dyn Fn(&str, &str) -> Result<(), String> + Send + Sync>;
+
+/// The usual [`Prove`]: fetches [`NONCE_PATH`] through DNS, the internet and the tunnel, and compares the answer with
+/// what the secrets say. They are read each time, for they may change.
+pub fn prover(store: Store, ca_file: Option<PathBuf>, clock: Clock) -> Prove {
+    Arc::new(move |url, nonce| {
+        let secrets = store.secrets().map_err(|error| error.to_string())?.value;
+        let expected = proof(&secrets, nonce).ok_or("there are no secrets yet; run \"gateway setup\"")?;
+        let is_ours = |answer: &str| answer == expected;
+        fetch(url, &format!("{NONCE_PATH}{nonce}"), ca_file.as_deref(), &clock, is_ours)
+            .map_err(|error| error.to_string())
+    })
+}
+
+/// Takes the URLs that signatures may be made over from now on, the present one first. Must not block.
+pub type TakeUrls = Box<dyn FnMut(Vec<String>) + Send>;
+
+/// Takes events. Must not block.
+pub type Tell = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// What a tunnel is run with.
+pub struct Options {
+    pub settings: Settings,
+    pub place: Place,
+    /// What Twilio has been told last.
+    pub known_url: String,
+    pub seed: [u8; 32],
+    pub prove: Prove,
+    pub write_url: WriteUrl,
+    pub take_urls: TakeUrls,
+    pub events: Tell,
+}
+
+/// A tunnel that runs. Dropping it ends it by force; [`Tunnel::stop`] is friendlier.
+#[derive(Debug)]
+pub struct Tunnel {
+    watch: Arc<Mutex<Watch>>,
+    clock: Clock,
+    inputs: mpsc::Sender<Input>,
+    task: AbortHandle,
+}
+
+impl Tunnel {
+    /// Starts it, within a tokio runtime.
+    pub fn start(options: Options) -> Tunnel {
+        let clock = options.place.clock.clone();
+        let random = Random::new(options.seed);
+        let watch = Watch::new(clock.now(), &options.settings, &options.known_url, random);
+        let watch = Arc::new(Mutex::new(watch));
+        let (inputs, received) = mpsc::channel(MAX_INPUTS);
+        let runner = Runner {
+            watch: Arc::clone(&watch),
+            options,
+            inputs: inputs.downgrade(),
+            slot: None,
+            writing: false,
+            to_write: None,
+        };
+        Tunnel { watch, clock, inputs, task: tokio::spawn(runner.run(received)).abort_handle() }
+    }
+
+    /// For `gateway status`.
+    pub fn status(&self) -> TunnelStatus {
+        lock(&self.watch).status(self.clock.now())
+    }
+
+    /// The public URLs that signatures may be made over, the present one first.
+    pub fn urls(&self) -> Vec<String> {
+        lock(&self.watch).urls()
+    }
+
+    /// A request of Twilio's came in by this URL.
+    pub fn request(&self, by: &str) {
+        let _ = self.inputs.try_send(Input::Request { by: by.to_owned() });
+    }
+
+    /// The configured URL is another one from now on.
+    pub fn configured(&self, url: &str) {
+        let _ = self.inputs.try_send(Input::Configured(url.to_owned()));
+    }
+
+    /// Tries at once what waits: the line is back, or a person has mended something.
+    pub fn retry(&self) {
+        let _ = self.inputs.try_send(Input::Retry);
+    }
+
+    /// Stops the driver and waits until all that it had started is gone.
+    pub async fn stop(&self) {
+        let _ = self.inputs.send(Input::Stop).await;
+        // The runner holds the only receiver, and ends with it.
+        self.inputs.closed().await;
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
+    watch.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A driver, from its start until all of it is gone.
+struct Slot {
+    /// `None` once it was told to stop.
+    running: Option<Running>,
+    reports: mpsc::Receiver<Report>,
+    force: AbortHandle,
+    /// When patience ends.
+    until: Option<Deadline>,
+}
+
+struct Runner {
+    watch: Arc<Mutex<Watch>>,
+    options: Options,
+    inputs: mpsc::WeakSender<Input>,
+    slot: Option<Slot>,
+    /// A URL is being written; the next one waits here.
+    writing: bool,
+    to_write: Option<(String, String)>,
+}
+
+impl Runner {
+    async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        self.input(Input::Start);
+        loop {
+            let timeout = self.obey();
+            let is_off = lock(&self.watch).state() == TunnelState::Off;
+            if is_off && self.slot.is_none() {
+                return;
+            }
+            let until = self.slot.as_ref().and_then(|slot| slot.until);
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    Some(input) => {
+                        if let Input::UrlWritten { .. } = input {
+                            self.writing = false;
+                            self.write_next();
+                        }
+                        self.input(input);
+                    }
+                    // The tunnel was dropped.
+                    None => return,
+                },
+                report = next(&mut self.slot) => match report {
+                    Some(report) => self.input(Input::Report(report)),
+                    None => {
+                        self.slot = None;
+                        self.input(Input::Stopped);
+                    }
+                },
+                () = sleep_until(timeout) => {
+                    let now = self.options.place.clock.now();
+                    lock(&self.watch).handle_timeout(now);
+                }
+                () = sleep_until(until) => {
+                    if let Some(slot) = &mut self.slot {
+                        slot.until = None;
+                        slot.force.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    fn input(&self, input: Input) {
+        let now = self.options.place.clock.now();
+        lock(&self.watch).handle(now, input);
+    }
+
+    /// Does what the watch wants; when it wants to be woken.
+    fn obey(&mut self) -> Option<Deadline> {
+        loop {
+            // Not locked while it is obeyed: what is called may ask for the status.
+            let output = lock(&self.watch).poll_output();
+            match output {
+                None => break,
+                Some(Output::StartDriver) => {
+                    let (reports, received) = Reports::channel();
+                    let running = start(&self.options.settings, self.options.place.clone(), reports);
+                    let force = running.force();
+                    self.slot = Some(Slot { running: Some(running), reports: received, force, until: None });
+                }
+                Some(Output::StopDriver) => {
+                    if let Some(slot) = &mut self.slot {
+                        slot.running = None;
+                        slot.until = Some(Deadline::now() + STOP_LIMIT);
+                    }
+                }
+                Some(Output::Prove { url, nonce }) => self.prove(url, nonce),
+                Some(Output::UrlChanged { old, new }) => {
+                    self.to_write = Some((old, new));
+                    self.write_next();
+                }
+                Some(Output::Urls(urls)) => (self.options.take_urls)(urls),
+                Some(Output::Event(event)) => (self.options.events)(&event),
+            }
+        }
+        let at = lock(&self.watch).poll_timeout()?;
+        Some(Deadline::from_std(self.options.place.clock.at(at)))
+    }
+
+    fn prove(&self, url: String, nonce: String) {
+        let (prove, inputs) = (Arc::clone(&self.options.prove), self.inputs.clone());
+        tokio::spawn(async move {
+            let asked = nonce.clone();
+            let result = apart("tunnel", move || prove(&url, &asked)).await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(Input::Proof { nonce, result }).await;
+            }
+        });
+    }
+
+    /// One at a time, and of those that wait the last.
+    fn write_next(&mut self) {
+        if self.writing {
+            return;
+        }
+        let Some((old, new)) = self.to_write.take() else { return };
+        self.writing = true;
+        let (write, inputs) = (Arc::clone(&self.options.write_url), self.inputs.clone());
+        tokio::spawn(async move {
+            let url = new.clone();
+            let result = apart("tunnel", move || write(&old, &new)).await;
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(Input::UrlWritten { url, result }).await;
+            }
+        });
+    }
+}
+
+/// The next report, `None` when the driver is gone; never, where there is none.
+async fn next(slot: &mut Option<Slot>) -> Option<Report> {
+    match slot {
+        Some(slot) => slot.reports.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(deadline: Option<Deadline>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

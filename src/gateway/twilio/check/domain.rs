@@ -1,0 +1,174 @@
+//! Checks of an environment's SIP domain, of who may use it, and of the way to us.
+
+use super::seen::{Domain, Mappings};
+use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
+use gateway_core::config::Environment;
+use gateway_core::twiml::OUTGOING_PATH;
+
+impl Check<'_> {
+    pub(super) fn domain(&mut self, environment: &Environment) {
+        let seen = self.seen;
+        let Some(domain) = seen.domains.iter().find(|domain| domain.domain_name == environment.domain) else {
+            self.error(
+                format!("SIP domain {} is not in the account", environment.domain),
+                format!("no phone of environment {} can call or be called", environment.name),
+                APPLY,
+            );
+            return;
+        };
+        let mappings = seen.mappings.get(&domain.sid).cloned().unwrap_or_default();
+        self.settings(environment, domain);
+        self.access(environment, domain, &mappings);
+        self.credentials(environment, domain, &mappings);
+    }
+
+    fn settings(&mut self, environment: &Environment, domain: &Domain) {
+        let name = &domain.domain_name;
+        if !domain.sip_registration {
+            self.error(format!("{name}: registration is off"), "no extension can be called", APPLY);
+        }
+        match (self.config.trunk.secure, domain.secure) {
+            (true, false) => self.warning(
+                format!("{name}: Secure is off, the config says on"),
+                "calls may go over the internet without encryption",
+                APPLY,
+            ),
+            (false, true) => self.error(
+                format!("{name}: Secure is on, the config says off"),
+                "Twilio refuses calls without TLS and SRTP",
+                "write secure = true into [trunk], or run \"gateway apply\"",
+            ),
+            _ => {}
+        }
+        let voice_url = set(&domain.voice_url);
+        if !is_url(voice_url, self.public_url(environment), OUTGOING_PATH) {
+            self.error(
+                format!("{name}: its voice URL is {}, not ours", voice_url.unwrap_or("empty")),
+                "calls out do not ask this box: they fail, or do what somebody else says",
+                APPLY,
+            );
+        }
+        if set(&domain.voice_fallback_url).is_none() {
+            self.warning(
+                format!("{name}: it has no fallback URL"),
+                "while this box or its tunnel is away, callers hear \"an application error has occurred\"",
+                FALLBACK,
+            );
+        }
+        if !domain.emergency_calling_enabled && self.config.extensions.iter().any(|one| one.emergency) {
+            self.error(format!("{name}: emergency calling is off"), "911 does not reach an emergency service", APPLY);
+        }
+    }
+
+    /// What a caller must show (TWILIO.md "Domain settings", TWILIO.md "IP access lists").
+    fn access(&mut self, environment: &Environment, domain: &Domain, mappings: &Mappings) {
+        let name = &domain.domain_name;
+        let types: Vec<&str> =
+            set(&domain.auth_type).unwrap_or_default().split(',').map(str::trim).filter(|t| !t.is_empty()).collect();
+        if types.is_empty() {
+            self.error(format!("{name}: its auth_type is empty"), "Twilio refuses every call and registration", APPLY);
+        } else if !types.contains(&"CREDENTIAL_LIST") {
+            self.error(
+                format!("{name}: its auth_type is {}, without CREDENTIAL_LIST", types.join(",")),
+                "extensions cannot call out with their passwords",
+                APPLY,
+            );
+        }
+        if !mappings.access.is_empty() && self.config.access.networks.is_empty() {
+            self.warning(
+                format!("{name}: an IP access list is mapped besides the credentials ({})", mappings.access.join(", ")),
+                "both must pass: from an address that is not in the list no call works, whatever the password",
+                "write the office's networks into [access], or remove the mapping at console.twilio.com",
+            );
+        }
+        let list = resource_name(self.config, &environment.name);
+        let is_ours = |sid: &String| self.seen.lists.get(sid) == Some(&list);
+        let (calls, registrations) = (mappings.calls.iter().any(is_ours), mappings.registrations.iter().any(is_ours));
+        if !calls {
+            self.error(
+                format!("{name}: credential list {list} is not mapped for calls"),
+                "no extension can call out",
+                APPLY,
+            );
+        }
+        if !registrations {
+            self.error(
+                format!("{name}: credential list {list} is not mapped for registrations"),
+                "no extension can register, hence none can be called",
+                APPLY,
+            );
+        }
+    }
+
+    fn credentials(&mut self, environment: &Environment, domain: &Domain, mappings: &Mappings) {
+        let seen = self.seen;
+        let name = resource_name(self.config, &environment.name);
+        let Some((sid, _)) = seen.lists.iter().find(|(_, list)| **list == name) else {
+            self.error(
+                format!("credential list {name} is not in the account"),
+                "no extension can register or call out",
+                APPLY,
+            );
+            return;
+        };
+        let none = Vec::new();
+        let ours = seen.credentials.get(sid).unwrap_or(&none);
+        for extension in &self.config.extensions {
+            if !ours.contains(&extension.name) {
+                self.error(
+                    format!("extension {} has no credential in credential list {name}", extension.name),
+                    "it cannot register or call out",
+                    APPLY,
+                );
+            }
+        }
+        for stranger in ours.iter().filter(|user| self.config.extension(user).is_none()) {
+            self.warning(
+                format!("credential {stranger} in credential list {name} is no extension of the config"),
+                "whoever has its password can register, and call at your expense",
+                "add an [[extension]], or delete it at console.twilio.com",
+            );
+        }
+        let mut others: Vec<&String> =
+            mappings.calls.iter().chain(&mappings.registrations).filter(|other| *other != sid).collect();
+        others.sort();
+        others.dedup();
+        for other in others {
+            let title = seen.lists.get(other).map_or(other.as_str(), String::as_str);
+            let twice: Vec<&str> = seen
+                .credentials
+                .get(other)
+                .unwrap_or(&none)
+                .iter()
+                .filter(|u| ours.contains(u))
+                .map(String::as_str)
+                .collect();
+            if !twice.is_empty() {
+                self.warning(
+                    format!(
+                        "{}: {} in credential list {title}, too, which is mapped besides ours",
+                        domain.domain_name,
+                        twice.join(", ")
+                    ),
+                    "which password Twilio takes is not defined: registrations and calls may be refused",
+                    "delete those credentials, or the list's mappings, at console.twilio.com",
+                );
+            }
+        }
+    }
+
+    /// Whether the way from Twilio leads here.
+    pub(super) fn reach(&mut self, environment: &Environment) {
+        let seen = self.seen;
+        if let Some(Err(instead)) = seen.reach.get(&environment.name) {
+            self.error(
+                match environment.public_url.as_str() {
+                    "" => format!("the public URL of {} does not lead to this box: {instead}", environment.name),
+                    url => format!("{url} does not lead to this box: {instead}"),
+                },
+                "calls in do not ring, calls out are not connected",
+                "start the service and the tunnel; check that the tunnel delivers to webhook.listen",
+            );
+        }
+    }
+}
