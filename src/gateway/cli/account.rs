@@ -131,7 +131,7 @@ impl Opened {
     pub fn account(&mut self) -> Account<'_> {
         Account {
             config: &self.config,
-            store: &self.store,
+            local: &self.store,
             secrets: self.secrets.clone(),
             owned: self.owned.clone(),
             api: &mut self.client,

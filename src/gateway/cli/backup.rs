@@ -15,7 +15,7 @@ use crate::backup::{Backup, MAX_CONTENT, NamedFile};
 use crate::disk::folder;
 use crate::store::files::{self, Fate};
 use crate::store::{self, Store};
-use crate::twilio::hosted::scan;
+use crate::twilio::hosted_folder::scan;
 use gateway_core::config::Config;
 use gateway_core::time::WallClock;
 

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use super::api::{Api, ApiError};
 use super::apply::{Applier, ApplyError};
+use super::local::{Local, LocalError};
 use super::model::{Desired, Id, Kind, Wish};
 use super::plan::{self, Change, Held, Plan};
-use super::{actual, hosted, undo};
-use crate::store::{Store, StoreError};
+use super::{actual, undo};
 use crate::twilio::owned::{Owned, Record};
 use gateway_core::config::ACCOUNT;
 use gateway_core::config::{Config, Environment, Number};
 use gateway_core::secrets::Secrets;
 
-/// An account with our records of it. Secrets and records were loaded, and the store locked, by the caller (a plan alone
+/// An account with our records of it. Secrets and records were loaded, and the state folder locked, by the caller (a plan alone
 /// needs no lock).
 pub struct Account<'a> {
     pub config: &'a Config,
-    pub store: &'a Store,
+    pub local: &'a dyn Local,
     pub secrets: Secrets,
     pub owned: Owned,
     pub api: &'a mut dyn Api,
@@ -58,6 +58,8 @@ pub enum AccountError {
     /// All else was made.
     #[error("{}", .errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Left { errors: Vec<ApplyError> },
+    #[error("Twilio took the new URL and still shows another one")]
+    UrlNotTaken,
     #[error("there is nothing to undo: the last apply was undone, or none was made here")]
     NothingToUndo,
     #[error(transparent)]
@@ -70,8 +72,8 @@ impl From<ApiError> for AccountError {
     }
 }
 
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> Self {
+impl From<LocalError> for AccountError {
+    fn from(error: LocalError) -> Self {
         AccountError::Apply(error.into())
     }
 }
@@ -95,7 +97,7 @@ impl Account<'_> {
         };
         environments.push(ACCOUNT);
         let files = match &self.config.hosted.assets {
-            Some(folder) => hosted::scan(folder)?,
+            Some(folder) => self.local.hosted_files(folder)?,
             None => Vec::new(),
         };
         let wish = Wish { config: self.config, secrets: &self.secrets, owned: &self.owned, files: &files };
@@ -163,9 +165,9 @@ impl Account<'_> {
         if errors.is_empty() && plan.changes.iter().any(key_is_gone) {
             self.secrets.api_key = None;
             // From disk: a token that was given for this command alone is not to be kept.
-            let mut secrets = self.store.secrets()?.value;
+            let mut secrets = self.local.secrets()?;
             secrets.api_key = None;
-            self.store.save_secrets(&secrets)?;
+            self.local.save_secrets(&secrets)?;
         }
         match errors.is_empty() {
             true => Ok(made),
@@ -196,12 +198,10 @@ impl Account<'_> {
         tell: Listener<'_>,
         work: impl FnOnce(&mut Applier<'_>) -> Result<T, ApplyError>,
     ) -> Result<T, ApplyError> {
-        let store = self.store;
-        let mut save = |owned: &Owned| store.save_owned(owned);
         let mut applier = Applier {
             api: &mut *self.api,
             owned: &mut self.owned,
-            save: &mut save,
+            local: self.local,
             pause: &mut *self.pause,
             tell,
             unsaved: false,

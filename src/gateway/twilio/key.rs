@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::api::{Api, ApiError, Form};
 use super::apply::ApplyError;
 use super::kind::{Id, Kind};
-use crate::store::Store;
+use super::local::Local;
 use crate::twilio::owned::{Owned, Record};
 use gateway_core::config::ACCOUNT;
 use gateway_core::secret::Secret;
@@ -34,7 +34,7 @@ pub fn ensure(
     site: &str,
     secrets: &mut Secrets,
     owned: &mut Owned,
-    store: &Store,
+    local: &dyn Local,
 ) -> Result<Done, ApplyError> {
     let there = list(api)?;
     if let Some(key) = secrets.api_key.as_ref().and_then(|ours| there.iter().find(|key| key.sid == ours.sid)) {
@@ -42,11 +42,11 @@ pub fn ensure(
         let id = Id::new(Kind::ApiKey, &*key.name);
         if owned.get(&id).is_some_and(|record| record.sid.is_none()) {
             owned.put(record(id, Some(&key.sid)));
-            store.save_owned(owned)?;
+            local.save_owned(owned)?;
         }
         return Ok(Done::Kept);
     }
-    let there = remove_lost(api, there, owned, store)?;
+    let there = remove_lost(api, there, owned, local)?;
 
     // Keys of that name that are still there are of other people.
     let mut number = 1;
@@ -56,14 +56,14 @@ pub fn ensure(
     let name = name(site, number);
     let id = Id::new(Kind::ApiKey, &*name);
     owned.put(record(id.clone(), None));
-    store.save_owned(owned)?;
+    local.save_owned(owned)?;
     let mut form = Form::default();
     form.plain(Kind::ApiKey.schema().key, name);
     let answer = api.create(&Kind::ApiKey.collection(None), &form);
     if answer.as_ref().is_err_and(|error| !error.is_uncertain()) {
         // A clear no: nothing was made, and nothing of that name may be taken for ours later.
         owned.remove(&id);
-        store.save_owned(owned)?;
+        local.save_owned(owned)?;
     }
     let answer = answer?;
     let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
@@ -72,18 +72,23 @@ pub fn ensure(
     };
     // The secret first: without it the key is lost, without the record it is found again by its name.
     secrets.api_key = Some(ApiKey { sid: sid.clone(), secret: Secret::new(secret) });
-    store.save_secrets(secrets)?;
+    local.save_secrets(secrets)?;
     owned.put(record(id, Some(&sid)));
-    store.save_owned(owned)?;
+    local.save_owned(owned)?;
     Ok(Done::Made)
 }
 
 /// Removes the key that [`ensure`] made, at Twilio and here. `api` must be authenticated with the auth token.
-pub fn remove(api: &mut dyn Api, secrets: &mut Secrets, owned: &mut Owned, store: &Store) -> Result<(), ApplyError> {
+pub fn remove(
+    api: &mut dyn Api,
+    secrets: &mut Secrets,
+    owned: &mut Owned,
+    local: &dyn Local,
+) -> Result<(), ApplyError> {
     let there = list(api)?;
-    remove_lost(api, there, owned, store)?;
+    remove_lost(api, there, owned, local)?;
     secrets.api_key = None;
-    Ok(store.save_secrets(secrets)?)
+    Ok(local.save_secrets(secrets)?)
 }
 
 /// A key at Twilio.
@@ -105,7 +110,7 @@ fn remove_lost(
     api: &mut dyn Api,
     mut there: Vec<Key>,
     owned: &mut Owned,
-    store: &Store,
+    local: &dyn Local,
 ) -> Result<Vec<Key>, ApplyError> {
     let records: Vec<Record> = owned.iter().filter(|record| record.id.kind == Kind::ApiKey).cloned().collect();
     for record in records {
@@ -121,7 +126,7 @@ fn remove_lost(
             there.retain(|key| key.sid != *sid);
         }
         owned.remove(&record.id);
-        store.save_owned(owned)?;
+        local.save_owned(owned)?;
     }
     Ok(there)
 }

@@ -14,16 +14,20 @@ mod connector;
 pub mod drift;
 pub mod grouping;
 pub mod hosted;
+pub mod hosted_folder;
 pub mod key;
 pub mod kind;
+pub mod local;
 pub mod login;
 pub mod model;
 pub mod moved;
 pub mod numbers;
+mod on_disk;
 pub mod opening;
 pub mod owned;
 pub mod plan;
 mod promote;
+pub mod public_url;
 pub mod reach;
 pub mod rotation;
 pub mod standing;
@@ -31,5 +35,7 @@ mod undo;
 
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_local;
 #[cfg(test)]
 mod tests;

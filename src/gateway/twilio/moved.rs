@@ -1,14 +1,11 @@
 //! The public URL of a tunnel whose URL changes (a quick tunnel's does): Twilio is told at once, by the same plan and
 //! apply, and everything else knows it from here.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::account::{Account, AccountError, Scope};
+use super::account::AccountError;
 use super::client::telling;
-use super::model::is_webhook;
 use super::opening::{Manner, OpenError, Opening};
-use super::plan::{Change, Plan};
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, StoreError, files, last_good};
 use gateway_core::config::Config;
@@ -28,8 +25,6 @@ pub enum MovedError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Account(#[from] AccountError),
-    #[error("Twilio took the new URL and still shows another one")]
-    NotTaken,
 }
 
 /// The URL that was written last for this environment, if one was.
@@ -100,51 +95,50 @@ pub fn write(
     opening.config.set_public_url(environment, url);
     let mut pause = std::thread::sleep;
     let mut account = opening.account(store, &mut pause);
-    tell_all(&mut account, environment)?;
+    account.write_public_url(environment)?;
     Ok(save(store, environment, url)?)
 }
 
-/// Tells it for the environment, and for those that run what it runs.
-pub(super) fn tell_all(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
-    let runs_it = |name: &str| match account.owned.promotion(name) {
-        Some(promotion) => promotion.url_of.as_deref() == Some(environment),
-        None => name == environment,
-    };
-    let environments = account.config.environments.iter().map(|one| one.name.clone());
-    let those: Vec<String> = environments.filter(|name| runs_it(name)).collect();
-    those.iter().try_for_each(|name| tell_twilio(account, name))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gateway_core::config::{Host, parse};
 
-/// Makes the part of the environment's plan that is about webhooks, and looks whether nothing of it is left.
-fn tell_twilio(account: &mut Account<'_>, environment: &str) -> Result<(), MovedError> {
-    let scope = Scope::Environment(environment.to_owned());
-    let webhooks = |account: &mut Account<'_>| -> Result<Vec<Change>, AccountError> {
-        let plan = account.plan(&scope, &BTreeSet::new())?;
-        Ok(plan.changes.into_iter().filter_map(of_webhooks).collect())
-    };
-    let changes = webhooks(account)?;
-    // "gateway undo" goes back over what a person applied, not over this.
-    let (undo, unfinished) = (account.owned.undo.clone(), account.owned.unfinished);
-    let applied = account.apply(&Plan { changes, ..Plan::default() }, &mut |_| {});
-    if account.owned.undo != undo || account.owned.unfinished != unfinished {
-        (account.owned.undo, account.owned.unfinished) = (undo, unfinished);
-        account.store.save_owned(&account.owned).map_err(AccountError::from)?;
-    }
-    applied?;
-    match webhooks(account)?.is_empty() {
-        true => Ok(()),
-        false => Err(MovedError::NotTaken),
-    }
-}
+    const NEW: &str = "https://word-2.trycloudflare.com";
 
-/// The part of a change that is about the webhooks of something that is there.
-fn of_webhooks(change: Change) -> Option<Change> {
-    match change {
-        Change::Update(mut update) => {
-            update.fields.retain(|field| is_webhook(&field.param));
-            update.password = None;
-            (!update.fields.is_empty()).then_some(Change::Update(update))
+    const CONFIG: &str = r#"
+[site]
+name = "office"
+environment = "prod"
+[twilio]
+account_sid = "AC0123456789abcdef0123456789abcdef"
+[lan]
+listen = ["192.168.1.1"]
+[environment.prod]
+domain = "office.sip.twilio.com"
+public_url = "https://gateway.example.com"
+[environment.stage]
+domain = "office-stage.sip.twilio.com"
+public_url = "https://stage.example.com"
+"#;
+
+    #[test]
+    fn the_url_in_force_is_the_one_written_last_for_that_environment_unless_the_config_says_it() {
+        let folder = std::env::temp_dir().join(format!("gateway-moved-{}", std::process::id()));
+        let store = Store::open(&folder).unwrap();
+        let config = parse(CONFIG, "gateway.toml", &Host::default()).unwrap();
+        store.save_file("tunnel_url", format!("prod {NEW}\n").as_bytes()).unwrap();
+        assert_eq!(in_force(config.clone(), &store), config, "url_from is config");
+        let mut told = config.clone();
+        told.tunnel.url_from = UrlFrom::Output;
+        let told = in_force(told, &store);
+        assert_eq!(told.webhook.public_url, NEW);
+        assert_eq!(told.environment("prod").unwrap().public_url, NEW);
+        assert_eq!(told.environment("stage").unwrap().public_url, "https://stage.example.com");
+        for spoilt in ["", "prod", "prod http://plain.example.com", "\u{0}"] {
+            store.save_file("tunnel_url", spoilt.as_bytes()).unwrap();
+            assert_eq!(last_written(&store, "prod"), None, "{spoilt:?}");
         }
-        _ => None,
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -86,7 +86,7 @@ impl Opening {
     pub fn account<'a>(&'a mut self, store: &'a Store, pause: &'a mut dyn FnMut(Duration)) -> Account<'a> {
         Account {
             config: &self.config,
-            store,
+            local: store,
             secrets: self.secrets.clone(),
             owned: self.owned.clone(),
             api: &mut self.client,

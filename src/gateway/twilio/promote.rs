@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::account::{Account, AccountError};
 use super::model::{Id, Kind};
-use super::moved;
 use crate::twilio::owned::{MAX_PROMOTIONS, Owned, Promotion};
 use gateway_core::config::{Config, Environment};
 
@@ -37,7 +36,7 @@ impl Account<'_> {
         while promotions.len() > MAX_PROMOTIONS {
             promotions.remove(0);
         }
-        Ok(self.store.save_owned(&self.owned)?)
+        Ok(self.local.save_owned(&self.owned)?)
     }
 
     /// Takes the last promotion of an environment back; the next plan of it leads there.
@@ -48,7 +47,7 @@ impl Account<'_> {
             return Err(AccountError::NotPromoted { name: environment.to_owned() });
         }
         self.owned.promotions.retain(|_, promotions| !promotions.is_empty());
-        Ok(self.store.save_owned(&self.owned)?)
+        Ok(self.local.save_owned(&self.owned)?)
     }
 
     /// What an environment of the config runs now; it may itself have been promoted to.
@@ -59,7 +58,7 @@ impl Account<'_> {
         };
         let url_of = match self.owned.promotion(name) {
             Some(promotion) => promotion.url_of.clone(),
-            None => moved::last_written(self.store, name).map(|_| name.to_owned()),
+            None => self.local.tunnel_url(name).map(|_| name.to_owned()),
         };
         Ok(Promotion {
             from: name.to_owned(),

@@ -16,9 +16,9 @@ use std::time::Duration;
 use super::account::{Listener, Progress};
 use super::api::{Api, ApiError, Form};
 use super::hosted::HostedError;
+use super::local::{Local, LocalError};
 use super::model::{Id, Kind, Value, fingerprint};
 use super::plan::{Change, FieldChange, Held, Standing, Update};
-use crate::store::StoreError;
 use crate::twilio::owned::{Changed, Owned, Record, Undo};
 use gateway_core::setting::Setting;
 
@@ -31,7 +31,7 @@ pub enum ApplyError {
     #[error(transparent)]
     Api(#[from] ApiError),
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Local(#[from] LocalError),
     #[error(transparent)]
     Hosted(#[from] HostedError),
     /// 21232 and not in our account (TWILIO.md "Duplicates"). The same code is given for a name that Twilio does not
@@ -73,8 +73,8 @@ impl ApplyError {
 pub struct Applier<'a> {
     pub api: &'a mut dyn Api,
     pub owned: &'a mut Owned,
-    /// Puts the records on disk.
-    pub save: &'a mut dyn FnMut(&Owned) -> Result<(), StoreError>,
+    /// Where the records last, and the hosted files are.
+    pub local: &'a dyn Local,
     /// Waits, between looks at something that takes time.
     pub pause: &'a mut dyn FnMut(Duration),
     /// Is told what is waited for.
@@ -123,7 +123,7 @@ impl Applier<'_> {
     /// Puts on disk what is not there yet. Comes before each request that changes something.
     pub fn commit(&mut self) -> Result<(), ApplyError> {
         if self.unsaved {
-            (self.save)(self.owned)?;
+            self.local.save_owned(self.owned)?;
             self.unsaved = false;
         }
         Ok(())

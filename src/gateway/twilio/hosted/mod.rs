@@ -1,6 +1,5 @@
 //! The hosted Service: files that Twilio serves for us (TWILIO.md "Hosted files").
 
-mod scan;
 mod steps;
 
 use std::path::PathBuf;
@@ -8,8 +7,6 @@ use std::path::PathBuf;
 use sha2::{Digest, Sha256};
 
 use gateway_core::hex::hex;
-
-pub use scan::{MAX_FILE, MAX_FILES, MAX_PATH, scan};
 
 /// A file of the folder `hosted.assets`.
 #[derive(Clone, Debug, PartialEq, Eq)]

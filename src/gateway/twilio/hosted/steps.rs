@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::{File, HostedError, content_type, fingerprint};
 use crate::twilio::api::{ApiError, Collection, Form, Product, Upload};
@@ -12,6 +13,7 @@ use crate::twilio::apply::{Applier, ApplyError};
 use crate::twilio::kind::{Id, Kind};
 use crate::twilio::model::{Build, Deployment};
 use crate::twilio::owned::{self, Record, Undo};
+use gateway_core::hex::hex;
 
 /// How long a build may take, as Twilio's own tool has it.
 pub(super) const BUILD_TIME: Duration = Duration::from_secs(300);
@@ -34,7 +36,7 @@ impl Applier<'_> {
         let is_it = |record: &&Record| record.id.kind == Kind::Asset && record.id.own_key() == file.path;
         let asset = self.owned.iter().find(is_it).map(|record| record.id.clone());
         let (asset, service) = self.child(&asset.unwrap_or_else(|| Id::new(Kind::Asset, &file.path)))?;
-        let content = file.content()?;
+        let content = self.content(file)?;
         let upload = Upload { path: &file.path, content_type: content_type(&file.path), content: &content };
         self.commit()?;
         let answer = self.api.upload(&service, &asset, &upload)?;
@@ -125,6 +127,18 @@ impl Applier<'_> {
             }
             self.wait_for(format!("build {build} is not in force in {environment} yet"), STEP);
             waited += STEP;
+        }
+    }
+
+    /// The content, which must be the one that was planned.
+    fn content(&self, file: &File) -> Result<Vec<u8>, HostedError> {
+        let content = self.local.content(file)?;
+        match hex(&Sha256::digest(&content)) == file.sha256 {
+            true => Ok(content),
+            false => {
+                let reason = "it was changed since the plan was made; run the command again".to_owned();
+                Err(HostedError::File { path: file.source.display().to_string(), reason })
+            }
         }
     }
 

@@ -1,10 +1,7 @@
-//! A folder on disk, and a Service in memory.
+//! A Service in memory.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -12,138 +9,11 @@ use serde_json::{Value, json};
 use super::*;
 use crate::twilio::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use crate::twilio::apply::{Applier, ApplyError};
+use crate::twilio::fake_local::FakeLocal;
 use crate::twilio::kind::{Id, Kind};
+use crate::twilio::local::Local as _;
 use crate::twilio::model::{Build, Deployment};
 use crate::twilio::owned::{Owned, Record, Undo};
-
-/// A folder of its own, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("gateway-hosted-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-
-    fn with(files: &[(&str, &str)]) -> Folder {
-        let folder = Folder::new();
-        files.iter().for_each(|(path, content)| folder.write(path, content));
-        folder
-    }
-
-    fn write(&self, path: &str, content: &str) {
-        let path = self.0.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn refused(&self) -> String {
-        let error = scan(&self.0).unwrap_err().to_string();
-        let start = format!("hosted.assets: {}/", self.0.display());
-        error.strip_prefix(&start).unwrap_or_else(|| panic!("{error}")).to_owned()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-#[test]
-fn a_folder_is_its_files_and_those_of_its_subfolders_sorted_by_path() {
-    let folder = Folder::with(&[("b.txt", "abc"), ("a/z.mp3", ""), ("a/b/c-1_~.wav", "x"), ("a.txt", "y")]);
-    let files = scan(&folder.0).unwrap();
-    let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
-    assert_eq!(paths, ["/a.txt", "/a/b/c-1_~.wav", "/a/z.mp3", "/b.txt"]);
-    // FIPS 180-2 appendix B.1: the digest of "abc".
-    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".to_owned();
-    let source = folder.0.join("b.txt");
-    assert_eq!(files[3], File { path: "/b.txt".to_owned(), source, bytes: 3, sha256 });
-}
-
-#[test]
-fn hidden_files_and_folders_are_left_out() {
-    let folder = Folder::with(&[(".git/config", ""), ("a/.DS_Store", ""), ("a/b", "")]);
-    let files = scan(&folder.0).unwrap();
-    assert_eq!(files.iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/a/b"]);
-}
-
-#[test]
-fn a_folder_that_is_not_there_names_itself() {
-    let error = scan(Path::new("/nowhere/sounds")).unwrap_err().to_string();
-    assert!(error.starts_with("hosted.assets: /nowhere/sounds: cannot be read: "), "{error}");
-}
-
-#[test]
-fn a_name_that_is_not_fine_in_a_url_is_refused_with_the_way_out() {
-    for (name, shown) in [("a b.txt", "' '"), ("ü", "'ü'"), ("a?b", "'?'"), ("a%20b", "'%'")] {
-        assert_eq!(
-            Folder::with(&[(name, "")]).refused(),
-            format!(
-                "{name}: {shown} in its name is not fine in a URL; rename it, with letters, digits, \"-\", \".\", \"_\" \
-                 and \"~\" only"
-            )
-        );
-    }
-}
-
-#[test]
-fn a_path_has_a_bound() {
-    let at_most = format!("{}/{}", "a".repeat(200), "b".repeat(MAX_PATH - 202));
-    let folder = Folder::with(&[(&at_most, "")]);
-    assert_eq!(scan(&folder.0).unwrap()[0].path.len(), MAX_PATH);
-    let reason = format!("{at_most}b: its path has more than 255 characters; rename it");
-    assert_eq!(Folder::with(&[(&format!("{at_most}b"), "")]).refused(), reason);
-}
-
-#[test]
-fn a_file_has_a_bound() {
-    let folder = Folder::with(&[("a.wav", "")]);
-    let file = fs::File::options().write(true).open(folder.0.join("a.wav")).unwrap();
-    // Sparse: it takes no space.
-    file.set_len(MAX_FILE).unwrap();
-    assert_eq!(scan(&folder.0).unwrap()[0].bytes, MAX_FILE);
-    file.set_len(MAX_FILE + 1).unwrap();
-    assert_eq!(folder.refused(), "a.wav: it has more than 25 MB, the most that Twilio takes; make it smaller");
-}
-
-#[test]
-fn the_number_of_files_has_a_bound() {
-    let folder = Folder::new();
-    for number in 0..MAX_FILES {
-        fs::write(folder.0.join(number.to_string()), "").unwrap();
-    }
-    assert_eq!(scan(&folder.0).unwrap().len(), MAX_FILES);
-    folder.write("one-more", "");
-    assert!(folder.refused().ends_with(": there are more than 1000 files; remove some"));
-}
-
-#[test]
-fn a_link_leads_to_a_file_of_the_folder_or_nowhere() {
-    let folder = Folder::with(&[("a/b", "x")]);
-    symlink("a/b", folder.0.join("c")).unwrap();
-    assert_eq!(scan(&folder.0).unwrap().iter().map(|file| &*file.path).collect::<Vec<_>>(), ["/a/b", "/c"]);
-    for target in ["/etc/passwd", "..", "a", "."] {
-        fs::remove_file(folder.0.join("c")).unwrap();
-        symlink(target, folder.0.join("c")).unwrap();
-        let reason = "c: is a link that does not lead to a file of this folder; put the file itself here";
-        assert_eq!(folder.refused(), reason, "{target}");
-    }
-    fs::remove_file(folder.0.join("c")).unwrap();
-    symlink("nowhere", folder.0.join("c")).unwrap();
-    assert!(folder.refused().starts_with("c: cannot be read: "));
-}
-
-#[test]
-fn what_is_no_file_is_refused() {
-    let folder = Folder::new();
-    let _socket = std::os::unix::net::UnixListener::bind(folder.0.join("s")).unwrap();
-    assert_eq!(folder.refused(), "s: is neither a file nor a folder; remove it");
-}
 
 #[test]
 fn a_fingerprint_is_of_paths_and_contents_and_not_of_the_order() {
@@ -274,11 +144,9 @@ impl Api for Service {
 
 /// A site with two files, whose resources have been made.
 struct Site {
-    folder: Folder,
+    local: FakeLocal,
     api: Service,
     owned: Owned,
-    /// What is on disk.
-    saved: Owned,
     waited: Duration,
 }
 
@@ -300,28 +168,28 @@ impl Site {
         put(Id::child(Kind::Asset, "gateway-futel", "/a.txt"), "ZH1", Some("ZS1"));
         put(Id::child(Kind::Asset, "gateway-futel", "/s/b.mp3"), "ZH2", Some("ZS1"));
         put(environment(), "ZE1", Some("ZS1"));
-        Site {
-            folder: Folder::with(&[("a.txt", "A"), ("s/b.mp3", "B")]),
-            api: Service::default(),
-            saved: owned.clone(),
-            owned,
-            waited: Duration::ZERO,
-        }
+        let local = FakeLocal::default();
+        local.owned.replace(owned.clone());
+        local.write("sounds", "a.txt", "A");
+        local.write("sounds", "s/b.mp3", "B");
+        Site { local, api: Service::default(), owned, waited: Duration::ZERO }
     }
 
     fn files(&self) -> Vec<File> {
-        scan(&self.folder.0).unwrap()
+        self.local.hosted_files("sounds".as_ref()).unwrap()
+    }
+
+    /// The records on disk.
+    fn saved(&self) -> Owned {
+        self.local.owned.borrow().clone()
     }
 
     fn run(&mut self, step: impl FnOnce(&mut Applier<'_>) -> Result<(), ApplyError>) -> Result<(), ApplyError> {
-        let Site { api, owned, saved, waited, .. } = self;
+        let Site { local, api, owned, waited } = self;
         let mut applier = Applier {
             api,
             owned,
-            save: &mut |owned| {
-                *saved = owned.clone();
-                Ok(())
-            },
+            local,
             pause: &mut |pause| *waited += pause,
             tell: &mut |_| {},
             unsaved: false,
@@ -329,7 +197,7 @@ impl Site {
         };
         let done = step(&mut applier);
         applier.commit().unwrap();
-        assert_eq!(self.owned, self.saved);
+        assert_eq!(self.owned, self.saved());
         done
     }
 
@@ -364,10 +232,10 @@ fn files_are_uploaded_built_and_put_in_force() {
     let mut site = Site::new();
     site.api.next = Some(("completed", 3));
     site.upload();
-    assert_eq!(site.saved.uploads["/s/b.mp3"].version_sid, "ZN2");
+    assert_eq!(site.saved().uploads["/s/b.mp3"].version_sid, "ZN2");
     site.build().unwrap();
     assert_eq!(site.waited, Duration::from_secs(3));
-    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB1");
+    assert_eq!(site.saved().builds[&fingerprint(&site.files())], "ZB1");
     site.api.in_force = Some("ZB0".to_owned());
     site.deploy().unwrap();
     assert_eq!(
@@ -381,7 +249,7 @@ fn files_are_uploaded_built_and_put_in_force() {
     );
     assert_eq!(site.api.in_force.as_deref(), Some("ZB1"));
     assert_eq!(
-        site.saved.undo,
+        site.saved().undo,
         [Undo::Deployed {
             id: environment(),
             sid: "ZE1".to_owned(),
@@ -404,7 +272,7 @@ fn a_promoted_build_is_put_in_force_as_it_is() {
 fn a_file_that_changed_since_the_plan_is_not_uploaded() {
     let mut site = Site::new();
     let file = site.files().remove(0);
-    site.folder.write("a.txt", "a");
+    site.local.write("sounds", "a.txt", "a");
     let error = site.run(|applier| applier.upload(&file)).unwrap_err().to_string();
     assert!(error.ends_with("/a.txt: it was changed since the plan was made; run the command again"), "{error}");
     assert!(site.api.writes.is_empty());
@@ -414,7 +282,7 @@ fn a_file_that_changed_since_the_plan_is_not_uploaded() {
 fn nothing_is_built_of_a_file_that_was_not_uploaded() {
     let mut site = Site::new();
     site.upload();
-    site.folder.write("a.txt", "a");
+    site.local.write("sounds", "a.txt", "a");
     let error = site.build().unwrap_err().to_string();
     let asset = "asset /a.txt in hosted Service gateway-futel";
     assert_eq!(error, format!("{asset} is needed and its SID is not known; run the command again"));
@@ -441,7 +309,7 @@ fn a_build_that_failed_names_itself_and_is_forgotten() {
     site.upload();
     let error = site.build().unwrap_err().to_string();
     assert!(error.starts_with("build ZB1 of the hosted Service failed at Twilio"), "{error}");
-    assert!(site.saved.builds.is_empty());
+    assert!(site.saved().builds.is_empty());
 }
 
 #[test]
@@ -452,7 +320,7 @@ fn a_build_that_is_gone_at_twilio_is_forgotten() {
     site.api.builds.clear();
     let error = site.deploy().unwrap_err().to_string();
     assert!(error.starts_with("build ZB1 is no longer at Twilio"), "{error}");
-    assert!(site.saved.builds.is_empty());
+    assert!(site.saved().builds.is_empty());
 }
 
 #[test]
@@ -461,7 +329,7 @@ fn lost_answers_to_a_build_and_a_deployment_lose_nothing() {
     site.upload();
     site.api.lose = 2;
     site.build().unwrap();
-    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB3");
+    assert_eq!(site.saved().builds[&fingerprint(&site.files())], "ZB3");
     site.api.lose = 1;
     site.deploy().unwrap();
     assert_eq!(site.api.in_force.as_deref(), Some("ZB3"));
@@ -472,13 +340,13 @@ fn what_is_remembered_of_uploads_and_builds_has_a_bound() {
     let mut site = Site::new();
     site.upload();
     for number in 0..200 {
-        site.folder.write("a.txt", &number.to_string());
+        site.local.write("sounds", "a.txt", &number.to_string());
         site.upload();
         site.build().unwrap();
     }
-    assert_eq!(site.saved.builds.len(), 100);
-    assert_eq!(site.saved.builds[&fingerprint(&site.files())], "ZB200");
-    fs::remove_file(site.folder.0.join("a.txt")).unwrap();
+    assert_eq!(site.saved().builds.len(), 100);
+    assert_eq!(site.saved().builds[&fingerprint(&site.files())], "ZB200");
+    site.local.folders.borrow_mut().get_mut(Path::new("sounds")).unwrap().remove("/a.txt");
     site.build().unwrap();
-    assert_eq!(site.saved.uploads.keys().collect::<Vec<_>>(), ["/s/b.mp3"]);
+    assert_eq!(site.saved().uploads.keys().collect::<Vec<_>>(), ["/s/b.mp3"]);
 }

@@ -1,12 +1,10 @@
 //! Keys in memory; a run that is killed at any request, and the next one.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use serde_json::json;
 
 use super::*;
 use crate::twilio::api::{Collection, FormValue, Upload};
+use crate::twilio::fake_local::FakeLocal;
 
 /// When nothing is answered any more.
 #[derive(Clone, Copy, Debug)]
@@ -99,58 +97,41 @@ impl Api for Keys {
     }
 }
 
-/// A state folder of its own, removed at the end.
-struct Folder(PathBuf, Store);
-
-impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("gateway-key-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        let store = Store::open(&path).unwrap();
-        Folder(path, store)
-    }
-
+impl FakeLocal {
     /// What a new process does: it knows what is on disk.
     fn ensure(&self, api: &mut Keys) -> Result<Done, ApplyError> {
-        let (mut secrets, mut owned) = (self.secrets(), self.owned());
-        let done = ensure(api, "futel", &mut secrets, &mut owned, &self.1);
-        assert_eq!((secrets, owned), (self.secrets(), self.owned()));
+        let (mut secrets, mut owned) = (self.kept_secrets(), self.kept_owned());
+        let done = ensure(api, "futel", &mut secrets, &mut owned, self);
+        assert_eq!((secrets, owned), (self.kept_secrets(), self.kept_owned()));
         done
     }
 
-    fn secrets(&self) -> Secrets {
-        self.1.secrets().unwrap().value
+    fn kept_secrets(&self) -> Secrets {
+        self.secrets.borrow().clone()
     }
 
-    fn owned(&self) -> Owned {
-        self.1.owned().unwrap().value
+    fn kept_owned(&self) -> Owned {
+        self.owned.borrow().clone()
     }
 
     /// The key that we have, which must be at Twilio and on record.
     fn key(&self, api: &Keys) -> String {
-        let key = self.secrets().api_key.unwrap();
+        let key = self.kept_secrets().api_key.unwrap();
         assert_eq!(*key.secret.expose(), format!("secret of {}", key.sid));
         let (_, name) = api.keys.iter().find(|(sid, _)| *sid == key.sid).unwrap();
-        let owned = self.owned();
+        let owned = self.kept_owned();
         assert_eq!(owned.iter().collect::<Vec<_>>(), [&record(Id::new(Kind::ApiKey, name), Some(&key.sid))]);
         name.clone()
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn the_first_run_makes_a_key_and_the_second_keeps_it_without_a_write() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Made);
-    assert_eq!(folder.key(&api), "gateway-futel");
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Made);
+    assert_eq!(local.key(&api), "gateway-futel");
     assert_eq!(api.writes, 1);
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Kept);
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Kept);
     assert_eq!((api.writes, api.requests), (1, 3));
 }
 
@@ -159,17 +140,17 @@ fn a_run_killed_at_any_request_leaves_one_key_of_ours_in_the_end_and_every_stran
     // From nothing, and with a key of ours to replace.
     for lost_secret in [false, true] {
         for kill in (0..4).flat_map(|at| [Kill::Before(at), Kill::After(at)]) {
-            let (folder, mut api) = (Folder::new(), Keys::default());
+            let (local, mut api) = (FakeLocal::default(), Keys::default());
             api.add("gateway-other");
             if lost_secret {
-                folder.ensure(&mut api).unwrap();
-                folder.1.save_secrets(&Secrets::default()).unwrap();
+                local.ensure(&mut api).unwrap();
+                local.save_secrets(&Secrets::default()).unwrap();
             }
             (api.kill, api.requests) = (Some(kill), 0);
-            let _ = folder.ensure(&mut api);
+            let _ = local.ensure(&mut api);
             api.kill = None;
-            folder.ensure(&mut api).unwrap();
-            assert_eq!(folder.key(&api), "gateway-futel", "{kill:?}");
+            local.ensure(&mut api).unwrap();
+            assert_eq!(local.key(&api), "gateway-futel", "{kill:?}");
             assert_eq!(api.names(), ["gateway-other", "gateway-futel"], "{kill:?}");
         }
     }
@@ -177,86 +158,86 @@ fn a_run_killed_at_any_request_leaves_one_key_of_ours_in_the_end_and_every_stran
 
 #[test]
 fn a_run_killed_between_secret_and_record_keeps_its_key() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
-    folder.ensure(&mut api).unwrap();
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
+    local.ensure(&mut api).unwrap();
     let mut owned = Owned::default();
     owned.put(record(Id::new(Kind::ApiKey, "gateway-futel"), None));
-    folder.1.save_owned(&owned).unwrap();
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Kept);
-    assert_eq!(folder.key(&api), "gateway-futel");
+    local.save_owned(&owned).unwrap();
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Kept);
+    assert_eq!(local.key(&api), "gateway-futel");
     assert_eq!(api.writes, 1);
 }
 
 #[test]
 fn a_strangers_key_of_our_name_is_left_and_ours_gets_another() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
     api.add("gateway-futel");
     api.add("gateway-futel-2");
-    folder.ensure(&mut api).unwrap();
-    assert_eq!(folder.key(&api), "gateway-futel-3");
+    local.ensure(&mut api).unwrap();
+    assert_eq!(local.key(&api), "gateway-futel-3");
     assert_eq!(api.keys.len(), 3);
 }
 
 #[test]
 fn of_two_keys_with_the_name_of_our_intent_both_are_left() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
     api.kill = Some(Kill::After(1));
-    folder.ensure(&mut api).unwrap_err();
+    local.ensure(&mut api).unwrap_err();
     api.kill = None;
     api.add("gateway-futel");
-    folder.ensure(&mut api).unwrap();
-    assert_eq!(folder.key(&api), "gateway-futel-2");
+    local.ensure(&mut api).unwrap();
+    assert_eq!(local.key(&api), "gateway-futel-2");
     assert_eq!(api.names(), ["gateway-futel", "gateway-futel", "gateway-futel-2"]);
 }
 
 #[test]
 fn a_key_that_was_deleted_at_twilio_is_made_anew() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
-    folder.ensure(&mut api).unwrap();
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
+    local.ensure(&mut api).unwrap();
     api.keys.clear();
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Made);
-    assert_eq!(folder.key(&api), "gateway-futel");
-    assert_eq!(folder.secrets().api_key.unwrap().sid, "SK2");
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Made);
+    assert_eq!(local.key(&api), "gateway-futel");
+    assert_eq!(local.kept_secrets().api_key.unwrap().sid, "SK2");
 }
 
 #[test]
 fn a_key_of_ours_whose_secret_was_lost_is_replaced() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
-    folder.ensure(&mut api).unwrap();
-    folder.1.save_secrets(&Secrets::default()).unwrap();
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Made);
-    assert_eq!(folder.key(&api), "gateway-futel");
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
+    local.ensure(&mut api).unwrap();
+    local.save_secrets(&Secrets::default()).unwrap();
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Made);
+    assert_eq!(local.key(&api), "gateway-futel");
     assert_eq!(api.keys.len(), 1);
 }
 
 #[test]
 fn a_key_that_somebody_gave_us_is_used_and_not_taken_for_ours() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
     let sid = api.add("by hand");
     let key = ApiKey { sid, secret: Secret::new("sesame".to_owned()) };
-    folder.1.save_secrets(&Secrets { api_key: Some(key), ..Secrets::default() }).unwrap();
-    assert_eq!(folder.ensure(&mut api).unwrap(), Done::Kept);
-    let (mut secrets, mut owned) = (folder.secrets(), folder.owned());
-    remove(&mut api, &mut secrets, &mut owned, &folder.1).unwrap();
+    local.save_secrets(&Secrets { api_key: Some(key), ..Secrets::default() }).unwrap();
+    assert_eq!(local.ensure(&mut api).unwrap(), Done::Kept);
+    let (mut secrets, mut owned) = (local.kept_secrets(), local.kept_owned());
+    remove(&mut api, &mut secrets, &mut owned, &local).unwrap();
     assert_eq!(api.names(), ["by hand"]);
 }
 
 #[test]
 fn after_a_clear_no_nothing_is_on_record() {
-    let (folder, mut api) = (Folder::new(), Keys { refuse: true, ..Keys::default() });
-    folder.ensure(&mut api).unwrap_err();
-    assert_eq!(folder.owned(), Owned::default());
+    let (local, mut api) = (FakeLocal::default(), Keys { refuse: true, ..Keys::default() });
+    local.ensure(&mut api).unwrap_err();
+    assert_eq!(local.kept_owned(), Owned::default());
 }
 
 #[test]
 fn removing_leaves_the_keys_of_others_alone() {
-    let (folder, mut api) = (Folder::new(), Keys::default());
+    let (local, mut api) = (FakeLocal::default(), Keys::default());
     api.add("gateway-futel");
-    folder.ensure(&mut api).unwrap();
-    let (mut secrets, mut owned) = (folder.secrets(), folder.owned());
-    remove(&mut api, &mut secrets, &mut owned, &folder.1).unwrap();
+    local.ensure(&mut api).unwrap();
+    let (mut secrets, mut owned) = (local.kept_secrets(), local.kept_owned());
+    remove(&mut api, &mut secrets, &mut owned, &local).unwrap();
     assert_eq!(api.names(), ["gateway-futel"]);
-    assert_eq!((folder.secrets(), folder.owned()), (Secrets::default(), Owned::default()));
+    assert_eq!((local.kept_secrets(), local.kept_owned()), (Secrets::default(), Owned::default()));
 }
 
 #[test]

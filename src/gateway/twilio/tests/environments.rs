@@ -114,7 +114,7 @@ fn an_environment_that_left_the_config_is_told_and_left_until_it_is_destroyed() 
 fn a_promotion_points_one_environment_at_what_another_runs_and_steps_back() {
     let mut fake = fresh();
     let mut config = office(&[], &[]).with_environment("stage").with_environment("dev");
-    config.hosted.assets = Some(folder().join("sounds-1"));
+    config.hosted.assets = Some("sounds-1".into());
     let mut the_box = Box::new(config);
     the_box.set_up(&mut fake).unwrap();
     let before = contents(&fake);
@@ -141,7 +141,7 @@ fn a_promotion_points_one_environment_at_what_another_runs_and_steps_back() {
         assert_eq!(fake.named(Kind::Domain, domain)["voice_url"], "https://dev.example.com/twilio/outgoing");
     }
     // What is uploaded from now on is for the environment that was not promoted to.
-    the_box.config.hosted.assets = Some(folder().join("sounds-2"));
+    the_box.config.hosted.assets = Some("sounds-2".into());
     the_box.set_up(&mut fake).unwrap();
     let environments = |fake: &Fake| {
         let records = fake.collections.iter().find(|(path, _)| path.ends_with("/Environments")).unwrap().1.clone();
@@ -150,7 +150,7 @@ fn a_promotion_points_one_environment_at_what_another_runs_and_steps_back() {
     };
     let [prod, stage, dev] = environments(&fake);
     assert!(prod == build && stage == build && dev != build, "{prod} {stage} {dev}");
-    the_box.config.hosted.assets = Some(folder().join("sounds-1"));
+    the_box.config.hosted.assets = Some("sounds-1".into());
     for environment in ["prod", "stage"] {
         the_box.with(&mut fake, |account| account.step_back(environment)).unwrap();
     }

@@ -10,7 +10,7 @@ fn everything() -> Config {
     config.dialing.countries = ["US", "MX", "DO"].map(str::to_owned).to_vec();
     config.dialing.manage = true;
     config.spend.daily = Some(1050);
-    config.hosted.assets = Some(folder().join("sounds-1"));
+    config.hosted.assets = Some("sounds-1".into());
     config.numbers[0].friendly_name = Some("Front desk".to_owned());
     config
 }
@@ -89,21 +89,18 @@ fn each_step_is_one_write_to_disk_and_credentials_of_a_list_are_one_together() {
     let the_box = Box::new(office(&["101", "102", "103"], &NUMBERS));
     let plan = the_box.plan(&mut fake);
     let mut owned = Owned::default();
-    let mut saves = 0;
+    let local = local();
     let mut applier = Applier {
         api: &mut fake,
         owned: &mut owned,
-        save: &mut |_| {
-            saves += 1;
-            Ok(())
-        },
+        local: &local,
         pause: &mut |_| {},
         tell: &mut |_| {},
         unsaved: false,
         ahead: BTreeSet::new(),
     };
     applier.run(&plan).unwrap();
-    assert_eq!(saves, plan.changes.len() + 1 - 2);
+    assert_eq!(local.saves.get(), plan.changes.len() + 1 - 2);
 }
 
 #[test]
@@ -273,7 +270,12 @@ fn many_extensions_are_made_with_few_writes_of_the_records() {
     let mut fake = fresh();
     let mut the_box = Box::new(office(&names, &[]));
     the_box.set_up(&mut fake).unwrap();
-    assert!(the_box.saves <= none.saves + 3, "{} and {}", the_box.saves, none.saves);
+    assert!(
+        the_box.local.saves.get() <= none.local.saves.get() + 3,
+        "{} and {}",
+        the_box.local.saves.get(),
+        none.local.saves.get()
+    );
     the_box.assert_passwords(&fake);
     the_box.assert_nothing_to_do(&mut fake);
 }

@@ -11,9 +11,6 @@ mod standing;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -21,9 +18,9 @@ use serde_json::{Map, Value, json};
 use super::account::{Account, AccountError, Progress, Scope};
 use super::apply::{Applier, ApplyError};
 use super::fake::{Fake, Fault};
+use super::fake_local::FakeLocal;
 use super::model::{Id, Kind};
 use super::plan::Plan;
-use crate::store::Store;
 use crate::twilio::owned::Owned;
 use gateway_core::config::{Address, Config, Environment, Host, parse};
 use gateway_core::random::Random;
@@ -99,29 +96,15 @@ impl Extend for Config {
     }
 }
 
-/// A folder for this run of the tests.
-fn folder() -> &'static PathBuf {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = std::env::temp_dir().join(format!("gateway-twilio-tests-{}", std::process::id()));
-        for (assets, busy) in [("sounds-1", "busy"), ("sounds-2", "all lines are busy")] {
-            std::fs::create_dir_all(folder.join(assets).join("sounds")).unwrap();
-            std::fs::write(folder.join(assets).join("sounds/busy.mp3"), busy).unwrap();
-            std::fs::write(folder.join(assets).join("hello.txt"), "hello").unwrap();
-        }
-        std::fs::write(folder.join("sounds-2").join("more.txt"), "more").unwrap();
-        folder
-    })
-}
-
-/// A store for each test.
-fn store() -> Store {
-    thread_local!(static STORE: Store = {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("state-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        Store::open(&folder().join(name)).unwrap()
-    });
-    STORE.with(Store::clone)
+/// A box with two folders of hosted files.
+fn local() -> FakeLocal {
+    let local = FakeLocal::default();
+    for (assets, busy) in [("sounds-1", "busy"), ("sounds-2", "all lines are busy")] {
+        local.write(assets, "sounds/busy.mp3", busy);
+        local.write(assets, "hello.txt", "hello");
+    }
+    local.write("sounds-2", "more.txt", "more");
+    local
 }
 
 /// Our side: what survives a kill.
@@ -130,11 +113,10 @@ struct Box {
     config: Config,
     secrets: Secrets,
     owned: Owned,
+    local: FakeLocal,
     buy: BTreeSet<String>,
     /// What was waited.
     waited: Duration,
-    /// How often the records were written.
-    saves: usize,
     /// Where passwords come from.
     seed: u64,
 }
@@ -142,7 +124,8 @@ struct Box {
 impl Box {
     fn new(config: Config) -> Box {
         let (secrets, owned) = (Secrets::default(), Owned::default());
-        let mut new = Box { config, secrets, owned, buy: BTreeSet::new(), waited: Duration::ZERO, saves: 0, seed: 5 };
+        let (buy, waited) = (BTreeSet::new(), Duration::ZERO);
+        let mut new = Box { config, secrets, owned, local: local(), buy, waited, seed: 5 };
         new.mint();
         new
     }
@@ -163,7 +146,7 @@ impl Box {
     fn with<T>(&mut self, fake: &mut Fake, work: impl FnOnce(&mut Account<'_>) -> T) -> T {
         let mut account = Account {
             config: &self.config,
-            store: &store(),
+            local: &self.local,
             secrets: self.secrets.clone(),
             owned: self.owned.clone(),
             api: fake,
@@ -189,18 +172,13 @@ impl Box {
         work: impl FnOnce(&mut Applier<'_>) -> Result<T, ApplyError>,
     ) -> Result<T, ApplyError> {
         let mut working = self.owned.clone();
-        let killed = fake.killed.clone();
-        let (disk, waited, saves) = (&mut self.owned, &mut self.waited, &mut self.saves);
+        self.local.owned.replace(self.owned.clone());
+        self.local.killed = fake.killed.clone();
+        let waited = &mut self.waited;
         let mut applier = Applier {
             api: fake,
             owned: &mut working,
-            save: &mut |owned| {
-                *saves += 1;
-                if !killed.get() {
-                    *disk = owned.clone();
-                }
-                Ok(())
-            },
+            local: &self.local,
             pause: &mut |pause| *waited += pause,
             tell: &mut |_: Progress<'_>| {},
             unsaved: false,
@@ -209,6 +187,7 @@ impl Box {
         let result = work(&mut applier);
         // As the account does it.
         let saved = applier.commit();
+        self.owned = self.local.owned.borrow().clone();
         result.and_then(|done| saved.map(|()| done))
     }
 

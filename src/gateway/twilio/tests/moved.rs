@@ -1,6 +1,5 @@
 //! The public URL of a tunnel changes.
 
-use super::super::moved::{MovedError, in_force, last_written, tell_all};
 use super::*;
 use crate::twilio::owned::Undo;
 use gateway_core::config::tunnel::UrlFrom;
@@ -38,8 +37,8 @@ fn set_up() -> (Box, Fake) {
     (the_box, fake)
 }
 
-fn tell(the_box: &mut Box, fake: &mut Fake) -> Result<(), MovedError> {
-    the_box.with(fake, |account| tell_all(account, "prod"))
+fn tell(the_box: &mut Box, fake: &mut Fake) -> Result<(), AccountError> {
+    the_box.with(fake, |account| account.write_public_url("prod"))
 }
 
 #[test]
@@ -108,14 +107,14 @@ fn who_runs_what_an_environment_with_a_tunnel_runs_moves_with_it() {
     the_box.set_up(&mut fake).unwrap();
     // This box runs stage, and its tunnel has told a URL.
     let first = "https://word-1.trycloudflare.com";
-    store().save_file("tunnel_url", format!("stage {first}\n").as_bytes()).unwrap();
-    the_box.config = in_force(the_box.config.clone(), &store());
+    the_box.local.tunnel_url = Some(("stage".to_owned(), first.to_owned()));
+    the_box.config.set_public_url("stage", first);
     the_box.with(&mut fake, |account| account.promote("stage", "prod")).unwrap();
     the_box.set_up(&mut fake).unwrap();
     assert_eq!(webhooks(&mut fake), at(first), "not what the file says of stage");
 
     the_box.config.set_public_url("stage", NEW);
-    the_box.with(&mut fake, |account| tell_all(account, "stage")).unwrap();
+    the_box.with(&mut fake, |account| account.write_public_url("stage")).unwrap();
     assert_eq!(webhooks(&mut fake), at(NEW));
     assert_eq!(fake.named(Kind::Application, "gateway-office-stage")["voice_url"], at(NEW)[2]);
     the_box.assert_nothing_to_do(&mut fake);
@@ -148,22 +147,4 @@ fn a_set_up_without_a_url_makes_everything_else_and_says_so_and_the_service_writ
     // Its URL forgotten, as after the loss of a state folder, what works is left alone.
     the_box.config.set_public_url("prod", "");
     the_box.assert_nothing_to_do(&mut fake);
-}
-
-#[test]
-fn the_url_in_force_is_the_one_written_last_for_that_environment_unless_the_config_says_it() {
-    let store = store();
-    let config = office(&[], &[]).with_environment("stage");
-    store.save_file("tunnel_url", format!("prod {NEW}\n").as_bytes()).unwrap();
-    assert_eq!(in_force(config.clone(), &store), config, "url_from is config");
-    let mut told = config.clone();
-    told.tunnel.url_from = UrlFrom::Output;
-    let told = in_force(told, &store);
-    assert_eq!(told.webhook.public_url, NEW);
-    assert_eq!(told.environment("prod").unwrap().public_url, NEW);
-    assert_eq!(told.environment("stage").unwrap().public_url, "https://stage.example.com");
-    for spoilt in ["", "prod", "prod http://plain.example.com", "\u{0}"] {
-        store.save_file("tunnel_url", spoilt.as_bytes()).unwrap();
-        assert_eq!(last_written(&store, "prod"), None, "{spoilt:?}");
-    }
 }

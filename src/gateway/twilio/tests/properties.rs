@@ -98,8 +98,8 @@ fn config(random: &mut Random) -> Config {
     config.dialing.manage = random.below(3) == 0;
     config.dialing.countries = pick(&["US", "MX", "DO"], random).into_iter().map(str::to_owned).collect();
     config.hosted.assets = match random.below(3) {
-        0 => Some(folder().join("sounds-1")),
-        1 => Some(folder().join("sounds-2")),
+        0 => Some("sounds-1".into()),
+        1 => Some("sounds-2".into()),
         _ => None,
     };
     config.environments[0].fallback_url = (random.below(3) == 0).then(|| "https://fallback.example.com".to_owned());
