@@ -7,12 +7,12 @@ use std::time::Duration;
 use super::failed;
 use crate::disk::folder;
 use crate::store::{Lock, Store};
-use crate::twilio::account::{Account, Scope};
 use crate::twilio::client::{Client, Clock, Trace, telling};
 use crate::twilio::login::Login;
 use crate::twilio::opening::{Manner, OpenError, Opening};
-use crate::twilio::owned::Owned;
-use crate::twilio::rotation;
+use gateway_account::account::{Account, Scope};
+use gateway_account::owned::Owned;
+use gateway_account::rotation;
 use gateway_core::config::{Config, NoEnvironment};
 use gateway_core::random::Random;
 use gateway_core::secret::Secret;
@@ -126,7 +126,7 @@ impl Opened {
         self.settle()
     }
 
-    /// The operations of [`crate::twilio::account`]. What they change of secrets and records is on disk, and in what
+    /// The operations of [`gateway_account::account`]. What they change of secrets and records is on disk, and in what
     /// [`Account`] holds; not here.
     pub fn account(&mut self) -> Account<'_> {
         Account {

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
 use super::{Done, failed};
-use crate::twilio::account::Progress;
-use crate::twilio::plan::{Change, Plan};
+use gateway_account::account::Progress;
+use gateway_account::plan::{Change, Plan};
 
 /// How the question before the changes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

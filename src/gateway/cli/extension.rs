@@ -7,8 +7,8 @@ use serde_json::json;
 
 use super::account::{self, Purpose};
 use super::{Done, apply, failed};
-use crate::twilio::account::Scope;
-use crate::twilio::model::{Id, Kind};
+use gateway_account::account::Scope;
+use gateway_account::model::{Id, Kind};
 
 pub(super) fn list(path: &Path, json: bool) -> Done {
     let config = super::load(path)?;

@@ -6,9 +6,9 @@ use serde_json::json;
 
 use super::account::{self, Opened, Purpose};
 use super::{Done, Number, apply, failed};
-use crate::twilio::api::ApiError;
-use crate::twilio::model::Kind;
-use crate::twilio::numbers::{self, Bought, Owned, Search};
+use gateway_account::api::ApiError;
+use gateway_account::model::Kind;
+use gateway_account::numbers::{self, Bought, Owned, Search};
 
 pub(super) fn run(path: &Path, what: Number) -> Done {
     match what {
@@ -115,7 +115,7 @@ fn list(path: &Path, json: bool, trace: bool) -> Done {
 
 /// SIDs and names of all apps.
 fn apps(opened: &mut Opened) -> Result<Vec<(String, String)>, ApiError> {
-    use crate::twilio::api::Api;
+    use gateway_account::api::Api;
     let text = |app: &serde_json::Value, name: &str| app.get(name)?.as_str().map(str::to_owned);
     let all = opened.client.list(&Kind::Application.collection(None), Kind::Application.schema().records)?;
     Ok(all.iter().filter_map(|app| Some((text(app, "sid")?, text(app, "friendly_name")?))).collect())

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::account::{self, Opened, Purpose};
 use super::apply::{self, Outcome};
 use super::{Done, failed};
-use crate::twilio::account::Scope;
-use crate::twilio::owned::Promotion;
+use gateway_account::account::Scope;
+use gateway_account::owned::Promotion;
 
 pub(super) fn forth(path: &Path, from: &str, to: &str, yes: bool, trace: bool) -> Done {
     if from == to {

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use crate::twilio::grouping::groups;
-use crate::twilio::plan::{Change, Plan};
+use gateway_account::grouping::groups;
+use gateway_account::plan::{Change, Plan};
 use gateway_core::config::ACCOUNT;
 
 const GREEN: &str = "\x1b[32m";
@@ -110,9 +110,9 @@ fn summary(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::twilio::model::{Id, Kind, Resource, Value};
-    use crate::twilio::owned::Record;
-    use crate::twilio::plan::{FieldChange, Held, Standing, Update};
+    use gateway_account::model::{Id, Kind, Resource, Value};
+    use gateway_account::owned::Record;
+    use gateway_account::plan::{FieldChange, Held, Standing, Update};
     use gateway_core::setting::Setting;
 
     fn plan() -> Plan {

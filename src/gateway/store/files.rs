@@ -3,7 +3,7 @@
 
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::twilio::owned::Owned;
+use gateway_account::owned::Owned;
 use gateway_core::secrets::Secrets;
 
 /// Passwords, and the auth token.

@@ -25,8 +25,8 @@ pub use restore::Outside;
 
 use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk, folder};
-use crate::twilio::owned::Owned;
 use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
+use gateway_account::owned::Owned;
 use gateway_core::secret::Secret;
 use gateway_core::secrets::Secrets;
 use gateway_core::time::WallClock;

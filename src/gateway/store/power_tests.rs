@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 
 use super::*;
 use crate::disk::fault::{Fault, FaultyDisk};
-use crate::twilio::owned::Upload;
+use gateway_account::owned::Upload;
 use gateway_core::random::Random;
 use gateway_core::secret::Secret;
 

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::account::{AccountError, Scope};
 use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, last_good};
+use gateway_account::account::{AccountError, Scope};
 use gateway_core::event::{Code, Event};
 use gateway_core::random::Random;
 use gateway_core::time::WallClock;

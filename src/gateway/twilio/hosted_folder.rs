@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::hosted::{File, HostedError};
 use crate::disk::folder;
+use gateway_account::hosted::{File, HostedError};
 use gateway_core::hex::hex;
 
 /// Most files of the folder.

@@ -3,11 +3,11 @@
 
 use std::path::Path;
 
-use super::account::AccountError;
 use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, StoreError, files, last_good};
+use gateway_account::account::AccountError;
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::UrlFrom;
 use gateway_core::random::Random;

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use super::account::AccountError;
-use super::apply::ApplyError;
-use super::hosted::{File, HostedError};
 use super::hosted_folder;
-use super::local::{Local, LocalError};
 use super::moved;
-use super::owned::Owned;
 use crate::store::{Store, StoreError};
+use gateway_account::account::AccountError;
+use gateway_account::apply::ApplyError;
+use gateway_account::hosted::{File, HostedError};
+use gateway_account::local::{Local, LocalError};
+use gateway_account::owned::Owned;
 use gateway_core::secrets::Secrets;
 
 impl Local for Store {

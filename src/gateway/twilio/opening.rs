@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::account::Account;
 use super::agent::CaError;
 use super::client::{Client, Clock, Pause, Trace};
 use super::login::Login;
 use super::moved;
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, StoreError, Warning};
-use crate::twilio::owned::Owned;
+use gateway_account::account::Account;
+use gateway_account::owned::Owned;
 use gateway_core::config::{Config, ConfigError};
 use gateway_core::random::Random;
 use gateway_core::secret::Secret;
@@ -81,7 +81,7 @@ impl Opening {
         self.secrets.mint(extensions, &environments, random);
     }
 
-    /// The operations of [`super::account`]. What they change of secrets and records is on disk, and in what [`Account`]
+    /// The operations of [`gateway_account::account`]. What they change of secrets and records is on disk, and in what [`Account`]
     /// holds; not here.
     pub fn account<'a>(&'a mut self, store: &'a Store, pause: &'a mut dyn FnMut(Duration)) -> Account<'a> {
         Account {

@@ -13,7 +13,7 @@ use crate::disk::{Disk, Owner, RealDisk};
 use crate::history::{Entry, History};
 use crate::store::{Store, StoreError, Warning, files};
 use crate::twilio::moved;
-use crate::twilio::owned::Owned;
+use gateway_account::owned::Owned;
 use gateway_core::registrar::Registrar;
 use gateway_core::secrets::Secrets;
 use gateway_core::status::Sizes;

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::twilio::api::{Api, ApiError};
-use crate::twilio::kind::{Id, Kind};
-use crate::twilio::owned::Owned;
-use crate::twilio::standing::{AccountKind, Standing};
+use gateway_account::api::{Api, ApiError};
+use gateway_account::kind::{Id, Kind};
+use gateway_account::owned::Owned;
+use gateway_account::standing::{AccountKind, Standing};
 
 /// An account that answered.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,9 +8,9 @@ use super::wizard::println_error;
 use super::{ask, facts, file};
 use crate::cli::account::{self, Opened, TOKEN};
 use crate::cli::{failed, told};
-use crate::twilio::api::ApiError;
 use crate::twilio::login::Login;
-use crate::twilio::standing::{self, Standing};
+use gateway_account::api::ApiError;
+use gateway_account::standing::{self, Standing};
 use gateway_core::config::Protection;
 
 /// Sees to it that there is what the config needs: the token for signatures, or anything at all for requests.

@@ -23,12 +23,13 @@ pub(super) use ask::{is_possible as is_possible_to_ask, unseen as ask_unseen};
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
 use super::{apply, failed};
-use crate::twilio::account::{AccountError, Progress, Scope};
-use crate::twilio::apply::ApplyError;
 use crate::twilio::client::Count;
-use crate::twilio::plan::{Change, Plan};
-use crate::twilio::{key, moved};
+use crate::twilio::moved;
 use answers::{Answers, DOMAIN_SUFFIX};
+use gateway_account::account::{AccountError, Progress, Scope};
+use gateway_account::apply::ApplyError;
+use gateway_account::key;
+use gateway_account::plan::{Change, Plan};
 use gateway_core::config::{Config, Protection};
 use question::Prompt;
 

@@ -11,7 +11,7 @@ use super::wizard::interrupted;
 use crate::cli::account::Opened;
 use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
-use crate::twilio::api::{Api, ApiError, Collection, Form, Product};
+use gateway_account::api::{Api, ApiError, Collection, Form, Product};
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::Driver;
 use gateway_core::status::{RegistrationState, Status, TunnelState};

@@ -14,7 +14,7 @@ use crate::config_file;
 use crate::store::Store;
 use crate::twilio::client::{Client, Count};
 use crate::twilio::login::Login;
-use crate::twilio::numbers::{self, Search};
+use gateway_account::numbers::{self, Search};
 use gateway_core::config::tunnel::Driver;
 use gateway_core::config::{self, Config};
 use gateway_core::random::Random;

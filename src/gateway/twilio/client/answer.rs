@@ -7,7 +7,7 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::trace::Mask;
-use crate::twilio::api::ApiError;
+use gateway_account::api::ApiError;
 
 /// Largest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;

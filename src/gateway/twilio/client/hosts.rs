@@ -3,7 +3,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::twilio::api::{Collection, Product};
+use gateway_account::api::{Collection, Product};
 use gateway_core::url::Url;
 
 /// The version of the core API.

@@ -21,7 +21,7 @@ use self::login::Login;
 use self::multipart::Multipart;
 use self::trace::Mask;
 use super::agent::{CaError, agent};
-use super::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
+use gateway_account::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
 use gateway_core::backoff::doubled;
 use gateway_core::random::Random;
 use gateway_core::secret::Secret;

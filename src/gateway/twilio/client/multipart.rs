@@ -3,7 +3,7 @@
 
 use std::io::{Cursor, Read};
 
-use crate::twilio::api::Upload;
+use gateway_account::api::Upload;
 use gateway_core::random::Random;
 
 /// Random bytes of a boundary: no content has it by chance.

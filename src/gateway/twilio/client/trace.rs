@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::twilio::api::{Form, FormValue, Upload};
+use gateway_account::api::{Form, FormValue, Upload};
 use gateway_core::secret::Secret;
 use gateway_core::url::masked;
 

@@ -3,7 +3,7 @@ use super::super::facts::{AccountDomain, AccountNumber, Facts};
 use super::super::mistakes::mistakes;
 use super::prompt::site_of;
 use super::*;
-use crate::twilio::standing::{AccountKind, Standing};
+use gateway_account::standing::{AccountKind, Standing};
 
 fn facts(numbers: &[&str]) -> Facts {
     Facts {
