@@ -56,9 +56,11 @@ fn typed(headers: &Headers) -> Result<(), HeaderError> {
     }
     header::contacts(headers)?;
     header::cseq(headers)?;
-    for name in ["Max-Forwards", "Expires", "Min-Expires", "Min-SE", "Retry-After", "Content-Length"] {
-        header::number(headers, name)?;
+    for number in [header::max_forwards, header::expires, header::min_expires, header::min_se, header::retry_after] {
+        number(headers)?;
     }
+    header::values(headers, "Content-Length")
+        .try_for_each(|v| v.parse::<u32>().map(drop).map_err(|_| HeaderError("Content-Length")))?;
     header::session_expires(headers)?;
     header::rack(headers)?;
     header::date(headers)?;

@@ -152,7 +152,7 @@ fn wsinv_is_read_to_its_last_parameter() {
     let to = NameAddr::parse(header::value(&r.headers, "To").unwrap()).unwrap();
     assert_eq!(to.tag(), Some("1918181833n"));
     assert_eq!(header::cseq(&r.headers), Ok((9, "INVITE".into())));
-    assert_eq!(header::number(&r.headers, "Max-Forwards"), Ok(Some(68)));
+    assert_eq!(header::max_forwards(&r.headers), Ok(Some(68)));
     assert_eq!(header::value(&r.headers, "Subject"), Some(""));
     assert_eq!(header::value(&r.headers, "NewFangledHeader"), Some("newfangled value continued newfangled value"));
     let contacts = header::contacts(&r.headers).unwrap();

@@ -19,7 +19,7 @@ fn a_folded_header_is_one_header() {
 fn a_space_before_the_colon_is_no_part_of_the_name() {
     let r = request(invite("Subject  : x\r\nExpires\t:60\r\n"));
     assert_eq!(header::value(&r.headers, "Subject"), Some("x"));
-    assert_eq!(header::number(&r.headers, "Expires"), Ok(Some(60)));
+    assert_eq!(header::expires(&r.headers), Ok(Some(60)));
 }
 
 // 2.
@@ -286,8 +286,8 @@ fn the_typed_readers_read_what_rsip_lacks() {
     ]);
     assert_eq!(header::rack(&headers), Ok(Some((1, 2, "INVITE".into()))));
     assert_eq!(header::session_expires(&headers).unwrap().unwrap().interval, 1800);
-    assert_eq!(header::number(&headers, "Min-SE"), Ok(Some(90)));
-    assert_eq!(header::number(&headers, "Retry-After"), Ok(Some(5)));
+    assert_eq!(header::min_se(&headers), Ok(Some(90)));
+    assert_eq!(header::retry_after(&headers), Ok(Some(5)));
     assert_eq!(header::date(&headers), Ok(Some(1_795_309_200)));
     assert!(header::has_token(&headers, "Supported", "100rel"));
     assert_eq!(header::Reason::parse(header::value(&headers, "Reason").unwrap()).unwrap().cause, Some(200));

@@ -20,7 +20,7 @@ use crate::media::MediaLeg;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::header::{self, NameAddr};
+use crate::sip::header::{self, AuthHeader, NameAddr};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Priority, ServerId, T1, TIMEOUT};
 use crate::sip::{uri, wire};
@@ -367,7 +367,7 @@ impl Leg {
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
-        challenge: Option<(&digest::Challenge, &'static str)>,
+        challenge: Option<(&digest::Challenge, AuthHeader)>,
         again: bool,
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
@@ -375,7 +375,7 @@ impl Leg {
         let method = wire::method_token(request.method);
         match scope.trunk.authorization(scope.cx, self.flow, extension, method, &target, challenge, again) {
             Some((name, value)) => {
-                header::set(&mut request.headers, name, value);
+                header::set_credentials(&mut request.headers, name, value);
                 true
             }
             None => false,

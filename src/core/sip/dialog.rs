@@ -1,14 +1,9 @@
 //! Dialogs (RFC 3261 section 12): the state that requests inside a call need. No I/O, no timers.
 
-use std::borrow::Cow;
-
 use rsip::{Headers, Method, Request, Response, Uri};
 
 use super::header::{self, Contact, HeaderError, NameAddr};
 use super::{uri, wire};
-
-/// Header that a proxy left on the way, to stay on the way.
-const RECORD_ROUTE: &str = "Record-Route";
 
 /// What names a dialog (RFC 3261 section 12): the tags are ours and theirs, whoever called.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,17 +17,17 @@ pub struct DialogId {
 impl DialogId {
     /// The dialog that a request which reached us belongs to: To-tag is ours. `None` without a To-tag.
     pub fn of_request(request: &Request) -> Option<DialogId> {
-        let local_tag = tag(&request.headers, "To")?;
-        let remote_tag = tag(&request.headers, "From").unwrap_or_default();
-        let call_id = header::value(&request.headers, "Call-ID")?.to_owned();
+        let local_tag = header::to_tag(&request.headers)?.into_owned();
+        let remote_tag = header::from_tag(&request.headers).unwrap_or_default().into_owned();
+        let call_id = header::call_id(&request.headers)?.to_owned();
         Some(DialogId { call_id, local_tag, remote_tag })
     }
 
     /// The dialog of a response to our request: From-tag is ours. `None` without a To-tag, as in a 100.
     pub fn of_response(response: &Response) -> Option<DialogId> {
-        let local_tag = tag(&response.headers, "From")?;
-        let remote_tag = tag(&response.headers, "To")?;
-        let call_id = header::value(&response.headers, "Call-ID")?.to_owned();
+        let local_tag = header::from_tag(&response.headers)?.into_owned();
+        let remote_tag = header::to_tag(&response.headers)?.into_owned();
+        let call_id = header::call_id(&response.headers)?.to_owned();
         Some(DialogId { call_id, local_tag, remote_tag })
     }
 }
@@ -62,12 +57,12 @@ impl Dialog {
         let (cseq, _) = header::cseq(headers)?;
         Ok(Dialog {
             id: DialogId {
-                call_id: header::value(headers, "Call-ID").ok_or(HeaderError("Call-ID"))?.to_owned(),
+                call_id: header::call_id(headers).ok_or(HeaderError("Call-ID"))?.to_owned(),
                 local_tag: local_tag.to_owned(),
-                remote_tag: tag(headers, "From").unwrap_or_default(),
+                remote_tag: header::from_tag(headers).unwrap_or_default().into_owned(),
             },
-            local: without_tag(headers, "To")?,
-            remote: without_tag(headers, "From")?,
+            local: header::to(headers).map(without_tag)?,
+            remote: header::from(headers).map(without_tag)?,
             contact: contact.to_owned(),
             target: remote_target(headers)?.ok_or(HeaderError("Contact"))?,
             routes: record_route(headers)?,
@@ -82,8 +77,8 @@ impl Dialog {
         let (cseq, _) = header::cseq(&invite.headers)?;
         let mut dialog = Dialog {
             id: DialogId::of_response(response).ok_or(HeaderError("To"))?,
-            local: without_tag(&invite.headers, "From")?,
-            remote: without_tag(&invite.headers, "To")?,
+            local: header::from(&invite.headers).map(without_tag)?,
+            remote: header::to(&invite.headers).map(without_tag)?,
             contact: header::value(&invite.headers, "Contact").ok_or(HeaderError("Contact"))?.to_owned(),
             target: invite.uri.clone(),
             routes: Vec::new(),
@@ -114,7 +109,7 @@ impl Dialog {
             method,
             Method::Invite | Method::Update | Method::Refer | Method::Subscribe | Method::Notify | Method::Options
         ) {
-            request.headers.push(header::make("Contact", &*self.contact));
+            header::push_contact(&mut request.headers, &*self.contact);
         }
         request
     }
@@ -123,11 +118,7 @@ impl Dialog {
     /// (section 13.2.2.4), credentials copied from that INVITE (`invite` headers Authorization, Proxy-Authorization).
     pub fn ack(&self, cseq: u32, invite: &Request) -> Request {
         let mut ack = self.routed(Method::Ack, cseq);
-        for name in ["Authorization", "Proxy-Authorization"] {
-            for value in header::values(&invite.headers, name) {
-                ack.headers.push(header::make(name, value));
-            }
-        }
+        header::copy_credentials(&mut ack.headers, &invite.headers);
         ack
     }
 
@@ -158,16 +149,17 @@ impl Dialog {
     /// Section 12.2.1.1, without Contact and without what the transaction layer puts on.
     fn routed(&self, method: Method, cseq: u32) -> Request {
         let (uri, routes) = self.route();
-        let mut headers = Headers::default();
-        headers.push(header::make("Max-Forwards", "70"));
+        let mut request = header::request(method, uri);
+        let headers = &mut request.headers;
+        header::push_max_forwards(headers, 70);
         for route in routes {
-            headers.push(header::make("Route", route));
+            header::push_route(headers, route);
         }
-        headers.push(header::make("From", with_tag(&self.local, &self.id.local_tag)));
-        headers.push(header::make("To", with_tag(&self.remote, &self.id.remote_tag)));
-        headers.push(header::make("Call-ID", &*self.id.call_id));
-        headers.push(header::make("CSeq", format!("{cseq} {}", wire::method_token(method))));
-        Request { method, uri, version: rsip::Version::V2, headers, body: Vec::new() }
+        header::push_from(headers, with_tag(&self.local, &self.id.local_tag));
+        header::push_to(headers, with_tag(&self.remote, &self.id.remote_tag));
+        header::push_call_id(headers, &*self.id.call_id);
+        header::push_cseq(headers, cseq, wire::method_token(method));
+        request
     }
 
     /// Request-URI and Route values.
@@ -184,16 +176,9 @@ impl Dialog {
     }
 }
 
-/// The tag of a From or To header.
-pub(super) fn tag(headers: &Headers, name: &'static str) -> Option<String> {
-    header::tag(header::value(headers, name)?).map(Cow::into_owned)
-}
-
-fn without_tag(headers: &Headers, name: &'static str) -> Result<String, HeaderError> {
-    let value = header::value(headers, name).ok_or(HeaderError(name))?;
-    let mut address = NameAddr::parse(value).map_err(|_| HeaderError(name))?;
+fn without_tag(mut address: NameAddr) -> String {
     address.params.remove("tag");
-    Ok(address.to_string())
+    address.to_string()
 }
 
 fn with_tag(address: &str, tag: &str) -> String {
@@ -211,9 +196,9 @@ fn remote_target(headers: &Headers) -> Result<Option<Uri>, HeaderError> {
 
 /// All Record-Route values, each of which must be an address: it will be a Route.
 fn record_route(headers: &Headers) -> Result<Vec<String>, HeaderError> {
-    header::values(headers, RECORD_ROUTE)
+    header::record_routes(headers)
         .flat_map(header::split_list)
-        .map(|value| NameAddr::parse(value).map(|_| value.to_owned()).map_err(|_| HeaderError(RECORD_ROUTE)))
+        .map(|value| NameAddr::parse(value).map(|_| value.to_owned()).map_err(|_| HeaderError("Record-Route")))
         .collect()
 }
 

@@ -5,6 +5,7 @@ use crate::random::Random;
 use crate::secret::Secret;
 use crate::secrets::Secrets;
 use crate::sip::digest::{self, Challenge};
+use crate::sip::header::AuthHeader;
 
 /// Which password the SIP domain takes. As long as a rotation is not done there are two that it may have
 /// ([`Secrets::rotate`]): what it took last is tried first, at the start the new one.
@@ -54,20 +55,19 @@ impl Passwords {
 #[derive(Debug)]
 pub(super) struct Known {
     challenge: Challenge,
-    /// `Authorization` or `Proxy-Authorization`.
-    header: &'static str,
+    header: AuthHeader,
     uses: u32,
 }
 
 impl Known {
     /// A new challenge. Its count goes on where that of the same nonce stood, or the server would take it for a replay.
-    pub fn new<'a>(challenge: Challenge, header: &'static str, before: impl IntoIterator<Item = &'a Known>) -> Self {
+    pub fn new<'a>(challenge: Challenge, header: AuthHeader, before: impl IntoIterator<Item = &'a Known>) -> Self {
         let same = before.into_iter().filter(|known| known.challenge.nonce == challenge.nonce);
         let uses = same.map(|known| known.uses).max().unwrap_or(0);
         Known { challenge, header, uses }
     }
 
-    /// Name and value of the header for one more request.
+    /// Header and value for one more request.
     pub fn answer(
         &mut self,
         username: &str,
@@ -75,7 +75,7 @@ impl Known {
         method: &str,
         uri: &str,
         random: &mut Random,
-    ) -> (&'static str, String) {
+    ) -> (AuthHeader, String) {
         self.uses = self.uses.saturating_add(1);
         let cnonce = random.hex(8);
         let answer = digest::answer(&self.challenge, username, password.expose(), method, uri, self.uses, &cnonce);

@@ -34,6 +34,7 @@ use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
+use crate::sip::header::AuthHeader;
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::time::{Instant, soonest};
@@ -259,7 +260,7 @@ impl Trunk {
         }
     }
 
-    /// Header name and value with credentials for one more request of `extension`. With `challenge` (and the header
+    /// Header and value with credentials for one more request of `extension`. With `challenge` (and the header
     /// that answers it, as [`strongest`](crate::sip::digest::strongest) gives them), that of the 401 or 407 just
     /// received; without, the last one seen, so that an INVITE can carry credentials at once. `again` when credentials
     /// for a challenge to this very request were refused: where two passwords may hold, the other one answers. `None`:
@@ -272,9 +273,9 @@ impl Trunk {
         extension: &str,
         method: &str,
         uri: &str,
-        challenge: Option<(&Challenge, &'static str)>,
+        challenge: Option<(&Challenge, AuthHeader)>,
         again: bool,
-    ) -> Option<(&'static str, String)> {
+    ) -> Option<(AuthHeader, String)> {
         let on_standby = self.is_standby(flow);
         let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
         let environment = &context.config.site.environment;

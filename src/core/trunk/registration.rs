@@ -13,7 +13,7 @@ use crate::secret::Secret;
 use crate::secrets::Secrets;
 use crate::sip::digest::{self, Challenge};
 use crate::sip::flow::Flow;
-use crate::sip::header::{self, Contact, NameAddr};
+use crate::sip::header::{self, AuthHeader, Contact, NameAddr};
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::status::{RegistrationState, RegistrationStatus};
@@ -195,7 +195,7 @@ impl Registration {
     }
 
     /// What answers for a call of this extension: a new challenge, the last one of a call, or that of the REGISTER.
-    pub fn for_call(&mut self, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
+    pub fn for_call(&mut self, challenge: Option<(&Challenge, AuthHeader)>) -> Option<&mut Known> {
         if let Some((challenge, name)) = challenge {
             self.calls = Some(Known::new(challenge.clone(), name, self.all_known()));
         }
@@ -203,7 +203,7 @@ impl Registration {
     }
 
     /// The same on a standby, where nothing is registered and nothing is known before its own first challenge.
-    pub fn for_standby(&mut self, flow: Flow, challenge: Option<(&Challenge, &'static str)>) -> Option<&mut Known> {
+    pub fn for_standby(&mut self, flow: Flow, challenge: Option<(&Challenge, AuthHeader)>) -> Option<&mut Known> {
         if let Some((challenge, name)) = challenge {
             self.standby = Some((flow, Known::new(challenge.clone(), name, self.all_known())));
         }
@@ -281,7 +281,7 @@ impl Registration {
         headers.push(header::make("Expires", asked.to_string()));
         if let Some(known) = &mut self.known {
             let (name, value) = known.answer(&self.extension, password, "REGISTER", &target, context.random);
-            headers.push(header::make(name, value));
+            header::set_credentials(&mut headers, name, value);
         }
         headers.push(header::make("User-Agent", crate::USER_AGENT));
         let request = Request {

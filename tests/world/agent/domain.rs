@@ -49,7 +49,7 @@ impl Agent {
             return;
         }
         let user = user_of(&request.headers, "To").unwrap_or_default();
-        let expires = header::number(&request.headers, "Expires").ok().flatten().unwrap_or(3600);
+        let expires = header::expires(&request.headers).ok().flatten().unwrap_or(3600);
         if expires != 0 && expires < 600 {
             let mut response = response_to(request, 423, Some("domain"));
             response.headers.push(header::make("Min-Expires", "600"));

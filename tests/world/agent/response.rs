@@ -67,10 +67,10 @@ impl Agent {
                 let cnonce = self.random.hex(4);
                 let method = request.method.to_string();
                 let answer = digest::answer(&challenge, &self.name, &self.password, &method, &target, nc, &cnonce);
-                header::set(&mut request.headers, name, answer.to_string());
+                header::set_credentials(&mut request.headers, name, answer.to_string());
             }
             422 => {
-                let least = header::number(&response.headers, "Min-SE").ok().flatten().unwrap_or(90);
+                let least = header::min_se(&response.headers).ok().flatten().unwrap_or(90);
                 // The nonce count has been used: the challenge comes again.
                 header::remove(&mut request.headers, "Authorization");
                 header::set(&mut request.headers, "Session-Expires", least.to_string());
@@ -120,7 +120,7 @@ impl Agent {
     /// A provisional response: PRACK where it must be, and the early dialog.
     fn early(&mut self, call: usize, response: &Response) {
         self.check_echo(call, response);
-        let Ok(Some(rseq)) = header::number(&response.headers, "RSeq") else {
+        let Ok(Some(rseq)) = header::rseq(&response.headers) else {
             if self.traits.reliable_provisionals && code_of(response) > 100 {
                 self.fault("an unreliable provisional response where 100rel was required");
             }

@@ -33,8 +33,8 @@ pub const MAX_DEPTH: usize = 4;
 /// What we accept, for 415 and OPTIONS (RFC 3261 section 20.1).
 pub const ACCEPT: &str = "application/sdp, multipart/mixed, multipart/alternative";
 
-/// What a part is when nothing says so.
-const SDP: &str = "application/sdp";
+/// The media type of a session description.
+pub const SDP: &str = "application/sdp";
 
 /// Why no session description is in a body that is there. Its status is 415.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,10 +51,10 @@ impl BodyError {
 
     /// Says in a 415 what would be taken (RFC 3261 section 8.2.3).
     pub fn explain(&self, response: &mut Response) {
-        response.headers.push(match self {
-            BodyError::Type(_) => header::make("Accept", ACCEPT),
-            BodyError::Coding(_) => header::make("Accept-Encoding", "identity"),
-        });
+        match self {
+            BodyError::Type(_) => header::push_accept(&mut response.headers, ACCEPT),
+            BodyError::Coding(_) => header::push_accept_encoding(&mut response.headers, "identity"),
+        }
     }
 }
 
@@ -70,7 +70,7 @@ pub fn description<'a>(headers: &Headers, body: &'a [u8]) -> Result<Option<Cow<'
 
 /// The media type of a body in lower case, without parameters; empty when it is not named.
 pub fn media_type(headers: &Headers) -> String {
-    let kind = header::value(headers, "Content-Type").unwrap_or_default();
+    let kind = header::content_type(headers).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default();
     kind.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase()
 }
@@ -87,7 +87,7 @@ fn find<'a>(headers: &Headers, body: &'a [u8], depth: usize, parts: &mut usize) 
     if body.trim_ascii().is_empty() {
         return Found::Nothing;
     }
-    let coded = header::value(headers, "Content-Encoding").map(str::trim);
+    let coded = header::content_encoding(headers).map(str::trim);
     let found = match coded.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
         Some(coding) => Found::Unknown(BodyError::Coding(shown(coding))),
         None => match media_type(headers) {
@@ -108,7 +108,7 @@ fn find_in_parts<'a>(headers: &Headers, kind: &str, body: &'a [u8], depth: usize
     }
     let is_alternative = kind == "multipart/alternative";
     let (mut best, mut any, mut odd) = (None, false, false);
-    for part in multipart::split(body, parameter(headers, "Content-Type", "boundary").as_deref()) {
+    for part in multipart::split(body, parameter(header::content_type(headers), "boundary").as_deref()) {
         let Some(left) = parts.checked_sub(1) else { break };
         *parts = left;
         any = true;
@@ -147,23 +147,23 @@ enum Handling {
 
 /// Disposition in lower case, and handling.
 fn disposition(headers: &Headers) -> (String, Handling) {
-    let value = header::value(headers, "Content-Disposition").unwrap_or_default();
+    let value = header::content_disposition(headers).unwrap_or_default();
     let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    match parameter(headers, "Content-Disposition", "handling") {
+    match parameter(header::content_disposition(headers), "handling") {
         Some(handling) if handling.eq_ignore_ascii_case("optional") => (kind, Handling::Optional),
         _ => (kind, Handling::Required),
     }
 }
 
 /// A parameter of a header's value.
-fn parameter(headers: &Headers, name: &str, parameter: &str) -> Option<String> {
-    let value = header::value(headers, name)?;
+fn parameter(value: Option<&str>, parameter: &str) -> Option<String> {
+    let value = value?;
     Params::parse(value.get(value.find(';')?..)?)?.value(parameter).map(str::to_owned)
 }
 
 /// Content-Transfer-Encoding (RFC 2045 section 6), which SIP does not need and gateways from mail write all the same.
 fn decode<'a>(headers: &Headers, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
-    let coding = header::value(headers, "Content-Transfer-Encoding").unwrap_or_default().trim().to_ascii_lowercase();
+    let coding = header::content_transfer_encoding(headers).unwrap_or_default().trim().to_ascii_lowercase();
     match coding.as_str() {
         "" | "7bit" | "8bit" | "binary" => Some(Cow::Borrowed(body)),
         "base64" => {

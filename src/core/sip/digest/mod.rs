@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 use self::params::{Params, quotable};
-use super::header;
+use super::header::{self, AuthHeader};
 use crate::hex::hex;
 
 /// The hash of a challenge.
@@ -281,16 +281,16 @@ pub fn answer(
 }
 
 /// The best challenge of a 401 (`WWW-Authenticate`) or 407 (`Proxy-Authenticate`) that we can answer (SHA-256 before
-/// MD5, RFC 8760 section 2.4; of equals the first), with the name of the header that carries the answer.
-pub fn strongest(response: &rsip::Response) -> Option<(Challenge, &'static str)> {
-    let (asks, answers) = match response.status_code.code() {
-        401 => ("WWW-Authenticate", "Authorization"),
-        407 => ("Proxy-Authenticate", "Proxy-Authorization"),
+/// MD5, RFC 8760 section 2.4; of equals the first), with the header that carries the answer.
+pub fn strongest(response: &rsip::Response) -> Option<(Challenge, AuthHeader)> {
+    let answer = match response.status_code.code() {
+        401 => AuthHeader::Authorization,
+        407 => AuthHeader::ProxyAuthorization,
         _ => return None,
     };
     let mut challenges: Vec<Challenge> =
-        header::values(&response.headers, asks).filter_map(|value| Challenge::parse(value).ok()).collect();
+        header::challenges(&response.headers, answer).filter_map(|value| Challenge::parse(value).ok()).collect();
     // A stable sort: the first of equals stays first.
     challenges.sort_by_key(|challenge| !challenge.algorithm.is_some_and(Algorithm::is_sha256));
-    challenges.into_iter().next().map(|challenge| (challenge, answers))
+    challenges.into_iter().next().map(|challenge| (challenge, answer))
 }

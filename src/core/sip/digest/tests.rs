@@ -202,7 +202,7 @@ fn sha_256_is_taken_before_md5_whatever_their_order_and_what_we_can_not_do_is_pa
     let sha512 = ("WWW-Authenticate", r#"Digest realm="a", nonce="3", algorithm=SHA-512-256"#);
     for headers in [[sha512, md5, sha], [sha512, sha, md5]] {
         let (challenge, name) = strongest(&challenged(401, &headers)).unwrap();
-        assert_eq!((&*challenge.nonce, name), ("2", "Authorization"));
+        assert_eq!((&*challenge.nonce, name), ("2", AuthHeader::Authorization));
     }
     assert_eq!(strongest(&challenged(401, &[sha512])), None);
     assert_eq!(strongest(&challenged(403, &[sha])), None);
@@ -219,7 +219,7 @@ fn a_407_is_answered_in_proxy_authorization_and_of_equals_the_first_is_taken() {
         ],
     );
     let (challenge, name) = strongest(&response).unwrap();
-    assert_eq!((&*challenge.realm, name), ("a", "Proxy-Authorization"));
+    assert_eq!((&*challenge.realm, name), ("a", AuthHeader::ProxyAuthorization));
 }
 
 #[test]

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use rsip::{Headers, Uri};
 
 use super::text::{find_outside, quoted_string};
-use super::{HeaderError, Params, params, quote, split_list, values};
+use super::untyped::push;
+use super::{HeaderError, Params, params, quote, set, split_list, values};
 use crate::sip::uri;
 
 /// name-addr or addr-spec with parameters: From, To, Contact, Route, Record-Route, Refer-To, P-Asserted-Identity.
@@ -113,6 +114,16 @@ pub fn contacts(headers: &Headers) -> Result<Vec<Contact>, HeaderError> {
             value => NameAddr::parse(value).map(Contact::Addr).map_err(|_| HeaderError("Contact")),
         })
         .collect()
+}
+
+/// Appends a Contact value.
+pub fn push_contact(headers: &mut Headers, value: impl Into<String>) {
+    push(headers, "Contact", value);
+}
+
+/// Replaces all contacts by one.
+pub fn set_contact(headers: &mut Headers, value: impl Into<String>) {
+    set(headers, "Contact", value);
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use httpdate::HttpDate;
 use rsip::Headers;
 
+use super::untyped::push;
 use super::{HeaderError, value};
 use crate::time::WallClock;
 
@@ -27,6 +28,11 @@ pub fn write_date(wall: WallClock) -> Option<String> {
     wall.date()?;
     let date = UNIX_EPOCH.checked_add(Duration::from_secs(wall.0))?;
     Some(HttpDate::from(date).to_string())
+}
+
+/// Writes a Date of [`write_date`].
+pub fn push_date(headers: &mut Headers, date: String) {
+    push(headers, "Date", date);
 }
 
 #[cfg(test)]

@@ -1,106 +1,78 @@
-//! Headers: untyped access by name, and typed readers and writers for what rsip lacks or gets wrong.
+//! Headers: typed readers and writers. How headers are held is known in [`crate::sip`] only.
 //!
 //! Names are matched without case; compact forms were made long by [`super::wire`]. Readers take the header's value
-//! as text and never panic.
+//! as text and never panic. Writers are `push_`, which appends, and `set_`, which replaces.
+//!
+//! | file | headers |
+//! |---|---|
+//! | `identity` | From, To, Call-ID, Refer-To, and a request of ours |
+//! | `address` | Contact, and what an address is |
+//! | `routing`, `via` | Via, Route, Record-Route |
+//! | `number` | CSeq, RAck, RSeq, Max-Forwards, Expires, Min-Expires, Retry-After |
+//! | `timer` | Session-Expires, Min-SE |
+//! | `option` | Require, Supported, Unsupported, Allow |
+//! | `auth` | challenges and credentials |
+//! | `content` | Content-Type and Accept, with their kin |
+//! | `note`, `reason` | User-Agent, Server, Warning, events, what Twilio and our own TwiML say |
+//! | `date` | Date |
+//! | `untyped` | any, by name: for [`crate::sip`] and for tests |
 
 mod address;
+mod auth;
+mod content;
 mod date;
+mod identity;
 mod name;
+mod note;
 mod number;
+mod option;
 mod params;
 mod reason;
 mod replaces;
+mod routing;
 mod text;
+mod timer;
+mod untyped;
 mod via;
 
-use rsip::{Header, Headers};
+/// The headers of a message. Only [`crate::sip`] knows more of them than this name.
+pub use rsip::Headers;
 
-pub use address::{Contact, NameAddr, contacts, tag};
-pub use date::{date, write_date};
+pub use address::{Contact, NameAddr, contacts, push_contact, set_contact, tag};
+pub use auth::{AuthHeader, authorizations, has_credentials, push_challenge, set_credentials};
+pub(super) use auth::{challenges, copy_credentials};
+pub(super) use content::{
+    content_disposition, content_encoding, content_transfer_encoding, content_type, push_accept_encoding,
+};
+pub use content::{push_accept, push_content_type};
+pub use date::{date, push_date, write_date};
+pub use identity::{call_id, from, from_tag, push_call_id, push_from, push_to, refer_to, request, to, to_tag};
 pub use name::{long_name, make, parts};
-pub use number::{Refresher, SessionExpires, cseq, number, rack, session_expires};
+pub use note::{
+    CALL_BACK, is_call_back, push_event, push_server, push_subscription_state, push_user_agent, push_warning,
+    twilio_error, user_agent,
+};
+pub use number::{
+    cseq, expires, max_forwards, min_expires, number, push_cseq, push_expires, push_max_forwards, push_min_expires,
+    push_rack, push_retry_after, push_rseq, rack, retry_after, rseq, set_cseq,
+};
+pub use option::{
+    push_allow, push_require, push_supported, push_unsupported, remove_require, require, requires, supports,
+};
 pub use params::Params;
-pub use reason::Reason;
+pub use reason::{Reason, push_reason};
 pub use replaces::Replaces;
+pub(super) use routing::push_route;
+pub use routing::{push_record_route, record_routes, remove_record_routes, via};
 pub use text::{is_token, quote, split_list};
+pub use timer::{
+    Refresher, SessionExpires, min_se, push_min_se, push_session_expires, session_expires, set_min_se,
+    set_session_expires,
+};
+pub use untyped::{has_token, remove, set, tokens, value, values};
 pub use via::Via;
 
 /// A header's value cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed {0}")]
 pub struct HeaderError(pub &'static str);
-
-/// The first value of `name`.
-pub fn value<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
-    headers.iter().map(parts).find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-/// All values of `name`, in order; comma lists of Via, Contact, Route, Record-Route were split by the wire.
-pub fn values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
-    headers.iter().map(parts).filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-}
-
-/// The tokens of a comma list such as Supported, Require, Allow (lower case not applied).
-pub fn tokens<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
-    values(headers, name).flat_map(|v| v.split(',')).map(str::trim).filter(|t| !t.is_empty())
-}
-
-/// Whether a comma list has a token, without case.
-pub fn has_token(headers: &Headers, name: &str, token: &str) -> bool {
-    tokens(headers, name).any(|t| t.eq_ignore_ascii_case(token))
-}
-
-/// Replaces every header of that name by one, in the place of the first, or appends it.
-pub fn set(headers: &mut Headers, name: &str, value: impl Into<String>) {
-    let new = make(name, value);
-    let mut first = true;
-    headers.retain(|h| !is_named(h, &new) || std::mem::take(&mut first));
-    let place = headers.iter().position(|h| is_named(h, &new));
-    if let Some(old) = place.and_then(|i| headers.iter_mut().nth(i)) {
-        *old = new;
-        return;
-    }
-    headers.push(new);
-}
-
-fn is_named(header: &Header, like: &Header) -> bool {
-    parts(header).0.eq_ignore_ascii_case(parts(like).0)
-}
-
-/// Removes every header of that name.
-pub fn remove(headers: &mut Headers, name: &str) {
-    headers.retain(|h| !parts(h).0.eq_ignore_ascii_case(name));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_header_is_found_by_its_name_in_any_case_and_made_from_its_compact_form() {
-        let headers = Headers::from(vec![make("i", "a@b"), make("X-Twilio-CallSid", "CA1"), make("r", "<sip:x@y>")]);
-        assert_eq!(value(&headers, "call-id"), Some("a@b"));
-        assert_eq!(value(&headers, "x-twilio-callsid"), Some("CA1"));
-        assert_eq!(parts(&make("X-Twilio-CallSid", "")).0, "X-Twilio-CallSid");
-        assert_eq!(value(&headers, "refer-to"), Some("<sip:x@y>"));
-        assert_eq!(value(&headers, "Contact"), None);
-    }
-
-    #[test]
-    fn setting_a_header_leaves_one_of_it_in_the_place_of_the_first() {
-        let mut headers = Headers::from(vec![make("Supported", "a"), make("Expires", "1"), make("Supported", "b")]);
-        set(&mut headers, "k", "timer");
-        set(&mut headers, "Max-Forwards", "70");
-        let all: Vec<_> = headers.iter().map(parts).collect();
-        assert_eq!(all, [("Supported", "timer"), ("Expires", "1"), ("Max-Forwards", "70")]);
-        remove(&mut headers, "EXPIRES");
-        assert_eq!(headers.iter().count(), 2);
-    }
-
-    #[test]
-    fn tokens_of_a_list_are_found_over_several_headers() {
-        let headers = Headers::from(vec![make("Supported", "timer, 100rel"), make("Supported", "replaces")]);
-        assert!(has_token(&headers, "supported", "100REL") && has_token(&headers, "Supported", "replaces"));
-        assert!(!has_token(&headers, "Supported", "path"));
-    }
-}

@@ -1,8 +1,9 @@
-//! Headers that hold numbers: CSeq, RAck, Session-Expires and plain decimal ones.
+//! Headers that hold numbers: CSeq, RAck, RSeq, Max-Forwards, Expires, Min-Expires, Retry-After.
 
 use rsip::Headers;
 
-use super::{HeaderError, Params, is_token, value};
+use super::untyped::push;
+use super::{HeaderError, is_token, set, value};
 
 /// CSeq number and method token (RFC 3261 section 20.16; below 2^31).
 pub fn cseq(headers: &Headers) -> Result<(u32, String), HeaderError> {
@@ -14,7 +15,67 @@ pub fn cseq(headers: &Headers) -> Result<(u32, String), HeaderError> {
     }
 }
 
-/// A decimal header such as Expires, Max-Forwards, Min-SE, Min-Expires, RSeq, Retry-After (its leading number).
+/// Writes CSeq.
+pub fn push_cseq(headers: &mut Headers, number: u32, method: &str) {
+    push(headers, "CSeq", format!("{number} {method}"));
+}
+
+/// Replaces CSeq.
+pub fn set_cseq(headers: &mut Headers, number: u32, method: &str) {
+    set(headers, "CSeq", format!("{number} {method}"));
+}
+
+/// Max-Forwards (RFC 3261 section 20.22): hops that are left.
+pub fn max_forwards(headers: &Headers) -> Result<Option<u32>, HeaderError> {
+    number(headers, "Max-Forwards")
+}
+
+/// Writes Max-Forwards.
+pub fn push_max_forwards(headers: &mut Headers, hops: u32) {
+    push(headers, "Max-Forwards", hops.to_string());
+}
+
+/// Expires (RFC 3261 section 20.19), seconds.
+pub fn expires(headers: &Headers) -> Result<Option<u32>, HeaderError> {
+    number(headers, "Expires")
+}
+
+/// Writes Expires.
+pub fn push_expires(headers: &mut Headers, seconds: u32) {
+    push(headers, "Expires", seconds.to_string());
+}
+
+/// Min-Expires of a 423 (RFC 3261 section 20.23), seconds.
+pub fn min_expires(headers: &Headers) -> Result<Option<u32>, HeaderError> {
+    number(headers, "Min-Expires")
+}
+
+/// Writes Min-Expires.
+pub fn push_min_expires(headers: &mut Headers, seconds: u64) {
+    push(headers, "Min-Expires", seconds.to_string());
+}
+
+/// Retry-After (RFC 3261 section 20.33), seconds; comment and duration are passed over.
+pub fn retry_after(headers: &Headers) -> Result<Option<u32>, HeaderError> {
+    number(headers, "Retry-After")
+}
+
+/// Writes Retry-After.
+pub fn push_retry_after(headers: &mut Headers, seconds: u64) {
+    push(headers, "Retry-After", seconds.to_string());
+}
+
+/// RSeq of a reliable provisional response (RFC 3262 section 7.1).
+pub fn rseq(headers: &Headers) -> Result<Option<u32>, HeaderError> {
+    number(headers, "RSeq")
+}
+
+/// Writes RSeq.
+pub fn push_rseq(headers: &mut Headers, number: u32) {
+    push(headers, "RSeq", number.to_string());
+}
+
+/// A decimal header: its leading number.
 pub fn number(headers: &Headers, name: &'static str) -> Result<Option<u32>, HeaderError> {
     let Some(value) = value(headers, name) else {
         return Ok(None);
@@ -24,44 +85,11 @@ pub fn number(headers: &Headers, name: &'static str) -> Result<Option<u32>, Head
 }
 
 /// Digits only: no sign, no space; `None` too when the number does not fit.
-fn decimal(text: &str) -> Option<u32> {
+pub(super) fn decimal(text: &str) -> Option<u32> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
     text.parse().ok()
-}
-
-/// Session-Expires (RFC 4028 section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionExpires {
-    /// Seconds.
-    pub interval: u32,
-    pub refresher: Option<Refresher>,
-}
-
-/// Who refreshes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refresher {
-    Uac,
-    Uas,
-}
-
-/// Reads Session-Expires (compact form `x`).
-pub fn session_expires(headers: &Headers) -> Result<Option<SessionExpires>, HeaderError> {
-    let malformed = HeaderError("Session-Expires");
-    let Some(text) = value(headers, "Session-Expires") else {
-        return Ok(None);
-    };
-    let (interval, params) = text.split_at(text.find(';').unwrap_or(text.len()));
-    let params = Params::parse(params).ok_or(malformed.clone())?;
-    let refresher = match params.value("refresher") {
-        Some(r) if r.eq_ignore_ascii_case("uac") => Some(Refresher::Uac),
-        Some(r) if r.eq_ignore_ascii_case("uas") => Some(Refresher::Uas),
-        Some(_) => return Err(malformed),
-        None => None,
-    };
-    let interval = decimal(interval.trim_end()).ok_or(malformed)?;
-    Ok(Some(SessionExpires { interval, refresher }))
 }
 
 /// RAck (RFC 3262 section 7.2): response number, CSeq number, method.
@@ -75,6 +103,11 @@ pub fn rack(headers: &Headers) -> Result<Option<(u32, u32, String)>, HeaderError
         (Some(rseq), Some(cseq), Some(method), None) if is_token(method) => Ok(Some((rseq, cseq, method.to_string()))),
         _ => Err(HeaderError("RAck")),
     }
+}
+
+/// Writes the RAck of the PRACK to an INVITE's response.
+pub fn push_rack(headers: &mut Headers, rseq: u32, cseq: u32) {
+    push(headers, "RAck", format!("{rseq} {cseq} INVITE"));
 }
 
 #[cfg(test)]
@@ -105,15 +138,6 @@ mod tests {
         for bad in ["", "-1", "+1", "1x", "4294967296", "0x10"] {
             assert_eq!(number(&with("Expires", bad), "Expires"), Err(HeaderError("Expires")), "{bad}");
         }
-    }
-
-    #[test]
-    fn session_expires_names_its_refresher() {
-        let read = |value| session_expires(&with("x", value));
-        let uac = SessionExpires { interval: 1800, refresher: Some(Refresher::Uac) };
-        assert_eq!(read("1800 ; refresher = UAC"), Ok(Some(uac)));
-        assert_eq!(read("90"), Ok(Some(SessionExpires { interval: 90, refresher: None })));
-        assert!(read("90;refresher=both").is_err() && read("soon").is_err());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Reason (RFC 3326).
 
+use rsip::Headers;
+
+use super::untyped::push;
 use super::{HeaderError, Params, is_token, split_list};
 
 /// Cause and text of a Reason header with protocol Q.850 or SIP (RFC 3326).
@@ -21,6 +24,11 @@ impl Reason {
         let cause = params.value("cause").map(|c| c.parse().map_err(|_| malformed)).transpose()?;
         Ok(Reason { protocol: protocol.to_string(), cause, text: params.value("text").map(str::to_string) })
     }
+}
+
+/// Writes why a dialog or an INVITE ends.
+pub fn push_reason(headers: &mut Headers, value: String) {
+    push(headers, "Reason", value);
 }
 
 #[cfg(test)]

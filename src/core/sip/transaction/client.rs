@@ -151,7 +151,7 @@ impl Invite {
         io.start(Timer::Cancelled, TIMEOUT);
         let mut cancel = derived(self.request.as_deref()?, Method::Cancel);
         if let Some(reason) = self.reason.take() {
-            cancel.headers.push(header::make("Reason", reason));
+            header::push_reason(&mut cancel.headers, reason);
         }
         Some(cancel)
     }

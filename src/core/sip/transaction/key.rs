@@ -1,10 +1,10 @@
 //! What makes a message belong to a transaction (RFC 3261 sections 17.1.3, 17.2.3 and 8.2.2.2).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use rsip::{Method, Request, Response};
 
-use crate::sip::dialog::tag;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Via};
 use crate::sip::{uri, wire};
@@ -73,8 +73,8 @@ impl ServerKey {
         } else {
             Some(Rfc2543 {
                 uri: uri::write(&request.uri),
-                from_tag: tag(&request.headers, "From"),
-                call_id: header::value(&request.headers, "Call-ID")?.to_owned(),
+                from_tag: header::from_tag(&request.headers).map(Cow::into_owned),
+                call_id: header::call_id(&request.headers)?.to_owned(),
                 cseq: header::cseq(&request.headers).ok()?.0,
             })
         };
@@ -107,13 +107,13 @@ pub(super) struct MergeKey {
 impl MergeKey {
     /// `None` inside a dialog, where nothing forks.
     pub fn of_request(request: &Request) -> Option<Self> {
-        if tag(&request.headers, "To").is_some() {
+        if header::to_tag(&request.headers).is_some() {
             return None;
         }
         let (cseq, _) = header::cseq(&request.headers).ok()?;
         Some(MergeKey {
-            call_id: header::value(&request.headers, "Call-ID")?.to_owned(),
-            from_tag: tag(&request.headers, "From"),
+            call_id: header::call_id(&request.headers)?.to_owned(),
+            from_tag: header::from_tag(&request.headers).map(Cow::into_owned),
             cseq,
             method: wire::method_token(request.method),
         })

@@ -46,7 +46,7 @@ pub const MAX: usize = 8192;
 pub const RESERVE: usize = 256;
 
 /// Seconds to wait before another try, in a 503.
-const RETRY_AFTER: u32 = 5;
+const RETRY_AFTER: u64 = 5;
 
 /// All transactions. `O` is the user's: whose client transaction it is, given back with each event.
 #[derive(Debug)]
@@ -172,7 +172,7 @@ impl<O: Copy> Transactions<O> {
                 (flow, wire::write_request(&request))
             }
             SipMessage::Response(response) => {
-                let via = header::value(&response.headers, "Via").and_then(|value| Via::parse(value).ok());
+                let via = header::via(&response.headers).ok();
                 (via.map_or(flow, |via| via::response_flow(flow, &via)), wire::write_response(&response))
             }
         };
@@ -240,8 +240,7 @@ impl<O: Copy> Transactions<O> {
     // Server side.
 
     fn on_request(&mut self, now: Instant, flow: Flow, mut request: Request, priority: Priority) {
-        let via = header::value(&request.headers, "Via").and_then(|value| Via::parse(value).ok());
-        let Some(mut via) = via else {
+        let Ok(mut via) = header::via(&request.headers) else {
             self.strays += 1;
             return;
         };
@@ -300,7 +299,7 @@ impl<O: Copy> Transactions<O> {
         }
         if crowded || self.servers.len() >= room(priority) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
-            response.headers.push(header::make("Retry-After", RETRY_AFTER.to_string()));
+            header::push_retry_after(&mut response.headers, RETRY_AFTER);
             return self.refuse(flow, via, &response);
         }
         let merge = MergeKey::of_request(&request);

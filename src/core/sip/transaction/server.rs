@@ -7,9 +7,8 @@ use rsip::Response;
 use super::io::{Io, Next};
 use super::key::{MergeKey, ServerKey};
 use super::timer::{T1, T2, T4, TIMEOUT, Timer};
-use crate::sip::dialog::tag;
 use crate::sip::flow::Flow;
-use crate::sip::wire;
+use crate::sip::{header, wire};
 
 /// One request of theirs.
 #[derive(Debug)]
@@ -36,8 +35,8 @@ impl Server {
 
     /// A response of the user. What comes too late is dropped.
     pub fn respond(&mut self, response: &Response, io: &mut Io<'_>) -> Next {
-        if let Some(tag) = tag(&response.headers, "To") {
-            self.to_tag = Some(tag);
+        if let Some(tag) = header::to_tag(&response.headers) {
+            self.to_tag = Some(tag.into_owned());
         }
         match &mut self.machine {
             Machine::Invite(invite) => invite.respond(response, io),

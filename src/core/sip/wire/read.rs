@@ -158,7 +158,7 @@ fn check_headers(head: &Head, body: &Result<&[u8], Fault>) -> Result<String, Fau
     if call_id.is_empty() || call_id.contains([' ', '\t']) {
         return Err(malformed("Call-ID"));
     }
-    match header::number(headers, "Max-Forwards") {
+    match header::max_forwards(headers) {
         Ok(None | Some(0..=255)) => {}
         _ => return Err(malformed("Max-Forwards")),
     }

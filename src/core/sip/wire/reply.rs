@@ -3,7 +3,7 @@
 use rsip::{Headers, Response};
 
 use super::head::{Head, Start};
-use super::{Fault, ReadError, allowed};
+use super::{Fault, ReadError};
 use crate::sip::header::{self, NameAddr};
 use crate::sip::status::status;
 
@@ -38,7 +38,7 @@ fn answer(head: &Head, fault: &Fault) -> Option<Response> {
         headers.push(header::make(name, value));
     }
     if let Fault::UnknownMethod(_) = fault {
-        headers.push(header::make("Allow", allowed()));
+        header::push_allow(&mut headers);
     }
     // Says which header it was, to whoever reads a trace of the phone (RFC 3261 section 20.43).
     headers.push(header::make("Warning", format!("399 gateway {}", header::quote(&fault.to_string()))));

@@ -184,17 +184,17 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
         })
         .unwrap();
     let sent = Credentials::parse(&value).unwrap();
-    assert_eq!((name, sent.nonce.as_str(), sent.qop.as_ref().unwrap().nc), ("Proxy-Authorization", "abc", 2));
+    assert_eq!((name, sent.nonce.as_str(), sent.qop.as_ref().unwrap().nc), (AuthHeader::ProxyAuthorization, "abc", 2));
     assert!(sent.verify("INVITE", "secret-101"));
     let fresh = Challenge::parse(r#"Digest realm="calls", qop="auth", nonce="xyz""#).unwrap();
-    for (challenge, nc) in [(Some((&fresh, "Authorization")), 1), (None, 2)] {
+    for (challenge, nc) in [(Some((&fresh, AuthHeader::Authorization)), 1), (None, 2)] {
         let (name, value) = world
             .with(|trunk, context| {
                 trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, false)
             })
             .unwrap();
         let sent = Credentials::parse(&value).unwrap();
-        assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), ("Authorization", "xyz", nc));
+        assert_eq!((name, sent.nonce.as_str(), sent.qop.unwrap().nc), (AuthHeader::Authorization, "xyz", nc));
     }
     assert_eq!(
         world.with(|trunk, context| trunk.authorization(
@@ -210,7 +210,7 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     );
     // The nonce of the registration again: its count goes on.
     let same = Challenge::parse(CHALLENGE).unwrap();
-    let same = Some((&same, "Proxy-Authorization"));
+    let same = Some((&same, AuthHeader::ProxyAuthorization));
     let (_, value) = world
         .with(|trunk, context| {
             trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, same, false)

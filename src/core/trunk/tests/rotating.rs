@@ -55,7 +55,7 @@ impl World {
     /// The password that answers for a call.
     fn answers_a_call(&mut self, again: bool) -> &'static str {
         let (target, challenge) = ("sip:933@office.sip.twilio.com", Challenge::parse(CHALLENGE).unwrap());
-        let challenge = Some((&challenge, "Proxy-Authorization"));
+        let challenge = Some((&challenge, AuthHeader::ProxyAuthorization));
         let (_, value) = self
             .with(|trunk, context| {
                 trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, again)

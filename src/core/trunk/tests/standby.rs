@@ -187,7 +187,7 @@ fn it_has_nonces_of_its_own() {
     let [own, standby] = world.trunk.flows().map(Option::unwrap);
     let challenge = |nonce: &str| Challenge::parse(&CHALLENGE.replace("abc", nonce)).unwrap();
     let mut answers = |flow, challenge: Option<&Challenge>| {
-        let challenge = challenge.map(|challenge| (challenge, "Proxy-Authorization"));
+        let challenge = challenge.map(|challenge| (challenge, AuthHeader::ProxyAuthorization));
         let header = world.with(|trunk, context| {
             trunk.authorization(context, flow, "101", "INVITE", "sip:911@office.sip.twilio.com", challenge, false)
         });

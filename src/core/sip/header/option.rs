@@ -1,0 +1,47 @@
+//! What an end can do: option tags (RFC 3261 section 19.2) and methods.
+
+use rsip::Headers;
+
+use super::untyped::{push, tokens};
+use super::{has_token, remove};
+use crate::sip::wire;
+
+/// The option tags of Require.
+pub fn require(headers: &Headers) -> impl Iterator<Item = &str> {
+    tokens(headers, "Require")
+}
+
+/// Whether Require has an option tag.
+pub fn requires(headers: &Headers, option: &str) -> bool {
+    has_token(headers, "Require", option)
+}
+
+/// Writes Require with a comma list of option tags.
+pub fn push_require(headers: &mut Headers, options: impl Into<String>) {
+    push(headers, "Require", options);
+}
+
+/// Removes every Require.
+pub fn remove_require(headers: &mut Headers) {
+    remove(headers, "Require");
+}
+
+/// Whether Supported has an option tag.
+pub fn supports(headers: &Headers, option: &str) -> bool {
+    has_token(headers, "Supported", option)
+}
+
+/// Writes Supported with a comma list of option tags.
+pub fn push_supported(headers: &mut Headers, options: impl Into<String>) {
+    push(headers, "Supported", options);
+}
+
+/// Writes the Unsupported of a 420 with a comma list of option tags.
+pub fn push_unsupported(headers: &mut Headers, options: impl Into<String>) {
+    push(headers, "Unsupported", options);
+}
+
+/// Writes Allow with every method that we handle.
+pub fn push_allow(headers: &mut Headers) {
+    push(headers, "Allow", wire::allowed());
+}
