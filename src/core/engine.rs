@@ -450,7 +450,7 @@ impl Engine {
     }
 
     fn on_request(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
-        let in_dialog = header::value(&request.headers, "To").and_then(header::tag).is_some();
+        let in_dialog = header::to_tag(&request.headers).is_some();
         if in_dialog && request.method != Method::Register {
             return self.on_request_in_dialog(now, wall, server, flow, request);
         }
@@ -483,7 +483,7 @@ impl Engine {
             Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
             _ => {
                 let mut response = response_to(&request, 405, Some("none"));
-                response.headers.push(header::make("Allow", wire::allowed()));
+                header::push_allow(&mut response.headers);
                 self.transactions.respond_once(now, server, response);
             }
         }

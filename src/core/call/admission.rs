@@ -20,15 +20,15 @@ pub(super) fn check(
 ) -> Result<Option<SessionTimer>, Box<Response>> {
     let tag = core.cx.random.hex(8);
     let refusal = |code| Box::new(response_to(invite, code, Some(&tag)));
-    let unsupported: Vec<&str> = header::tokens(&invite.headers, "Require")
+    let unsupported: Vec<&str> = header::require(&invite.headers)
         .filter(|option| !OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
         .collect();
     if !unsupported.is_empty() {
         let mut response = refusal(420);
-        response.headers.push(header::make("Unsupported", unsupported.join(", ")));
+        header::push_unsupported(&mut response.headers, unsupported.join(", "));
         return Err(response);
     }
-    if header::number(&invite.headers, "Max-Forwards").is_ok_and(|hops| hops == Some(0)) {
+    if header::max_forwards(&invite.headers).is_ok_and(|hops| hops == Some(0)) {
         return Err(refusal(483));
     }
     if !matches!(header::contacts(&invite.headers).as_deref(), Ok([header::Contact::Addr(_), ..])) {

@@ -11,10 +11,10 @@ use super::in_dialog::meet;
 use super::leg::{Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged};
 use super::session_timer::{self, SessionTimer};
 use crate::emergency::Priority;
+use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
 use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
-use crate::sip::wire;
 
 impl Leg {
     /// Takes an INVITE that was admitted, and says 100.
@@ -57,10 +57,10 @@ impl Leg {
             return;
         }
         let mut response = respond_with(incoming, code, body);
-        if header::has_token(&incoming.invite.headers, "Require", "100rel") {
+        if header::requires(&incoming.invite.headers, "100rel") {
             incoming.rseq = incoming.rseq.wrapping_add(1).max(1);
-            response.headers.push(header::make("Require", "100rel"));
-            response.headers.push(header::make("RSeq", incoming.rseq.to_string()));
+            header::push_require(&mut response.headers, "100rel");
+            header::push_rseq(&mut response.headers, incoming.rseq);
             incoming.reliable = Some(Reliable {
                 response: response.clone(),
                 rseq: incoming.rseq,
@@ -90,8 +90,8 @@ impl Leg {
             return;
         };
         let mut response = respond_with(incoming, 200, Some(body));
-        response.headers.push(header::make("Allow", wire::allowed()));
-        response.headers.push(header::make("Supported", SUPPORTED));
+        header::push_allow(&mut response.headers);
+        header::push_supported(&mut response.headers, SUPPORTED);
         if let Some(timer) = incoming.timer {
             timer.put(&mut response.headers);
         }
@@ -110,12 +110,10 @@ impl Leg {
         let mut response = response_to(&incoming.invite, code, Some(&incoming.tag));
         let agent = self.flow.local;
         if code != 487 {
-            response
-                .headers
-                .push(header::make("Warning", format!("399 {agent} \"{}\"", text.replace(['"', '\\'], "'"))));
+            header::push_warning(&mut response.headers, agent, text);
         }
         if code == 503 {
-            response.headers.push(header::make("Retry-After", "10"));
+            header::push_retry_after(&mut response.headers, 10);
         }
         scope.cx.transactions.respond(scope.cx.now, incoming.server, response);
         self.end(scope);
@@ -193,7 +191,7 @@ impl Leg {
         let body = self.answer_early_offer(scope, request);
         let is_modified = body.is_some();
         if let Some(body) = body {
-            response.headers.push(header::make("Content-Type", "application/sdp"));
+            header::push_content_type(&mut response.headers, body::SDP);
             response.body = body;
         }
         scope.cx.transactions.respond(now, server, response);
@@ -280,7 +278,7 @@ impl Leg {
 pub fn session_timer_of(invite: &Request, to_tag: Option<&str>) -> Result<Option<SessionTimer>, Box<Response>> {
     session_timer::as_uas(&invite.headers).map_err(|_| {
         let mut response = response_to(invite, 422, to_tag);
-        response.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
+        header::push_min_se(&mut response.headers, session_timer::MIN_SE);
         Box::new(response)
     })
 }
@@ -288,13 +286,13 @@ pub fn session_timer_of(invite: &Request, to_tag: Option<&str>) -> Result<Option
 fn respond_with(incoming: &Incoming, code: u16, body: Option<Vec<u8>>) -> Response {
     let mut response = response_to(&incoming.invite, code, Some(&incoming.tag));
     // RFC 3261 section 12.1.1: Record-Route is copied, or the route set would be lost.
-    for route in header::values(&incoming.invite.headers, "Record-Route") {
-        response.headers.push(header::make("Record-Route", route));
+    for route in header::record_routes(&incoming.invite.headers) {
+        header::push_record_route(&mut response.headers, route);
     }
-    response.headers.push(header::make("Contact", incoming.contact.clone()));
-    response.headers.push(header::make("Server", crate::USER_AGENT));
+    header::push_contact(&mut response.headers, incoming.contact.clone());
+    header::push_server(&mut response.headers, crate::USER_AGENT);
     if let Some(body) = body {
-        response.headers.push(header::make("Content-Type", "application/sdp"));
+        header::push_content_type(&mut response.headers, body::SDP);
         response.body = body;
     }
     response

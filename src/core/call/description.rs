@@ -2,11 +2,11 @@
 //!
 //! One rule for INVITE, re-INVITE, UPDATE, PRACK, ACK and their responses, from a handset or the SIP domain.
 
-use rsip::{Headers, Response};
+use rsip::Response;
 
 use super::negotiation::NegotiationError;
 use crate::sip::body::{self, BodyError};
-use crate::sip::header;
+use crate::sip::header::{self, Headers};
 use crate::sip::sdp::{self, Remote, SdpError};
 
 /// What else an offer must be.
@@ -40,10 +40,7 @@ impl OfferError {
     pub fn explain(&self, response: &mut Response) {
         match self {
             OfferError::Body(error) => error.explain(response),
-            OfferError::Sdp(error) => {
-                let text = format!("399 gateway \"{error}\"").replace(['\r', '\n'], " ");
-                response.headers.push(header::make("Warning", text));
-            }
+            OfferError::Sdp(error) => header::push_warning(&mut response.headers, "gateway", &error.to_string()),
         }
     }
 }

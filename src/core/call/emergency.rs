@@ -6,7 +6,7 @@ use super::emergency_ways::Ways;
 use super::setup::{self, Invite, Target};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
 use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
-use crate::emergency::callback::{CALL_BACK, HEADER, Marked, Phone};
+use crate::emergency::callback::{CALL_BACK, Marked, Phone};
 use crate::emergency::plan::Plan;
 use crate::event::{Code, Event, Level};
 use crate::registrar::Registrar;
@@ -173,9 +173,9 @@ impl Calls {
         incoming: &Invite,
         from: &str,
     ) -> Option<Vec<Target>> {
-        let marked = match header::value(&incoming.request.headers, HEADER) {
-            Some(_) => Marked::Yes,
-            None => Marked::No,
+        let marked = match header::is_call_back(&incoming.request.headers) {
+            true => Marked::Yes,
+            false => Marked::No,
         };
         let phone = self.call_backs.phone(core.cx.now, called, marked)?;
         let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));

@@ -35,30 +35,29 @@ pub(super) const PRACK_WAIT: Duration = Duration::from_secs(2);
 
 /// Makes an INVITE one that can be taken, and says which session timer it agrees on.
 pub(super) fn settle(invite: &mut Request, flow: Flow) -> Option<SessionTimer> {
-    let known: Vec<String> = header::tokens(&invite.headers, "Require")
+    let known: Vec<String> = header::require(&invite.headers)
         .filter(|option| OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option)))
         .map(str::to_owned)
         .collect();
-    header::remove(&mut invite.headers, "Require");
+    header::remove_require(&mut invite.headers);
     if !known.is_empty() {
-        header::set(&mut invite.headers, "Require", known.join(", "));
+        header::push_require(&mut invite.headers, known.join(", "));
     }
     let contacts = header::contacts(&invite.headers);
     let is_reachable = matches!(contacts.as_deref(), Ok([Contact::Addr(address), ..]) if uri::is_sip(&address.uri));
     if !is_reachable {
         let contact = address_of(invite, flow);
-        header::set(&mut invite.headers, "Contact", contact);
+        header::set_contact(&mut invite.headers, contact);
     }
     if Dialog::uas(invite, "", "").is_err() {
-        header::remove(&mut invite.headers, "Record-Route");
+        header::remove_record_routes(&mut invite.headers);
     }
     answering::session_timer_of(invite, None).unwrap_or_default()
 }
 
 /// Where the INVITE came from, as a Contact.
 fn address_of(invite: &Request, flow: Flow) -> String {
-    let from = header::value(&invite.headers, "From").and_then(|from| NameAddr::parse(from).ok());
-    let user = from.and_then(|from| uri::user(&from.uri));
+    let user = header::from(&invite.headers).ok().and_then(|from| uri::user(&from.uri));
     let mut contact = uri::sip(user.as_deref(), &flow.remote.ip().to_string(), Some(flow.remote.port()));
     if flow.transport != Transport::Udp {
         uri::set_param(&mut contact, "transport", Some(flow.transport.uri_token()));

@@ -14,10 +14,9 @@ use crate::emergency::Priority;
 use crate::emergency::bound::QUIET;
 use crate::sip::body;
 use crate::sip::flow::Flow;
-use crate::sip::header;
+use crate::sip::header::{self, Refresher, SessionExpires};
 use crate::sip::sdp::{Codec, Direction, Place, Remote};
 use crate::sip::transaction::{ServerId, T1, response_to};
-use crate::sip::wire;
 use crate::subnet::Subnet;
 
 /// DTMF length when INFO gives none, and the longest that we make (RFC 4733 leaves it to us).
@@ -82,7 +81,7 @@ impl Leg {
             }
             _ => {
                 let mut response = response_to(&request, 405, None);
-                response.headers.push(header::make("Allow", wire::allowed()));
+                header::push_allow(&mut response.headers);
                 scope.cx.transactions.respond(scope.cx.now, server, response);
                 None
             }
@@ -111,7 +110,7 @@ impl Leg {
         if let Some(code) = refusal {
             let mut response = response_to(request, code, None);
             if code == 500 {
-                response.headers.push(header::make("Retry-After", scope.cx.random.below(10).to_string()));
+                header::push_retry_after(&mut response.headers, scope.cx.random.below(10));
             }
             scope.cx.transactions.respond(now, server, response);
             return None;
@@ -151,15 +150,15 @@ impl Leg {
         };
         confirmed.dialog.refresh(&request.headers);
         let mut response = response_to(request, 200, None);
-        response.headers.push(header::make("Contact", confirmed.dialog.contact.clone()));
-        response.headers.push(header::make("Allow", wire::allowed()));
-        response.headers.push(header::make("Supported", SUPPORTED));
+        header::push_contact(&mut response.headers, confirmed.dialog.contact.clone());
+        header::push_allow(&mut response.headers);
+        header::push_supported(&mut response.headers, SUPPORTED);
         if let Some(timer) = timer {
             timer.put(&mut response.headers);
         }
         confirmed.timer = timer;
         if let Some(body) = body {
-            response.headers.push(header::make("Content-Type", "application/sdp"));
+            header::push_content_type(&mut response.headers, body::SDP);
             response.body = body;
         }
         scope.cx.transactions.respond(now, server, response.clone());
@@ -222,14 +221,15 @@ impl Leg {
         }
         let body = if refresh { negotiation.repeat() } else { negotiation.offer(&agreed, wish, scope.cx.random) };
         let mut request = confirmed.dialog.request(Method::Invite);
-        request.headers.push(header::make("Allow", wire::allowed()));
-        request.headers.push(header::make("Supported", SUPPORTED));
+        header::push_allow(&mut request.headers);
+        header::push_supported(&mut request.headers, SUPPORTED);
         if let Some(timer) = confirmed.timer {
-            let refresher = if timer.refresher { "uac" } else { "uas" };
-            request.headers.push(header::make("Session-Expires", format!("{};refresher={refresher}", timer.interval)));
-            request.headers.push(header::make("Min-SE", session_timer::MIN_SE.to_string()));
+            let refresher = Some(if timer.refresher { Refresher::Uac } else { Refresher::Uas });
+            let interval = timer.interval;
+            header::push_session_expires(&mut request.headers, SessionExpires { interval, refresher });
+            header::push_min_se(&mut request.headers, session_timer::MIN_SE);
         }
-        request.headers.push(header::make("Content-Type", "application/sdp"));
+        header::push_content_type(&mut request.headers, body::SDP);
         request.body = body;
         // The entry of the last re-INVITE was kept for repeated 2xx only.
         self.pending.retain(|pending| pending.purpose != Purpose::Reinvite);
@@ -327,9 +327,9 @@ impl Leg {
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let mut request = confirmed.dialog.request(Method::Notify);
         let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
-        request.headers.push(header::make("Event", "refer"));
-        request.headers.push(header::make("Subscription-State", state));
-        request.headers.push(header::make("Content-Type", "message/sipfrag;version=2.0"));
+        header::push_event(&mut request.headers, "refer");
+        header::push_subscription_state(&mut request.headers, state);
+        header::push_content_type(&mut request.headers, "message/sipfrag;version=2.0");
         request.body = format!("SIP/2.0 {code} {}\r\n", crate::sip::status::reason(code)).into_bytes();
         self.send(scope, request, Purpose::Other, 0);
     }

@@ -1,15 +1,15 @@
 //! Inviting (RFC 3261 section 13.2): our INVITE, what is answered to it, forks and late answers.
 
-use rsip::{Headers, Method, Request, Response, Version};
+use rsip::{Method, Response};
 
 use super::cause::Cause;
 use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, State};
 use super::negotiation::NegotiationError;
 use super::session_timer;
+use crate::sip::body;
 use crate::sip::dialog::Dialog;
-use crate::sip::header;
+use crate::sip::header::{self, SessionExpires};
 use crate::sip::sdp::Codec;
-use crate::sip::wire;
 
 /// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
 /// limit of contacts).
@@ -19,28 +19,26 @@ impl Leg {
     /// Calls out with an offer of `codecs`.
     pub fn invite(&mut self, scope: &mut Scope<'_, '_>, invitation: Invitation, codecs: &[Codec]) {
         let Some(negotiation) = &mut self.negotiation else { return };
-        let body = negotiation.offer(codecs, self.wish, scope.cx.random);
+        let description = negotiation.offer(codecs, self.wish, scope.cx.random);
         let tag = scope.cx.random.hex(8);
         let mut from = invitation.from;
         from.params.set("tag", Some(&tag));
-        let cseq = 1 + scope.cx.random.below(1 << 16);
-        let mut headers: Headers = vec![
-            header::make("From", from.to_string()),
-            header::make("To", invitation.to.to_string()),
-            header::make("Call-ID", scope.cx.random.hex(16)),
-            header::make("CSeq", format!("{cseq} INVITE")),
-            header::make("Contact", self.contact(scope, &invitation.contact_user)),
-            header::make("Max-Forwards", invitation.max_forwards.to_string()),
-            header::make("Allow", wire::allowed()),
-            header::make("Supported", SUPPORTED),
-            header::make("Session-Expires", session_timer::INTERVAL.to_string()),
-            header::make("Min-SE", session_timer::MIN_SE.to_string()),
-            header::make("User-Agent", crate::USER_AGENT),
-        ]
-        .into();
-        headers.push(header::make("Content-Type", "application/sdp"));
-        let mut request =
-            Request { method: Method::Invite, uri: invitation.target, version: Version::V2, headers, body };
+        let cseq = 1 + scope.cx.random.below(1 << 16) as u32;
+        let mut request = header::request(Method::Invite, invitation.target);
+        let headers = &mut request.headers;
+        header::push_from(headers, from.to_string());
+        header::push_to(headers, invitation.to.to_string());
+        header::push_call_id(headers, scope.cx.random.hex(16));
+        header::push_cseq(headers, cseq, "INVITE");
+        header::push_contact(headers, self.contact(scope, &invitation.contact_user));
+        header::push_max_forwards(headers, invitation.max_forwards);
+        header::push_allow(headers);
+        header::push_supported(headers, SUPPORTED);
+        header::push_session_expires(headers, SessionExpires { interval: session_timer::INTERVAL, refresher: None });
+        header::push_min_se(headers, session_timer::MIN_SE);
+        header::push_user_agent(headers, crate::USER_AGENT);
+        header::push_content_type(headers, body::SDP);
+        request.body = description;
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
         self.authorize(scope, &mut request, None, false);
         self.state =
@@ -101,12 +99,12 @@ impl Leg {
                 None => return None,
             };
             // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog.
-            if header::has_token(&response.headers, "Require", "100rel")
-                && let Ok(Some(rseq)) = header::number(&response.headers, "RSeq")
+            if header::requires(&response.headers, "100rel")
+                && let Ok(Some(rseq)) = header::rseq(&response.headers)
             {
                 let (cseq, _) = header::cseq(&invite.headers).ok()?;
                 let mut request = outgoing.early[at].request(Method::PRack);
-                request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
+                header::push_rack(&mut request.headers, rseq, cseq);
                 prack = Some(request);
             }
             let id = outgoing.early[at].id.clone();

@@ -20,7 +20,7 @@ use crate::media::MediaLeg;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::header::{self, AuthHeader, NameAddr};
+use crate::sip::header::{self, AuthHeader, NameAddr, SessionExpires};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Priority, ServerId, T1, TIMEOUT};
 use crate::sip::{uri, wire};
@@ -457,8 +457,8 @@ impl Leg {
     pub(super) fn bye(&mut self, scope: &mut Scope<'_, '_>, cause: Cause) {
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let mut request = confirmed.dialog.request(Method::Bye);
-        request.headers.push(header::make("Reason", cause.reason()));
-        request.headers.push(header::make("User-Agent", crate::USER_AGENT));
+        header::push_reason(&mut request.headers, cause.reason());
+        header::push_user_agent(&mut request.headers, crate::USER_AGENT);
         self.state = State::Ending;
         self.forget(scope);
         self.send(scope, request, Purpose::Bye, 0);
@@ -620,9 +620,10 @@ impl Leg {
                 }
             }
             422 => {
-                let Ok(Some(least)) = header::number(&response.headers, "Min-SE") else { return false };
-                header::set(&mut request.headers, "Min-SE", least.to_string());
-                header::set(&mut request.headers, "Session-Expires", least.max(session_timer::INTERVAL).to_string());
+                let Ok(Some(least)) = header::min_se(&response.headers) else { return false };
+                header::set_min_se(&mut request.headers, least);
+                let asked = SessionExpires { interval: least.max(session_timer::INTERVAL), refresher: None };
+                header::set_session_expires(&mut request.headers, asked);
             }
             _ => return false,
         }
@@ -634,7 +635,7 @@ impl Leg {
             }
             _ => cseq + 1,
         };
-        header::set(&mut request.headers, "CSeq", format!("{next} {method}"));
+        header::set_cseq(&mut request.headers, next, &method);
         self.pending.remove(position);
         if let State::Outgoing(outgoing) = &mut self.state {
             // What was heard was said of the request before.
@@ -647,10 +648,9 @@ impl Leg {
     /// Whether a 403 may be about the password, and there is another one.
     fn may_be_by_password(&self, scope: &Scope<'_, '_>, request: &Request, response: &Response) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
-        let has = |name| header::value(&request.headers, name).is_some();
-        let error = header::value(&response.headers, "X-Twilio-Error");
+        let error = header::twilio_error(&response.headers);
         scope.trunk.has_two_passwords(scope.cx, extension)
-            && (has("Proxy-Authorization") || has("Authorization"))
+            && header::has_credentials(&request.headers)
             && error.is_none_or(|error| error.starts_with(BAD_CREDENTIALS))
     }
 

@@ -47,7 +47,6 @@ use crate::sip::flow::Flow;
 use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction};
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
-use crate::sip::wire;
 use crate::status::Sizes;
 use crate::status::{CallKind, CallState, CallStatus};
 use crate::time::Instant;
@@ -662,11 +661,11 @@ fn describe(leg: &Leg) -> String {
 /// What OPTIONS gets (RFC 3261 section 11.2).
 pub fn options_response(request: &Request) -> Response {
     let mut response = response_to(request, 200, Some("options"));
-    response.headers.push(header::make("Allow", wire::allowed()));
+    header::push_allow(&mut response.headers);
     let accept = format!("{}, application/dtmf-relay, application/dtmf", crate::sip::body::ACCEPT);
-    response.headers.push(header::make("Accept", accept));
-    response.headers.push(header::make("Supported", leg::SUPPORTED));
-    response.headers.push(header::make("Server", crate::USER_AGENT));
+    header::push_accept(&mut response.headers, accept);
+    header::push_supported(&mut response.headers, leg::SUPPORTED);
+    header::push_server(&mut response.headers, crate::USER_AGENT);
     response
 }
 

@@ -3,12 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use rsip::Headers;
-
 use super::description::{self, Demand};
 use crate::media::{LegParams, MasterKey, SrtpKeys, Suite};
 use crate::random::Random;
 use crate::sip::body::BodyError;
+use crate::sip::header::Headers;
 use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
 use crate::subnet::Subnet;
 

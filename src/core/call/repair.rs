@@ -68,7 +68,7 @@ impl Leg {
         let contact = self.contact(scope, user.as_deref().unwrap_or("gateway"));
         let State::Confirmed(confirmed) = &mut self.state else { return };
         if let Some(waiting) = &mut confirmed.unacknowledged {
-            header::set(&mut waiting.response.headers, "Contact", contact.as_str());
+            header::set_contact(&mut waiting.response.headers, contact.as_str());
             // It, or its ACK, was lost with the flow: again at once.
             waiting.interval = T1 / 2;
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), scope.cx.now);
@@ -107,7 +107,7 @@ impl Leg {
         let tries = repair.tries;
         self.restart_session_timer(scope);
         if again {
-            let said = response.and_then(|response| header::number(&response.headers, "Retry-After").ok().flatten());
+            let said = response.and_then(|response| header::retry_after(&response.headers).ok().flatten());
             let pause = said.map_or(PAUSE, |seconds| Duration::from_secs(seconds.into()).min(MAX_PAUSE)).max(PAUSE);
             scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + pause);
         } else if tries == 1 || tries == TRIES {

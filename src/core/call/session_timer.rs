@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use rsip::Headers;
-
-use crate::sip::header::{self, Refresher, SessionExpires};
+use crate::sip::header::{self, Headers, Refresher, SessionExpires};
 
 /// What we ask for (RFC 4028 section 4 recommends half an hour; Twilio accepts it, TWILIO.md "Session timers").
 pub const INTERVAL: u32 = 1800;
@@ -34,15 +32,16 @@ impl SessionTimer {
     }
 
     /// The Session-Expires of our 2xx, where we are UAS.
-    pub fn header(&self) -> String {
-        format!("{};refresher={}", self.interval, if self.refresher { "uas" } else { "uac" })
+    pub fn header(&self) -> SessionExpires {
+        let refresher = if self.refresher { Refresher::Uas } else { Refresher::Uac };
+        SessionExpires { interval: self.interval, refresher: Some(refresher) }
     }
 
     /// Writes the agreement into our 2xx (section 9): where they refresh, they must know that they do.
     pub fn put(&self, headers: &mut Headers) {
-        headers.push(header::make("Session-Expires", self.header()));
+        header::push_session_expires(headers, self.header());
         if !self.refresher {
-            headers.push(header::make("Require", "timer"));
+            header::push_require(headers, "timer");
         }
     }
 }
@@ -51,7 +50,7 @@ impl SessionTimer {
 /// handset that knows none.
 pub fn as_uas(headers: &Headers) -> Result<Option<SessionTimer>, IntervalTooSmall> {
     let Ok(Some(SessionExpires { interval, refresher })) = header::session_expires(headers) else { return Ok(None) };
-    let supported = header::has_token(headers, "Supported", "timer") || header::has_token(headers, "Require", "timer");
+    let supported = header::supports(headers, "timer") || header::requires(headers, "timer");
     if interval < MIN_SE {
         // Section 9: only a UAC that knows timers understands 422; for another the interval is raised.
         if supported {
@@ -98,7 +97,7 @@ mod tests {
         let agreed = as_uas(&asked).unwrap().unwrap();
         assert!(!agreed.refresher);
         assert_eq!(agreed.deadline(), Duration::from_secs(568));
-        assert_eq!(agreed.header(), "600;refresher=uac");
+        assert_eq!(agreed.header(), SessionExpires { interval: 600, refresher: Some(Refresher::Uac) });
     }
 
     #[test]

@@ -356,10 +356,9 @@ fn tell_refused(core: &mut Core<'_, '_>, level: Level, flow: Flow, from: &str, t
 fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {
     let tag = core.cx.random.hex(8);
     let mut response = response_to(&incoming.request, code, Some(&tag));
-    let text = text.replace(['"', '\\', '\r', '\n'], "'");
-    response.headers.push(header::make("Warning", format!("399 gateway \"{text}\"")));
+    header::push_warning(&mut response.headers, "gateway", text);
     if code == 503 {
-        response.headers.push(header::make("Retry-After", "10"));
+        header::push_retry_after(&mut response.headers, 10);
     }
     core.cx.transactions.respond(core.cx.now, incoming.server, response);
 }
@@ -369,8 +368,7 @@ pub(super) fn caller_name(core: &Core<'_, '_>, extension: Option<&str>, incoming
     if let Some(extension) = extension {
         return extension.to_string();
     }
-    let from = header::value(&incoming.request.headers, "From").and_then(|from| NameAddr::parse(from).ok());
-    let user = from.and_then(|from| uri::user(&from.uri));
+    let user = header::from(&incoming.request.headers).ok().and_then(|from| uri::user(&from.uri));
     match user {
         Some(user) if !user.is_empty() => user,
         _ if core.trunk.is_trunk(incoming.flow) => "anonymous".into(),
@@ -432,7 +430,7 @@ fn handset_targets(
     incoming: &Invite,
     from: &str,
 ) -> Vec<Target> {
-    let hops = header::number(&incoming.request.headers, "Max-Forwards").ok().flatten().unwrap_or(MAX_FORWARDS);
+    let hops = header::max_forwards(&incoming.request.headers).ok().flatten().unwrap_or(MAX_FORWARDS);
     let display = core.cx.config.extension(from).and_then(|caller| caller.display_name.clone());
     // A placeholder host: each handset sees the address that it reaches us by.
     let caller = NameAddr { display, ..NameAddr::new(uri::sip(Some(from), "gateway.invalid", None)) };

@@ -10,7 +10,7 @@ use crate::registrar::Registrar;
 use crate::route::{self, Caller, Route, route_dialled};
 use crate::sip::dialled::Dialled;
 use crate::sip::dialog::DialogId;
-use crate::sip::header::{self, NameAddr, Replaces};
+use crate::sip::header::{self, Replaces};
 use crate::sip::transaction::{ServerId, response_to};
 use crate::sip::uri;
 
@@ -50,8 +50,7 @@ impl Calls {
         if self.partner(call_id, id).is_none() || !idle {
             return reply(core, 491);
         }
-        let target = header::value(&request.headers, "Refer-To").and_then(|value| NameAddr::parse(value).ok());
-        let Some(target) = target else { return reply(core, 400) };
+        let Ok(Some(target)) = header::refer_to(&request.headers) else { return reply(core, 400) };
         if uri::param(&target.uri, "method").flatten().is_some_and(|method| !method.eq_ignore_ascii_case("INVITE")) {
             return reply(core, 603);
         }

@@ -18,10 +18,6 @@ pub const CALL_BACK: Duration = Duration::from_secs(3600);
 /// Phones that are remembered; the oldest call goes first.
 pub const MAX_PHONES: usize = 32;
 
-/// Header of an INVITE from Twilio that our own TwiML asked for: this call is a call back. Twilio passes on headers that
-/// begin with `X-` (TWILIO.md "Sip noun").
-pub const HEADER: &str = "X-Gateway-Call-Back";
-
 /// A phone that made an emergency call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Phone {
@@ -54,7 +50,7 @@ impl CallBacks {
         self.0.push_back(phone);
     }
 
-    /// The phone that a call from outside to an extension is for. `is_marked`: it carries [`HEADER`]; without it only a
+    /// The phone that a call from outside to an extension is for. `is_marked`: it carries [`header::CALL_BACK`](crate::sip::header::CALL_BACK); without it only a
     /// phone that is the extension's own is meant.
     pub fn phone(&self, now: Instant, extension: &str, is_marked: Marked) -> Option<&Phone> {
         let meant = |phone: &&Phone| phone.extension == extension && (phone.is_own || is_marked == Marked::Yes);
@@ -84,7 +80,7 @@ impl CallBacks {
     }
 }
 
-/// Whether an INVITE carries [`HEADER`].
+/// Whether an INVITE carries [`header::CALL_BACK`](crate::sip::header::CALL_BACK).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Marked {
     Yes,

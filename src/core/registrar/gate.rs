@@ -176,7 +176,7 @@ impl Gate {
 
 /// The credentials for our realm.
 fn credentials_of(context: &Context<'_>, request: &Request) -> Option<Credentials> {
-    header::values(&request.headers, "Authorization")
+    header::authorizations(&request.headers)
         .filter_map(|value| Credentials::parse(value).ok())
         .find(|credentials| credentials.realm == context.config.lan.realm)
 }

@@ -56,12 +56,38 @@ pub struct Registrar {
     next_expiry: Option<Instant>,
 }
 
-/// Why an authenticated REGISTER changes nothing: the code, and a header that says more.
-struct Refused(u16, Option<(&'static str, String)>);
+/// Why an authenticated REGISTER changes nothing.
+enum Refused {
+    /// The code says it all.
+    Code(u16),
+    /// It requires these options, a comma list.
+    Options(String),
+    /// It asks for less than this.
+    TooBrief(Duration),
+}
+
+impl Refused {
+    fn response(self, request: &Request, tag: &str) -> Response {
+        let response = |code| response_to(request, code, Some(tag));
+        match self {
+            Refused::Code(code) => response(code),
+            Refused::Options(options) => {
+                let mut response = response(420);
+                header::push_unsupported(&mut response.headers, options);
+                response
+            }
+            Refused::TooBrief(least) => {
+                let mut response = response(423);
+                header::push_min_expires(&mut response.headers, least.as_secs());
+                response
+            }
+        }
+    }
+}
 
 impl From<u16> for Refused {
     fn from(code: u16) -> Self {
-        Refused(code, None)
+        Refused::Code(code)
     }
 }
 
@@ -82,13 +108,7 @@ impl Registrar {
         let tag = context.random.hex(4);
         let response = match self.update(context, &extension, flow, request) {
             Ok(()) => self.listing(context, &extension, request, &tag),
-            Err(Refused(code, extra)) => {
-                let mut response = response_to(request, code, Some(&tag));
-                if let Some((name, value)) = extra {
-                    header::set(&mut response.headers, name, value);
-                }
-                response
-            }
+            Err(refused) => refused.response(request, &tag),
         };
         context.transactions.respond(context.now, id, response);
     }
@@ -138,13 +158,13 @@ impl Registrar {
             Refusal::Challenge { stale } => {
                 let mut response = response_to(request, 401, Some(&tag));
                 let challenge = self.gate.challenge(context, flow.remote.ip(), stale);
-                header::set(&mut response.headers, "WWW-Authenticate", challenge);
+                header::push_challenge(&mut response.headers, challenge);
                 response
             }
             // RFC 3261 section 21.5.4: the handset tries again by itself, where a 403 would make some give up.
             Refusal::Wait(wait) => {
                 let mut response = response_to(request, 503, Some(&tag));
-                header::set(&mut response.headers, "Retry-After", (wait.as_secs() + 1).to_string());
+                header::push_retry_after(&mut response.headers, wait.as_secs() + 1);
                 response
             }
         };
@@ -255,11 +275,11 @@ impl Registrar {
         request: &Request,
     ) -> Result<(), Refused> {
         let headers = &request.headers;
-        let required: Vec<&str> = header::tokens(headers, "Require").collect();
+        let required: Vec<&str> = header::require(headers).collect();
         if !required.is_empty() {
-            return Err(Refused(420, Some(("Unsupported", required.join(", ")))));
+            return Err(Refused::Options(required.join(", ")));
         }
-        let to = header::value(headers, "To").and_then(|to| NameAddr::parse(to).ok()).ok_or(400)?;
+        let to = header::to(headers).map_err(|_| 400)?;
         if uri::user(&to.uri).as_deref() != Some(extension) {
             let text = format!(
                 "logs in as {extension} but registers {:?}; give the handset the same user name and authentication name",
@@ -269,8 +289,8 @@ impl Registrar {
             return Err(403.into());
         }
         let contacts = header::contacts(headers).map_err(|_| 400)?;
-        let expires = header::number(headers, "Expires").unwrap_or(None);
-        let call_id = header::value(headers, "Call-ID").ok_or(400)?.to_string();
+        let expires = header::expires(headers).unwrap_or(None);
+        let call_id = header::call_id(headers).ok_or(400)?.to_string();
         let (cseq, _) = header::cseq(headers).map_err(|_| 400)?;
         let late = |binding: &Binding| {
             binding.call_id == call_id && cseq <= binding.cseq && context.now.since(binding.refreshed) < REORDERING
@@ -294,7 +314,7 @@ impl Registrar {
         if contacts.len() > limit {
             return Err(403.into());
         }
-        let user_agent = header::value(headers, "User-Agent").map(|text| text.chars().take(MAX_TEXT).collect());
+        let user_agent = header::user_agent(headers).map(|text| text.chars().take(MAX_TEXT).collect());
         let mut news = Vec::with_capacity(contacts.len());
         for contact in &contacts {
             let Contact::Addr(address) = contact else { continue };
@@ -385,10 +405,10 @@ impl Registrar {
         for binding in self.bindings(extension, context.now) {
             // Rounded up: who refreshes at the last second must not be told less than it has.
             let left = binding.expires.since(context.now).as_micros().div_ceil(1_000_000);
-            response.headers.push(header::make("Contact", format!("<{}>;expires={left}", binding.contact)));
+            header::push_contact(&mut response.headers, format!("<{}>;expires={left}", binding.contact));
         }
         if let Some(date) = date::date(context.wall) {
-            header::set(&mut response.headers, "Date", date);
+            header::push_date(&mut response.headers, date);
         }
         response
     }
@@ -411,7 +431,7 @@ fn grant(lan: &Lan, contact: &NameAddr, expires: Option<u32>) -> Result<Duration
         return Ok(lan.max_expires);
     };
     if !asked.is_zero() && asked < lan.min_expires {
-        return Err(Refused(423, Some(("Min-Expires", lan.min_expires.as_secs().to_string()))));
+        return Err(Refused::TooBrief(lan.min_expires));
     }
     Ok(asked.min(lan.max_expires))
 }

@@ -20,7 +20,7 @@ use rsip::Response;
 use super::{Again, State, Trunk};
 use crate::context::{Context, Output};
 use crate::event::{Code, Event, Level};
-use crate::sip::header::{self, Via};
+use crate::sip::header;
 
 /// How this machine stands in the network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(super) struct PublicAddress(Option<IpAddr>);
 impl PublicAddress {
     /// Looks at an answer; says when the address is another one than before, or than the config believes.
     pub fn on_response(&mut self, context: &mut Context<'_>, response: &Response) {
-        let via = header::value(&response.headers, "Via").and_then(|value| Via::parse(value).ok());
+        let via = header::via(&response.headers).ok();
         let Some(seen) = via.and_then(|via| via.params.value("received")?.parse::<IpAddr>().ok()) else { return };
         if self.0 == Some(seen) {
             return;

@@ -1,26 +1,27 @@
 //! How we name ourselves to the SIP domain, and ask whether it is there.
 
-use rsip::{Headers, Method, Request, Version};
+use rsip::{Method, Request};
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
 use crate::context::Context;
 use crate::hex::hex;
-use crate::sip::{header, uri};
+use crate::sip::{body, header, uri};
 
 /// OPTIONS to the domain (RFC 3261 section 11).
 pub(super) fn options(context: &mut Context<'_>, contact: &str) -> Request {
     let target = uri::sip(None, &context.config.trunk.domain, None);
     let domain = uri::write(&target);
-    let mut headers = Headers::default();
-    headers.push(header::make("From", format!("<{domain}>;tag={}", context.random.hex(4))));
-    headers.push(header::make("To", format!("<{domain}>")));
-    headers.push(header::make("Call-ID", format!("{}@gateway", context.random.hex(16))));
-    headers.push(header::make("CSeq", "1 OPTIONS"));
-    headers.push(header::make("Contact", format!("<{contact}>")));
-    headers.push(header::make("Accept", "application/sdp"));
-    headers.push(header::make("User-Agent", crate::USER_AGENT));
-    Request { method: Method::Options, uri: target, version: Version::V2, headers, body: Vec::new() }
+    let mut request = header::request(Method::Options, target);
+    let headers = &mut request.headers;
+    header::push_from(headers, format!("<{domain}>;tag={}", context.random.hex(4)));
+    header::push_to(headers, format!("<{domain}>"));
+    header::push_call_id(headers, format!("{}@gateway", context.random.hex(16)));
+    header::push_cseq(headers, 1, "OPTIONS");
+    header::push_contact(headers, format!("<{contact}>"));
+    header::push_accept(headers, body::SDP);
+    header::push_user_agent(headers, crate::USER_AGENT);
+    request
 }
 
 /// `+sip.instance` (RFC 5626 section 4.1): the same after each restart, from what names this installation.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rsip::{Headers, Method, Request, Response, Version};
+use rsip::{Method, Response};
 
 use super::credentials::{Known, Passwords};
 use crate::backoff::Backoff;
@@ -272,25 +272,19 @@ impl Registration {
             _ => format!("<{}>;+sip.instance=\"{}\"", origin.contact, origin.instance),
         };
         self.cseq += 1;
-        let mut headers = Headers::default();
-        headers.push(header::make("From", format!("{aor};tag={}", context.random.hex(4))));
-        headers.push(header::make("To", aor));
-        headers.push(header::make("Call-ID", self.call_id.as_str()));
-        headers.push(header::make("CSeq", format!("{} REGISTER", self.cseq)));
-        headers.push(header::make("Contact", contact));
-        headers.push(header::make("Expires", asked.to_string()));
+        let mut request = header::request(Method::Register, uri::sip(None, domain, None));
+        let headers = &mut request.headers;
+        header::push_from(headers, format!("{aor};tag={}", context.random.hex(4)));
+        header::push_to(headers, aor);
+        header::push_call_id(headers, self.call_id.as_str());
+        header::push_cseq(headers, self.cseq, "REGISTER");
+        header::push_contact(headers, contact);
+        header::push_expires(headers, asked);
         if let Some(known) = &mut self.known {
             let (name, value) = known.answer(&self.extension, password, "REGISTER", &target, context.random);
-            header::set_credentials(&mut headers, name, value);
+            header::set_credentials(headers, name, value);
         }
-        headers.push(header::make("User-Agent", crate::USER_AGENT));
-        let request = Request {
-            method: Method::Register,
-            uri: uri::sip(None, domain, None),
-            version: Version::V2,
-            headers,
-            body: Vec::new(),
-        };
+        header::push_user_agent(headers, crate::USER_AGENT);
         let owner = Owner::Registration(self.index);
         let id =
             context.transactions.request(context.now, origin.flow, request, owner, Priority::Ordinary, context.random);
@@ -356,7 +350,7 @@ impl Registration {
             }
             423 if !turn.too_brief && purpose == Purpose::Register => {
                 let asked = self.asked(context);
-                match header::number(&response.headers, "Min-Expires").ok().flatten() {
+                match header::min_expires(&response.headers).ok().flatten() {
                     Some(least) if least > asked && least <= MAX_EXPIRES => {
                         self.min_expires = Some(least);
                         self.send(context, origin, purpose, Turn { too_brief: true, ..turn });
@@ -365,7 +359,7 @@ impl Registration {
                 }
             }
             408 | 500..600 => {
-                let after = header::number(&response.headers, "Retry-After").ok().flatten().unwrap_or(0);
+                let after = header::retry_after(&response.headers).ok().flatten().unwrap_or(0);
                 let after = Duration::from_secs(u64::from(after)).min(RETRY_MAX);
                 self.fail(context, purpose, after, cause(response));
             }
@@ -423,7 +417,7 @@ impl Registration {
         // A server may write the address that it saw; if there is one binding only, it is ours all the same.
         let (ours, others): (Vec<&NameAddr>, Vec<&NameAddr>) =
             listed.iter().partition(|one| listed.len() == 1 || address(one) == own);
-        let expires = header::number(&response.headers, "Expires").ok().flatten();
+        let expires = header::expires(&response.headers).ok().flatten();
         let granted = ours.first().and_then(|one| one.params.value("expires")).and_then(|text| text.parse().ok());
         let granted = granted.or(expires).unwrap_or(asked).min(MAX_EXPIRES);
         if granted == 0 {
@@ -553,7 +547,7 @@ fn refusal(extension: &str, code: u16, response: &Response) -> String {
 fn cause(response: &Response) -> String {
     let code = response.status_code.code();
     let phrase = crate::sip::status::reason(code);
-    match header::value(&response.headers, "X-Twilio-Error") {
+    match header::twilio_error(&response.headers) {
         Some(error) => format!("{code} {phrase}, Twilio error {}", error.chars().take(200).collect::<String>()),
         None => format!("{code} {phrase}"),
     }

@@ -6,9 +6,10 @@ use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
 use super::form::Form;
 use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::{Config, Number};
-use crate::emergency::callback::{self, Phone};
+use crate::emergency::callback::Phone;
 use crate::route::{self, Caller, Route, number};
 use crate::setting::Setting;
+use crate::sip::header;
 
 /// Shortest and longest ringing that Twilio takes in `timeout` (TWILIO.md "Dial").
 const RING: std::ops::RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(600);
@@ -159,7 +160,7 @@ fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Nu
 /// The emergency service calls back: the phone that called rings first, past every rule, and for as long as it must.
 fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone) -> Answer {
     let WebhookRequest { base, .. } = request;
-    let uri = format!("{}?{}=1", extension_uri(config, &phone.extension, &config.trunk.domain), callback::HEADER);
+    let uri = format!("{}?{}=1", extension_uri(config, &phone.extension, &config.trunk.domain), header::CALL_BACK);
     let dial = Dial {
         nouns: vec![Noun::Sip(uri)],
         time_limit: None,

@@ -1,4 +1,5 @@
-//! Headers: typed readers and writers. How headers are held is known in [`crate::sip`] only.
+//! Headers: typed readers and writers, which the rest of the program uses alone. How headers are held is known in
+//! [`crate::sip`] only.
 //!
 //! Names are matched without case; compact forms were made long by [`super::wire`]. Readers take the header's value
 //! as text and never panic. Writers are `push_`, which appends, and `set_`, which replaces.
@@ -53,8 +54,8 @@ pub use note::{
     twilio_error, user_agent,
 };
 pub use number::{
-    cseq, expires, max_forwards, min_expires, number, push_cseq, push_expires, push_max_forwards, push_min_expires,
-    push_rack, push_retry_after, push_rseq, rack, retry_after, rseq, set_cseq,
+    cseq, expires, max_forwards, min_expires, push_cseq, push_expires, push_max_forwards, push_min_expires, push_rack,
+    push_retry_after, push_rseq, rack, retry_after, rseq, set_cseq,
 };
 pub use option::{
     push_allow, push_require, push_supported, push_unsupported, remove_require, require, requires, supports,
@@ -69,7 +70,7 @@ pub use timer::{
     Refresher, SessionExpires, min_se, push_min_se, push_session_expires, session_expires, set_min_se,
     set_session_expires,
 };
-pub use untyped::{has_token, remove, set, tokens, value, values};
+pub use untyped::{has_token, remove, set, value, values};
 pub use via::Via;
 
 /// A header's value cannot be read.

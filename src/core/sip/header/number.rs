@@ -76,7 +76,7 @@ pub fn push_rseq(headers: &mut Headers, number: u32) {
 }
 
 /// A decimal header: its leading number.
-pub fn number(headers: &Headers, name: &'static str) -> Result<Option<u32>, HeaderError> {
+pub(super) fn number(headers: &Headers, name: &'static str) -> Result<Option<u32>, HeaderError> {
     let Some(value) = value(headers, name) else {
         return Ok(None);
     };

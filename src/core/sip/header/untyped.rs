@@ -15,7 +15,7 @@ pub fn values<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &
 }
 
 /// The tokens of a comma list such as Supported, Require, Allow (lower case not applied).
-pub fn tokens<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
+pub(super) fn tokens<'a>(headers: &'a Headers, name: &'a str) -> impl Iterator<Item = &'a str> {
     values(headers, name).flat_map(|v| v.split(',')).map(str::trim).filter(|t| !t.is_empty())
 }
 
