@@ -3,11 +3,13 @@
 //! `tests/golden/words.txt` lists the texts that are older than this rule, one a line. It only shrinks:
 //! `GATEWAY_BLESS=1 cargo test --test words` takes out what is gone, and adds nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
-use proc_macro2::{Delimiter, Literal, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use source::{attribute, name_of, plain, product, root, strings, text, without_tests};
+
+mod source;
 
 /// Whole words, in any case. `os error` is Rust's own word for an errno: the error names what failed instead.
 const WORDS: [&str; 9] =
@@ -25,7 +27,7 @@ fn new_texts_do_without_the_words() {
     let root = root();
     let list = root.join("tests/golden/words.txt");
     let old = counted(fs::read_to_string(&list).unwrap().lines().map(str::to_owned));
-    let now = counted(product(&root.join("src")).into_iter().filter(|text| has_a_word(text)));
+    let now = counted(product().into_iter().flat_map(|(_, tokens)| texts(tokens)).filter(|text| has_a_word(text)));
     let new = missing(&now, &old);
     assert!(new.is_empty(), "say it without the words {WORDS:?}:\n{}", new.join("\n"));
     let gone = missing(&old, &now);
@@ -65,7 +67,8 @@ fn a_word_is_found_where_a_user_reads_it_and_nowhere_else() {
         #[cfg(not(test))]
         fn later() { say(r#"an "os error" 2"#); }
     "##;
-    let found: Vec<String> = texts(source.parse().unwrap()).into_iter().filter(|text| has_a_word(text)).collect();
+    let found: Vec<String> =
+        texts(without_tests(source.parse().unwrap())).into_iter().filter(|text| has_a_word(text)).collect();
     assert_eq!(
         found,
         ["The phone that is there", "Mend it", "{0} WANTS it", "the way out of {x}", "an \"os error\" 2"]
@@ -78,12 +81,6 @@ fn a_second_use_of_an_old_text_is_new_and_an_old_text_that_is_not_used_is_gone()
     let now = counted(["he was told".to_owned(), "he was told".to_owned()]);
     assert_eq!(missing(&now, &old), ["he was told"]);
     assert_eq!(missing(&old, &now), ["she wants"]);
-}
-
-/// The workspace, whichever of its crates runs this test.
-fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.ancestors().find(|folder| folder.join("tests/golden/words.txt").exists()).expect("the workspace").to_owned()
 }
 
 fn counted(texts: impl IntoIterator<Item = String>) -> Texts {
@@ -123,69 +120,6 @@ fn without_names(text: &str) -> String {
     kept
 }
 
-/// The texts of all files below a folder, without those that only tests compile.
-fn product(folder: &Path) -> Vec<String> {
-    let mut files = Vec::new();
-    collect(folder, &mut files);
-    let parsed: Vec<(PathBuf, TokenStream)> = files
-        .into_iter()
-        .map(|file| {
-            let tokens = fs::read_to_string(&file).unwrap().parse().unwrap_or_else(|e| panic!("{file:?}: {e}"));
-            (file, tokens)
-        })
-        .collect();
-    assert!(parsed.len() > 100, "src/ is not where it was");
-    let tests: BTreeSet<PathBuf> = parsed.iter().flat_map(|(file, tokens)| modules_of_tests(file, tokens)).collect();
-    parsed
-        .into_iter()
-        .filter(|(file, _)| !file.ancestors().any(|part| tests.contains(&part.with_extension(""))))
-        .flat_map(|(_, tokens)| texts(tokens))
-        .collect()
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    entries.sort();
-    for path in entries {
-        if path.is_dir() {
-            collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-}
-
-/// What `#[cfg(test)] mod name;` stands for: the file without its ending, which is also the folder of its own modules.
-fn modules_of_tests(file: &Path, tokens: &TokenStream) -> Vec<PathBuf> {
-    let folder = match file.file_stem().and_then(|stem| stem.to_str()) {
-        Some("mod" | "lib" | "main") => file.parent().expect("a file stands in a folder").to_owned(),
-        _ => file.with_extension(""),
-    };
-    let mut modules = Vec::new();
-    let mut tokens = tokens.clone().into_iter().peekable();
-    let mut attributes = Vec::new();
-    while let Some(token) = tokens.next() {
-        if let Some(attribute) = attribute(&token, tokens.peek()) {
-            attributes.push(attribute);
-            tokens.next();
-            continue;
-        }
-        if token.to_string() == "mod" && attributes.iter().any(is_test) {
-            let name = tokens.next().map(|name| name.to_string()).unwrap_or_default();
-            let path =
-                attributes.iter().find(|attribute| name_of(attribute) == "path").map(|path| strings(path.clone()));
-            match path.as_deref() {
-                Some([path, ..]) => modules.push(file.with_file_name(path).with_extension("")),
-                _ => modules.push(folder.join(name)),
-            }
-        }
-        if !matches!(token.to_string().as_str(), "pub" | "mod") && !matches!(token, TokenTree::Group(_)) {
-            attributes.clear();
-        }
-    }
-    modules
-}
-
 /// Strings in the order of a file; the doc comments of one item are one text.
 fn texts(tokens: TokenStream) -> Vec<String> {
     let mut found = Vec::new();
@@ -217,13 +151,6 @@ fn walk(tokens: TokenStream, docs: Docs, found: &mut Vec<String>) {
         }
         if !attributes.is_empty() {
             let of_item = std::mem::take(&mut attributes);
-            if of_item.iter().any(is_test) {
-                // Up to its body, or to `;`.
-                if !ends_item(&token) {
-                    tokens.by_ref().find(ends_item);
-                }
-                continue;
-            }
             item = if docs == Docs::Help || of_item.iter().any(is_help) { Docs::Help } else { Docs::Silent };
             if item == Docs::Help {
                 let doc = of_item.iter().filter(|one| name_of(one) == "doc").flat_map(|one| strings(one.clone()));
@@ -246,60 +173,7 @@ fn walk(tokens: TokenStream, docs: Docs, found: &mut Vec<String>) {
     }
 }
 
-/// Whether it is the last token of an item: its body, or `;`.
-fn ends_item(token: &TokenTree) -> bool {
-    match token {
-        TokenTree::Group(group) => group.delimiter() == Delimiter::Brace,
-        TokenTree::Punct(punct) => punct.as_char() == ';',
-        _ => false,
-    }
-}
-
-/// What stands in the brackets of `#[...]`.
-fn attribute(token: &TokenTree, next: Option<&TokenTree>) -> Option<TokenStream> {
-    match (token, next) {
-        (TokenTree::Punct(sign), Some(TokenTree::Group(group)))
-            if sign.as_char() == '#' && group.delimiter() == Delimiter::Bracket =>
-        {
-            Some(group.stream())
-        }
-        _ => None,
-    }
-}
-
-fn name_of(attribute: &TokenStream) -> String {
-    attribute.clone().into_iter().next().map(|name| name.to_string()).unwrap_or_default()
-}
-
-fn is_test(attribute: &TokenStream) -> bool {
-    let text: String = attribute.to_string().split_whitespace().collect();
-    text == "test" || text.starts_with("cfg(test") || text.starts_with("cfg(all(test,") || text == "tokio::test"
-}
-
 fn is_help(attribute: &TokenStream) -> bool {
     let text = attribute.to_string();
     name_of(attribute) == "derive" && text.split(|c: char| !c.is_alphanumeric()).any(|word| HELP.contains(&word))
-}
-
-fn strings(tokens: TokenStream) -> Vec<String> {
-    let literal = |token| match token {
-        TokenTree::Literal(literal) => text(&literal),
-        _ => None,
-    };
-    tokens.into_iter().filter_map(literal).collect()
-}
-
-/// The text of a string literal, on one line.
-fn text(literal: &Literal) -> Option<String> {
-    let written = literal.to_string();
-    let (kind, rest) = written.split_once('"')?;
-    let inside = rest.trim_end_matches('#').strip_suffix('"')?;
-    Some(match kind.contains('r') {
-        true => plain(inside),
-        false => plain(&inside.replace("\\\n", "\n").replace("\\n", "\n").replace("\\t", " ").replace("\\\"", "\"")),
-    })
-}
-
-fn plain(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
