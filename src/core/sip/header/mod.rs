@@ -1,5 +1,5 @@
 //! Headers: typed readers and writers, which the rest of the program uses alone. How headers are held is known in
-//! [`crate::sip`] only.
+//! [`crate::sip`] only, and `tests/headers.rs` keeps it so.
 //!
 //! Names are matched without case; compact forms were made long by [`super::wire`]. Readers take the header's value
 //! as text and never panic. Writers are `push_`, which appends, and `set_`, which replaces.
