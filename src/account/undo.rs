@@ -202,9 +202,7 @@ impl Applier<'_> {
             form.secret("Password", password);
             record.fingerprint = Some(fingerprint(password));
         }
-        // Somebody may have killed the undo when it was made already.
-        let resume = self.owned.get(id).is_some_and(|known| known.sid.is_none());
-        let sid = self.make_again(&record, &form, resume)?;
+        let sid = self.make_again(&record, &form)?;
         if let Some(former) = before.sid.as_deref().filter(|former| *former != sid) {
             self.owned.rename(former, &sid);
         }

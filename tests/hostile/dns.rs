@@ -1,6 +1,6 @@
 //! Answers of a DNS server that means harm, or of one that is broken: mutated with fixed seeds.
 
-use gateway::net::dns::message::{Kind, Query, Reply};
+use gateway::net::dns::message::{Edns, Kind, Query, Reply};
 use gateway_core::random::Random;
 
 use crate::allocation;
@@ -27,7 +27,7 @@ const TOKENS: [&[u8]; 12] = [
 
 /// A good answer with one record of the kind, after an alias.
 fn good(query: &Query, kind: Kind) -> Vec<u8> {
-    let mut octets = query.octets(false);
+    let mut octets = query.octets(Edns::Without);
     (octets[2], octets[3], octets[7]) = (0x81, 0x80, 2);
     octets.extend(b"\xc0\x0c\0\x05\0\x01\0\0\0\x3c\0\x04\x01b\xc0\x0c");
     let owner = (octets.len() - 4) as u8;
@@ -84,7 +84,7 @@ fn no_answer_of_a_dns_server_brings_the_service_down_or_makes_it_take_memory() {
 #[test]
 fn aliases_and_pointers_that_make_work_are_bounded() {
     let query = Query::new(7, NAME, Kind::A).unwrap();
-    let mut octets = query.octets(false);
+    let mut octets = query.octets(Edns::Without);
     (octets[2], octets[3]) = (0x81, 0x80);
     // Each name points to the one before it.
     let mut before = 12_u16;

@@ -193,10 +193,11 @@ impl Applier<'_> {
     }
 
     /// Makes what was removed again, as it was, and gives its new SID; finds it where a stopped run has made it already.
-    /// `resume` says that one may have.
-    pub fn make_again(&mut self, record: &Record, form: &Form, resume: bool) -> Result<String, ApplyError> {
+    pub fn make_again(&mut self, record: &Record, form: &Form) -> Result<String, ApplyError> {
         let Record { id, parent_sid, .. } = record;
         let former = record.sid.as_deref();
+        // Somebody may have killed the undo when it was made already.
+        let resume = self.owned.get(id).is_some_and(|known| known.sid.is_none());
         if let Some(found) = self.find(id, parent_sid.as_deref(), form)?
             && (resume || former == Some(found.sid.as_str()))
         {

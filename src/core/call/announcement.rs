@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{CODECS, CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer, in_dialog};
+use super::{CODECS, CallId, Calls, Cause, Core, LegId, Phase, Timer, in_dialog};
 use crate::context::Output;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -21,7 +21,7 @@ impl Calls {
         let Some(sound) = core.cx.config.emergency.sound.clone() else { return false };
         let Some(call) = self.calls.get_mut(&call_id) else { return false };
         let is_over = call.answered.is_some() || matches!(call.phase, Phase::Announcing(_));
-        if call.kind != Kind::Emergency || is_over || !is_failure(cause) {
+        if call.emergency().is_none() || is_over || !is_failure(cause) {
             return false;
         }
         let caller = call.caller;

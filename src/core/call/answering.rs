@@ -8,7 +8,9 @@ use super::cause::Cause;
 use super::description;
 use super::emergency_invite::PRACK_WAIT;
 use super::in_dialog::meet;
-use super::leg::{Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, SUPPORTED, Scope, State, Unacknowledged};
+use super::leg::{
+    Answered, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, Role, SUPPORTED, Scope, State, Unacknowledged,
+};
 use super::session_timer::{self, SessionTimer};
 use crate::emergency::Priority;
 use crate::sip::body;
@@ -76,12 +78,12 @@ impl Leg {
         scope.cx.transactions.respond(now, incoming.server, response);
     }
 
-    /// 200 with this description; `offers` when it is an offer because the INVITE had none.
-    pub fn answer(&mut self, scope: &mut Scope<'_, '_>, body: Vec<u8>, offers: bool) {
+    /// 200 with this description.
+    pub fn answer(&mut self, scope: &mut Scope<'_, '_>, body: Vec<u8>, role: Role) {
         let now = scope.cx.now;
         let State::Incoming(incoming) = &mut self.state else { return };
         if incoming.reliable.is_some() {
-            incoming.answer = Some((body, offers));
+            incoming.answer = Some((body, role));
             return;
         }
         let Ok((cseq, _)) = header::cseq(&incoming.invite.headers) else { return };
@@ -99,7 +101,7 @@ impl Leg {
         let timer = incoming.timer;
         scope.cx.transactions.respond(now, server, response.clone());
         scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
-        let unacknowledged = Unacknowledged::new(server, response, cseq, now, offers, true);
+        let unacknowledged = Unacknowledged::new(server, response, cseq, now, role, Answered::Invite);
         self.state = State::Confirmed(Box::new(Confirmed::new(dialog, Some(unacknowledged), None, timer)));
         self.restart_session_timer(scope);
     }
@@ -135,8 +137,8 @@ impl Leg {
         let unacknowledged = confirmed.unacknowledged.take_if(|waiting| waiting.cseq == cseq)?;
         scope.timers.cancel(Timer::Leg(self.id, LegTimer::Repeat2xx));
         let hang_up = confirmed.hang_up.take();
-        let answered = match (&mut self.negotiation, unacknowledged.offers) {
-            (Some(negotiation), true) => match negotiation.take_answer(&ack.headers, &ack.body) {
+        let answered = match (&mut self.negotiation, unacknowledged.role) {
+            (Some(negotiation), Role::Offer) => match negotiation.take_answer(&ack.headers, &ack.body) {
                 Err(_) if self.priority.is_emergency() => {
                     negotiation.assume_answer();
                     true
@@ -154,7 +156,7 @@ impl Leg {
             return Some(LegEvent::Broken(Cause::Incompatible));
         }
         self.offer_what_waited(scope);
-        Some(LegEvent::Acknowledged { answer: unacknowledged.offers })
+        Some(LegEvent::Acknowledged { answer: unacknowledged.role == Role::Offer })
     }
 
     /// PRACK (RFC 3262 section 3). Answers it, and the offer that it may carry (section 5).
@@ -195,8 +197,8 @@ impl Leg {
             response.body = body;
         }
         scope.cx.transactions.respond(now, server, response);
-        if let Some((body, offers)) = waiting {
-            self.answer(scope, body, offers);
+        if let Some((body, role)) = waiting {
+            self.answer(scope, body, role);
         }
         is_modified.then_some(LegEvent::Modified { offered: true })
     }
@@ -226,8 +228,8 @@ impl Leg {
         if now >= reliable.give_up && self.priority.is_emergency() {
             // It goes on without: the final answer is repeated by itself.
             incoming.reliable = None;
-            if let Some((body, offers)) = incoming.answer.take() {
-                self.answer(scope, body, offers);
+            if let Some((body, role)) = incoming.answer.take() {
+                self.answer(scope, body, role);
             }
             return None;
         }

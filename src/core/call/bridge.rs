@@ -23,7 +23,8 @@ impl Calls {
                 let Some(id) = self.media.remove(&leg) else { return };
                 core.cx.event(Event::new(Code::MediaNoPort, format!("leg {}", id.0), error));
                 let Some(call) = self.legs.get(&id).map(|leg| leg.call) else { return };
-                match self.calls.get(&call).is_some_and(|call| call.emergency.is_some() && call.ringing.contains(&id)) {
+                match self.calls.get(&call).is_some_and(|call| call.emergency().is_some() && call.ringing.contains(&id))
+                {
                     // Beside another INVITE of it that is out, or as the last of its ways.
                     true => self.drive(core, id, |leg, scope| {
                         leg.end(scope);

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Cause, Kind};
+use super::Cause;
 use crate::media::Report;
+use crate::status::CallKind;
 
 /// What calls that ended have in common: 4 kinds, answered or not, and the causes, so a table of 120 at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ pub struct Counts {
 
 impl Counts {
     /// A call ended, after so many seconds if it was answered.
-    pub(super) fn end(&mut self, kind: Kind, answered: Option<u64>, cause: Cause) {
+    pub(super) fn end(&mut self, kind: CallKind, answered: Option<u64>, cause: Cause) {
         let outcome = Outcome { kind: kind.word(), answered: answered.is_some(), cause: cause.word() };
         *self.ended.entry(outcome).or_default() += 1;
         self.answered_seconds += answered.unwrap_or(0);
@@ -57,10 +58,10 @@ mod tests {
     #[test]
     fn calls_are_counted_by_what_became_of_them_and_refusals_are_one_cause() {
         let mut counts = Counts::default();
-        counts.end(Kind::Outbound, None, Cause::Refused(486));
-        counts.end(Kind::Outbound, None, Cause::Refused(404));
-        counts.end(Kind::Outbound, Some(30), Cause::Cleared);
-        counts.end(Kind::Local, Some(12), Cause::Cleared);
+        counts.end(CallKind::Outbound, None, Cause::Refused(486));
+        counts.end(CallKind::Outbound, None, Cause::Refused(404));
+        counts.end(CallKind::Outbound, Some(30), Cause::Cleared);
+        counts.end(CallKind::Local, Some(12), Cause::Cleared);
         let told: Vec<_> = counts.ended.iter().map(|(o, n)| (o.kind, o.answered, o.cause, *n)).collect();
         assert_eq!(
             told,

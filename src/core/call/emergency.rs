@@ -60,7 +60,7 @@ impl Calls {
         account: Account,
     ) -> Admission {
         let now = core.cx.now;
-        let emergencies = self.calls.values().filter_map(|call| call.emergency.as_ref());
+        let emergencies = self.calls.values().filter_map(Call::emergency);
         let up: Vec<_> = emergencies.filter(|one| one.heard.counts(now)).map(|one| (one.source, one.account)).collect();
         let source = flow.remote.ip().to_canonical();
         let admission = self.emergency_bound.admit(now, source, account, &up);
@@ -82,7 +82,7 @@ impl Calls {
     /// which nothing is heard and whose connection or registration is gone. `false`: each of them may be somebody.
     fn make_room(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, account: Account) -> bool {
         let now = core.cx.now;
-        let emergencies = || self.calls.iter().filter_map(|(id, call)| Some((*id, call, call.emergency.as_ref()?)));
+        let emergencies = || self.calls.iter().filter_map(|(id, call)| Some((*id, call, call.emergency()?)));
         let strangers = || emergencies().filter(|(.., one)| one.account.is_stranger());
         let is_gone = |call: &Call| {
             let leg = self.legs.get(&call.caller);
@@ -117,7 +117,15 @@ impl Calls {
         let party = Party::Handset(extension.map(str::to_string));
         let flow = incoming.flow;
         let contact = contact_of(&incoming);
-        let Some(call) = self.admit(core, incoming, party, Kind::Emergency, from.clone(), number.clone()) else {
+        let heard = Heard::Signaling(core.cx.now);
+        let kind = Kind::Emergency(Box::new(Emergency {
+            ways: Ways::new(number.clone(), caller_id.clone(), core.cx.now),
+            source: flow.remote.ip().to_canonical(),
+            account,
+            heard,
+            far: heard,
+        }));
+        let Some(call) = self.admit(core, incoming, party, kind, from.clone(), number.clone()) else {
             return;
         };
         core.cx.event(Event::new(
@@ -128,12 +136,6 @@ impl Calls {
         // The test line calls nobody back.
         if caller_id.as_deref().is_some_and(|shown| Plan::of_number(shown).test != Some(number.as_str())) {
             self.remember_phone(core, extension, caller_id.as_deref(), flow, contact);
-        }
-        if let Some(call) = self.calls.get_mut(&call) {
-            let source = flow.remote.ip().to_canonical();
-            let heard = Heard::Signaling(core.cx.now);
-            let ways = Ways::new(number.clone(), caller_id, core.cx.now);
-            call.emergency = Some(Emergency { ways, source, account, heard, far: heard });
         }
         self.search_on(core, call);
         self.notify(core, registrar, &notice::Subject { number: &number, from: &from, flow });
@@ -206,10 +208,10 @@ impl Calls {
     pub(super) fn heard(&mut self, id: LegId, heard: Heard) -> bool {
         let Some(call) = self.legs.get(&id).and_then(|leg| self.calls.get_mut(&leg.call)) else { return false };
         let is_caller = call.caller == id;
-        match &mut call.emergency {
-            Some(emergency) if is_caller => emergency.heard = heard,
-            Some(emergency) => emergency.far = heard,
-            None => return false,
+        match &mut call.kind {
+            Kind::Emergency(emergency) if is_caller => emergency.heard = heard,
+            Kind::Emergency(emergency) => emergency.far = heard,
+            _ => return false,
         }
         is_caller
     }
@@ -217,7 +219,7 @@ impl Calls {
     /// Whether an emergency call is in progress: a stop and a new trunk wait for it. One in which neither side is heard any
     /// more (the phone lost its power, and the line is gone) holds nothing up.
     pub fn has_emergency(&self) -> bool {
-        let is_somebody = |call: &Call| match &call.emergency {
+        let is_somebody = |call: &Call| match call.emergency() {
             Some(one) => call.answered.is_none() || one.heard != Heard::Quiet || one.far != Heard::Quiet,
             None => true,
         };
@@ -226,7 +228,7 @@ impl Calls {
 
     /// Whether the phone in it was not asked for a password.
     pub(super) fn was_dialled_for_help(&self, call: CallId) -> bool {
-        self.calls.get(&call).is_some_and(|call| call.kind == Kind::Emergency)
+        self.calls.get(&call).is_some_and(|call| call.emergency().is_some())
     }
 }
 

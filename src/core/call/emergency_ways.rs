@@ -29,7 +29,9 @@ use std::time::Duration;
 
 use super::leg::{Leg, LegTimer};
 use super::setup::emergency_target;
-use super::{Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Emergency, LegId, Phase, TRUNK_RING, Timer, UNHEARD};
+use super::{
+    Call, CallId, Calls, Cause, Core, EMERGENCY_WAIT, Emergency, Kind, LegId, Phase, TRUNK_RING, Timer, UNHEARD,
+};
 use crate::event::{Code, Event, Level};
 use crate::sip::flow::Flow;
 use crate::time::Instant;
@@ -163,7 +165,7 @@ impl Calls {
     /// up, or for the INVITE that is out; else it ends.
     pub(super) fn search_on(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get(&call_id) else { return };
-        let Some(Emergency { ways, .. }) = &call.emergency else { return };
+        let Some(Emergency { ways, .. }) = call.emergency() else { return };
         if matches!(call.phase, Phase::Answered(_)) || !self.is_stuck(call, core.cx.now) {
             return;
         }
@@ -193,13 +195,13 @@ impl Calls {
     /// Whether nothing can be hoped of what is out: there is nothing, it is silent, or nobody rings.
     fn is_stuck(&self, call: &Call, now: Instant) -> bool {
         let unheard = |id: &LegId| self.legs.get(id).is_some_and(Leg::is_unheard);
-        let left = call.emergency.as_ref().map_or(now, |emergency| emergency.ways.left);
+        let left = call.emergency().map_or(now, |emergency| emergency.ways.left);
         call.ringing.iter().all(unheard) || (!call.rang && now.since(left) >= UNRUNG)
     }
 
     fn leave_by(&mut self, core: &mut Core<'_, '_>, call_id: CallId, way: Way) {
         let Some(call) = self.calls.get(&call_id) else { return };
-        let Some(Emergency { ways, .. }) = &call.emergency else { return };
+        let Some(Emergency { ways, .. }) = call.emergency() else { return };
         let extension = self.legs.get(&call.caller).and_then(Leg::extension);
         let account = core.trunk.account(core.cx, extension);
         let caller_id = ways.caller_id.clone().filter(|_| way.identity == Identity::Number);
@@ -212,7 +214,8 @@ impl Calls {
         let target = emergency_target(core, way.flow, account.as_deref(), &ways.number, caller_id);
         self.timers.cancel(Timer::TrunkWait(call_id));
         let legs = self.open(core, call_id, vec![target]);
-        if let Some(Emergency { ways, .. }) = self.calls.get_mut(&call_id).and_then(|call| call.emergency.as_mut()) {
+        if let Some(Call { kind: Kind::Emergency(emergency), .. }) = self.calls.get_mut(&call_id) {
+            let ways = &mut emergency.ways;
             ways.left = core.cx.now;
             ways.tried.extend(legs.into_iter().map(|leg| (way, Tried::Out(leg))));
         }
@@ -244,7 +247,7 @@ impl Calls {
     /// [`Timer::SecondEdge`]: what is out had its time to answer, or to ring.
     pub(super) fn second_edge_due(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get(&call_id) else { return };
-        let Some(Emergency { ways, .. }) = &call.emergency else { return };
+        let Some(Emergency { ways, .. }) = call.emergency() else { return };
         let legs = call.ringing.iter().filter_map(|id| self.legs.get(id));
         let patient = legs.filter_map(|leg| Some(leg.unheard_since()? + core.trunk.patience(leg.flow))).max();
         if let Some(until) = patient.filter(|until| *until > core.cx.now) {
@@ -268,19 +271,19 @@ impl Calls {
 
     /// Emergency calls that nobody has answered.
     pub(super) fn searching(&self) -> impl Iterator<Item = CallId> {
-        let searches = |call: &Call| call.emergency.is_some() && !matches!(call.phase, Phase::Answered(_));
+        let searches = |call: &Call| call.emergency().is_some() && !matches!(call.phase, Phase::Answered(_));
         self.calls.iter().filter(move |(_, call)| searches(call)).map(|(id, _)| *id)
     }
 
     /// An INVITE rings: of two, it wins.
     pub(super) fn first_rings(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        let Some(Emergency { ways, .. }) = &mut call.emergency else { return };
+        let Kind::Emergency(emergency) = &mut call.kind else { return };
         // From now on it rings for as long as somebody waits.
         self.timers.cancel(Timer::Ring(call_id));
         let losers: Vec<LegId> = call.ringing.iter().copied().filter(|ringing| *ringing != id).collect();
         call.ringing.retain(|ringing| *ringing == id);
-        losers.iter().for_each(|loser| ways.give_back(*loser));
+        losers.iter().for_each(|loser| emergency.ways.give_back(*loser));
         for loser in losers {
             self.drop_leg(core, loser, Cause::AnsweredElsewhere);
         }

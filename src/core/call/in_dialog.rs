@@ -7,7 +7,9 @@ use rsip::{Method, Request, Response};
 
 use super::Timer;
 use super::description;
-use super::leg::{Leg, LegEvent, LegTimer, Party, Purpose, SUPPORTED, Scope, State, Unacknowledged};
+use super::leg::{
+    Answered, Leg, LegEvent, LegTimer, Party, Purpose, Reinvite, Role, SUPPORTED, Scope, State, Unacknowledged,
+};
 use super::media_target::media_target;
 use super::session_timer;
 use crate::emergency::Priority;
@@ -164,7 +166,8 @@ impl Leg {
         scope.cx.transactions.respond(now, server, response.clone());
         if is_invite {
             let (cseq, _) = header::cseq(&request.headers).ok()?;
-            confirmed.unacknowledged = Some(Unacknowledged::new(server, response, cseq, now, offers, false));
+            let role = if is_offered { Role::Answer } else { Role::Offer };
+            confirmed.unacknowledged = Some(Unacknowledged::new(server, response, cseq, now, role, Answered::Reinvite));
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), now + T1);
         }
         self.restart_session_timer(scope);
@@ -199,11 +202,11 @@ impl Leg {
     /// Offers them a direction, now or as soon as the pending exchange is through.
     pub fn offer_direction(&mut self, scope: &mut Scope<'_, '_>, direction: Direction) {
         self.wish = direction;
-        self.reinvite(scope, false);
+        self.reinvite(scope, Reinvite::Offer);
     }
 
-    /// Sends a re-INVITE: with `refresh` the same description again (RFC 4028 section 7.4).
-    pub(super) fn reinvite(&mut self, scope: &mut Scope<'_, '_>, refresh: bool) {
+    /// Sends a re-INVITE.
+    pub(super) fn reinvite(&mut self, scope: &mut Scope<'_, '_>, reinvite: Reinvite) {
         let agreed = self.codecs();
         let wish = self.wish;
         let reachable = self.current_flow(scope).is_some();
@@ -215,11 +218,14 @@ impl Leg {
         }
         let Some(negotiation) = &mut self.negotiation else { return };
         confirmed.before_reinvite = Some(negotiation.clone());
-        if !refresh {
-            // It goes now.
-            confirmed.wanted = None;
-        }
-        let body = if refresh { negotiation.repeat() } else { negotiation.offer(&agreed, wish, scope.cx.random) };
+        let body = match reinvite {
+            Reinvite::Refresh => negotiation.repeat(),
+            Reinvite::Offer => {
+                // It goes now.
+                confirmed.wanted = None;
+                negotiation.offer(&agreed, wish, scope.cx.random)
+            }
+        };
         let mut request = confirmed.dialog.request(Method::Invite);
         header::push_allow(&mut request.headers);
         header::push_supported(&mut request.headers, SUPPORTED);
@@ -322,11 +328,11 @@ impl Leg {
         }
     }
 
-    /// NOTIFY of the implicit subscription of a REFER (RFC 3515 section 2.4.4).
-    pub fn notify_transfer(&mut self, scope: &mut Scope<'_, '_>, code: u16, last: bool) {
+    /// NOTIFY of the implicit subscription of a REFER (RFC 3515 section 2.4.4). A final code ends it.
+    pub fn notify_transfer(&mut self, scope: &mut Scope<'_, '_>, code: u16) {
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let mut request = confirmed.dialog.request(Method::Notify);
-        let state = if last { "terminated;reason=noresource" } else { "active;expires=60" };
+        let state = if code >= 200 { "terminated;reason=noresource" } else { "active;expires=60" };
         header::push_event(&mut request.headers, "refer");
         header::push_subscription_state(&mut request.headers, state);
         header::push_content_type(&mut request.headers, "message/sipfrag;version=2.0");
@@ -340,7 +346,7 @@ impl Leg {
             LegTimer::Repeat2xx => self.repeat_2xx(scope),
             LegTimer::RepeatReliable => self.repeat_reliable(scope),
             LegTimer::Reinvite => {
-                self.reinvite(scope, false);
+                self.reinvite(scope, Reinvite::Offer);
                 None
             }
             LegTimer::Farewell => {
@@ -357,7 +363,7 @@ impl Leg {
                 let State::Confirmed(confirmed) = &self.state else { return None };
                 // Before a repair their refresh has no way to us: ask instead of giving up.
                 if confirmed.repair.is_some() || confirmed.timer.is_some_and(|timer| timer.refresher) {
-                    self.reinvite(scope, true);
+                    self.reinvite(scope, Reinvite::Refresh);
                     self.restart_session_timer(scope);
                     None
                 } else {
@@ -373,7 +379,7 @@ impl Leg {
         if let State::Confirmed(confirmed) = &mut self.state {
             confirmed.silent = true;
         }
-        self.reinvite(scope, true);
+        self.reinvite(scope, Reinvite::Refresh);
     }
 
     /// What the media driver shall accept and send on this leg.

@@ -10,6 +10,7 @@ use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{self, SessionExpires};
 use crate::sip::sdp::Codec;
+use crate::trunk::Choice;
 
 /// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
 /// limit of contacts).
@@ -40,7 +41,7 @@ impl Leg {
         header::push_content_type(headers, body::SDP);
         request.body = description;
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
-        self.authorize(scope, &mut request, None, false);
+        self.authorize(scope, &mut request, None, Choice::First);
         self.state =
             State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false, sent: scope.cx.now });
         self.send(scope, request, Purpose::Invite, 0);

@@ -26,7 +26,7 @@ use crate::sip::transaction::{ClientId, Failure, Priority, ServerId, T1, TIMEOUT
 use crate::sip::{uri, wire};
 use crate::time::Instant;
 use crate::timers::Timers;
-use crate::trunk::Trunk;
+use crate::trunk::{Choice, Trunk};
 
 /// How often one request is sent again with credentials or a longer interval before its refusal counts.
 const MAX_ATTEMPTS: u8 = 2;
@@ -137,8 +137,8 @@ pub struct Incoming {
     pub(super) reliable: Option<Reliable>,
     /// The number of the last reliable provisional response.
     pub(super) rseq: u32,
-    /// A final answer that waits for that PRACK (RFC 3262 section 3), and whether it is an offer.
-    pub(super) answer: Option<(Vec<u8>, bool)>,
+    /// A final answer that waits for that PRACK (RFC 3262 section 3).
+    pub(super) answer: Option<(Vec<u8>, Role)>,
     pub(super) timer: Option<SessionTimer>,
 }
 
@@ -162,6 +162,30 @@ pub struct Outgoing {
     pub(super) sent: Instant,
 }
 
+/// What a re-INVITE of ours carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reinvite {
+    Offer,
+    /// The same description again (RFC 4028 section 7.4).
+    Refresh,
+}
+
+/// What the description in a 2xx of ours is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The INVITE had none; the answer comes in the ACK.
+    Offer,
+    Answer,
+}
+
+/// What a 2xx of ours answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answered {
+    /// The first INVITE: before the ACK no BYE may be sent (RFC 3261 section 15).
+    Invite,
+    Reinvite,
+}
+
 /// A 2xx of ours that waits for its ACK.
 #[derive(Debug)]
 pub(super) struct Unacknowledged {
@@ -170,16 +194,14 @@ pub(super) struct Unacknowledged {
     pub cseq: u32,
     pub interval: Duration,
     pub give_up: Instant,
-    /// It carries an offer; the answer comes in the ACK.
-    pub offers: bool,
-    /// To the first INVITE, not a re-INVITE: before its ACK no BYE may be sent (RFC 3261 section 15).
-    pub initial: bool,
+    pub role: Role,
+    pub answered: Answered,
 }
 
 impl Unacknowledged {
     /// A 2xx sent just now.
-    pub fn new(server: ServerId, response: Response, cseq: u32, now: Instant, offers: bool, initial: bool) -> Self {
-        Unacknowledged { server, response, cseq, interval: T1, give_up: now + TIMEOUT, offers, initial }
+    pub fn new(server: ServerId, response: Response, cseq: u32, now: Instant, role: Role, answered: Answered) -> Self {
+        Unacknowledged { server, response, cseq, interval: T1, give_up: now + TIMEOUT, role, answered }
     }
 }
 
@@ -361,19 +383,18 @@ impl Leg {
         }
     }
 
-    /// Puts credentials for the SIP domain on a request; `again` when those before were refused. `false` when there are
-    /// none.
+    /// Puts credentials for the SIP domain on a request. `false` when there are none.
     pub(super) fn authorize(
         &self,
         scope: &mut Scope<'_, '_>,
         request: &mut Request,
         challenge: Option<(&digest::Challenge, AuthHeader)>,
-        again: bool,
+        choice: Choice,
     ) -> bool {
         let Party::Trunk(Some(extension)) = &self.party else { return false };
         let target = uri::write(&request.uri);
         let method = wire::method_token(request.method);
-        match scope.trunk.authorization(scope.cx, self.flow, extension, method, &target, challenge, again) {
+        match scope.trunk.authorization(scope.cx, self.flow, extension, method, &target, challenge, choice) {
             Some((name, value)) => {
                 header::set_credentials(&mut request.headers, name, value);
                 true
@@ -443,7 +464,11 @@ impl Leg {
                 }
             }
             State::Confirmed(confirmed) => {
-                if confirmed.unacknowledged.as_ref().is_some_and(|unacknowledged| unacknowledged.initial) {
+                if confirmed
+                    .unacknowledged
+                    .as_ref()
+                    .is_some_and(|unacknowledged| unacknowledged.answered == Answered::Invite)
+                {
                     confirmed.hang_up = Some(cause);
                     return;
                 }
@@ -609,13 +634,14 @@ impl Leg {
             401 | 407 => {
                 let Some((challenge, name)) = digest::strongest(response) else { return false };
                 // The first challenge may be to a nonce that is too old, or to none.
-                if !self.authorize(scope, &mut request, Some((&challenge, name)), attempts > 1) {
+                let choice = if attempts > 1 { Choice::Other } else { Choice::First };
+                if !self.authorize(scope, &mut request, Some((&challenge, name)), choice) {
                     return false;
                 }
             }
             // It may say so of wrong credentials, too (TWILIO.md "Wrong password").
             403 if self.may_be_by_password(scope, &request, response) => {
-                if !self.authorize(scope, &mut request, None, true) {
+                if !self.authorize(scope, &mut request, None, Choice::Other) {
                     return false;
                 }
             }

@@ -34,7 +34,7 @@ use rsip::{Request, Response};
 pub use self::cause::Cause;
 pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
-use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Scope};
+use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Role, Scope};
 use self::transfer::Transfer;
 use crate::context::{Context, LegId, Output};
 use crate::emergency::Priority;
@@ -89,12 +89,12 @@ const REDIAL_WAIT: Duration = Duration::from_secs(10);
 const UNHEARD: Duration = Duration::from_secs(5);
 
 /// What kind of call it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+#[derive(Debug)]
+enum Kind {
     Local,
     Outbound,
     Inbound,
-    Emergency,
+    Emergency(Box<Emergency>),
     /// The emergency service calls back.
     CallBack,
     /// The box tells an extension of an emergency call.
@@ -103,26 +103,26 @@ pub enum Kind {
 
 impl Kind {
     /// For the log.
-    fn word(self) -> &'static str {
+    fn word(&self) -> &'static str {
         CallKind::from(self).word()
     }
 
     /// What it gives way to.
-    fn priority(self) -> Priority {
+    fn priority(&self) -> Priority {
         match self {
-            Kind::Emergency | Kind::CallBack => Priority::Emergency,
+            Kind::Emergency(_) | Kind::CallBack => Priority::Emergency,
             Kind::Local | Kind::Outbound | Kind::Inbound | Kind::Notice => Priority::Ordinary,
         }
     }
 }
 
-impl From<Kind> for CallKind {
-    fn from(kind: Kind) -> Self {
+impl From<&Kind> for CallKind {
+    fn from(kind: &Kind) -> Self {
         match kind {
             Kind::Local => CallKind::Local,
             Kind::Outbound => CallKind::Outbound,
             Kind::Inbound => CallKind::Inbound,
-            Kind::Emergency => CallKind::Emergency,
+            Kind::Emergency(_) => CallKind::Emergency,
             Kind::CallBack => CallKind::CallBack,
             Kind::Notice => CallKind::Notice,
         }
@@ -163,8 +163,6 @@ struct Call {
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
     early_media: Option<Vec<u8>>,
     transfer: Option<Transfer>,
-    /// What there is besides to an emergency call.
-    emergency: Option<Emergency>,
 }
 
 impl Call {
@@ -182,7 +180,14 @@ impl Call {
             refusal: None,
             early_media: None,
             transfer: None,
-            emergency: None,
+        }
+    }
+
+    /// What there is besides to an emergency call.
+    fn emergency(&self) -> Option<&Emergency> {
+        match &self.kind {
+            Kind::Emergency(emergency) => Some(emergency),
+            _ => None,
         }
     }
 
@@ -397,12 +402,12 @@ impl Calls {
             call.ringing.remove(at);
         }
         let losers = std::mem::take(&mut call.ringing);
-        let kind = call.kind;
+        let (is_notice, priority) = (matches!(call.kind, Kind::Notice), call.kind.priority());
         self.timers.cancel(Timer::Ring(call_id));
         for loser in losers {
             self.drop_leg(core, loser, Cause::AnsweredElsewhere);
         }
-        if kind == Kind::Notice {
+        if is_notice {
             self.drop_leg(core, id, Cause::Cleared);
             self.end(core, call_id, Cause::Cleared);
             return;
@@ -415,11 +420,12 @@ impl Calls {
         let (caller, early) = (call.caller, call.early_media.take());
         let offered =
             self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref()).is_some_and(|n| n.remote().is_some());
-        let body = match (early, offered) {
+        let role = if offered { Role::Answer } else { Role::Offer };
+        let body = match (early, role) {
             // RFC 3261 section 13.2.1: the description in the 2xx is the one of the provisional response.
             (Some(body), _) => self.have_common_codec(caller, id).then_some(body),
-            (None, true) => self.answer_for(core, caller, id),
-            (None, false) => {
+            (None, Role::Answer) => self.answer_for(core, caller, id),
+            (None, Role::Offer) => {
                 let codecs = self.legs.get(&id).map(Leg::codecs).unwrap_or_default();
                 let random = &mut *core.cx.random;
                 self.legs.get_mut(&caller).and_then(|leg| {
@@ -442,10 +448,10 @@ impl Calls {
             let text = format!("{} call from {} to {} answered", call.kind.word(), call.from, call.to);
             core.cx.event(Event::new(Code::CallAnswered, format!("call {}", call_id.0), text));
         }
-        if !kind.priority().is_emergency() {
+        if !priority.is_emergency() {
             self.timers.set(Timer::Duration(call_id), now + limit);
         }
-        self.with(core, caller, |leg, scope| leg.answer(scope, body, !offered));
+        self.with(core, caller, |leg, scope| leg.answer(scope, body, role));
         self.connect_media(core, caller, id);
     }
 
@@ -457,7 +463,7 @@ impl Calls {
             (Some(kept @ Cause::Refused(_)), _) => kept,
             (_, new) => new,
         });
-        if let Some(emergency) = &mut call.emergency {
+        if let Kind::Emergency(emergency) = &mut call.kind {
             emergency.ways.end(id, cause);
             return self.search_on(core, call_id);
         }
@@ -470,7 +476,7 @@ impl Calls {
             // Where it rings already, the far end's telephone would ring a second time, beside the first call that
             // nobody can take back any more: better the caller hears that it failed and decides.
             Kind::Outbound => age < REDIAL_WAIT && !call.rang,
-            Kind::Local | Kind::Inbound | Kind::Emergency | Kind::CallBack | Kind::Notice => false,
+            Kind::Local | Kind::Inbound | Kind::Emergency(_) | Kind::CallBack | Kind::Notice => false,
         };
         if flow_lost && redial && call.transfer.is_none() {
             // Its flow went: by the next one, then.
@@ -524,7 +530,7 @@ impl Calls {
         }
         let now = core.cx.now;
         let lasted = call.answered.map_or(0, |answered| now.since(answered).as_secs());
-        self.counts.end(call.kind, call.answered.map(|_| lasted), cause);
+        self.counts.end((&call.kind).into(), call.answered.map(|_| lasted), cause);
         let level = match cause {
             Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => {
                 Level::Info
@@ -560,7 +566,7 @@ impl Calls {
                     } else {
                         // An emergency call that rang nowhere: what its ways said.
                         let said =
-                            call.filter(|call| call.emergency.is_some() && !call.rang).and_then(|call| call.refusal);
+                            call.filter(|call| call.emergency().is_some() && !call.rang).and_then(|call| call.refusal);
                         self.end(core, id, said.unwrap_or(Cause::NoAnswer));
                     }
                 }
@@ -630,7 +636,7 @@ impl Calls {
                     from: call.from.clone(),
                     to: call.to.clone(),
                     state,
-                    kind: call.kind.into(),
+                    kind: (&call.kind).into(),
                     since: now.since(call.began).as_secs(),
                 }
             })

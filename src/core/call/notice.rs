@@ -27,7 +27,7 @@ impl Calls {
     /// number is bounded however many calls there are.
     pub(super) fn notify(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, subject: &Subject<'_>) {
         for name in core.cx.config.emergency.notify.clone() {
-            let rings = self.calls.values().any(|call| call.kind == Kind::Notice && call.to == name);
+            let rings = self.calls.values().any(|call| matches!(call.kind, Kind::Notice) && call.to == name);
             if !rings {
                 self.notify_one(core, registrar, subject, name);
             }

@@ -53,7 +53,7 @@ impl Calls {
 
     /// The service stops: everybody hears of it, but for those who called for help. Their calls end by themselves.
     pub fn stop(&mut self, core: &mut Core<'_, '_>) {
-        let ends = |call: &Call| !call.kind.priority().is_emergency() && call.kind != Kind::Notice;
+        let ends = |call: &Call| !call.kind.priority().is_emergency() && !matches!(call.kind, Kind::Notice);
         let calls: Vec<CallId> = self.calls.iter().filter(|(_, call)| ends(call)).map(|(id, _)| *id).collect();
         for call in calls {
             self.end(core, call, Cause::Stopping);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rsip::Response;
 
-use super::leg::{Leg, LegTimer, Party, Purpose, Scope, State};
+use super::leg::{Leg, LegTimer, Party, Purpose, Reinvite, Scope, State};
 use super::{Calls, Core, LegId, Timer, describe};
 use crate::context::Output;
 use crate::event::{Code, Event};
@@ -95,7 +95,7 @@ impl Leg {
     fn repair(&mut self, scope: &mut Scope<'_, '_>) {
         // One that was to be sent again after a loss or a 491 is this one.
         scope.timers.cancel(Timer::Leg(self.id, LegTimer::Reinvite));
-        self.reinvite(scope, false);
+        self.reinvite(scope, Reinvite::Offer);
     }
 
     /// They did not take it, or said nothing.

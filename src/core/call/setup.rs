@@ -160,7 +160,7 @@ impl Calls {
         let caller = self.new_leg(id, party, kind.priority(), incoming.flow);
         self.servers.insert(incoming.server, caller);
         let call = Call::new(kind, from, to, core.cx.now, caller);
-        let text = format!("{} call from {} to {}", kind.word(), call.from, call.to);
+        let text = format!("{} call from {} to {}", call.kind.word(), call.from, call.to);
         core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));
         self.calls.insert(id, call);
         self.with(core, caller, |leg, scope| {
@@ -228,13 +228,21 @@ impl Calls {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let Phase::Opening(plan) = &mut call.phase else { return };
         let open = |id: &LegId| self.legs.get(id).is_some_and(|leg| leg.negotiation.is_some());
-        let caller_is_open = call.kind == Kind::Notice || open(&call.caller);
+        let caller_is_open = matches!(call.kind, Kind::Notice) || open(&call.caller);
         if plan.is_empty() || !caller_is_open || !plan.iter().all(|(id, _)| open(id)) {
             return;
         }
         let plan = std::mem::take(plan);
         call.phase = Phase::Ringing;
-        let (caller, kind, began, rang) = (call.caller, call.kind, call.began, call.rang);
+        let (caller, is_emergency) = (call.caller, call.emergency().is_some());
+        let now = core.cx.now;
+        let until = match call.kind {
+            Kind::Local | Kind::Inbound | Kind::Notice => Some(now + core.cx.config.limits.ring),
+            Kind::Outbound => Some(now + TRUNK_RING),
+            // All its ways together. What rings then rings for as long as somebody waits.
+            Kind::Emergency(_) => (!call.rang).then_some(call.began + TRUNK_RING),
+            Kind::CallBack => None,
+        };
         // After a transfer begins, the kept leg has settled on its codecs; before an answer, the caller's offer counts.
         let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref());
         let codecs = match offered.map(|negotiation| (negotiation.codecs(), negotiation.remote())) {
@@ -242,20 +250,12 @@ impl Calls {
             Some((_, Some(remote))) => remote.codecs.clone(),
             _ => CODECS.to_vec(),
         };
-        let now = core.cx.now;
-        let until = match kind {
-            Kind::Local | Kind::Inbound | Kind::Notice => Some(now + core.cx.config.limits.ring),
-            Kind::Outbound => Some(now + TRUNK_RING),
-            // All its ways together. What rings then rings for as long as somebody waits.
-            Kind::Emergency => (!rang).then_some(began + TRUNK_RING),
-            Kind::CallBack => None,
-        };
         if let Some(until) = until {
             self.timers.set(Timer::Ring(call_id), until);
         }
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
-            if kind == Kind::Emergency {
+            if is_emergency {
                 self.listen_for(core, call_id, id);
             }
         }
@@ -284,7 +284,7 @@ impl Calls {
 
     /// Calls that wait for the trunk's own flow.
     pub(super) fn waiting_for_trunk(&self) -> Vec<CallId> {
-        let waits = |call: &Call| matches!(call.phase, Phase::WaitingForTrunk) && call.emergency.is_none();
+        let waits = |call: &Call| matches!(call.phase, Phase::WaitingForTrunk) && call.emergency().is_none();
         self.calls.iter().filter(|(_, call)| waits(call)).map(|(id, _)| *id).collect()
     }
 

@@ -82,7 +82,7 @@ impl Calls {
             return reply(core, *code);
         }
         reply(core, 202);
-        self.with(core, id, |leg, scope| leg.notify_transfer(scope, 100, false));
+        self.with(core, id, |leg, scope| leg.notify_transfer(scope, 100));
         if let Some(call) = self.calls.get_mut(&call_id) {
             // From now on the caller is the one who is kept.
             if let Phase::Answered(answered) = call.phase
@@ -140,7 +140,7 @@ impl Calls {
         let (Some(kept), Some(other)) = (self.partner(call_a, a), self.partner(call_b, b)) else { return };
         if !self.have_common_codec(kept, other) {
             // They settled on different codecs, and we do not transcode: everything stays as it is.
-            self.with(core, a, |leg, scope| leg.notify_transfer(scope, 488, true));
+            self.with(core, a, |leg, scope| leg.notify_transfer(scope, 488));
             return;
         }
         let text = format!("joined with call {} by an attended transfer", call_b.0);
@@ -157,7 +157,7 @@ impl Calls {
             call.caller = kept;
             call.phase = Phase::Answered(other);
         }
-        self.with(core, a, |leg, scope| leg.notify_transfer(scope, 200, true));
+        self.with(core, a, |leg, scope| leg.notify_transfer(scope, 200));
         self.drop_leg(core, a, Cause::Transferred);
         self.end(core, call_b, Cause::Transferred);
         self.unhold(core, kept);
@@ -180,7 +180,7 @@ impl Calls {
         call.phase = Phase::Answered(target);
         let kept = call.caller;
         if !transfer.referrer_gone {
-            self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, 200, true));
+            self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, 200));
             self.drop_leg(core, transfer.referrer, Cause::Transferred);
         }
         if !self.have_common_codec(kept, target) {
@@ -207,7 +207,7 @@ impl Calls {
         }
         let text = format!("transfer failed: {}", cause.text());
         core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text).at(Level::Notice));
-        self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, cause.status(), true));
+        self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, cause.status()));
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     DEFAULT_ENVIRONMENT, Environment, MAX_ENVIRONMENTS, RUN_DIR, STATE_DIR, Server, Site, Trunk, WEBHOOK_PORT, Webhook,
     value,
 };
+use crate::config::tunnel::UrlFrom;
 
 /// `edges` when the file names none: two sites that do not fail together.
 const DEFAULT_EDGES: [&str; 2] = ["ashburn", "umatilla"];
@@ -30,13 +31,13 @@ struct Found {
     line: usize,
 }
 
-/// Reads all four. A public URL that the tunnel tells (`is_url_told`) need not be given.
+/// Reads all four. A public URL that the tunnel tells (`url_from`) need not be given.
 pub(super) fn read(
     root: &mut Section<'_>,
     folder: &Path,
-    is_url_told: bool,
+    url_from: &UrlFrom,
 ) -> (Site, Trunk, Webhook, Vec<Environment>) {
-    let mut site_section = root.section("site", true);
+    let mut site_section = root.required_section("site");
     let name = site_section.required("name", "\"office\"", value::site_name);
     let tables = root.tables("environment", MAX_ENVIRONMENTS);
     let own_prod = tables.iter().find(|(name, _)| *name == DEFAULT_ENVIRONMENT).map(|(_, section)| section.line);
@@ -44,8 +45,11 @@ pub(super) fn read(
     // Without tables there is prod alone, and what it needs is missed in [trunk] and [webhook].
     let prod = own_prod.is_none() && (described || tables.is_empty());
 
-    let mut trunk_section = root.section("trunk", prod);
-    let mut webhook_section = root.section("webhook", prod && !is_url_told);
+    let mut trunk_section = if prod { root.required_section("trunk") } else { root.section("trunk") };
+    let mut webhook_section = match url_from {
+        UrlFrom::Config if prod => root.required_section("webhook"),
+        _ => root.section("webhook"),
+    };
     let hops = Hops::read(&mut trunk_section);
     let mut found = Vec::new();
     if prod {
@@ -55,7 +59,7 @@ pub(super) fn read(
             Some(&mut webhook_section),
             &hops,
             &hops,
-            is_url_told,
+            url_from,
         ));
     } else {
         for (table, key) in PROD_KEYS {
@@ -74,7 +78,7 @@ pub(super) fn read(
             section.error(section.line, format!("the name {wrong}"));
         }
         let own = Hops::read(&mut section);
-        found.push(environment(name, &mut section, None, &own, &hops, is_url_told));
+        found.push(environment(name, &mut section, None, &own, &hops, url_from));
         section.finish();
     }
     for (at, second) in found.iter().enumerate() {
@@ -106,15 +110,15 @@ fn environment<'a>(
     webhook: Option<&mut Section<'a>>,
     own: &Hops,
     shared: &Hops,
-    is_url_told: bool,
+    url_from: &UrlFrom,
 ) -> Found {
     let domain = section.required("domain", "\"NAME.sip.twilio.com\"", value::host).to_ascii_lowercase();
     let line = section.line_of("domain");
     let servers = own.or(shared).of(&domain, section);
     let section = webhook.unwrap_or(section);
-    let public_url = match is_url_told {
-        true => section.optional("public_url", value::base_url).unwrap_or_default(),
-        false => section.required("public_url", "\"https://…\"", value::base_url),
+    let public_url = match url_from {
+        UrlFrom::Config => section.required("public_url", "\"https://…\"", value::base_url),
+        _ => section.optional("public_url", value::base_url).unwrap_or_default(),
     };
     let environment = Environment {
         name: name.to_owned(),

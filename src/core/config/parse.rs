@@ -11,7 +11,6 @@ use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
 use super::{account, emergency, environment, tunnel, upgrade};
-use crate::config::tunnel::UrlFrom;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
@@ -47,37 +46,36 @@ pub fn parse(text: &str, file_name: &str, host: &Host) -> Result<Config, Vec<Con
 }
 
 fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
-    let limits_section = root.section("limits", false);
+    let limits_section = root.section("limits");
     let limits = limits(limits_section);
-    let emergency_section = root.section("emergency", false);
+    let emergency_section = root.section("emergency");
     let (extensions, lines) =
         extensions(root.sections("extension", MAX_EXTENSIONS), emergency_section.has("caller_id"));
     let emergency = emergency::read(emergency_section, &lines, folder);
-    let tunnel = tunnel::tunnel(root.section("tunnel", false), folder);
-    let is_url_told = tunnel.url_from != UrlFrom::Config;
-    let (site, trunk, webhook, environments) = environment::read(&mut root, folder, is_url_told);
+    let tunnel = tunnel::tunnel(root.section("tunnel"), folder);
+    let (site, trunk, webhook, environments) = environment::read(&mut root, folder, &tunnel.url_from);
     let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
-    let metrics = metrics(root.section("metrics", false), webhook.listen);
+    let metrics = metrics(root.section("metrics"), webhook.listen);
     let emergency = emergency.complete(&extensions, &numbers, &addresses);
     emergency::check_names(root.source(), &emergency, &lines);
     let config = Config {
         site,
-        twilio: account::twilio(root.section("twilio", true), folder),
+        twilio: account::twilio(root.required_section("twilio"), folder),
         trunk,
-        lan: lan(root.section("lan", false), host),
-        media: media(root.section("media", false), &limits),
+        lan: lan(root.section("lan"), host),
+        media: media(root.section("media"), &limits),
         webhook,
         tunnel,
         metrics,
         emergency,
-        clock: clock(root.section("clock", false)),
+        clock: clock(root.section("clock")),
         limits,
-        access: account::access(root.section("access", false)),
-        dialing: account::dialing(root.section("dialing", false)),
-        spend: account::spend(root.section("spend", false)),
-        hosted: account::hosted(root.section("hosted", false), folder),
-        upgrade: upgrade::upgrade(root.section("upgrade", false)),
+        access: account::access(root.section("access")),
+        dialing: account::dialing(root.section("dialing")),
+        spend: account::spend(root.section("spend")),
+        hosted: account::hosted(root.section("hosted"), folder),
+        upgrade: upgrade::upgrade(root.section("upgrade")),
         extensions,
         numbers,
         addresses,

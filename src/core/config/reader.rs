@@ -181,20 +181,24 @@ impl<'a> Section<'a> {
         value.is_some_and(|elements| elements.is_empty())
     }
 
-    /// A sub-table such as `[trunk]`. A missing one is read as empty, with the missing keys noted when `needed`.
-    pub(super) fn section(&mut self, key: &'static str, needed: bool) -> Section<'a> {
+    /// A sub-table that the file must have, such as `[site]`. A missing one is an error, and read as empty.
+    pub(super) fn required_section(&mut self, key: &'static str) -> Section<'a> {
+        if !self.has(key) {
+            self.error(self.line, format!("[{key}] is missing; see config/gateway.toml"));
+        }
+        self.section(key)
+    }
+
+    /// A sub-table such as `[lan]`. A missing one is read as empty.
+    pub(super) fn section(&mut self, key: &'static str) -> Section<'a> {
         let mut section =
             Section { source: self.source, table: None, label: key.to_owned(), line: self.line, known: Vec::new() };
-        match self.get(key) {
-            Some(value) => {
-                section.line = self.source.line(&value.span());
-                section.table = value.get_ref().as_table();
-                if section.table.is_none() {
-                    self.error(section.line, format!("{key} is not a table; write [{key}] on a line of its own"));
-                }
+        if let Some(value) = self.get(key) {
+            section.line = self.source.line(&value.span());
+            section.table = value.get_ref().as_table();
+            if section.table.is_none() {
+                self.error(section.line, format!("{key} is not a table; write [{key}] on a line of its own"));
             }
-            None if needed => self.error(self.line, format!("[{key}] is missing; see config/gateway.toml")),
-            None => {}
         }
         section
     }

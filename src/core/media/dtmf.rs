@@ -115,7 +115,7 @@ impl Events {
                     0 => State::Pause(now + PAUSE),
                     left => State::Ending { digit, left, due: due + INTERVAL },
                 };
-                return Some(packet(digit, digit.duration, false, true));
+                return Some(end(digit, false));
             }
         };
         // The first packet covers the interval that begins: a duration of 0 has another meaning (section 2.3.5).
@@ -124,10 +124,10 @@ impl Events {
         let next = due + INTERVAL;
         if sent < digit.duration {
             self.state = State::Sending { digit, sent, due: next };
-            Some(packet(digit, sent, begins, false))
+            Some(packet(digit, sent, begins))
         } else {
             self.state = State::Ending { digit, left: END_PACKETS - 1, due: next };
-            Some(packet(digit, digit.duration, begins, true))
+            Some(end(digit, begins))
         }
     }
 
@@ -137,11 +137,16 @@ impl Events {
     }
 }
 
-fn packet(digit: Digit, duration: u32, begins: bool, ends: bool) -> EventPacket {
+fn packet(digit: Digit, duration: u32, begins: bool) -> EventPacket {
     // LONGEST keeps the duration inside 16 bits.
     let [high, low] = u16::try_from(duration).unwrap_or(u16::MAX).to_be_bytes();
-    let flags = if ends { END | VOLUME } else { VOLUME };
-    EventPacket { begins, payload: [digit.event, flags, high, low] }
+    EventPacket { begins, payload: [digit.event, VOLUME, high, low] }
+}
+
+fn end(digit: Digit, begins: bool) -> EventPacket {
+    let mut packet = packet(digit, digit.duration, begins);
+    packet.payload[1] |= END;
+    packet
 }
 
 #[cfg(test)]

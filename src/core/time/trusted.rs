@@ -72,6 +72,15 @@ pub enum Source {
     Sntp,
 }
 
+/// When the time may be written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The service runs: at most once a day.
+    Daily,
+    /// A clean stop, which is the last chance.
+    Stop,
+}
+
 /// The state: what is known of the time. `now` and `system` are what the monotonic and the system's clock show.
 #[derive(Clone, Debug)]
 pub struct TrustedTime {
@@ -164,11 +173,14 @@ impl TrustedTime {
     }
 
     /// What a handshake proved, and the monotonic clock since, when it is time to write it down.
-    pub fn to_record(&self, now: Instant, is_stop: bool) -> Option<WallClock> {
+    pub fn to_record(&self, now: Instant, occasion: Occasion) -> Option<WallClock> {
         let (at, wall) = self.verified?;
         // A clock a little behind the last run does not move the floor back, run by run.
         let time = wall.after(now.since(at)).max(self.recorded.unwrap_or_default());
-        let spacing = if is_stop { RECORD_AT_STOP } else { RECORD_EVERY };
+        let spacing = match occasion {
+            Occasion::Daily => RECORD_EVERY,
+            Occasion::Stop => RECORD_AT_STOP,
+        };
         // One that is lower than what this run wrote: the clock was ahead then.
         let is_due = |written: WallClock| time < written || time >= written.after(spacing);
         self.written.is_none_or(is_due).then_some(time)
@@ -289,21 +301,21 @@ mod tests {
     #[test]
     fn only_a_time_that_a_certificate_proved_is_written_down_and_once_a_day() {
         let mut time = TrustedTime::new(Some(TODAY));
-        assert_eq!(time.to_record(at(0), true), None);
+        assert_eq!(time.to_record(at(0), Occasion::Stop), None);
         time.on_verified(at(10), WallClock(TODAY.0 - 100));
-        assert_eq!(time.to_record(at(20), false), None, "the floor does not move back");
+        assert_eq!(time.to_record(at(20), Occasion::Daily), None, "the floor does not move back");
         time.on_verified(at(20), later(20));
-        assert_eq!(time.to_record(at(DAY - 1), false), None);
-        assert_eq!(time.to_record(at(DAY), true), Some(later(DAY)));
-        assert_eq!(time.to_record(at(2 * DAY), false), Some(later(2 * DAY)));
+        assert_eq!(time.to_record(at(DAY - 1), Occasion::Daily), None);
+        assert_eq!(time.to_record(at(DAY), Occasion::Stop), Some(later(DAY)));
+        assert_eq!(time.to_record(at(2 * DAY), Occasion::Daily), Some(later(2 * DAY)));
         time.on_recorded(later(2 * DAY));
-        assert_eq!(time.to_record(at(2 * DAY + 60), true), None);
+        assert_eq!(time.to_record(at(2 * DAY + 60), Occasion::Stop), None);
         // A clock without a time proves nothing.
         let mut time = TrustedTime::new(None);
         time.on_verified(at(0), WallClock(0));
-        assert_eq!(time.to_record(at(0), true), None);
+        assert_eq!(time.to_record(at(0), Occasion::Stop), None);
         time.on_verified(at(0), TODAY);
-        assert_eq!(time.to_record(at(0), false), Some(TODAY));
+        assert_eq!(time.to_record(at(0), Occasion::Daily), Some(TODAY));
     }
 
     #[test]
@@ -312,6 +324,6 @@ mod tests {
         time.on_verified(at(0), later(90 * DAY));
         time.on_recorded(later(90 * DAY));
         time.on_verified(at(10), later(10));
-        assert_eq!(time.to_record(at(10), false), Some(later(10)));
+        assert_eq!(time.to_record(at(10), Occasion::Daily), Some(later(10)));
     }
 }

@@ -15,6 +15,14 @@ pub(super) struct Passwords {
     proven: Option<Secret<String>>,
 }
 
+/// Which of two passwords answers for a call while a rotation is not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Choice {
+    First,
+    /// The first was just refused: the other one, if there is one.
+    Other,
+}
+
 impl Passwords {
     /// What to try; after a refusal, the other one, if there is one.
     pub fn choose<'s>(

@@ -38,6 +38,7 @@ use crate::sip::header::AuthHeader;
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::time::{Instant, soonest};
+pub use credentials::Choice;
 use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;
@@ -262,9 +263,9 @@ impl Trunk {
 
     /// Header and value with credentials for one more request of `extension`. With `challenge` (and the header
     /// that answers it, as [`strongest`](crate::sip::digest::strongest) gives them), that of the 401 or 407 just
-    /// received; without, the last one seen, so that an INVITE can carry credentials at once. `again` when credentials
-    /// for a challenge to this very request were refused: where two passwords may hold, the other one answers. `None`:
-    /// nothing known yet, or no password.
+    /// received; without, the last one seen, so that an INVITE can carry credentials at once. Where
+    /// credentials for a challenge to this very request were refused, `choice` is the other password. `None`: nothing
+    /// known yet, or no password.
     #[expect(clippy::too_many_arguments, reason = "what a request is answered by; a struct would only rename them")]
     pub fn authorization(
         &mut self,
@@ -274,12 +275,12 @@ impl Trunk {
         method: &str,
         uri: &str,
         challenge: Option<(&Challenge, AuthHeader)>,
-        again: bool,
+        choice: Choice,
     ) -> Option<(AuthHeader, String)> {
         let on_standby = self.is_standby(flow);
         let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
         let environment = &context.config.site.environment;
-        let password = registration.password_for_call(context.secrets, environment, again)?;
+        let password = registration.password_for_call(context.secrets, environment, choice)?;
         let known = match on_standby {
             true => registration.for_standby(flow, challenge),
             false => registration.for_call(challenge),

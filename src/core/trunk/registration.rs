@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rsip::{Method, Response};
 
-use super::credentials::{Known, Passwords};
+use super::credentials::{Choice, Known, Passwords};
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::context::Owner;
@@ -214,16 +214,19 @@ impl Registration {
         self.calls.iter().chain(&self.known).chain(self.standby.as_ref().map(|(_, known)| known))
     }
 
-    /// The password for a call of this extension; `again` when one was just refused: then the other one, if there is one.
+    /// The password for a call of this extension.
     pub fn password_for_call<'s>(
         &self,
         secrets: &'s Secrets,
         environment: &str,
-        again: bool,
+        choice: Choice,
     ) -> Option<&'s Secret<String>> {
         let choose = |refused| self.passwords.choose(secrets, environment, &self.extension, refused);
         let first = choose(None)?;
-        Some(choose(Some(first)).filter(|_| again).unwrap_or(first))
+        Some(match choice {
+            Choice::First => first,
+            Choice::Other => choose(Some(first)).unwrap_or(first),
+        })
     }
 
     /// Whether Twilio took a password last that is none of those that there are now.

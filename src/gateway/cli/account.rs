@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::failed;
+use super::{arguments, failed};
 use crate::disk::folder;
 use crate::store::{Lock, Store};
 use crate::twilio::client::{Client, Clock, Trace, telling};
@@ -45,7 +45,7 @@ pub(super) struct Opened {
 }
 
 /// Opens all. The config is the whole one: what is done at Twilio is said by a scope.
-pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened, Vec<String>> {
+pub(super) fn open(path: &Path, purpose: Purpose, trace: arguments::Trace) -> Result<Opened, Vec<String>> {
     let config = super::load(path)?;
     let store = super::open_store(&config)?;
     let lock = match purpose {
@@ -58,7 +58,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: bool) -> Result<Opened,
         random: super::random()?,
         clock: super::clock(&store)?,
         pause: telling(tell),
-        trace: trace.then(tracing),
+        trace: trace.trace.then(tracing),
     };
     let Opening { config, secrets, owned, client, kept_token, warnings } = Opening::of(config, &store, manner)
         .map_err(|error| match error {
@@ -151,8 +151,13 @@ fn tracing() -> Trace {
 }
 
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.
-pub(super) fn client(config: &Config, store: &Store, login: &Login, trace: bool) -> Result<Client, Vec<String>> {
-    let trace = trace.then(tracing);
+pub(super) fn client(
+    config: &Config,
+    store: &Store,
+    login: &Login,
+    trace: arguments::Trace,
+) -> Result<Client, Vec<String>> {
+    let trace = trace.trace.then(tracing);
     let clock = Clock::new(super::clock(store)?, &config.clock.sntp, super::random()?);
     login.client(&config.twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
 }

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::account::{self, Opened, Purpose};
+use super::arguments::Trace;
 use super::show::{self, Colours};
 use super::{Done, failed};
 use gateway_account::account::Progress;
@@ -20,7 +21,7 @@ pub(super) enum Outcome {
     Declined,
 }
 
-pub(super) fn run(path: &Path, environment: Option<&str>, buy: &[String], yes: bool, trace: bool) -> Done {
+pub(super) fn run(path: &Path, environment: Option<&str>, buy: &[String], yes: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
     let scope = account::scope(&opened.config, environment)?;
     let buy: BTreeSet<String> = buy.iter().cloned().collect();

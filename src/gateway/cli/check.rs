@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::{self, Opened, Purpose};
+use super::arguments::Trace;
 use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::config_file;
@@ -29,7 +30,7 @@ pub(super) fn run(file: &Path) -> Done {
 }
 
 /// `gateway check --account`
-pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace: bool) -> Done {
+pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Look, trace)?;
     let scope = account::scope(&opened.config, environment)?;
     let config = opened.config.clone();

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use super::account::{self, Purpose};
+use super::arguments::Trace;
 use super::show::{self, Colours};
 use super::{Done, apply, failed};
 use gateway_core::config::DEFAULT_ENVIRONMENT;
 
-pub(super) fn run(path: &Path, environment: Option<&str>, yes: Option<&str>, prod: bool, trace: bool) -> Done {
+pub(super) fn run(path: &Path, environment: Option<&str>, yes: Option<&str>, prod: bool, trace: Trace) -> Done {
     let Some(name) = environment else {
         return Err(failed("say which environment: \"gateway destroy --environment stage\""));
     };

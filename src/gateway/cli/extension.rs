@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::account::{self, Purpose};
+use super::arguments::Trace;
 use super::{Done, apply, failed};
 use gateway_account::account::Scope;
 use gateway_account::model::{Id, Kind};
@@ -54,7 +55,7 @@ pub(super) fn list(path: &Path, json: bool) -> Done {
 
 /// A new password at Twilio: on disk beside the former one first, then in the running service, then there; then the
 /// former one is dropped. Where that was stopped, the new one that it was about is brought to its end.
-pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: bool) -> Done {
+pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
     if opened.config.extension(name).is_none() {
         return Err(failed(super::no_extension(&opened.config, path, name)));

@@ -89,26 +89,26 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
         Command::Run { log } => run::run(path, environment, log.into()),
         Command::Setup(arguments) => return setup::run(&path, environment, &arguments),
         Command::Plan { json, trace } => {
-            let changes = plan::run(&path, environment, json, trace.trace)?;
+            let changes = plan::run(&path, environment, json, trace)?;
             return Ok(if changes { CHANGES } else { 0 });
         }
-        Command::Apply { yes, buy, trace } => apply::run(&path, environment, &buy, yes, trace.trace),
-        Command::Undo { yes, trace } => undo::run(&path, yes, trace.trace),
-        Command::Destroy { yes, prod, trace } => destroy::run(&path, environment, yes.as_deref(), prod, trace.trace),
+        Command::Apply { yes, buy, trace } => apply::run(&path, environment, &buy, yes, trace),
+        Command::Undo { yes, trace } => undo::run(&path, yes, trace),
+        Command::Destroy { yes, prod, trace } => destroy::run(&path, environment, yes.as_deref(), prod, trace),
         Command::Promote { from: Some(from), to: Some(to), yes, trace, .. } => {
-            promote::forth(&path, &from, &to, yes, trace.trace)
+            promote::forth(&path, &from, &to, yes, trace)
         }
-        Command::Promote { back: Some(back), yes, trace, .. } => promote::back(&path, &back, yes, trace.trace),
+        Command::Promote { back: Some(back), yes, trace, .. } => promote::back(&path, &back, yes, trace),
         // Unreachable by what clap demands, and no reason to panic.
         Command::Promote { .. } => Err(failed("say what to promote: \"gateway promote stage prod\"")),
         Command::Extension { what: Extension::List { json } } => extension::list(&path, json),
         Command::Extension { what: Extension::Rotate { name, trace } } => {
-            extension::rotate(&path, environment, &name, trace.trace)
+            extension::rotate(&path, environment, &name, trace)
         }
         Command::Number { what } => number::run(&path, what),
         Command::Check { file, account: false, .. } => check::run(&file.unwrap_or(path)),
         Command::Check { file, account: true, json, trace } => {
-            check::account(&file.unwrap_or(path), environment, json, trace.trace)
+            check::account(&file.unwrap_or(path), environment, json, trace)
         }
         Command::Status { json, drift } => status::run(&path, json, drift),
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::account::{self, Opened, Purpose};
+use super::arguments::Trace;
 use super::{Done, Number, apply, failed};
 use gateway_account::api::ApiError;
 use gateway_account::model::Kind;
@@ -12,13 +13,13 @@ use gateway_account::numbers::{self, Bought, Owned, Search};
 
 pub(super) fn run(path: &Path, what: Number) -> Done {
     match what {
-        Number::List { json, trace } => list(path, json, trace.trace),
+        Number::List { json, trace } => list(path, json, trace),
         Number::Find { country, area_code, contains, toll_free, json, trace } => {
             let search = search(&country, area_code, contains, toll_free)?;
-            find(path, &search, json, trace.trace)
+            find(path, &search, json, trace)
         }
-        Number::Buy { number, yes, trace } => buy(path, &checked(&number)?, yes, trace.trace),
-        Number::Release { number, yes, trace } => release(path, &checked(&number)?, yes.as_deref(), trace.trace),
+        Number::Buy { number, yes, trace } => buy(path, &checked(&number)?, yes, trace),
+        Number::Release { number, yes, trace } => release(path, &checked(&number)?, yes.as_deref(), trace),
     }
 }
 
@@ -73,7 +74,7 @@ fn leads_to(number: &Owned, opened: &Opened, apps: &[(String, String)]) -> Strin
     }
 }
 
-fn list(path: &Path, json: bool, trace: bool) -> Done {
+fn list(path: &Path, json: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Look, trace)?;
     let all = numbers::list(&mut opened.client).map_err(failed)?;
     let apps = apps(&mut opened).map_err(failed)?;
@@ -121,7 +122,7 @@ fn apps(opened: &mut Opened) -> Result<Vec<(String, String)>, ApiError> {
     Ok(all.iter().filter_map(|app| Some((text(app, "sid")?, text(app, "friendly_name")?))).collect())
 }
 
-fn find(path: &Path, search: &Search, json: bool, trace: bool) -> Done {
+fn find(path: &Path, search: &Search, json: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Look, trace)?;
     let found = numbers::find(&mut opened.client, search).map_err(failed)?;
     if json {
@@ -145,7 +146,7 @@ fn find(path: &Path, search: &Search, json: bool, trace: bool) -> Done {
     Ok(())
 }
 
-fn buy(path: &Path, number: &str, yes: bool, trace: bool) -> Done {
+fn buy(path: &Path, number: &str, yes: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
     let question = format!(
         "buy {number}? It costs every month until it is released (a US number about $1.15, toll-free $2.15; see \
@@ -172,7 +173,7 @@ fn buy(path: &Path, number: &str, yes: bool, trace: bool) -> Done {
     Ok(())
 }
 
-fn release(path: &Path, number: &str, yes: Option<&str>, trace: bool) -> Done {
+fn release(path: &Path, number: &str, yes: Option<&str>, trace: Trace) -> Done {
     if let Some(other) = yes.filter(|yes| *yes != number) {
         return Err(failed(format!("--yes {other} is not {number}; nothing was changed")));
     }

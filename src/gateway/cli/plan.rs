@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::account::{self, Purpose};
+use super::arguments::Trace;
 use super::failed;
 use super::show::{self, Colours};
 
 /// Whether there is something to change.
-pub(super) fn run(path: &Path, environment: Option<&str>, json: bool, trace: bool) -> Result<bool, Vec<String>> {
+pub(super) fn run(path: &Path, environment: Option<&str>, json: bool, trace: Trace) -> Result<bool, Vec<String>> {
     let mut opened = account::open(path, Purpose::Look, trace)?;
     let scope = account::scope(&opened.config, environment)?;
     opened.mint();

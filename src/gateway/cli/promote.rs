@@ -4,11 +4,12 @@ use std::path::Path;
 
 use super::account::{self, Opened, Purpose};
 use super::apply::{self, Outcome};
+use super::arguments::Trace;
 use super::{Done, failed};
 use gateway_account::account::Scope;
 use gateway_account::owned::Promotion;
 
-pub(super) fn forth(path: &Path, from: &str, to: &str, yes: bool, trace: bool) -> Done {
+pub(super) fn forth(path: &Path, from: &str, to: &str, yes: bool, trace: Trace) -> Done {
     if from == to {
         return Err(failed(format!("{from} runs what {from} runs; name two environments")));
     }
@@ -18,7 +19,7 @@ pub(super) fn forth(path: &Path, from: &str, to: &str, yes: bool, trace: bool) -
     })
 }
 
-pub(super) fn back(path: &Path, to: &str, yes: bool, trace: bool) -> Done {
+pub(super) fn back(path: &Path, to: &str, yes: bool, trace: Trace) -> Done {
     let opened = account::open(path, Purpose::Change, trace)?;
     run(opened, to, yes, &format!("gateway promote --back {to} --yes"), |opened| {
         opened.account().step_back(to).map_err(failed)

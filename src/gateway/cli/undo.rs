@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::account::{self, Purpose};
+use super::arguments::Trace;
 use super::{Done, apply, failed};
 
-pub(super) fn run(path: &Path, yes: bool, trace: bool) -> Done {
+pub(super) fn run(path: &Path, yes: bool, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
     let steps = opened.account().plan_undo().map_err(failed)?;
     super::print("the last apply is undone, in this order:\n");

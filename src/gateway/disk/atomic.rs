@@ -103,24 +103,35 @@ pub(crate) fn replace(disk: &dyn Disk, new: &Path, path: &Path) -> io::Result<()
     disk.sync(folder_of(path))
 }
 
-/// Writes a config file, and its folder if there is none. One that is there is replaced only when `replace` says so,
-/// and is kept as [`former`]; else it stays, and the error is `AlreadyExists`.
-pub(crate) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], replace: bool) -> io::Result<()> {
+/// What becomes of a config file that is there when another one is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// It is replaced, and kept under another name.
+    Replace,
+    /// It stays, and the error is `AlreadyExists`.
+    Keep,
+}
+
+/// Writes a config file, and its folder if there is none. One that is replaced is kept as [`former`].
+pub(crate) fn write_config(disk: &dyn Disk, path: &Path, content: &[u8], existing: Existing) -> io::Result<()> {
     let folder = folder_of(path);
     make_missing(disk, folder, CONFIG_DIR_MODE)?;
     let new = suffixed(path, ".new");
     prepare(disk, &new, &mut &*content, CONFIG_MODE, Owner::OfFolder)?;
-    if replace {
-        remove(disk, &former(path))?;
-        disk.link(path, &former(path))?;
-        // Before the rename, or a cut could keep that and lose this.
-        disk.sync(folder)?;
-        disk.rename(&new, path)?;
-    } else {
-        // Unlike a rename, a link never replaces what somebody wrote meanwhile.
-        let linked = disk.link(&new, path);
-        let _ = disk.remove(&new);
-        linked?;
+    match existing {
+        Existing::Replace => {
+            remove(disk, &former(path))?;
+            disk.link(path, &former(path))?;
+            // Before the rename, or a cut could keep that and lose this.
+            disk.sync(folder)?;
+            disk.rename(&new, path)?;
+        }
+        Existing::Keep => {
+            // Unlike a rename, a link never replaces what somebody wrote meanwhile.
+            let linked = disk.link(&new, path);
+            let _ = disk.remove(&new);
+            linked?;
+        }
     }
     disk.sync(folder)
 }

@@ -10,7 +10,7 @@ use nix::sys::stat::mknod;
 use nix::unistd::mkfifo;
 
 use super::*;
-use crate::disk::atomic::{self, Found};
+use crate::disk::atomic::{self, Existing, Found};
 use crate::disk::{Disk, Owner, RealDisk};
 
 /// Nobody's user id on any machine that runs tests.
@@ -213,7 +213,7 @@ fn no_request_passes_a_link_of_another_user_on_its_way() {
         results.extend([
             ("write", atomic::write(&RealDisk, &victim, b"theirs")),
             ("write elsewhere", atomic::write_elsewhere(&RealDisk, &victim, b"theirs")),
-            ("write config", atomic::write_config(&RealDisk, &victim, b"theirs", true)),
+            ("write config", atomic::write_config(&RealDisk, &victim, b"theirs", Existing::Replace)),
             ("write outside", atomic::write_outside(&RealDisk, &victim, b"theirs", Some(&scene.theirs()))),
             ("create", RealDisk.create(&new, &mut &b""[..], 0o600, Owner::Of(&scene.theirs()))),
             ("make folder", RealDisk.make_dir(&new, 0o700)),

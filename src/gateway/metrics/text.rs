@@ -27,7 +27,7 @@ impl Text {
             Kind::Gauge => "gauge",
         };
         // Writing to a String does not fail, here and below.
-        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", escape(help, false));
+        let _ = writeln!(self.0, "# HELP {name} {}\n# TYPE {name} {kind}", escape(help));
         samples(&mut Samples { name, text: &mut self.0 });
     }
 
@@ -55,7 +55,7 @@ impl Samples<'_> {
         self.text.push_str(self.name);
         for (i, (label, is)) in labels.iter().enumerate() {
             let before = if i == 0 { '{' } else { ',' };
-            let _ = write!(self.text, "{before}{label}=\"{}\"", escape(is, true));
+            let _ = write!(self.text, "{before}{label}=\"{}\"", escape_label(is));
         }
         if !labels.is_empty() {
             self.text.push('}');
@@ -71,18 +71,14 @@ impl Samples<'_> {
     }
 }
 
-/// The escapes of the format: in help `\\` and `\n`, in the value of a label `\"`, too.
-fn escape(text: &str, is_label: bool) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => escaped.push_str("\\\\"),
-            '\n' => escaped.push_str("\\n"),
-            '"' if is_label => escaped.push_str("\\\""),
-            c => escaped.push(c),
-        }
-    }
-    escaped
+/// The escapes of the format in help: `\\` and `\n`.
+fn escape(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\n', "\\n")
+}
+
+/// Those in the value of a label: `\"`, too.
+fn escape_label(text: &str) -> String {
+    escape(text).replace('"', "\\\"")
 }
 
 #[cfg(test)]

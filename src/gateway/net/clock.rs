@@ -9,7 +9,7 @@ use rustls::time_provider::TimeProvider;
 use tokio::sync::Notify;
 
 use gateway_core::status::ClockStatus;
-use gateway_core::time::trusted::{Doubt, Source, TrustedTime};
+use gateway_core::time::trusted::{Doubt, Occasion, Source, TrustedTime};
 use gateway_core::time::{Instant, WallClock};
 
 /// Monotonic time since the process began, and the wall clock as far as it can be trusted. All clones know the same.
@@ -112,8 +112,8 @@ impl Clock {
     }
 
     /// What is to be written down now, if anything; [`Clock::recorded`] says that it is.
-    pub fn to_record(&self, is_stop: bool) -> Option<WallClock> {
-        self.state().trusted.to_record(self.now(), is_stop)
+    pub fn to_record(&self, occasion: Occasion) -> Option<WallClock> {
+        self.state().trusted.to_record(self.now(), occasion)
     }
 
     /// It is written.

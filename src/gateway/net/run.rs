@@ -33,6 +33,7 @@ use gateway_core::engine::{Engine, Input};
 use gateway_core::event::{Code, Event, Level};
 use gateway_core::media::Notice;
 use gateway_core::random::Random;
+use gateway_core::time::trusted::Occasion;
 use gateway_core::twiml::WebhookEvent;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
@@ -236,7 +237,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     end_calls(&shell, &recorder).await;
     // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     tunnel.stop().await;
-    timekeeper::record(&clock, &store, &recorder, true);
+    timekeeper::record(&clock, &store, &recorder, Occasion::Stop);
     if let Some(json) = shell.take_bindings() {
         keep::save_last(&store, &json, &recorder);
     }

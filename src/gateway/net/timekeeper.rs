@@ -11,7 +11,7 @@ use gateway_core::config::Server;
 use gateway_core::event::{Code, Event};
 use gateway_core::random::Random;
 use gateway_core::time::WallClock;
-use gateway_core::time::trusted::Doubt;
+use gateway_core::time::trusted::{Doubt, Occasion};
 
 /// Between looks at a clock that cannot be right: whoever sets it is noticed within this time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -146,13 +146,13 @@ pub async fn keep_record(clock: Clock, store: Store, recorder: Recorder) {
         tokio::time::sleep(RECORD_LOOK).await;
         let (clock, store, recorder) = (clock.clone(), store.clone(), recorder.clone());
         // The disk may be slow, and the phones do not wait for it.
-        let _ = tokio::task::spawn_blocking(move || record(&clock, &store, &recorder, false)).await;
+        let _ = tokio::task::spawn_blocking(move || record(&clock, &store, &recorder, Occasion::Daily)).await;
     }
 }
 
-/// Writes the time down when it is due; `is_stop`: the last chance.
-pub fn record(clock: &Clock, store: &Store, recorder: &Recorder, is_stop: bool) {
-    let Some(time) = clock.to_record(is_stop) else { return };
+/// Writes the time down when it is due.
+pub fn record(clock: &Clock, store: &Store, recorder: &Recorder, occasion: Occasion) {
+    let Some(time) = clock.to_record(occasion) else { return };
     match store.save_last_time(time) {
         Ok(()) => clock.recorded(time),
         Err(error) => recorder.tell(&Event::new(Code::StoreFailed, "time", error.to_string())),

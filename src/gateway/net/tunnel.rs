@@ -85,8 +85,7 @@ impl Tunnel {
             options,
             inputs: inputs.downgrade(),
             slot: None,
-            writing: false,
-            to_write: None,
+            writing: Writing::Idle,
         };
         Tunnel { watch, clock, inputs, task: tokio::spawn(runner.run(received)).abort_handle() }
     }
@@ -136,12 +135,29 @@ fn lock(watch: &Mutex<Watch>) -> MutexGuard<'_, Watch> {
 
 /// A driver, from its start until all of it is gone.
 struct Slot {
-    /// `None` once it was told to stop.
-    running: Option<Running>,
+    life: Life,
     reports: mpsc::Receiver<Report>,
-    force: AbortHandle,
-    /// When patience ends.
-    until: Option<Deadline>,
+}
+
+/// Where a driver is in its life.
+enum Life {
+    Running(Running),
+    /// It was told to stop, and patience ends then.
+    Stopping {
+        until: Deadline,
+        force: AbortHandle,
+    },
+    /// Patience has ended.
+    Forced,
+}
+
+/// A URL on its way to Twilio.
+enum Writing {
+    Idle,
+    /// One is being written; the next one, old and new, waits here.
+    Busy {
+        next: Option<(String, String)>,
+    },
 }
 
 struct Runner {
@@ -149,9 +165,7 @@ struct Runner {
     options: Options,
     inputs: mpsc::WeakSender<Input>,
     slot: Option<Slot>,
-    /// A URL is being written; the next one waits here.
-    writing: bool,
-    to_write: Option<(String, String)>,
+    writing: Writing,
 }
 
 impl Runner {
@@ -163,13 +177,15 @@ impl Runner {
             if is_off && self.slot.is_none() {
                 return;
             }
-            let until = self.slot.as_ref().and_then(|slot| slot.until);
+            let until = match &self.slot {
+                Some(Slot { life: Life::Stopping { until, .. }, .. }) => Some(*until),
+                _ => None,
+            };
             tokio::select! {
                 input = inputs.recv() => match input {
                     Some(input) => {
                         if let Input::UrlWritten { .. } = input {
-                            self.writing = false;
-                            self.write_next();
+                            self.written();
                         }
                         self.input(input);
                     }
@@ -188,9 +204,10 @@ impl Runner {
                     lock(&self.watch).handle_timeout(now);
                 }
                 () = sleep_until(until) => {
-                    if let Some(slot) = &mut self.slot {
-                        slot.until = None;
-                        slot.force.abort();
+                    if let Some(slot) = &mut self.slot
+                        && let Life::Stopping { force, .. } = std::mem::replace(&mut slot.life, Life::Forced)
+                    {
+                        force.abort();
                     }
                 }
             }
@@ -212,20 +229,18 @@ impl Runner {
                 Some(Output::StartDriver) => {
                     let (reports, received) = Reports::channel();
                     let running = start(&self.options.settings, self.options.place.clone(), reports);
-                    let force = running.force();
-                    self.slot = Some(Slot { running: Some(running), reports: received, force, until: None });
+                    self.slot = Some(Slot { life: Life::Running(running), reports: received });
                 }
                 Some(Output::StopDriver) => {
-                    if let Some(slot) = &mut self.slot {
-                        slot.running = None;
-                        slot.until = Some(Deadline::now() + STOP_LIMIT);
+                    if let Some(slot) = &mut self.slot
+                        && let Life::Running(running) = &slot.life
+                    {
+                        let (until, force) = (Deadline::now() + STOP_LIMIT, running.force());
+                        slot.life = Life::Stopping { until, force };
                     }
                 }
                 Some(Output::Prove { url, nonce }) => self.prove(url, nonce),
-                Some(Output::UrlChanged { old, new }) => {
-                    self.to_write = Some((old, new));
-                    self.write_next();
-                }
+                Some(Output::UrlChanged { old, new }) => self.write(old, new),
                 Some(Output::Urls(urls)) => (self.options.take_urls)(urls),
                 Some(Output::Event(event)) => (self.options.events)(&event),
             }
@@ -245,13 +260,20 @@ impl Runner {
         });
     }
 
+    /// The write under way is over: the next one.
+    fn written(&mut self) {
+        if let Writing::Busy { next: Some((old, new)) } = std::mem::replace(&mut self.writing, Writing::Idle) {
+            self.write(old, new);
+        }
+    }
+
     /// One at a time, and of those that wait the last.
-    fn write_next(&mut self) {
-        if self.writing {
+    fn write(&mut self, old: String, new: String) {
+        if let Writing::Busy { next } = &mut self.writing {
+            *next = Some((old, new));
             return;
         }
-        let Some((old, new)) = self.to_write.take() else { return };
-        self.writing = true;
+        self.writing = Writing::Busy { next: None };
         let (write, inputs) = (Arc::clone(&self.options.write_url), self.inputs.clone());
         tokio::spawn(async move {
             let url = new.clone();

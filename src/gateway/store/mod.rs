@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 
 pub use restore::Outside;
 
+pub use crate::disk::atomic::Existing;
 use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk, folder};
 use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
@@ -378,10 +379,18 @@ impl Store {
     }
 }
 
-/// Writes a config file: whole or not at all, its folder with it if there is none. One that is there is replaced only
-/// when `replace` says so, and is kept under [`former_config`]; else it stays, and the error is `AlreadyExists`.
-pub fn write_config(path: &Path, text: &str, replace: bool) -> std::io::Result<()> {
-    atomic::write_config(&RealDisk, path, text.as_bytes(), replace)
+/// How the whole state is passed through: an upgrade asks whether one version finds again what the other one wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    Read,
+    /// What was read is written again, as this version does.
+    Rewrite,
+}
+
+/// Writes a config file: whole or not at all, its folder with it if there is none. One that is replaced is kept under
+/// [`former_config`].
+pub fn write_config(path: &Path, text: &str, existing: Existing) -> std::io::Result<()> {
+    atomic::write_config(&RealDisk, path, text.as_bytes(), existing)
 }
 
 /// Replaces a file in a folder of somebody else, such as a backup's: whole or not at all, and for us alone.

@@ -222,6 +222,7 @@ fn state_that_others_can_read_is_loaded_and_told_when_a_read_only_flash_keeps_it
 fn a_config_file_is_old_or_new_after_a_cut_at_any_request_and_the_former_one_is_kept() {
     let path = Path::new("/etc/gateway/gateway.toml");
     let content = |disk: &FaultyDisk, path: &Path| disk.read(path).unwrap().map(|(content, _)| content);
+    let existing = |is_there| if is_there { Existing::Replace } else { Existing::Keep };
     for had in [false, true] {
         for request in 0..12 {
             let disk = FaultyDisk::default();
@@ -232,7 +233,7 @@ fn a_config_file_is_old_or_new_after_a_cut_at_any_request_and_the_former_one_is_
             // The folder is there.
             disk.make_dir(path.parent().unwrap(), 0o755).unwrap();
             disk.fail_at(request, Fault::Cut);
-            let done = atomic::write_config(&disk, path, b"new config", had);
+            let done = atomic::write_config(&disk, path, b"new config", existing(had));
             for left in disk.after_cut() {
                 let found = content(&left, path);
                 match (&done, had) {
@@ -248,7 +249,7 @@ fn a_config_file_is_old_or_new_after_a_cut_at_any_request_and_the_former_one_is_
                 }
                 // Set-up goes on.
                 let is_there = content(&left, path).is_some();
-                atomic::write_config(&left, path, b"newer", is_there).unwrap();
+                atomic::write_config(&left, path, b"newer", existing(is_there)).unwrap();
                 assert_eq!(content(&left, path).as_deref(), Some(&b"newer"[..]));
             }
         }
@@ -260,7 +261,7 @@ fn a_config_file_that_somebody_wrote_meanwhile_stays() {
     let path = Path::new("/etc/gateway/gateway.toml");
     let disk = FaultyDisk::default();
     disk.put(path, b"theirs", 0o644);
-    let error = atomic::write_config(&disk, path, b"ours", false).unwrap_err();
+    let error = atomic::write_config(&disk, path, b"ours", Existing::Keep).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert_eq!(disk.read(path).unwrap().unwrap().0, b"theirs");
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::client::telling;
 use super::opening::{Manner, OpenError, Opening};
 use crate::net::clock::Clock as TrustedClock;
-use crate::store::{Store, StoreError, files, last_good};
+use crate::store::{Pass, Store, StoreError, files, last_good};
 use gateway_account::account::AccountError;
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::UrlFrom;
@@ -33,9 +33,8 @@ pub fn last_written(store: &Store, environment: &str) -> Option<String> {
     parse(&content).filter(|(of, _)| of == environment).map(|(_, url)| url)
 }
 
-/// The environment and the URL in the file, if there is one; with `is_written` written again as this version does. The
-/// error says that there is something else in it.
-pub fn kept(store: &Store, is_written: bool) -> Result<Option<(String, String)>, String> {
+/// The environment and the URL in the file, if there is one. The error says that there is something else in it.
+pub fn kept(store: &Store, pass: Pass) -> Result<Option<(String, String)>, String> {
     let Some(content) = store.file(FILE).map_err(|error| error.to_string())? else { return Ok(None) };
     let (environment, url) = parse(&content).ok_or_else(|| {
         let path = store.path(FILE);
@@ -44,7 +43,7 @@ pub fn kept(store: &Store, is_written: bool) -> Result<Option<(String, String)>,
             path.display()
         )
     })?;
-    if is_written {
+    if pass == Pass::Rewrite {
         save(store, &environment, &url).map_err(|error| error.to_string())?;
     }
     Ok(Some((environment, url)))

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::FileError;
 use crate::disk::{Disk, Owner, RealDisk};
 use crate::history::{Entry, History};
-use crate::store::{Store, StoreError, Warning, files};
+use crate::store::{Pass, Store, StoreError, Warning, files};
 use crate::twilio::moved;
 use gateway_account::owned::Owned;
 use gateway_core::registrar::Registrar;
@@ -211,15 +211,15 @@ pub struct Content {
 
 /// Reads a state; every file that cannot be understood is told.
 pub fn read(state: &Path) -> Result<Content, Vec<String>> {
-    through(state, false)
+    through(state, Pass::Read)
 }
 
 /// Reads a state and writes it again, as this version does.
 pub fn rewrite(state: &Path) -> Result<Content, Vec<String>> {
-    through(state, true)
+    through(state, Pass::Rewrite)
 }
 
-fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
+fn through(state: &Path, pass: Pass) -> Result<Content, Vec<String>> {
     let failed = |error: StoreError| vec![error.to_string()];
     let store = Store::open(state).map_err(failed)?;
     let (secrets, owned) = (store.secrets().map_err(failed)?, store.owned().map_err(failed)?);
@@ -239,7 +239,7 @@ fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
     let history = store.file(files::HISTORY).map_err(failed)?;
     // Broken lines cost themselves alone (see there); those of another version are missing when it has written.
     let (mut lines, _) = History::load(history.as_deref().unwrap_or_default(), time::Instant::ZERO);
-    if is_written {
+    if pass == Pass::Rewrite {
         store.save_secrets(&secrets.value).map_err(failed)?;
         store.save_owned(&owned.value).map_err(failed)?;
         store.save_bindings(&registrar.save(wall)).map_err(failed)?;
@@ -257,9 +257,9 @@ fn through(state: &Path, is_written: bool) -> Result<Content, Vec<String>> {
         bindings: registrar.sizes(Sizes::default()).bindings,
         last_time: last_time.value,
         history: lines.entries().cloned().collect(),
-        tunnel_url: moved::kept(&store, is_written).map_err(|error| vec![error])?,
+        tunnel_url: moved::kept(&store, pass).map_err(|error| vec![error])?,
         #[cfg(feature = "ssh-tunnel")]
-        tunnel: crate::tunnel::ssh::kept(&store, is_written)?,
+        tunnel: crate::tunnel::ssh::kept(&store, pass)?,
     })
 }
 

@@ -174,13 +174,13 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     let target = "sip:+15035551212@office.sip.twilio.com";
     let flow = Flow { transport: Transport::Tls, local: local(1), remote: local(2), connection: 1 };
     assert_eq!(
-        world.with(|trunk, context| trunk.authorization(context, flow, "101", "INVITE", target, None, false)),
+        world.with(|trunk, context| trunk.authorization(context, flow, "101", "INVITE", target, None, Choice::First)),
         None
     );
     world.pass(1);
     let (name, value) = world
         .with(|trunk, context| {
-            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, None, false)
+            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, None, Choice::First)
         })
         .unwrap();
     let sent = Credentials::parse(&value).unwrap();
@@ -190,7 +190,7 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     for (challenge, nc) in [(Some((&fresh, AuthHeader::Authorization)), 1), (None, 2)] {
         let (name, value) = world
             .with(|trunk, context| {
-                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, false)
+                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, Choice::First)
             })
             .unwrap();
         let sent = Credentials::parse(&value).unwrap();
@@ -204,7 +204,7 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
             "INVITE",
             target,
             None,
-            false
+            Choice::First
         )),
         None
     );
@@ -213,7 +213,7 @@ fn a_call_carries_credentials_at_once_and_answers_its_own_challenge() {
     let same = Some((&same, AuthHeader::ProxyAuthorization));
     let (_, value) = world
         .with(|trunk, context| {
-            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, same, false)
+            trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, same, Choice::First)
         })
         .unwrap();
     assert_eq!(Credentials::parse(&value).unwrap().qop.unwrap().nc, 3);

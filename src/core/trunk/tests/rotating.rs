@@ -53,12 +53,12 @@ impl World {
     }
 
     /// The password that answers for a call.
-    fn answers_a_call(&mut self, again: bool) -> &'static str {
+    fn answers_a_call(&mut self, choice: Choice) -> &'static str {
         let (target, challenge) = ("sip:933@office.sip.twilio.com", Challenge::parse(CHALLENGE).unwrap());
         let challenge = Some((&challenge, AuthHeader::ProxyAuthorization));
         let (_, value) = self
             .with(|trunk, context| {
-                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, again)
+                trunk.authorization(context, trunk.flow().unwrap(), "101", "INVITE", target, challenge, choice)
             })
             .unwrap();
         let sent = Credentials::parse(&value).unwrap();
@@ -192,15 +192,15 @@ fn a_call_uses_what_the_registration_proved_and_the_other_password_after_a_refus
     for (at_twilio, other) in [(FORMER, NEW), (NEW, FORMER)] {
         let mut world = cut(challenges, at_twilio);
         world.pass(1);
-        assert_eq!(world.answers_a_call(false), at_twilio);
-        assert_eq!(world.answers_a_call(true), other);
+        assert_eq!(world.answers_a_call(Choice::First), at_twilio);
+        assert_eq!(world.answers_a_call(Choice::Other), other);
         let two = world.with(|trunk, context| trunk.has_two_passwords(context, "101"));
         assert!(two);
     }
     let mut world = cut(challenges, NEW);
     world.knows(NEW, None);
     world.pass(1);
-    assert_eq!((world.answers_a_call(false), world.answers_a_call(true)), (NEW, NEW));
+    assert_eq!((world.answers_a_call(Choice::First), world.answers_a_call(Choice::Other)), (NEW, NEW));
     assert!(!world.with(|trunk, context| trunk.has_two_passwords(context, "101")));
 }
 

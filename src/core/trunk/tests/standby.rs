@@ -189,7 +189,15 @@ fn it_has_nonces_of_its_own() {
     let mut answers = |flow, challenge: Option<&Challenge>| {
         let challenge = challenge.map(|challenge| (challenge, AuthHeader::ProxyAuthorization));
         let header = world.with(|trunk, context| {
-            trunk.authorization(context, flow, "101", "INVITE", "sip:911@office.sip.twilio.com", challenge, false)
+            trunk.authorization(
+                context,
+                flow,
+                "101",
+                "INVITE",
+                "sip:911@office.sip.twilio.com",
+                challenge,
+                Choice::First,
+            )
         });
         header.map(|(_, text)| Credentials::parse(&text).unwrap())
     };

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::answers::{Answers, OfExtension, Protect};
 use super::tunnel::Need;
+use crate::cli::arguments::Trace;
 use gateway_core::config::DEFAULT_ENVIRONMENT;
 
 const MORE: &str = "\
@@ -35,9 +36,8 @@ pub(in crate::cli) struct SetupArguments {
     /// Print an answers file with comments, and do nothing
     #[arg(long)]
     pub print_answers: bool,
-    /// Show each request and its answer on stderr, secrets masked
-    #[arg(long)]
-    pub trace: bool,
+    #[command(flatten)]
+    pub trace: Trace,
     /// Go on with the auth token instead of an API key of our own
     #[arg(long)]
     pub no_api_key: bool,

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::answers::Answers;
-use crate::store;
+use crate::store::{self, Existing};
 use gateway_core::config::MAX_FILE;
 
 /// Reads an answers file. One with a token in it is for its owner alone.
@@ -29,10 +29,9 @@ pub(super) fn answers(path: &Path) -> Result<Answers, String> {
     Ok(answers)
 }
 
-/// Writes the config file: whole or not at all. One that is there is replaced only when `replace` says so, and is kept
-/// under another name.
-pub(super) fn write(path: &Path, text: &str, replace: bool) -> Result<(), String> {
-    store::write_config(path, text, replace).map_err(|error| format!("{} cannot be written: {error}", path.display()))
+/// Writes the config file: whole or not at all.
+pub(super) fn write(path: &Path, text: &str, existing: Existing) -> Result<(), String> {
+    store::write_config(path, text, existing).map_err(|error| format!("{} cannot be written: {error}", path.display()))
 }
 
 /// Whether a program can be started by this name, or path.

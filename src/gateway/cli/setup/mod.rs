@@ -23,6 +23,7 @@ pub(super) use ask::{is_possible as is_possible_to_ask, unseen as ask_unseen};
 use super::account::{self, Opened, Purpose};
 use super::show::{self, Colours};
 use super::{apply, failed};
+use crate::store::Existing;
 use crate::twilio::client::Count;
 use crate::twilio::moved;
 use answers::{Answers, DOMAIN_SUFFIX};
@@ -235,7 +236,7 @@ impl Setup<'_> {
         let text = std::fs::read_to_string(self.path).map_err(|error| failed(format!("{shown}: {error}")))?;
         let by_hand = || failed(format!("{shown}: write domain = \"{new}\" in the place of {taken}, and run it again"));
         let text = render::with_domain(&text, taken, &new).ok_or_else(by_hand)?;
-        file::write(self.path, &text, true).map_err(failed)?;
+        file::write(self.path, &text, Existing::Replace).map_err(failed)?;
         wizard::println_error(&format!("wrote {shown}"));
         opened.config = moved::in_force(super::load(self.path)?, &opened.store);
         Ok(())

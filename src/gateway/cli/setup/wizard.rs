@@ -11,7 +11,7 @@ use super::question::{self, Context, Prompt, Question};
 use super::{ask, file, login, mistakes, render, tunnel};
 use crate::cli::{account, failed, random, told};
 use crate::config_file;
-use crate::store::Store;
+use crate::store::{Existing, Store};
 use crate::twilio::client::{Client, Count};
 use crate::twilio::login::Login;
 use gateway_account::numbers::{self, Search};
@@ -312,8 +312,8 @@ impl Wizard<'_> {
     fn finish(mut self) -> Result<Option<Count>, Vec<String>> {
         let mut text = render::render(&self.answers);
         let config = parsed(&text, self.path)?;
-        let is_there = self.path.exists();
-        if is_there && self.is_asking {
+        let existing = if self.path.exists() { Existing::Replace } else { Existing::Keep };
+        if existing == Existing::Replace && self.is_asking {
             let question = format!(
                 "{} is there. Replace it? The old one is kept as {} (y/n)",
                 self.path.display(),
@@ -327,7 +327,7 @@ impl Wizard<'_> {
         if !text.ends_with('\n') {
             text.push('\n');
         }
-        file::write(self.path, &text, is_there).map_err(failed)?;
+        file::write(self.path, &text, existing).map_err(failed)?;
         println_error(&format!("wrote {}", self.path.display()));
         self.tell_of_tunnel(&config);
         // Leave to buy is needed until it is bought; all else stands in the file now.

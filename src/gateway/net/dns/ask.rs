@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::message::{Kind, MAX_DATAGRAM, Query, Record, Reply};
+use super::message::{Edns, Kind, MAX_DATAGRAM, Query, Record, Reply};
 
 /// How long to try.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +42,9 @@ pub async fn ask(
 }
 
 async fn ask_one(server: SocketAddr, name: &str, kind: Kind) -> Result<(Vec<Record>, Duration), String> {
-    let mut reply = by_udp(server, &query(name, kind)?, true).await;
+    let mut reply = by_udp(server, &query(name, kind)?, Edns::With).await;
     if matches!(reply, Ok(Reply::NoEdns)) {
-        reply = by_udp(server, &query(name, kind)?, false).await;
+        reply = by_udp(server, &query(name, kind)?, Edns::Without).await;
     }
     if matches!(reply, Ok(Reply::Truncated)) {
         reply = by_tcp(server, &query(name, kind)?).await;
@@ -66,7 +66,7 @@ fn query(name: &str, kind: Kind) -> Result<Query, String> {
     Query::new(u16::from_be_bytes(id), name, kind).ok_or_else(|| format!("\"{name}\" can not be a name in DNS"))
 }
 
-async fn by_udp(server: SocketAddr, query: &Query, edns: bool) -> io::Result<Reply> {
+async fn by_udp(server: SocketAddr, query: &Query, edns: Edns) -> io::Result<Reply> {
     let any = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
     // From now on nothing arrives but from this server.
@@ -85,7 +85,7 @@ async fn by_udp(server: SocketAddr, query: &Query, edns: bool) -> io::Result<Rep
 /// Two octets of length before each message (RFC 1035 section 4.2.2).
 async fn by_tcp(server: SocketAddr, query: &Query) -> io::Result<Reply> {
     let mut stream = TcpStream::connect(server).await?;
-    let question = query.octets(false);
+    let question = query.octets(Edns::Without);
     // A name is at most 255 octets, so the length fits.
     let framed = [&(question.len() as u16).to_be_bytes()[..], &question].concat();
     stream.write_all(&framed).await?;

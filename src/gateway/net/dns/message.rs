@@ -52,6 +52,14 @@ const MAX_RECORDS: usize = 32;
 /// Aliases (CNAME) followed.
 const MAX_ALIASES: usize = 8;
 
+/// Whether a question says that we know EDNS: then the server may use more than 512 octets for its answer (RFC 6891
+/// section 6.1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edns {
+    With,
+    Without,
+}
+
 /// A question under its number.
 #[derive(Debug)]
 pub struct Query {
@@ -79,13 +87,13 @@ impl Query {
         Some(Query { id, kind, question })
     }
 
-    /// The message. With EDNS the server may use more than 512 octets for its answer (RFC 6891 section 6.1.2).
-    pub fn octets(&self, edns: bool) -> Vec<u8> {
+    /// The message.
+    pub fn octets(&self, edns: Edns) -> Vec<u8> {
         let [high, low] = self.id.to_be_bytes();
         // Recursion desired; one question; with EDNS one additional record.
-        let mut octets = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns)];
+        let mut octets = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, u8::from(edns == Edns::With)];
         octets.extend(&self.question);
-        if edns {
+        if edns == Edns::With {
             let [high, low] = MAX_DATAGRAM.to_be_bytes();
             octets.extend([0, 0, 41, high, low, 0, 0, 0, 0, 0, 0]);
         }
@@ -211,7 +219,7 @@ mod tests {
 
     /// A response to `query` with these answers and this code.
     fn response(query: &Query, code: u8, answers: &[Vec<u8>]) -> Vec<u8> {
-        let mut octets = query.octets(false);
+        let mut octets = query.octets(Edns::Without);
         (octets[2], octets[3], octets[7]) = (0x81, 0x80 | code, answers.len() as u8);
         octets.extend(answers.concat());
         octets
@@ -227,9 +235,9 @@ mod tests {
 
     #[test]
     fn a_question_is_what_rfc_1035_says() {
-        let octets = query("a.example.", Kind::Srv).octets(false);
+        let octets = query("a.example.", Kind::Srv).octets(Edns::Without);
         assert_eq!(octets, b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x07example\0\0\x21\0\x01");
-        let octets = query("a.example", Kind::A).octets(true);
+        let octets = query("a.example", Kind::A).octets(Edns::With);
         assert_eq!(&octets[10..12], [0, 1]);
         assert!(octets.ends_with(b"\0\0\x29\x04\xd0\0\0\0\0\0\0"), "{octets:x?}");
         let packet = Packet::parse(&octets).unwrap();
@@ -318,7 +326,7 @@ mod tests {
         assert_eq!(another_number.read(&good), Reply::Stray);
         assert_eq!(query("b.example", Kind::A).read(&good), Reply::Stray);
         assert_eq!(query("a.example", Kind::Aaaa).read(&good), Reply::Stray);
-        assert_eq!(asked.read(&asked.octets(false)), Reply::Stray, "our own question, sent back");
+        assert_eq!(asked.read(&asked.octets(Edns::Without)), Reply::Stray, "our own question, sent back");
         assert_eq!(asked.read(&good[..11]), Reply::Stray);
         assert_eq!(asked.read(&[]), Reply::Stray);
     }

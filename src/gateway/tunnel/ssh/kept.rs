@@ -1,7 +1,7 @@
 //! All that this driver keeps in the state folder: an upgrade asks whether another version finds it again.
 
 use super::{key, known_hosts};
-use crate::store::Store;
+use crate::store::{Pass, Store};
 
 /// Our own key, by its public half, and the servers' keys.
 #[derive(Debug, PartialEq, Eq)]
@@ -10,14 +10,14 @@ pub struct Kept {
     servers: Vec<(String, String)>,
 }
 
-/// Reads it; with `is_written` it is written again, as this version does. The errors say what cannot be understood.
-pub fn kept(store: &Store, is_written: bool) -> Result<Kept, Vec<String>> {
+/// Reads it, and may write it again. The errors say what cannot be understood.
+pub fn kept(store: &Store, pass: Pass) -> Result<Kept, Vec<String>> {
     let failed = |error: key::KeyError| vec![error.to_string()];
     let key = key::load(store).map_err(failed)?;
-    if let Some(key) = key.as_ref().filter(|_| is_written) {
+    if let Some(key) = key.as_ref().filter(|_| pass == Pass::Rewrite) {
         key::save(store, key).map_err(failed)?;
     }
-    let servers = known_hosts::all(store, is_written)?;
+    let servers = known_hosts::all(store, pass)?;
     Ok(Kept {
         key: key.map(|key| known_hosts::fingerprint(key.public_key())),
         servers: servers.into_iter().map(|(name, key)| (name, known_hosts::fingerprint(&key))).collect(),

@@ -2,7 +2,7 @@
 
 use russh::keys::{Algorithm, HashAlg, PublicKey};
 
-use crate::store::{Store, StoreError, files};
+use crate::store::{Pass, Store, StoreError, files};
 
 /// In the state folder.
 const FILE: &str = files::TUNNEL_KNOWN_HOSTS;
@@ -64,9 +64,9 @@ fn forget_refused(store: &Store, server: &str) -> Result<(), StoreError> {
     }
 }
 
-/// Everything that is written down of servers' keys, and of refused ones: name and key, with `is_written` written again
-/// as this version does. The error is the line of a file that is none.
-pub(super) fn all(store: &Store, is_written: bool) -> Result<Vec<(String, PublicKey)>, Vec<String>> {
+/// Everything that is written down of servers' keys, and of refused ones: name and key. The error is the line of a file
+/// that is none.
+pub(super) fn all(store: &Store, pass: Pass) -> Result<Vec<(String, PublicKey)>, Vec<String>> {
     let failed = |error: StoreError| vec![error.to_string()];
     let mut all = Vec::new();
     for file in [FILE, REFUSED] {
@@ -83,7 +83,7 @@ pub(super) fn all(store: &Store, is_written: bool) -> Result<Vec<(String, Public
             text.push_str(&format!("{name} {shown}\n"));
             all.push((name.to_owned(), key));
         }
-        if is_written {
+        if pass == Pass::Rewrite {
             store.save_file(file, text.as_bytes()).map_err(failed)?;
         }
     }

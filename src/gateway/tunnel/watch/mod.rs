@@ -37,6 +37,7 @@ pub use proofs::SLOW;
 use said::Said;
 use telling::Writing;
 use urls::Urls;
+use waits::Pace;
 
 /// From the start of a driver to its word that it is up.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
@@ -364,8 +365,11 @@ impl Watch {
         // What waits to be written is written when it has been proved again.
         self.timers.cancel(Timer::Write);
         self.forgive(now);
-        let soon = self.plan.keeps_url && self.lives.lost_at.is_some_and(|at| now.since(at) < SOON);
-        let (first, longest) = waits::bounds(down.culprit, soon);
+        let pace = match self.lives.lost_at {
+            Some(at) if self.plan.keeps_url && now.since(at) < SOON => Pace::Soon,
+            _ => Pace::Patient,
+        };
+        let (first, longest) = waits::bounds(down.culprit, pace);
         self.backoff.set_bounds(first, longest);
         let wait = self.backoff.next(&mut self.random);
         let text = down.to_string();

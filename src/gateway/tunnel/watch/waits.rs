@@ -24,12 +24,20 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(30), Duration::from_s
 const SHORT_LIVES: u32 = 10;
 const SHORT_LIVES_MAX: u32 = 3;
 
-/// First and longest wait. `soon`: it was proved a short time ago.
-pub(super) const fn bounds(culprit: Culprit, soon: bool) -> (Duration, Duration) {
-    match culprit {
-        Culprit::Network if soon => (FIRST, LONGEST_SOON),
-        Culprit::Network | Culprit::Program | Culprit::Login => (FIRST, LONGEST),
-        Culprit::Refused | Culprit::HostKey | Culprit::Config => REFUSED,
+/// How soon the tunnel is tried again where the line is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// It was proved a short time ago.
+    Soon,
+    Patient,
+}
+
+/// First and longest wait.
+pub(super) const fn bounds(culprit: Culprit, pace: Pace) -> (Duration, Duration) {
+    match (culprit, pace) {
+        (Culprit::Network, Pace::Soon) => (FIRST, LONGEST_SOON),
+        (Culprit::Network | Culprit::Program | Culprit::Login, _) => (FIRST, LONGEST),
+        (Culprit::Refused | Culprit::HostKey | Culprit::Config, _) => REFUSED,
     }
 }
 
@@ -55,14 +63,14 @@ mod tests {
     #[test]
     fn a_tunnel_that_was_proved_just_now_is_tried_soon_and_later_from_where_that_ended() {
         let mut backoff = Backoff::new(FIRST, LONGEST);
-        let soon = waits(&mut backoff, bounds(Culprit::Network, true), 6);
+        let soon = waits(&mut backoff, bounds(Culprit::Network, Pace::Soon), 6);
         assert_eq!(soon, [500, 1000, 2000, 4000, 4000, 4000]);
-        assert_eq!(waits(&mut backoff, bounds(Culprit::Network, false), 3), [4000, 8000, 16_000]);
+        assert_eq!(waits(&mut backoff, bounds(Culprit::Network, Pace::Patient), 3), [4000, 8000, 16_000]);
     }
 
     #[test]
     fn who_ends_connections_before_the_login_is_asked_rarer_and_rarer_even_if_it_worked_just_now() {
-        let waits = waits(&mut Backoff::new(FIRST, LONGEST), bounds(Culprit::Login, true), 6);
+        let waits = waits(&mut Backoff::new(FIRST, LONGEST), bounds(Culprit::Login, Pace::Soon), 6);
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16_000]);
     }
 
@@ -71,7 +79,7 @@ mod tests {
         let mut backoff = Backoff::new(FIRST, LONGEST);
         let first = |lives| {
             backoff.reset_to(doublings(lives));
-            waits(&mut backoff, bounds(Culprit::Network, true), 1)[0]
+            waits(&mut backoff, bounds(Culprit::Network, Pace::Soon), 1)[0]
         };
         let firsts = [0, 9, 10, 20, 30, 1000, u32::MAX].map(first);
         assert_eq!(firsts, [500, 500, 1000, 2000, 4000, 4000, 4000]);
