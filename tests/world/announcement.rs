@@ -185,3 +185,45 @@ fn the_sentence_goes_to_a_phone_that_named_no_address_as_far_as_it_can() {
     ends_after(&mut world, call, SENTENCE, 503);
     world.finish();
 }
+
+/// An office with a sentence of half a minute.
+fn patient_world(seed: u64) -> World {
+    let mut config = office(&["101", "102"]);
+    config.emergency.sound = Some(Sound::new(Law::Mu, &[0x55; 30 * 8000]).unwrap());
+    World::office_of(seed, config)
+}
+
+#[test]
+fn a_line_that_is_back_while_the_sentence_is_heard_takes_the_call_and_its_end_ends_nothing() {
+    let mut world = patient_world(14);
+    world.outside("911", Reaction::answers(1000));
+    cut_off(&mut world);
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    until_played(&mut world);
+    world.internet = Internet::Up;
+    assert!(world.run_until(ms(29_000), |world| world.state(call) == State::Talking), "{:?}", world.ended(call));
+    assert_eq!(world.call(call).provisional, [100, 183, 180]);
+    world.run(ms(120_000));
+    assert_eq!((world.state(call), world.media.played.len()), (State::Talking, 1));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_line_that_is_back_without_a_new_way_lets_the_sentence_end() {
+    let mut world = patient_world(15);
+    world.outside("911", Reaction::refuses(603));
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    until_played(&mut world);
+    // A second flow to the edge is one more way, and a third is none.
+    for heard in [2, 2] {
+        world.cut(DOMAIN);
+        world.run(ms(10_000));
+        assert_eq!((world.ended(call), world.media.played.len()), (None, heard));
+    }
+    world.run(ms(30_000));
+    assert_eq!((world.ended(call), world.media.played.len()), (Some(Ended::Refused(603)), 2));
+    world.finish();
+}

@@ -177,6 +177,8 @@ impl Calls {
         };
         match ways.next(flows, others).filter(|_| in_time) {
             Some(way) => self.leave_by(core, call_id, way),
+            // The caller hears that it failed, and the end of the sentence ends it.
+            None if matches!(call.phase, Phase::Announcing(_)) => {}
             None if call.ringing.is_empty() => {
                 let waits = in_time && core.trunk.is_sought();
                 match (waits, others) {
@@ -212,7 +214,9 @@ impl Calls {
             core.cx.event(Event::new(Code::CallEmergency, format!("call {}", call_id.0), text));
         }
         let target = emergency_target(core, way.flow, account.as_deref(), &ways.number, caller_id);
-        self.timers.cancel(Timer::TrunkWait(call_id));
+        for timer in [Timer::TrunkWait, Timer::Announcement].map(|timer| timer(call_id)) {
+            self.timers.cancel(timer);
+        }
         let legs = self.open(core, call_id, vec![target]);
         if let Some(Call { kind: Kind::Emergency(emergency), .. }) = self.calls.get_mut(&call_id) {
             let ways = &mut emergency.ways;

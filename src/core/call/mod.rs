@@ -372,11 +372,18 @@ impl Calls {
         self.first_rings(core, call_id, id);
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let rings = matches!(call.phase, Phase::Ringing | Phase::Opening(_));
-        if call.transfer.is_some() || call.early_media.is_some() || !rings {
+        if call.transfer.is_some() || !rings {
             return;
         }
-        call.rang = true;
+        let is_first = !std::mem::replace(&mut call.rang, true);
         let caller = call.caller;
+        if call.early_media.is_some() {
+            // Before anything rang, the description was for our sentence: the line is back, and it rings after all.
+            if is_first {
+                self.with(core, caller, |leg, scope| leg.progress(scope, 180, None));
+            }
+            return;
+        }
         // Early media of one party is passed on; with several ringing, whose would it be?
         let body = match media && call.ringing.len() == 1 {
             true => self.answer_for(core, caller, id),

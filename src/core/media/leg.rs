@@ -413,6 +413,12 @@ impl Leg {
         can && self.events.push(digit, duration)
     }
 
+    /// What the partner says goes out from now on, and no sound any more.
+    pub(super) fn connect(&mut self, partner: Slot) {
+        self.partner = Some(partner);
+        self.playing = None;
+    }
+
     /// Begins a sound; false when no law is agreed in which it could be sent.
     pub(super) fn play(&mut self, now: Instant, sound: Sound) -> bool {
         let can = self.law().is_some();

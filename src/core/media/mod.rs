@@ -37,12 +37,12 @@ pub enum Command {
     /// What SDP negotiation settled for a leg; sent again whenever it changes (re-INVITE, hold, new keys).
     Set { leg: MediaLeg, params: Box<LegParams> },
     /// From now on, what one of the two receives goes out by the other. A leg has at most one partner: a former
-    /// connection of either ends.
+    /// connection of either ends, and so does a sound.
     Connect { a: MediaLeg, b: MediaLeg },
     /// Send an RFC 4733 event out by this leg (SIP INFO from the other side turned into an event).
     Dtmf { leg: MediaLeg, digit: char, duration: Duration },
     /// Send a sound out by this leg, from now on in real time, in the place of what its partner says. A sound that is
-    /// under way ends. Answered by [`Notice::Played`].
+    /// under way ends. Answered by [`Notice::Played`], unless another sound or [`Command::Connect`] ends it.
     Play { leg: MediaLeg, sound: sound::Sound },
     /// Close the sockets. Answered by [`Notice::Closed`].
     Close { leg: MediaLeg },

@@ -107,7 +107,7 @@ impl Relay {
         self.next_silence = soonest(self.next_silence, leg.silent_at());
     }
 
-    /// Connects two legs with one another and with nobody else.
+    /// Connects two legs with one another and with nobody else. A sound that is under way ends.
     pub fn connect(&mut self, a: MediaLeg, b: MediaLeg) {
         if let (Some(&a), Some(&b)) = (self.slots.get(&a), self.slots.get(&b))
             && a != b
@@ -119,7 +119,7 @@ impl Relay {
             }
             for (slot, partner) in [(a, b), (b, a)] {
                 if let Some(leg) = self.leg_mut(slot) {
-                    leg.partner = Some(partner);
+                    leg.connect(partner);
                 }
             }
         }

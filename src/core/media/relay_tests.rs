@@ -649,6 +649,18 @@ fn while_a_sound_is_sent_the_partner_is_not_heard_and_afterwards_it_is() {
 }
 
 #[test]
+fn a_sound_ends_when_the_leg_gets_a_partner() {
+    let mut office = Office::new();
+    office.relay.disconnect(office.slot(LAN));
+    office.relay.play(at(0), LAN, sound(Law::Mu, 100));
+    assert_eq!(office.transmit(0).len(), 1);
+    office.relay.connect(LAN, TRUNK);
+    assert!(office.transmit(20).is_empty());
+    let (_, packet) = office.give_secure(25, TWILIO, &rtp(0, 1, 9)).unwrap();
+    assert_eq!(packet[12], 1);
+}
+
+#[test]
 fn a_sound_passes_in_its_time_where_it_cannot_be_sent_and_finds_the_phone_that_speaks() {
     let mut office = Office::new();
     let unknown = LegParams { remote: None, ..params(PHONE) };
