@@ -157,14 +157,14 @@ impl Engine {
                 self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
             }
             Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
-            Input::Media(notice) => self.call_part(now, wall, |calls, _, core| calls.handle_media(core, notice)),
+            Input::Media(notice) => self.call_part(now, wall, |calls, core| calls.handle_media(core, notice)),
             Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
             Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
             // Once is enough: a second signal hurries nobody who called for help.
             Input::Stop if self.stopping != Stopping::No => {}
             Input::Stop => {
                 self.stopping = Stopping::Calls;
-                self.call_part(now, wall, |calls, _, core| calls.stop(core));
+                self.call_part(now, wall, |calls, core| calls.stop(core));
             }
             Input::Tick => {}
         }
@@ -184,7 +184,7 @@ impl Engine {
             self.part(now, wall, |engine, cx| engine.trunk.handle_timeout(cx));
         }
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
-            self.call_part(now, wall, |calls, _, core| calls.handle_timeout(core));
+            self.call_part(now, wall, |calls, core| calls.handle_timeout(core));
         }
         self.drain_events(now, wall);
         self.follow_trunk(now, wall);
@@ -213,10 +213,10 @@ impl Engine {
         }
         let before = std::mem::replace(&mut self.trunk_flows, flows);
         for lost in before.into_iter().flatten().filter(|flow| !flows.contains(&Some(*flow))) {
-            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_down(core, lost));
+            self.call_part(now, wall, |calls, core| calls.handle_trunk_down(core, lost));
         }
         if flows != [None; 2] {
-            self.call_part(now, wall, |calls, _, core| calls.handle_trunk_up(core));
+            self.call_part(now, wall, |calls, core| calls.handle_trunk_up(core));
         }
     }
 
@@ -326,16 +326,9 @@ impl Engine {
     }
 
     /// The same for what concerns calls.
-    fn call_part(
-        &mut self,
-        now: Instant,
-        wall: WallClock,
-        f: impl FnOnce(&mut Calls, &mut Registrar, &mut Core<'_, '_>),
-    ) {
+    fn call_part(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Calls, &mut Core<'_, '_>)) {
         self.part(now, wall, |parts, context| {
-            let mut core = Core { cx: context, trunk: parts.trunk };
-            f(parts.calls, parts.registrar, &mut core);
-            parts.calls.ring_transfers(&mut core, parts.registrar);
+            f(parts.calls, &mut Core { cx: context, trunk: parts.trunk, registrar: parts.registrar });
         });
     }
 
@@ -405,7 +398,7 @@ impl Engine {
             self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
         } else {
             self.part(now, wall, |engine, cx| engine.registrar.flow_down(cx, flow));
-            self.call_part(now, wall, |calls, _, core| calls.handle_flow_down(core, flow));
+            self.call_part(now, wall, |calls, core| calls.handle_flow_down(core, flow));
         }
     }
 
@@ -413,10 +406,10 @@ impl Engine {
         match event {
             transaction::Event::Request { id, flow, request } => self.on_request(now, wall, id, flow, request),
             transaction::Event::Ack { flow, request } => {
-                self.call_part(now, wall, |calls, _, core| calls.handle_ack(core, flow, &request));
+                self.call_part(now, wall, |calls, core| calls.handle_ack(core, flow, &request));
             }
             transaction::Event::Cancelled { id } => {
-                self.call_part(now, wall, |calls, _, core| calls.handle_cancel(core, id));
+                self.call_part(now, wall, |calls, core| calls.handle_cancel(core, id));
             }
             transaction::Event::Crowded { flow } => self.on_crowded(now, flow),
             // The leg was over with its refusal.
@@ -429,12 +422,12 @@ impl Engine {
                     self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, None, &response));
                 }
                 Owner::Leg(leg) => {
-                    self.call_part(now, wall, |calls, _, core| calls.handle_response(core, leg, id, &response));
+                    self.call_part(now, wall, |calls, core| calls.handle_response(core, leg, id, &response));
                 }
             },
             transaction::Event::Over { id, owner } => {
                 if let Owner::Leg(leg) = owner {
-                    self.call_part(now, wall, |calls, _, core| calls.handle_over(core, leg, id));
+                    self.call_part(now, wall, |calls, core| calls.handle_over(core, leg, id));
                 }
             }
             transaction::Event::Failed { id, owner, failure } => match owner {
@@ -443,7 +436,7 @@ impl Engine {
                 }
                 Owner::Probe => self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, None, failure)),
                 Owner::Leg(leg) => {
-                    self.call_part(now, wall, |calls, _, core| calls.handle_failure(core, leg, id, failure));
+                    self.call_part(now, wall, |calls, core| calls.handle_failure(core, leg, id, failure));
                 }
             },
         }
@@ -472,8 +465,8 @@ impl Engine {
                 self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
             }
             Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
-            Method::Invite => self.call_part(now, wall, |calls, registrar, core| {
-                calls.handle_trunk_invite(core, registrar, Invite { server, flow, request });
+            Method::Invite => self.call_part(now, wall, |calls, core| {
+                calls.handle_trunk_invite(core, Invite { server, flow, request });
             }),
             // RFC 6665 section 4.2.1.3: no event package that we know.
             Method::Subscribe | Method::Publish => {
@@ -492,7 +485,7 @@ impl Engine {
     fn on_request_in_dialog(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
         let refusal = response_to(&request, 481, None);
         let mut found = false;
-        self.call_part(now, wall, |calls, _, core| found = calls.handle_in_dialog(core, server, flow, request));
+        self.call_part(now, wall, |calls, core| found = calls.handle_in_dialog(core, server, flow, request));
         if !found {
             self.transactions.respond_once(now, server, refusal);
         }
@@ -516,8 +509,8 @@ impl Engine {
             Ok(dialled) => route::route_dialled(&self.config, Caller::Extension(&name), dialled),
             Err(error) => route::unusable(error.clone().into()),
         };
-        self.call_part(now, wall, |calls, registrar, core| {
-            calls.handle_handset_invite(core, registrar, Invite { server, flow, request }, Some(&name), route);
+        self.call_part(now, wall, |calls, core| {
+            calls.handle_handset_invite(core, Invite { server, flow, request }, Some(&name), route);
         });
     }
 

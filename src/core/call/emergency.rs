@@ -9,7 +9,6 @@ use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIE
 use crate::emergency::callback::{CALL_BACK, Marked, Phone};
 use crate::emergency::plan::Plan;
 use crate::event::{Code, Event, Level};
-use crate::registrar::Registrar;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::uri;
@@ -52,19 +51,13 @@ impl Heard {
 
 impl Calls {
     /// Decides whether one more emergency call may leave, and makes room for it.
-    pub fn admit_emergency(
-        &mut self,
-        core: &mut Core<'_, '_>,
-        registrar: &Registrar,
-        flow: Flow,
-        account: Account,
-    ) -> Admission {
+    pub fn admit_emergency(&mut self, core: &mut Core<'_, '_>, flow: Flow, account: Account) -> Admission {
         let now = core.cx.now;
         let emergencies = self.calls.values().filter_map(Call::emergency);
         let up: Vec<_> = emergencies.filter(|one| one.heard.counts(now)).map(|one| (one.source, one.account)).collect();
         let source = flow.remote.ip().to_canonical();
         let admission = self.emergency_bound.admit(now, source, account, &up);
-        if admission == Admission::Leaves && !self.make_room(core, registrar, account) {
+        if admission == Admission::Leaves && !self.make_room(core, account) {
             return Admission::Refuse;
         }
         if admission != Admission::Leaves && self.emergency_bound.reports(now) {
@@ -80,14 +73,14 @@ impl Calls {
 
     /// Keeps the table of emergency calls within [`MAX_CALLS`], and strangers within their share: the oldest ends from
     /// which nothing is heard and whose connection or registration is gone. `false`: each of them may be somebody.
-    fn make_room(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, account: Account) -> bool {
+    fn make_room(&mut self, core: &mut Core<'_, '_>, account: Account) -> bool {
         let now = core.cx.now;
         let emergencies = || self.calls.iter().filter_map(|(id, call)| Some((*id, call, call.emergency()?)));
         let strangers = || emergencies().filter(|(.., one)| one.account.is_stranger());
         let is_gone = |call: &Call| {
             let leg = self.legs.get(&call.caller);
             leg.is_none_or(|leg| {
-                leg.is_cut || leg.flow.transport == Transport::Udp && !registrar.is_registered(leg.flow, now)
+                leg.is_cut || leg.flow.transport == Transport::Udp && !core.registrar.is_registered(leg.flow, now)
             })
         };
         let gives_way = |(_, call, one): &(CallId, &Call, &Emergency)| !one.heard.counts(now) && is_gone(call);
@@ -107,7 +100,6 @@ impl Calls {
     pub fn handle_emergency_invite(
         &mut self,
         core: &mut Core<'_, '_>,
-        registrar: &Registrar,
         incoming: Invite,
         extension: Option<&str>,
         (number, caller_id): (String, Option<String>),
@@ -138,7 +130,7 @@ impl Calls {
             self.remember_phone(core, extension, caller_id.as_deref(), flow, contact);
         }
         self.search_on(core, call);
-        self.notify(core, registrar, &notice::Subject { number: &number, from: &from, flow });
+        self.notify(core, &notice::Subject { number: &number, from: &from, flow });
     }
 
     /// For the emergency service's call back.
@@ -170,7 +162,6 @@ impl Calls {
     pub(super) fn call_back_targets(
         &self,
         core: &Core<'_, '_>,
-        registrar: &Registrar,
         called: &str,
         incoming: &Invite,
         from: &str,
@@ -190,7 +181,7 @@ impl Calls {
             target
         };
         let mut bindings = match phone.is_own {
-            true => setup::bindings_of(core, registrar, &phone.extension, None),
+            true => setup::bindings_of(core, &phone.extension, None),
             false => Vec::new(),
         };
         let is_here = |flow: Flow| flow.remote.ip().to_canonical() == phone.address;

@@ -42,6 +42,7 @@ use crate::emergency::bound::Bound;
 use crate::emergency::callback::CallBacks;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
+use crate::registrar::Registrar;
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
 use crate::sip::header;
@@ -217,8 +218,6 @@ pub struct Calls {
     /// Media being closed: what to write beside its figures.
     closing: BTreeMap<MediaLeg, String>,
     timers: Timers<Timer>,
-    /// Transfers that were accepted and whose target is not rung yet.
-    transferring: Vec<CallId>,
     emergency_bound: Bound,
     call_backs: CallBacks,
     counts: Counts,
@@ -229,6 +228,7 @@ pub struct Calls {
 pub struct Core<'a, 'b> {
     pub cx: &'a mut Context<'b>,
     pub trunk: &'a mut Trunk,
+    pub registrar: &'a Registrar,
 }
 
 impl Calls {

@@ -7,7 +7,6 @@
 use super::setup::{self, Target};
 use super::{Call, CallId, Calls, Core, Kind, LegId};
 use crate::event::{Code, Event};
-use crate::registrar::Registrar;
 use crate::sip::flow::Flow;
 use crate::sip::header::NameAddr;
 use crate::sip::uri;
@@ -25,22 +24,22 @@ pub(super) struct Subject<'a> {
 impl Calls {
     /// Rings all who are to hear of an emergency call. An extension that rings for one already is not rung twice: so their
     /// number is bounded however many calls there are.
-    pub(super) fn notify(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, subject: &Subject<'_>) {
+    pub(super) fn notify(&mut self, core: &mut Core<'_, '_>, subject: &Subject<'_>) {
         for name in core.cx.config.emergency.notify.clone() {
             let rings = self.calls.values().any(|call| matches!(call.kind, Kind::Notice) && call.to == name);
             if !rings {
-                self.notify_one(core, registrar, subject, name);
+                self.notify_one(core, subject, name);
             }
         }
     }
 
-    fn notify_one(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, subject: &Subject<'_>, name: String) {
+    fn notify_one(&mut self, core: &mut Core<'_, '_>, subject: &Subject<'_>, name: String) {
         let display = format!("{} call from {}", subject.number, subject.from);
         let caller = NameAddr {
             display: Some(display.clone()),
             ..NameAddr::new(uri::sip(Some(subject.from), "gateway.invalid", None))
         };
-        let targets: Vec<Target> = setup::bindings_of(core, registrar, &name, Some(subject.flow))
+        let targets: Vec<Target> = setup::bindings_of(core, &name, Some(subject.flow))
             .into_iter()
             .map(|(name, flow, contact)| setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS))
             .collect();

@@ -15,7 +15,6 @@ use crate::context::Output;
 use crate::emergency::Priority;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, LastPorts, MediaLeg};
-use crate::registrar::Registrar;
 use crate::route::Route;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
@@ -49,7 +48,6 @@ impl Calls {
     pub fn handle_handset_invite(
         &mut self,
         core: &mut Core<'_, '_>,
-        registrar: &Registrar,
         incoming: Invite,
         extension: Option<&str>,
         route: Route,
@@ -80,14 +78,14 @@ impl Calls {
                 }
             }
             Route::Local { extensions } => {
-                let targets = handset_targets(core, registrar, &extensions, &incoming, &from);
+                let targets = handset_targets(core, &extensions, &incoming, &from);
                 self.ring_handsets(core, incoming, party, Kind::Local, from, extensions.join(","), targets);
             }
         }
     }
 
     /// An INVITE from the SIP domain: for the extension in its Request-URI (TWILIO.md "Call to an extension").
-    pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar, incoming: Invite) {
+    pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, incoming: Invite) {
         let from = caller_name(core, None, &incoming);
         let called = uri::user(&incoming.request.uri).unwrap_or_default();
         if core.cx.config.extension(&called).is_none() {
@@ -96,11 +94,11 @@ impl Calls {
             return;
         }
         let party = Party::Trunk(Some(called.clone()));
-        if let Some(targets) = self.call_back_targets(core, registrar, &called, &incoming, &from) {
+        if let Some(targets) = self.call_back_targets(core, &called, &incoming, &from) {
             self.ring_handsets(core, incoming, party, Kind::CallBack, from, called, targets);
             return;
         }
-        let targets = handset_targets(core, registrar, std::slice::from_ref(&called), &incoming, &from);
+        let targets = handset_targets(core, std::slice::from_ref(&called), &incoming, &from);
         self.ring_handsets(core, incoming, party, Kind::Inbound, from, called, targets);
     }
 
@@ -298,7 +296,6 @@ impl Calls {
     pub(super) fn ring_for_transfer(
         &mut self,
         core: &mut Core<'_, '_>,
-        registrar: &Registrar,
         call_id: CallId,
         extension: Option<&str>,
         route: &Route,
@@ -310,7 +307,7 @@ impl Calls {
                 let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
                 extensions
                     .iter()
-                    .flat_map(|name| bindings_of(core, registrar, name, None))
+                    .flat_map(|name| bindings_of(core, name, None))
                     .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, MAX_FORWARDS))
                     .take(MAX_FORKS)
                     .collect()
@@ -409,13 +406,8 @@ pub(super) fn emergency_target(
 }
 
 /// Name, flow and Contact of every handset of an extension, but for the one that calls.
-pub(super) fn bindings_of(
-    core: &Core<'_, '_>,
-    registrar: &Registrar,
-    extension: &str,
-    but: Option<Flow>,
-) -> Vec<(String, Flow, Uri)> {
-    registrar
+pub(super) fn bindings_of(core: &Core<'_, '_>, extension: &str, but: Option<Flow>) -> Vec<(String, Flow, Uri)> {
+    core.registrar
         .bindings(extension, core.cx.now)
         .into_iter()
         .filter(|binding| Some(binding.flow) != but)
@@ -423,20 +415,14 @@ pub(super) fn bindings_of(
         .collect()
 }
 
-fn handset_targets(
-    core: &Core<'_, '_>,
-    registrar: &Registrar,
-    extensions: &[String],
-    incoming: &Invite,
-    from: &str,
-) -> Vec<Target> {
+fn handset_targets(core: &Core<'_, '_>, extensions: &[String], incoming: &Invite, from: &str) -> Vec<Target> {
     let hops = header::max_forwards(&incoming.request.headers).ok().flatten().unwrap_or(MAX_FORWARDS);
     let display = core.cx.config.extension(from).and_then(|caller| caller.display_name.clone());
     // A placeholder host: each handset sees the address that it reaches us by.
     let caller = NameAddr { display, ..NameAddr::new(uri::sip(Some(from), "gateway.invalid", None)) };
     extensions
         .iter()
-        .flat_map(|name| bindings_of(core, registrar, name, Some(incoming.flow)))
+        .flat_map(|name| bindings_of(core, name, Some(incoming.flow)))
         .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, hops.saturating_sub(1)))
         .take(MAX_FORKS)
         .collect()

@@ -6,7 +6,6 @@ use rsip::Request;
 use super::leg::Party;
 use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
 use crate::event::{Code, Event, Level};
-use crate::registrar::Registrar;
 use crate::route::{self, Caller, Route, route_dialled};
 use crate::sip::dialled::Dialled;
 use crate::sip::dialog::DialogId;
@@ -20,8 +19,6 @@ pub(super) struct Transfer {
     /// The handset that asked; it stays connected until the target answers.
     pub referrer: LegId,
     pub referrer_gone: bool,
-    /// The target, resolved and not rung yet: the registrar is asked by [`Calls::ring_transfers`].
-    pub route: Option<Route>,
 }
 
 impl Calls {
@@ -92,28 +89,22 @@ impl Calls {
             }
             call.phase = Phase::Ringing;
             call.refusal = None;
-            call.transfer = Some(Transfer { referrer: id, referrer_gone: false, route: Some(route) });
-            self.transferring.push(call_id);
+            call.transfer = Some(Transfer { referrer: id, referrer_gone: false });
         }
+        self.ring_target(core, call_id, &extension, &route);
     }
 
-    /// Rings the targets of transfers that were accepted just now.
-    pub fn ring_transfers(&mut self, core: &mut Core<'_, '_>, registrar: &Registrar) {
-        for call_id in std::mem::take(&mut self.transferring) {
-            let Some(call) = self.calls.get_mut(&call_id) else { continue };
-            let Some(transfer) = &mut call.transfer else { continue };
-            let (referrer, Some(route)) = (transfer.referrer, transfer.route.take()) else { continue };
-            let kept = call.caller;
-            let extension = self.legs.get(&referrer).and_then(|leg| leg.extension()).map(str::to_string);
-            let from = match self.legs.get(&kept).map(|leg| &leg.party) {
-                Some(Party::Handset(Some(kept))) => kept.clone(),
-                _ => self.calls.get(&call_id).map(|call| call.outside_party()).unwrap_or_default(),
-            };
-            let text = format!("transfer by {} to {route:?}", extension.as_deref().unwrap_or("?"));
-            core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text));
-            if let Err(code) = self.ring_for_transfer(core, registrar, call_id, extension.as_deref(), &route, &from) {
-                self.transfer_failed(core, call_id, Cause::Refused(code));
-            }
+    /// Rings the target of a transfer that was accepted.
+    fn ring_target(&mut self, core: &mut Core<'_, '_>, call_id: CallId, extension: &str, route: &Route) {
+        let Some(kept) = self.calls.get(&call_id).map(|call| call.caller) else { return };
+        let from = match self.legs.get(&kept).map(|leg| &leg.party) {
+            Some(Party::Handset(Some(kept))) => kept.clone(),
+            _ => self.calls.get(&call_id).map(|call| call.outside_party()).unwrap_or_default(),
+        };
+        let text = format!("transfer by {extension} to {route:?}");
+        core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text));
+        if let Err(code) = self.ring_for_transfer(core, call_id, Some(extension), route, &from) {
+            self.transfer_failed(core, call_id, Cause::Refused(code));
         }
     }
 

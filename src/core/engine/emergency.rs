@@ -41,18 +41,18 @@ impl Engine {
         let route = route::route_dialled(&config, caller, dialled);
         let account = Account::of(&proof, || !here.is_empty());
         let Route::Emergency { number, caller_id } = route else {
-            return self.call_part(now, wall, |calls, registrar, core| {
-                calls.handle_handset_invite(core, registrar, incoming, extension.as_deref(), route);
+            return self.call_part(now, wall, |calls, core| {
+                calls.handle_handset_invite(core, incoming, extension.as_deref(), route);
             });
         };
         let mut admission = Admission::Refuse;
-        self.call_part(now, wall, |calls, registrar, core| {
-            admission = calls.admit_emergency(core, registrar, flow, account);
+        self.call_part(now, wall, |calls, core| {
+            admission = calls.admit_emergency(core, flow, account);
         });
         match admission {
-            Admission::Leaves => self.call_part(now, wall, |calls, registrar, core| {
+            Admission::Leaves => self.call_part(now, wall, |calls, core| {
                 let shown = (number, caller_id);
-                calls.handle_emergency_invite(core, registrar, incoming, extension.as_deref(), shown, account);
+                calls.handle_emergency_invite(core, incoming, extension.as_deref(), shown, account);
             }),
             Admission::Challenge => self.part(now, wall, |engine, cx| {
                 engine.registrar.challenge(cx, server, flow, &incoming.request);
@@ -95,7 +95,7 @@ impl Engine {
             self.stopping = Stopping::Trunk;
             self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
             if self.trunk.flow().is_err() {
-                self.call_part(now, wall, |calls, _, core| calls.handle_trunk_stopped(core));
+                self.call_part(now, wall, |calls, core| calls.handle_trunk_stopped(core));
             }
         }
     }
