@@ -9,7 +9,7 @@ from tests.account.account import Fresh
 
 # Nobody's on a machine that runs tests.
 SERVICE = 54321
-# src/store/files.rs, and what stands beside one while it is written or when it was kept.
+# src/gateway/store/files.rs, and what stands beside one while it is written or when it was kept.
 NAMES = [name + suffix for name in (
     "secrets.json", "twilio.json", "bindings.json", "answers.toml", "history.jsonl", "time.json", "tunnel_key",
     "tunnel_known_hosts", "tunnel_refused_host_key", "tunnel_url", "lock", "restoring") for suffix in ("", ".new", ".old", ".bad")]

@@ -69,7 +69,7 @@ def write_config(folder, listen, trunk, extensions, *, ring=(), **more):
 
 
 def secrets(extensions):
-    """`secrets.json` as `gateway setup` leaves it (src/store/secrets.rs), for tests without a Twilio account."""
+    """`secrets.json` as `gateway setup` leaves it (src/core/secrets.rs), for tests without a Twilio account."""
     return json.dumps({"auth_token": "0" * 32,
                        "extensions": {e: {"lan_password": lan_password(e), "trunk_passwords": {"prod": trunk_password(e)}}
                                       for e in extensions}})
