@@ -11,6 +11,7 @@ use crate::local::{Local, LocalError};
 use crate::model::{Desired, Id, Kind, Wish};
 use crate::owned::{Owned, Record};
 use crate::plan::{self, Change, Held, Plan};
+use crate::progress::{Listener, Progress};
 use crate::{actual, undo};
 use gateway_core::config::ACCOUNT;
 use gateway_core::config::{Config, Environment, Number};
@@ -27,22 +28,6 @@ pub struct Account<'a> {
     /// Waits, between looks at something that takes time at Twilio.
     pub pause: &'a mut dyn FnMut(Duration),
 }
-
-/// What happens while changes are made.
-#[derive(Debug)]
-pub enum Progress<'a> {
-    /// The `at`th of `of` begins.
-    Begins { at: usize, of: usize, change: &'a Change },
-    /// It waits for Twilio: a sentence.
-    Waits { reason: String },
-    /// It is done.
-    Done,
-    /// It failed; the error is returned.
-    Failed,
-}
-
-/// Is told what happens.
-pub type Listener<'a> = &'a mut dyn FnMut(Progress<'_>);
 
 /// Why it stopped. What was done is recorded; the next run goes on from there.
 #[derive(Debug, thiserror::Error)]

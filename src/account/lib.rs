@@ -23,6 +23,7 @@ pub mod model;
 pub mod numbers;
 pub mod owned;
 pub mod plan;
+pub mod progress;
 mod promote;
 pub mod public_url;
 pub mod rotation;

@@ -7,19 +7,20 @@
 
 mod create;
 mod dialing;
+mod hosted;
 mod number;
 mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::account::{Listener, Progress};
 use crate::api::{Api, ApiError, Form};
 use crate::hosted::HostedError;
 use crate::local::{Local, LocalError};
 use crate::model::{Id, Kind, Value, fingerprint};
 use crate::owned::{Changed, Owned, Record, Undo};
 use crate::plan::{Change, FieldChange, Held, Standing, Update};
+use crate::progress::{Listener, Progress};
 use gateway_core::setting::Setting;
 
 /// How often a request that makes something is tried when it is unknown whether it had an effect.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::{Applier, ApplyError};
-use crate::account::Progress;
 use crate::model::{Id, Kind, Value};
 use crate::owned::Undo;
 use crate::plan::{Change, Plan, Registration, Update};
+use crate::progress::Progress;
 
 impl Applier<'_> {
     /// Makes all changes. What waits for Twilio, and what Twilio refuses to delete, keeps nothing back that does not

@@ -15,13 +15,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::account::{Account, AccountError, Progress, Scope};
+use crate::account::{Account, AccountError, Scope};
 use crate::apply::{Applier, ApplyError};
 use crate::fake::{Fake, Fault};
 use crate::fake_local::FakeLocal;
 use crate::model::{Id, Kind};
 use crate::owned::Owned;
 use crate::plan::Plan;
+use crate::progress::Progress;
 use gateway_core::config::{Address, Config, Environment, Host, parse};
 use gateway_core::random::Random;
 use gateway_core::secrets::Secrets;

@@ -8,8 +8,8 @@ use super::account::{self, Opened, Purpose};
 use super::arguments::Trace;
 use super::show::{self, Colours};
 use super::{Done, failed};
-use gateway_account::account::Progress;
 use gateway_account::plan::{Change, Plan};
+use gateway_account::progress::Progress;
 
 /// How the question before the changes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -27,10 +27,11 @@ use crate::store::Existing;
 use crate::twilio::client::Count;
 use crate::twilio::moved;
 use answers::{Answers, DOMAIN_SUFFIX};
-use gateway_account::account::{AccountError, Progress, Scope};
+use gateway_account::account::{AccountError, Scope};
 use gateway_account::apply::ApplyError;
 use gateway_account::key;
 use gateway_account::plan::{Change, Plan};
+use gateway_account::progress::Progress;
 use gateway_core::config::{Config, Protection};
 use question::Prompt;
 

@@ -1,12 +1,14 @@
 //! The hosted Service: files that Twilio serves for us (TWILIO.md "Hosted files").
 
-mod steps;
-
 use std::path::PathBuf;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use gateway_core::hex::hex;
+
+/// How long a build may take, as Twilio's own tool has it.
+pub const BUILD_TIME: Duration = Duration::from_secs(300);
 
 /// A file of the folder `hosted.assets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub enum HostedError {
     File { path: String, reason: String },
     #[error("build {build} of the hosted Service failed at Twilio; see its logs at console.twilio.com, or run again")]
     BuildFailed { build: String },
-    #[error("build {build} of the hosted Service is not complete after {} minutes; run the command again", steps::BUILD_TIME.as_secs() / 60)]
+    #[error("build {build} of the hosted Service is not complete after {} minutes; run the command again", BUILD_TIME.as_secs() / 60)]
     BuildSlow { build: String },
     #[error("build {build} is no longer at Twilio; run the command again, or promote another environment")]
     BuildGone { build: String },
@@ -48,35 +50,24 @@ pub fn fingerprint(files: &[File]) -> String {
     hex(&digest.finalize())
 }
 
-/// What Twilio serves a file as, by the end of its name.
-fn content_type(path: &str) -> &'static str {
-    let extension =
-        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension);
-    match extension.to_ascii_lowercase().as_str() {
-        "wav" => "audio/wav",
-        "mp3" => "audio/mpeg",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "gsm" => "audio/x-gsm",
-        "ulaw" | "ul" => "audio/basic",
-        "aif" | "aiff" => "audio/aiff",
-        "txt" => "text/plain",
-        "md" => "text/markdown",
-        "csv" => "text/csv",
-        "html" | "htm" => "text/html",
-        "css" => "text/css",
-        "js" => "text/javascript",
-        "json" => "application/json",
-        "xml" | "twiml" => "application/xml",
-        "pdf" => "application/pdf",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "svg" => "image/svg+xml",
-        "ico" => "image/x-icon",
-        "mp4" => "video/mp4",
-        _ => "application/octet-stream",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_of_paths_and_contents_and_not_of_the_order() {
+        let file = |path: &str, sha256: &str| File {
+            path: path.to_owned(),
+            source: PathBuf::new(),
+            bytes: 0,
+            sha256: sha256.to_owned(),
+        };
+        let (a, b) = (file("/a", "1"), file("/b", "2"));
+        let both = fingerprint(&[a.clone(), b.clone()]);
+        assert_eq!(both.len(), 64);
+        assert_eq!(fingerprint(&[b.clone(), a.clone()]), both);
+        for other in [vec![], vec![a.clone()], vec![a.clone(), file("/b", "3")], vec![a, file("/c", "2")]] {
+            assert_ne!(fingerprint(&other), both);
+        }
     }
 }
-
-#[cfg(test)]
-mod tests;

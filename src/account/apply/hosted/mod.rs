@@ -7,16 +7,13 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{File, HostedError, content_type, fingerprint};
+use super::{Applier, ApplyError};
 use crate::api::{ApiError, Collection, Form, Product, Upload};
-use crate::apply::{Applier, ApplyError};
+use crate::hosted::{BUILD_TIME, File, HostedError, fingerprint};
 use crate::kind::{Id, Kind};
 use crate::model::{Build, Deployment};
 use crate::owned::{self, Record, Undo};
 use gateway_core::hex::hex;
-
-/// How long a build may take, as Twilio's own tool has it.
-pub(super) const BUILD_TIME: Duration = Duration::from_secs(300);
 
 /// How long a deployment may take to show.
 const DEPLOY_TIME: Duration = Duration::from_secs(30);
@@ -190,3 +187,36 @@ fn sid(answer: &Value, of: &str) -> Result<String, ApiError> {
     let sid = answer.get("sid").and_then(Value::as_str).map(str::to_owned);
     sid.ok_or_else(|| ApiError::Nonsense { request: format!("POST of {of}"), reason: "no sid".to_owned() })
 }
+
+/// What Twilio serves a file as, by the end of its name.
+fn content_type(path: &str) -> &'static str {
+    let extension =
+        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension);
+    match extension.to_ascii_lowercase().as_str() {
+        "wav" => "audio/wav",
+        "mp3" => "audio/mpeg",
+        "ogg" | "oga" | "opus" => "audio/ogg",
+        "gsm" => "audio/x-gsm",
+        "ulaw" | "ul" => "audio/basic",
+        "aif" | "aiff" => "audio/aiff",
+        "txt" => "text/plain",
+        "md" => "text/markdown",
+        "csv" => "text/csv",
+        "html" | "htm" => "text/html",
+        "css" => "text/css",
+        "js" => "text/javascript",
+        "json" => "application/json",
+        "xml" | "twiml" => "application/xml",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "svg" => "image/svg+xml",
+        "ico" => "image/x-icon",
+        "mp4" => "video/mp4",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,29 +8,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::{Api, ApiError, Collection, Form, FormValue, Product, Upload};
-use crate::apply::{Applier, ApplyError};
 use crate::fake_local::FakeLocal;
 use crate::kind::{Id, Kind};
 use crate::local::Local as _;
 use crate::model::{Build, Deployment};
 use crate::owned::{Owned, Record, Undo};
-
-#[test]
-fn a_fingerprint_is_of_paths_and_contents_and_not_of_the_order() {
-    let file = |path: &str, sha256: &str| File {
-        path: path.to_owned(),
-        source: PathBuf::new(),
-        bytes: 0,
-        sha256: sha256.to_owned(),
-    };
-    let (a, b) = (file("/a", "1"), file("/b", "2"));
-    let both = fingerprint(&[a.clone(), b.clone()]);
-    assert_eq!(both.len(), 64);
-    assert_eq!(fingerprint(&[b.clone(), a.clone()]), both);
-    for other in [vec![], vec![a.clone()], vec![a.clone(), file("/b", "3")], vec![a, file("/c", "2")]] {
-        assert_ne!(fingerprint(&other), both);
-    }
-}
 
 #[test]
 fn a_file_is_served_as_what_its_name_says() {
