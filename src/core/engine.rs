@@ -67,21 +67,45 @@ pub enum Input {
 /// The engine.
 #[derive(Debug)]
 pub struct Engine {
-    config: Arc<Config>,
-    secrets: Arc<Secrets>,
-    random: Random,
-    transactions: Transactions<Owner>,
+    shared: Shared,
     registrar: Registrar,
     trunk: Trunk,
     /// The flows that the calls know of.
     trunk_flows: [Option<Flow>; 2],
     calls: Calls,
     streams: Streams,
-    outputs: VecDeque<Output>,
     began: Instant,
     /// The configuration with the [trunk] that waits for an emergency call to end.
     waiting_config: Option<Arc<Config>>,
     stopping: Stopping,
+}
+
+/// What all parts of the engine work with: a [`Context`] lends it to one of them at a time.
+#[derive(Debug)]
+struct Shared {
+    config: Arc<Config>,
+    secrets: Arc<Secrets>,
+    random: Random,
+    transactions: Transactions<Owner>,
+    outputs: VecDeque<Output>,
+}
+
+impl Shared {
+    fn context(&mut self, now: Instant, wall: WallClock) -> Context<'_> {
+        Context {
+            now,
+            wall,
+            config: &self.config,
+            secrets: &self.secrets,
+            random: &mut self.random,
+            transactions: &mut self.transactions,
+            outputs: &mut self.outputs,
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
 }
 
 /// How far a stop is.
@@ -104,17 +128,20 @@ impl Engine {
         now: Instant,
         wall: WallClock,
     ) -> Self {
-        Engine {
+        let shared = Shared {
             config,
             secrets,
             random: Random::new(seed),
             transactions: Transactions::default(),
+            outputs: VecDeque::new(),
+        };
+        Engine {
+            shared,
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
             trunk_flows: [None; 2],
             calls: Calls::default(),
             streams: Streams::default(),
-            outputs: VecDeque::new(),
             began: now,
             waiting_config: None,
             stopping: Stopping::No,
@@ -138,27 +165,25 @@ impl Engine {
             }
             Input::Connected { connection, flow } => {
                 self.streams.connected(now, flow);
-                self.part(now, wall, |engine, cx| {
-                    let (calls, registrar) = (&*engine.calls, &*engine.registrar);
-                    // Who talks and who can be rung first.
-                    let rank = |name: &str| match () {
-                        () if calls.on_trunk().any(|extension| extension == name) => 0,
-                        () if !registrar.bindings(name, now).is_empty() => 1,
-                        () => 2,
-                    };
-                    engine.trunk.handle_connected(cx, connection, flow, &rank);
-                });
+                let (calls, registrar) = (&self.calls, &self.registrar);
+                // Who talks and who can be rung first.
+                let rank = |name: &str| match () {
+                    () if calls.on_trunk().any(|extension| extension == name) => 0,
+                    () if !registrar.bindings(name, now).is_empty() => 1,
+                    () => 2,
+                };
+                self.trunk.handle_connected(&mut self.shared.context(now, wall), connection, flow, &rank);
             }
             Input::ConnectFailed { connection, error } => {
-                self.part(now, wall, |engine, cx| engine.trunk.handle_connect_failed(cx, connection, &error));
+                self.trunk.handle_connect_failed(&mut self.shared.context(now, wall), connection, &error);
             }
             Input::Disconnected { flow, reason } => self.on_disconnected(now, wall, flow, &reason),
             Input::Resolved { query, answer } => {
-                self.part(now, wall, |engine, cx| engine.trunk.handle_resolved(cx, query, answer));
+                self.trunk.handle_resolved(&mut self.shared.context(now, wall), query, answer);
             }
-            Input::LinkChanged(link) => self.part(now, wall, |engine, cx| engine.trunk.handle_link(cx, &link)),
+            Input::LinkChanged(link) => self.trunk.handle_link(&mut self.shared.context(now, wall), &link),
             Input::Media(notice) => self.call_part(now, wall, |calls, core| calls.handle_media(core, notice)),
-            Input::Time { doubt } => self.part(now, wall, |engine, cx| engine.trunk.handle_time(cx, doubt)),
+            Input::Time { doubt } => self.trunk.handle_time(&mut self.shared.context(now, wall), doubt),
             Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
             // Once is enough: a second signal hurries nobody who called for help.
             Input::Stop if self.stopping != Stopping::No => {}
@@ -176,12 +201,12 @@ impl Engine {
         while let Some(flow) = self.streams.pop_due(now, || self.calls.flows()) {
             self.close(now, wall, vec![flow], "no whole message in time");
         }
-        self.transactions.handle_timeout(now);
+        self.shared.transactions.handle_timeout(now);
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
-            self.part(now, wall, |engine, cx| engine.registrar.handle_timeout(cx));
+            self.registrar.handle_timeout(&mut self.shared.context(now, wall));
         }
         if self.trunk.poll_timeout().is_some_and(|at| at <= now) {
-            self.part(now, wall, |engine, cx| engine.trunk.handle_timeout(cx));
+            self.trunk.handle_timeout(&mut self.shared.context(now, wall));
         }
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
             self.call_part(now, wall, |calls, core| calls.handle_timeout(core));
@@ -192,15 +217,15 @@ impl Engine {
         self.after_emergency(now, wall);
         // First what is cheap: most of the time both flows stand.
         if self.trunk.is_sought() && self.calls.needs_trunk() {
-            self.part(now, wall, |engine, cx| engine.trunk.hurry(cx));
+            self.trunk.hurry(&mut self.shared.context(now, wall));
         }
-        while let Some((flow, bytes)) = self.transactions.poll_transmit() {
-            self.outputs.push_back(Output::Send { flow, bytes });
+        while let Some((flow, bytes)) = self.shared.transactions.poll_transmit() {
+            self.shared.outputs.push_back(Output::Send { flow, bytes });
         }
     }
 
     fn drain_events(&mut self, now: Instant, wall: WallClock) {
-        while let Some(event) = self.transactions.poll_event() {
+        while let Some(event) = self.shared.transactions.poll_event() {
             self.on_transaction(now, wall, event);
         }
     }
@@ -222,13 +247,13 @@ impl Engine {
 
     /// The next thing for the drivers to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.shared.outputs.pop_front()
     }
 
     /// When [`Engine::handle`] wants an [`Input::Tick`].
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
-            self.transactions.poll_timeout(),
+            self.shared.transactions.poll_timeout(),
             self.registrar.poll_timeout(),
             self.trunk.poll_timeout(),
             self.calls.poll_timeout(),
@@ -250,7 +275,7 @@ impl Engine {
 
     /// Whether nothing of any call or transaction is left (bindings and registrations stay).
     pub fn is_quiet(&self) -> bool {
-        self.calls.is_idle() && self.transactions.is_empty()
+        self.calls.is_idle() && self.shared.transactions.is_empty()
     }
 
     /// The server that [`Link::towards`] is about.
@@ -260,7 +285,8 @@ impl Engine {
 
     /// How full the tables are.
     pub fn sizes(&self) -> Sizes {
-        let sizes = Sizes { transactions: self.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
+        let sizes =
+            Sizes { transactions: self.shared.transactions.len(), streams: self.streams.len(), ..Sizes::default() };
         self.calls.sizes(self.registrar.sizes(sizes))
     }
 
@@ -281,7 +307,7 @@ impl Engine {
 
     /// The picture for `gateway status`.
     pub fn status(&self, now: Instant) -> Status {
-        let extensions = self.config.extensions.iter().map(|extension| ExtensionStatus {
+        let extensions = self.shared.config.extensions.iter().map(|extension| ExtensionStatus {
             name: extension.name.clone(),
             handsets: self.registrar.status(&extension.name, now),
             registration: self.trunk.registration(&extension.name, now),
@@ -289,9 +315,9 @@ impl Engine {
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime: now.since(self.began).as_secs(),
-            environment: self.config.site.environment.clone(),
-            domain: self.config.trunk.domain.clone(),
-            public_url: self.config.webhook.public_url.clone(),
+            environment: self.shared.config.site.environment.clone(),
+            domain: self.shared.config.trunk.domain.clone(),
+            public_url: self.shared.config.webhook.public_url.clone(),
             trunk: self.trunk.status(now),
             extensions: extensions.collect(),
             calls: self.calls.status(now),
@@ -310,26 +336,10 @@ impl Engine {
         }
     }
 
-    /// Runs `f` on the engine with a context of it; the parts that the context borrows are lent out meanwhile.
-    fn part(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Parts<'_>, &mut Context<'_>)) {
-        let mut context = Context {
-            now,
-            wall,
-            config: &self.config,
-            secrets: &self.secrets,
-            random: &mut self.random,
-            transactions: &mut self.transactions,
-            outputs: &mut self.outputs,
-        };
-        let mut parts = Parts { registrar: &mut self.registrar, trunk: &mut self.trunk, calls: &mut self.calls };
-        f(&mut parts, &mut context);
-    }
-
-    /// The same for what concerns calls.
-    fn call_part(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Calls, &mut Core<'_, '_>)) {
-        self.part(now, wall, |parts, context| {
-            f(parts.calls, &mut Core { cx: context, trunk: parts.trunk, registrar: parts.registrar });
-        });
+    /// Runs `f` on the calls with all that they may touch.
+    fn call_part<T>(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Calls, &mut Core<'_, '_>) -> T) -> T {
+        let cx = &mut self.shared.context(now, wall);
+        f(&mut self.calls, &mut Core { cx, trunk: &mut self.trunk, registrar: &self.registrar })
     }
 
     fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
@@ -344,20 +354,20 @@ impl Engine {
         let priority = match &message {
             SipMessage::Request(request) if request.method == Method::Invite && flow.transport != Transport::Tls => {
                 let wanted = Dialled::of_uri(&request.uri).ok();
-                match wanted.and_then(|dialled| route::emergency_number(&self.config, &dialled)) {
+                match wanted.and_then(|dialled| route::emergency_number(&self.shared.config, &dialled)) {
                     Some(_) => Priority::Emergency,
                     None => Priority::Ordinary,
                 }
             }
             _ => Priority::Ordinary,
         };
-        self.transactions.receive(now, flow, message, priority);
+        self.shared.transactions.receive(now, flow, message, priority);
     }
 
     /// Ends streams from our side.
     fn close(&mut self, now: Instant, wall: WallClock, flows: Vec<Flow>, reason: &str) {
         for flow in flows {
-            self.outputs.push_back(Output::Close { flow });
+            self.shared.outputs.push_back(Output::Close { flow });
             self.on_disconnected(now, wall, flow, reason);
         }
     }
@@ -369,8 +379,8 @@ impl Engine {
                 Ok(None) => break,
                 Ok(Some(Frame::Message(message))) => self.receive(now, flow, message),
                 // RFC 5626 section 3.5.1.
-                Ok(Some(Frame::Ping)) => self.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
-                Ok(Some(Frame::Pong)) => self.part(now, wall, |engine, cx| engine.trunk.handle_pong(cx, flow)),
+                Ok(Some(Frame::Ping)) => self.shared.outputs.push_back(Output::Send { flow, bytes: b"\r\n".to_vec() }),
+                Ok(Some(Frame::Pong)) => self.trunk.handle_pong(&mut self.shared.context(now, wall), flow),
                 Ok(Some(Frame::Bad(error))) => self.on_bad_message(flow, &error),
                 Err(error) => {
                     self.on_bad_message(flow, &error);
@@ -385,19 +395,19 @@ impl Engine {
 
     fn on_bad_message(&mut self, flow: Flow, error: &ReadError) {
         let text = format!("message dropped: {}", error.fault);
-        self.outputs.push_back(Output::Event(Event::new(Code::SipBadMessage, flow.remote.to_string(), text)));
+        self.shared.event(Event::new(Code::SipBadMessage, flow.remote.to_string(), text));
         if let Some(reply) = &error.reply {
-            self.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
+            self.shared.outputs.push_back(Output::Send { flow, bytes: wire::write_response(reply) });
         }
     }
 
     fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
         self.streams.remove(flow);
-        self.transactions.flow_down(now, flow);
+        self.shared.transactions.flow_down(now, flow);
         if self.trunk.is_trunk(flow) || self.trunk.is_standby(flow) {
-            self.part(now, wall, |engine, cx| engine.trunk.handle_disconnected(cx, flow, reason));
+            self.trunk.handle_disconnected(&mut self.shared.context(now, wall), flow, reason);
         } else {
-            self.part(now, wall, |engine, cx| engine.registrar.flow_down(cx, flow));
+            self.registrar.flow_down(&mut self.shared.context(now, wall), flow);
             self.call_part(now, wall, |calls, core| calls.handle_flow_down(core, flow));
         }
     }
@@ -416,10 +426,10 @@ impl Engine {
             transaction::Event::NoAck { .. } => {}
             transaction::Event::Response { id, owner, response } => match owner {
                 Owner::Registration(index) => {
-                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, Some(index), &response));
+                    self.trunk.handle_response(&mut self.shared.context(now, wall), id, Some(index), &response);
                 }
                 Owner::Probe => {
-                    self.part(now, wall, |engine, cx| engine.trunk.handle_response(cx, id, None, &response));
+                    self.trunk.handle_response(&mut self.shared.context(now, wall), id, None, &response);
                 }
                 Owner::Leg(leg) => {
                     self.call_part(now, wall, |calls, core| calls.handle_response(core, leg, id, &response));
@@ -432,9 +442,9 @@ impl Engine {
             }
             transaction::Event::Failed { id, owner, failure } => match owner {
                 Owner::Registration(index) => {
-                    self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, Some(index), failure));
+                    self.trunk.handle_failure(&mut self.shared.context(now, wall), id, Some(index), failure);
                 }
-                Owner::Probe => self.part(now, wall, |engine, cx| engine.trunk.handle_failure(cx, id, None, failure)),
+                Owner::Probe => self.trunk.handle_failure(&mut self.shared.context(now, wall), id, None, failure),
                 Owner::Leg(leg) => {
                     self.call_part(now, wall, |calls, core| calls.handle_failure(core, leg, id, failure));
                 }
@@ -452,42 +462,43 @@ impl Engine {
             return self.on_handset_invite(now, wall, server, flow, request);
         }
         if self.stopping != Stopping::No {
-            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
+            return self.shared.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
         match request.method {
             // Nothing is registered there, so that no call belongs there; other forks of it may ring on.
             Method::Invite if standby => {
                 let text = "a call came in by the standby, where nothing is registered; 480";
-                self.outputs.push_back(Output::Event(Event::new(Code::CallRefused, flow.remote.to_string(), text)));
-                self.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
+                self.shared.event(Event::new(Code::CallRefused, flow.remote.to_string(), text));
+                self.shared.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
             }
             Method::Register if !trunk && !standby => {
-                self.part(now, wall, |engine, cx| engine.registrar.handle_register(cx, server, flow, &request));
+                self.registrar.handle_register(&mut self.shared.context(now, wall), server, flow, &request);
             }
-            Method::Options => self.transactions.respond_once(now, server, options_response(&request)),
+            Method::Options => self.shared.transactions.respond_once(now, server, options_response(&request)),
             Method::Invite => self.call_part(now, wall, |calls, core| {
                 calls.handle_trunk_invite(core, Invite { server, flow, request });
             }),
             // RFC 6665 section 4.2.1.3: no event package that we know.
             Method::Subscribe | Method::Publish => {
-                self.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
+                self.shared.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
             }
             // A subscription that we never made.
-            Method::Notify => self.transactions.respond_once(now, server, response_to(&request, 481, Some("none"))),
+            Method::Notify => {
+                self.shared.transactions.respond_once(now, server, response_to(&request, 481, Some("none")))
+            }
             _ => {
                 let mut response = response_to(&request, 405, Some("none"));
                 header::push_allow(&mut response.headers);
-                self.transactions.respond_once(now, server, response);
+                self.shared.transactions.respond_once(now, server, response);
             }
         }
     }
 
     fn on_request_in_dialog(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
         let refusal = response_to(&request, 481, None);
-        let mut found = false;
-        self.call_part(now, wall, |calls, core| found = calls.handle_in_dialog(core, server, flow, request));
+        let found = self.call_part(now, wall, |calls, core| calls.handle_in_dialog(core, server, flow, request));
         if !found {
-            self.transactions.respond_once(now, server, refusal);
+            self.shared.transactions.respond_once(now, server, refusal);
         }
     }
 
@@ -495,18 +506,17 @@ impl Engine {
     fn on_handset_invite(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
         let dialled = Dialled::of_uri(&request.uri);
         if let Ok(dialled) = &dialled
-            && route::emergency_number(&self.config, dialled).is_some()
+            && route::emergency_number(&self.shared.config, dialled).is_some()
         {
             return self.on_emergency_invite(now, wall, Invite { server, flow, request }, dialled);
         }
         if self.stopping != Stopping::No {
-            return self.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
+            return self.shared.transactions.respond_once(now, server, response_to(&request, 503, Some("stopping")));
         }
-        let mut verdict = Verdict::Answered;
-        self.part(now, wall, |engine, cx| verdict = engine.registrar.authenticate(cx, server, flow, &request));
+        let verdict = self.registrar.authenticate(&mut self.shared.context(now, wall), server, flow, &request);
         let Verdict::Extension(name) = verdict else { return };
         let route = match &dialled {
-            Ok(dialled) => route::route_dialled(&self.config, Caller::Extension(&name), dialled),
+            Ok(dialled) => route::route_dialled(&self.shared.config, Caller::Extension(&name), dialled),
             Err(error) => route::unusable(error.clone().into()),
         };
         self.call_part(now, wall, |calls, core| {
@@ -527,18 +537,11 @@ impl Engine {
             flow.remote
         );
         let event = Event::new(Code::SipCrowded, flow.remote.to_string(), text);
-        self.outputs.push_back(Output::Event(event));
+        self.shared.event(event);
     }
 }
 
 /// The streams that strangers must not cost.
 fn kept(calls: &Calls, registrar: &Registrar, now: Instant) -> Kept {
     Kept { busy: calls.flows(), bound: registrar.flows(now) }
-}
-
-/// The parts of the engine that a context does not borrow.
-struct Parts<'a> {
-    registrar: &'a mut Registrar,
-    trunk: &'a mut Trunk,
-    calls: &'a mut Calls,
 }

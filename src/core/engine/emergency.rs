@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{Engine, Stopping};
 use crate::call::setup::Invite;
 use crate::config::Config;
-use crate::context::Output;
 use crate::emergency::bound::{Account, Admission, Proof};
 use crate::emergency::station::{Neighbor, Station};
 use crate::event::{Code, Event};
@@ -20,9 +19,8 @@ impl Engine {
     /// shows, and whether that phone may call at all.
     pub(super) fn on_emergency_invite(&mut self, now: Instant, wall: WallClock, incoming: Invite, dialled: &Dialled) {
         let Invite { server, flow, .. } = incoming;
-        let mut proof = Proof::None;
-        self.part(now, wall, |engine, cx| proof = engine.registrar.prove(cx, flow, &incoming.request));
-        let config = Arc::clone(&self.config);
+        let proof = self.registrar.prove(&mut self.shared.context(now, wall), flow, &incoming.request);
+        let config = Arc::clone(&self.shared.config);
         let neighbor = |extension, by_flow| {
             let may_call = config.extension(extension).is_none_or(|extension| extension.emergency);
             Neighbor { extension, by_flow, may_call }
@@ -45,40 +43,37 @@ impl Engine {
                 calls.handle_handset_invite(core, incoming, extension.as_deref(), route);
             });
         };
-        let mut admission = Admission::Refuse;
-        self.call_part(now, wall, |calls, core| {
-            admission = calls.admit_emergency(core, flow, account);
-        });
+        let admission = self.call_part(now, wall, |calls, core| calls.admit_emergency(core, flow, account));
         match admission {
             Admission::Leaves => self.call_part(now, wall, |calls, core| {
                 let shown = (number, caller_id);
                 calls.handle_emergency_invite(core, incoming, extension.as_deref(), shown, account);
             }),
-            Admission::Challenge => self.part(now, wall, |engine, cx| {
-                engine.registrar.challenge(cx, server, flow, &incoming.request);
-            }),
+            Admission::Challenge => {
+                self.registrar.challenge(&mut self.shared.context(now, wall), server, flow, &incoming.request)
+            }
             // Nothing of it is kept.
             Admission::Refuse => {
                 let tag = stateless_tag(&incoming.request);
-                self.transactions.respond_once(now, server, response_to(&incoming.request, 503, Some(&tag)));
+                self.shared.transactions.respond_once(now, server, response_to(&incoming.request, 503, Some(&tag)));
             }
         }
     }
 
     pub(super) fn on_reload(&mut self, now: Instant, wall: WallClock, config: Arc<Config>, secrets: Arc<Secrets>) {
-        self.secrets = secrets;
+        self.shared.secrets = secrets;
         // Another server, domain or certificate means another flow, and an emergency call must not lose its own.
-        let waits = config.trunk != self.config.trunk && self.calls.has_emergency();
-        self.config = match waits {
-            true => Arc::new(Config { trunk: self.config.trunk.clone(), ..Config::clone(&config) }),
+        let waits = config.trunk != self.shared.config.trunk && self.calls.has_emergency();
+        self.shared.config = match waits {
+            true => Arc::new(Config { trunk: self.shared.config.trunk.clone(), ..Config::clone(&config) }),
             false => Arc::clone(&config),
         };
         if waits {
             let text = "the new [trunk] takes effect when the emergency call in progress has ended";
-            self.outputs.push_back(Output::Event(Event::new(Code::ConfigReload, "trunk", text)));
+            self.shared.event(Event::new(Code::ConfigReload, "trunk", text));
         }
         self.waiting_config = waits.then_some(config);
-        self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
+        self.trunk.handle_reload(&mut self.shared.context(now, wall));
     }
 
     /// What had to wait for the last emergency call to end: another trunk, and the end of the trunk.
@@ -88,12 +83,12 @@ impl Engine {
             return;
         }
         if let Some(config) = self.waiting_config.take() {
-            self.config = config;
-            self.part(now, wall, |engine, cx| engine.trunk.handle_reload(cx));
+            self.shared.config = config;
+            self.trunk.handle_reload(&mut self.shared.context(now, wall));
         }
         if self.stopping == Stopping::Calls {
             self.stopping = Stopping::Trunk;
-            self.part(now, wall, |engine, cx| engine.trunk.stop(cx));
+            self.trunk.stop(&mut self.shared.context(now, wall));
             if self.trunk.flow().is_err() {
                 self.call_part(now, wall, |calls, core| calls.handle_trunk_stopped(core));
             }
