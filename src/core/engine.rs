@@ -31,6 +31,7 @@ pub use crate::streams::MAX_STREAMS;
 use crate::streams::{Kept, Streams};
 use crate::time::{Instant, WallClock, soonest};
 use crate::trunk::{Link, Trunk};
+use crate::wake::Reason;
 
 /// What the drivers give.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ impl Engine {
         if self.registrar.poll_timeout().is_some_and(|at| at <= now) {
             self.registrar.handle_timeout(&mut self.shared.context(now, wall));
         }
-        if self.trunk.poll_timeout().is_some_and(|at| at <= now) {
+        if self.trunk.poll_timeout().is_some_and(|(at, _)| at <= now) {
             self.trunk.handle_timeout(&mut self.shared.context(now, wall));
         }
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
@@ -250,14 +251,14 @@ impl Engine {
         self.shared.outputs.pop_front()
     }
 
-    /// When [`Engine::handle`] wants an [`Input::Tick`].
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    /// When [`Engine::handle`] wants an [`Input::Tick`], and for what.
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         [
-            self.shared.transactions.poll_timeout(),
-            self.registrar.poll_timeout(),
+            Reason::Transaction.at(self.shared.transactions.poll_timeout()),
+            Reason::Binding.at(self.registrar.poll_timeout()),
             self.trunk.poll_timeout(),
-            self.calls.poll_timeout(),
-            self.streams.poll_timeout(),
+            Reason::Call.at(self.calls.poll_timeout()),
+            Reason::Stream.at(self.streams.poll_timeout()),
         ]
         .into_iter()
         .fold(None, soonest)

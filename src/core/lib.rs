@@ -32,6 +32,7 @@ pub mod timers;
 pub mod trunk;
 pub mod twiml;
 pub mod url;
+pub mod wake;
 
 // Shared with the tests of other crates, which call this one by its name.
 #[cfg(test)]

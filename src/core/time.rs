@@ -103,8 +103,8 @@ impl fmt::Display for WallClock {
     }
 }
 
-/// The earlier of two optional deadlines.
-pub fn soonest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
+/// The earlier of two optional deadlines, which may have a [`Reason`](crate::wake::Reason) each.
+pub fn soonest<T: Ord>(a: Option<T>, b: Option<T>) -> Option<T> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (a, b) => a.or(b),

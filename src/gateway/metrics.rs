@@ -10,6 +10,7 @@ use gateway_core::event::Level;
 use gateway_core::status::Sizes;
 use gateway_core::status::{CallState, RegistrationState, Status, TrunkState, TunnelState};
 use gateway_core::twiml::refusal::{Counts as WebhookCounts, Refusal};
+use gateway_core::wake::{Counts as WakeUps, Reason};
 use text::{Kind, Text};
 
 /// All that is told.
@@ -19,6 +20,7 @@ pub struct Snapshot {
     pub sizes: Sizes,
     pub calls: CallCounts,
     pub webhook: WebhookCounts,
+    pub wake_ups: WakeUps,
     /// Events told since the start, by [`Level::ALL`].
     pub events: [u64; Level::ALL.len()],
     /// What is kept in the history.
@@ -96,6 +98,12 @@ fn service(text: &mut Text, snapshot: &Snapshot) {
         ];
         for (table, size) in sizes {
             tables.add(&[("table", table)], count(size));
+        }
+    });
+    let help = "Times that a timer woke the service, by reason.";
+    text.family("gateway_wakeups_total", Kind::Counter, help, |wake_ups| {
+        for reason in Reason::ALL {
+            wake_ups.add(&[("reason", reason.word())], number(snapshot.wake_ups.of(reason)));
         }
     });
     if let Some(changes) = status.drift.changes {

@@ -218,7 +218,7 @@ impl Core {
     /// Time passes, with all that is due meanwhile.
     fn tick(&mut self, time: Duration) {
         let end = self.now + time;
-        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= end) {
+        while let Some((at, _)) = self.engine.poll_timeout().filter(|(at, _)| *at <= end) {
             self.now = self.now.max(at);
             self.input(Input::Tick);
         }

@@ -334,7 +334,7 @@ impl Office {
     pub fn pass(&mut self, duration: Duration) {
         let until = self.now + duration;
         let mut wakings = 0;
-        while let Some(at) = self.engine.poll_timeout().filter(|at| *at <= until) {
+        while let Some((at, _)) = self.engine.poll_timeout().filter(|(at, _)| *at <= until) {
             wakings = if at <= self.now { wakings + 1 } else { 0 };
             assert!(wakings < 10_000, "a live-lock at {:?}", self.now);
             self.now = self.now.max(at);

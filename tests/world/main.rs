@@ -17,6 +17,7 @@ mod edges;
 mod emergency;
 mod flows;
 mod hold;
+mod idle;
 mod network;
 mod odd_bodies;
 mod races;

@@ -22,6 +22,7 @@ use gateway_core::secrets::{ExtensionSecrets, Secrets};
 use gateway_core::sip::flow::{Flow, Transport};
 use gateway_core::time::{Instant, WallClock, soonest};
 use gateway_core::trunk;
+use gateway_core::wake::Counts;
 use sha2::{Digest, Sha256};
 
 use crate::agent::{Agent, Reaction, State, ms};
@@ -98,6 +99,8 @@ pub struct World {
     /// Phones whose emergency calls may be called back.
     pub call_backs: Vec<Phone>,
     pub faults: Vec<String>,
+    /// What woke the engine.
+    pub wake_ups: Counts,
     /// When the process was started again.
     pub restarted: Option<Instant>,
     /// What the wall clock is off by.
@@ -188,6 +191,7 @@ impl World {
             persisted: None,
             call_backs: Vec::new(),
             faults: Vec::new(),
+            wake_ups: Counts::default(),
             restarted: None,
             clock_error: 0,
             queue: BTreeMap::new(),
@@ -344,7 +348,7 @@ impl World {
 
     fn step(&mut self, until: Instant) -> bool {
         let queued = self.queue.first_key_value().map(|((at, _), _)| *at);
-        let engine = self.engine.poll_timeout().map(|at| at.max(self.now));
+        let (engine, reason) = self.engine.poll_timeout().map(|(at, reason)| (at.max(self.now), reason)).unzip();
         let agents = self.agents.iter().filter_map(Agent::poll_timeout).min().map(|at| at.max(self.now));
         let Some(next) = soonest(queued, soonest(engine, agents)).filter(|next| *next <= until) else {
             return false;
@@ -353,7 +357,8 @@ impl World {
         if queued == Some(next) {
             let (_, delivery) = self.queue.pop_first().expect("it was seen a moment ago");
             self.deliver(delivery);
-        } else if engine == Some(next) {
+        } else if let Some(reason) = reason.filter(|_| engine == Some(next)) {
+            self.wake_ups.add(reason);
             self.input(Input::Tick);
         } else {
             for id in 0..self.agents.len() {

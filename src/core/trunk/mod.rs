@@ -38,6 +38,7 @@ use crate::sip::header::AuthHeader;
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
 use crate::time::{Instant, soonest};
+use crate::wake::Reason;
 pub use credentials::Choice;
 use keepalive::{Action, Keepalive};
 pub use link::Link;
@@ -537,16 +538,19 @@ impl Trunk {
         !self.registrations.iter().any(Registration::is_busy)
     }
 
-    /// When [`Trunk::handle_timeout`] wants to be called.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    /// When [`Trunk::handle_timeout`] wants to be called, and for what.
+    pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         let own = match &self.state {
-            State::Waiting { until } => Some(*until),
-            State::Resolving { deadline, .. } | State::Connecting { deadline, .. } => Some(*deadline),
+            State::Waiting { until } => Some((*until, Reason::Search)),
+            State::Resolving { deadline, .. } | State::Connecting { deadline, .. } => Some((*deadline, Reason::Search)),
             State::Up(_) if self.stopping => None,
-            State::Up(up) => soonest(up.keepalive.poll_timeout(), self.due.map(|due| due.max(self.next_send))),
+            State::Up(up) => soonest(
+                Reason::Keepalive.at(up.keepalive.poll_timeout()),
+                Reason::Registration.at(self.due.map(|due| due.max(self.next_send))),
+            ),
             State::Timeless | State::Stopped => None,
         };
-        soonest(own, self.standby.poll_timeout().filter(|_| !self.stopping))
+        soonest(own, Reason::Standby.at(self.standby.poll_timeout().filter(|_| !self.stopping)))
     }
 
     /// Does what is due.

@@ -11,6 +11,8 @@ fn snapshot() -> Snapshot {
     status.drift.changes = Some(2);
     let mut webhook = WebhookCounts { answered: 40, refused: 7, ..WebhookCounts::default() };
     webhook.reasons[Refusal::TooMany as usize] = 7;
+    let mut wake_ups = WakeUps::default();
+    (0..144).for_each(|_| wake_ups.add(Reason::Keepalive));
     Snapshot {
         status,
         sizes: Sizes { legs: 2, ..Sizes::default() },
@@ -20,6 +22,7 @@ fn snapshot() -> Snapshot {
             media: Report { packets_received: 1000, lost: 3, ..Report::default() },
         },
         webhook,
+        wake_ups,
         events: [1, 2, 3, 4, 5],
         history: 6,
         process: Process {
@@ -40,6 +43,8 @@ fn the_figures_stand_under_the_names_that_dashboards_know() {
         "gateway_events_total{level=\"warning\"} 2",
         "gateway_history_entries 6",
         "gateway_table_entries{table=\"legs\"} 2",
+        "gateway_wakeups_total{reason=\"keepalive\"} 144",
+        "gateway_wakeups_total{reason=\"call\"} 0",
         "gateway_account_drift_changes 2",
         "process_resident_memory_bytes 8192000",
         "process_cpu_seconds_total 1.25",

@@ -50,6 +50,7 @@ impl Picture {
             sizes,
             calls,
             webhook: self.webhooks.counts(),
+            wake_ups: self.shell.wake_ups(),
             events: self.recorder.levels(),
             history: self.recorder.len(),
             process: metrics::process(),

@@ -24,6 +24,7 @@ use gateway_core::event::Event;
 use gateway_core::media::Command;
 use gateway_core::sip::flow::{Flow, Transport};
 use gateway_core::time::Instant;
+use gateway_core::wake::{Counts, Reason};
 
 /// Messages that a slow connection may have waiting; then it is closed.
 const STREAM_QUEUE: usize = 256;
@@ -42,8 +43,10 @@ pub struct Shell {
     unsaved: Cell<bool>,
     pub(super) bindings_changed: Notify,
     /// The deadline that the timer task sleeps for.
-    armed: Cell<Option<Instant>>,
+    armed: Cell<Option<(Instant, Reason)>>,
     rearm: Notify,
+    /// What that timer fired for.
+    wake_ups: Cell<Counts>,
     webhooks: RefCell<Option<Arc<http::Shared>>>,
 }
 
@@ -63,6 +66,7 @@ impl Shell {
             bindings_changed: Notify::new(),
             armed: Cell::new(None),
             rearm: Notify::new(),
+            wake_ups: Cell::default(),
             webhooks: RefCell::default(),
         })
     }
@@ -97,17 +101,15 @@ impl Shell {
             outputs.extend(std::iter::from_fn(|| engine.poll_output()));
             engine.poll_timeout()
         };
-        if next != self.armed.get() {
-            // A later deadline needs no waking: the timer fires once for nothing and sleeps again.
-            let sooner = match (next, self.armed.get()) {
-                (Some(next), Some(armed)) => next < armed,
-                (Some(_), None) => true,
-                (None, _) => false,
-            };
-            if sooner {
-                self.armed.set(next);
-                self.rearm.notify_one();
-            }
+        // A later deadline needs no waking: the timer fires once for nothing and sleeps again.
+        let is_sooner = match (next, self.armed.get()) {
+            (Some((next, _)), Some((armed, _))) => next < armed,
+            (Some(_), None) => true,
+            (None, _) => false,
+        };
+        if is_sooner {
+            self.armed.set(next);
+            self.rearm.notify_one();
         }
         let mut media = Vec::new();
         for output in outputs {
@@ -190,15 +192,25 @@ impl Shell {
         loop {
             let next = self.engine.borrow().poll_timeout();
             self.armed.set(next);
-            let Some(at) = next else {
+            let Some((at, reason)) = next else {
                 self.rearm.notified().await;
                 continue;
             };
             tokio::select! {
-                () = tokio::time::sleep_until(self.clock.at(at).into()) => self.input(Input::Tick),
+                () = tokio::time::sleep_until(self.clock.at(at).into()) => {
+                    let mut counts = self.wake_ups.get();
+                    counts.add(reason);
+                    self.wake_ups.set(counts);
+                    self.input(Input::Tick);
+                }
                 () = self.rearm.notified() => {}
             }
         }
+    }
+
+    /// How often each reason has woken the engine since the start.
+    pub fn wake_ups(&self) -> Counts {
+        self.wake_ups.get()
     }
 
     /// The bindings that have not been written, if any.

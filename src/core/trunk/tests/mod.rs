@@ -195,9 +195,9 @@ impl World {
     fn pass(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
         self.settle();
-        while let Some(at) =
-            soonest(self.trunk.poll_timeout(), self.transactions.poll_timeout()).filter(|at| *at <= end)
-        {
+        let next =
+            |world: &Self| soonest(world.trunk.poll_timeout().map(|(at, _)| at), world.transactions.poll_timeout());
+        while let Some(at) = next(self).filter(|at| *at <= end) {
             self.now = at.max(self.now);
             self.transactions.handle_timeout(self.now);
             self.with(|trunk, context| trunk.handle_timeout(context));
