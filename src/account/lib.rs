@@ -2,6 +2,22 @@
 //!
 //! [`model::Wish::desired`] and [`actual::read`] give the two sides, [`plan::diff`] (pure) the changes between them,
 //! [`apply::Applier`] makes them through [`api::Api`]. Facts about Twilio: `TWILIO.md`.
+//!
+//! The modules stand in layers, lowest first. Each refers to lower layers alone; `tests/layers` proves it.
+//!
+//! ```text
+//! api, hosted: requests, files
+//! kind, numbers, standing: what Twilio has
+//! owned: what is ours
+//! local, model: this box, what the config asks for
+//! actual, rotation: what is there
+//! plan: the changes
+//! grouping, progress: for people
+//! apply, check: changes made, findings
+//! key, undo: API key, the way back
+//! account: what a command can do
+//! promote, public_url: more of that
+//! ```
 
 #![forbid(unsafe_code)]
 // Output goes through the log and the commands' writers, which bear a closed pipe; `println!` panics there.

@@ -1,5 +1,20 @@
 //! The pure core of gateway: SIP, calls, registrations, media, TwiML. It has no clock, socket, file or thread; the driver
 //! gives it time, octets and text, and does what it asks.
+//!
+//! The modules stand in layers, lowest first. Each refers to lower layers alone; `tests/layers` proves it.
+//!
+//! ```text
+//! dns, event, hex, secret, subnet, time, url: values
+//! random, setting, timers, wake: small tools
+//! backoff, media, secrets: waits, RTP, passwords
+//! sip: messages, transactions, dialogs
+//! emergency, status, streams: what SIP meets
+//! config: gateway.toml
+//! context, route: what parts share, where calls go
+//! registrar, trunk, twiml: handsets, Twilio, webhooks
+//! call: both legs of a call
+//! engine: inputs in, outputs out
+//! ```
 
 #![forbid(unsafe_code)]
 // Output goes through the log and the commands' writers, which bear a closed pipe; `println!` panics there.
