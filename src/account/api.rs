@@ -98,7 +98,7 @@ pub struct Upload<'a> {
 /// Twilio's REST API.
 pub trait Api {
     /// The account itself. A standard key may not ask: 401 with code 20003, as for a wrong secret
-    /// (TWILIO.md "API login"). See [`crate::standing`].
+    /// (TWILIO.md "API login"). See [`crate::account_status`].
     fn account(&mut self) -> Result<Value, ApiError>;
 
     /// All records of a collection, of all pages; `records` is the array's name.

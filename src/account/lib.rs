@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! api, hosted: requests, files
-//! kind, numbers, standing: what Twilio has
+//! account_status, kind, numbers: what Twilio has
 //! owned: what is ours
 //! local, model: this box, what the config asks for
 //! actual, rotation: what is there
@@ -26,6 +26,7 @@
 #![deny(clippy::unwrap_used)]
 
 pub mod account;
+pub mod account_status;
 pub mod actual;
 pub mod api;
 pub mod apply;
@@ -43,7 +44,6 @@ pub mod progress;
 mod promote;
 pub mod public_url;
 pub mod rotation;
-pub mod standing;
 mod undo;
 
 #[cfg(test)]

@@ -80,7 +80,7 @@ impl History {
         if !is_kept(event) {
             return;
         }
-        self.tell_time(now, wall);
+        self.date_earlier(now, wall);
         let at = is_set(wall).then_some(wall);
         self.is_timeless |= at.is_none();
         self.push(Entry {
@@ -96,7 +96,7 @@ impl History {
     }
 
     /// Once the clock is set, the time of what came before in this run is known by the monotonic clock.
-    fn tell_time(&mut self, now: Instant, wall: WallClock) {
+    fn date_earlier(&mut self, now: Instant, wall: WallClock) {
         if !self.is_timeless || !is_set(wall) {
             return;
         }
@@ -143,7 +143,7 @@ impl History {
 
     /// The lines of the file, as it is to be written now.
     pub fn lines(&mut self, now: Instant, wall: WallClock) -> String {
-        self.tell_time(now, wall);
+        self.date_earlier(now, wall);
         let mut text = String::with_capacity(self.bytes);
         for entry in &self.entries {
             text.push_str(&entry.line());

@@ -15,6 +15,7 @@ pub mod history;
 pub mod log;
 pub mod metrics;
 pub mod net;
+pub mod service;
 pub mod store;
 pub mod tunnel;
 pub mod twilio;

@@ -81,8 +81,8 @@ pub fn write(event: &Event) {
 }
 
 /// Tells how many lines were left out, if any were and it is time to. For a timer; it is told with the next line anyway.
-pub fn tell_left_out() {
-    lock().tell_left_out(now());
+pub fn log_left_out() {
+    lock().log_left_out(now());
 }
 
 fn now() -> Instant {
@@ -97,13 +97,13 @@ fn lock() -> std::sync::MutexGuard<'static, Log> {
 
 impl Log {
     fn write(&mut self, now: Instant, event: &Event) {
-        self.tell_left_out(now);
+        self.log_left_out(now);
         if self.limit.passes(now, event.level, event.code) {
             self.put(event.level, &event.to_string());
         }
     }
 
-    fn tell_left_out(&mut self, now: Instant) {
+    fn log_left_out(&mut self, now: Instant) {
         if let Some(text) = self.limit.left_out(now) {
             let event = Event::new(Code::LogLeftOut, "gateway", text);
             self.put(event.level, &event.to_string());

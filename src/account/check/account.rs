@@ -1,9 +1,9 @@
 //! Checks of the account itself: status, money, dialing permissions, drift.
 
 use super::Check;
+use crate::account_status::AccountKind;
 use crate::grouping::groups;
 use crate::plan::Change;
-use crate::standing::AccountKind;
 use gateway_core::config::ACCOUNT;
 
 /// Below this, in units of the account's currency, a person should pay soon.

@@ -1,6 +1,6 @@
 //! Checks of an environment's SIP domain, of who may use it, and of the way to us.
 
-use super::seen::{Domain, Mappings};
+use super::observed::{Domain, Mappings};
 use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
 use gateway_core::config::Environment;
 use gateway_core::twiml::OUTGOING_PATH;

@@ -1,10 +1,10 @@
-//! What does not fit together at Twilio: each finding with what it breaks and how to mend it. [`seen::read`] reads,
+//! What does not fit together at Twilio: each finding with what it breaks and how to mend it. [`observed::read`] reads,
 //! [`findings`] is pure.
 
 mod account;
 mod domain;
 mod number;
-pub mod seen;
+pub mod observed;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 use crate::owned::Owned;
 use gateway_core::config::{Config, Environment};
 use gateway_core::url::{Url, masked};
-use seen::Seen;
+use observed::Observed;
 
 /// The way out where the config is right and the account is not.
 const APPLY: &str = "run \"gateway apply\"";
@@ -62,12 +62,12 @@ impl fmt::Display for Severity {
 struct Check<'a> {
     config: &'a Config,
     owned: &'a Owned,
-    seen: &'a Seen,
+    seen: &'a Observed,
     findings: Vec<Finding>,
 }
 
 /// All findings, those that matter most first.
-pub fn findings(config: &Config, environments: &[&Environment], owned: &Owned, seen: &Seen) -> Vec<Finding> {
+pub fn findings(config: &Config, environments: &[&Environment], owned: &Owned, seen: &Observed) -> Vec<Finding> {
     let mut check = Check { config, owned, seen, findings: Vec::new() };
     check.account();
     check.dialing();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::seen::{Application, Country, Domain, Mappings, Seen};
+use super::observed::{Application, Country, Domain, Mappings, Observed};
 use super::*;
+use crate::account_status::{AccountKind, Standing};
 use crate::numbers;
 use crate::owned::Promotion;
 use crate::plan::Plan;
-use crate::standing::{AccountKind, Standing};
 use gateway_core::config::{Host, parse};
 
 const NUMBER: &str = "+15035550100";
@@ -45,10 +45,10 @@ fn some(text: &str) -> Option<String> {
 }
 
 /// An account in which all fits.
-fn good() -> Seen {
+fn good() -> Observed {
     let country =
         |code: &str| Country { iso_code: code.to_owned(), low_risk_numbers_enabled: true, ..Country::default() };
-    Seen {
+    Observed {
         standing: Some(Standing {
             status: "active".to_owned(),
             kind: AccountKind::Full,
@@ -99,7 +99,7 @@ fn good() -> Seen {
     }
 }
 
-fn found(config: &Config, owned: &Owned, seen: &Seen) -> Vec<Finding> {
+fn found(config: &Config, owned: &Owned, seen: &Observed) -> Vec<Finding> {
     let environments: Vec<&Environment> = config.environments.iter().collect();
     findings(config, &environments, owned, seen)
 }
@@ -114,7 +114,7 @@ fn in_an_account_where_all_fits_nothing_is_found() {
 }
 
 /// What is changed, and the one finding of it: severity, what, a part of what it breaks.
-type Case = (fn(&mut Seen), Severity, &'static str, &'static str);
+type Case = (fn(&mut Observed), Severity, &'static str, &'static str);
 
 const CASES: &[Case] = &[
     (
@@ -337,7 +337,7 @@ fn each_thing_that_does_not_fit_is_one_finding_with_what_it_breaks_and_how_to_me
 }
 
 /// Findings about emergency calls alone, as `what`.
-fn emergencies(change: impl FnOnce(&mut Seen)) -> Vec<(Severity, String)> {
+fn emergencies(change: impl FnOnce(&mut Observed)) -> Vec<(Severity, String)> {
     let mut seen = good();
     change(&mut seen);
     let config = config();
@@ -380,7 +380,7 @@ fn every_extension_that_may_call_911_has_a_registered_address_or_the_domain_has(
 #[test]
 fn a_caller_id_is_a_number_of_the_account_or_a_verified_one() {
     let config = config();
-    let caller_ids = |seen: &Seen| {
+    let caller_ids = |seen: &Observed| {
         let mut check = Check { config: &config, owned: &Owned::default(), seen, findings: Vec::new() };
         check.caller_ids();
         check.findings.len()

@@ -1,13 +1,13 @@
 //! Plan, apply, undo, promote and destroy against accounts in memory.
 
+mod account_status;
 mod emergency;
 mod environments;
 mod first_run;
 mod hosted;
-mod moved;
 mod properties;
+mod public_url;
 mod rotation;
-mod standing;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};

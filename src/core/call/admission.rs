@@ -5,7 +5,7 @@ use rsip::{Request, Response};
 
 use super::description::{self, Demand};
 use super::session_timer::SessionTimer;
-use super::{Core, answering};
+use super::{Core, uas};
 use crate::sip::header;
 use crate::sip::transaction::response_to;
 
@@ -39,5 +39,5 @@ pub(super) fn check(
         error.explain(&mut response);
         return Err(response);
     }
-    answering::session_timer_of(invite, Some(&core.cx.random.hex(8)))
+    uas::session_timer_of(invite, Some(&core.cx.random.hex(8)))
 }

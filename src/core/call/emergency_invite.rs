@@ -20,9 +20,9 @@ use std::time::Duration;
 use rsip::Request;
 
 use super::admission::OPTIONS;
-use super::answering;
 use super::description::{self, Demand};
 use super::session_timer::SessionTimer;
+use super::uas;
 use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::flow::{Flow, Transport};
@@ -52,7 +52,7 @@ pub(super) fn settle(invite: &mut Request, flow: Flow) -> Option<SessionTimer> {
     if Dialog::uas(invite, "", "").is_err() {
         header::remove_record_routes(&mut invite.headers);
     }
-    answering::session_timer_of(invite, None).unwrap_or_default()
+    uas::session_timer_of(invite, None).unwrap_or_default()
 }
 
 /// Where the INVITE came from, as a Contact.

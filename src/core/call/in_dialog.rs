@@ -117,7 +117,7 @@ impl Leg {
             scope.cx.transactions.respond(now, server, response);
             return None;
         }
-        let timer = match super::answering::session_timer_of(request, None) {
+        let timer = match super::uas::session_timer_of(request, None) {
             Ok(timer) => timer,
             Err(response) => {
                 scope.cx.transactions.respond(now, server, *response);

@@ -1,8 +1,8 @@
 //! A leg: one INVITE usage between the gateway and one user agent, as UAS or as UAC, from INVITE to the end of BYE.
 //!
 //! A leg knows SIP and nothing of the call it is part of: what happens to it becomes a [`LegEvent`], and the call says
-//! what it shall do. INVITE and what is answered to it stand in [`super::inviting`] and
-//! [`super::answering`], what comes inside the dialog in [`super::in_dialog`].
+//! what it shall do. INVITE and what is answered to it stand in [`super::uac`] and
+//! [`super::uas`], what comes inside the dialog in [`super::in_dialog`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;

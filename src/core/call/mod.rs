@@ -10,14 +10,12 @@ pub mod setup;
 
 mod admission;
 mod announcement;
-mod answering;
 mod bridge;
 mod description;
 mod emergency;
 mod emergency_invite;
 mod emergency_ways;
 mod in_dialog;
-mod inviting;
 mod media_target;
 mod negotiation;
 mod notice;
@@ -25,6 +23,8 @@ mod outage;
 mod repair;
 mod session_timer;
 mod transfer;
+mod uac;
+mod uas;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

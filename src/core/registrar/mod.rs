@@ -2,20 +2,20 @@
 //!
 //! Nothing here knows of the trunk: handsets register and call each other with the internet down.
 
+mod auth;
 mod binding;
-mod brake;
 mod date;
-mod gate;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rsip::{Request, Response};
 
+use auth::{Auth, Refusal};
 pub use binding::Binding;
-use gate::{Gate, Refusal};
 
 use crate::config::Lan;
 use crate::context::{Context, Output};
@@ -51,7 +51,7 @@ pub enum Verdict {
 pub struct Registrar {
     /// By extension, the most recently refreshed handset first.
     table: binding::Table,
-    gate: Gate,
+    auth: Auth,
     /// No binding expires before; may be early, never late.
     next_expiry: Option<Instant>,
 }
@@ -97,7 +97,7 @@ impl Registrar {
     pub fn new(persisted: Option<&str>, now: Instant, _wall: WallClock) -> Self {
         let table = persisted.map(|text| binding::load(text, now)).unwrap_or_default();
         let next_expiry = table.values().flatten().map(|binding| binding.expires).min();
-        Registrar { table, gate: Gate::default(), next_expiry }
+        Registrar { table, auth: Auth::default(), next_expiry }
     }
 
     /// A REGISTER.
@@ -120,7 +120,7 @@ impl Registrar {
             let mut bindings = table.get(extension).into_iter().flatten();
             bindings.any(|binding| binding.is_at(flow) && binding.expires > now)
         };
-        let refusal = match self.gate.check(context, flow, request, proven) {
+        let refusal = match self.auth.check(context, flow, request, proven) {
             Ok(extension) => return Verdict::Extension(extension),
             Err(refusal) => refusal,
         };
@@ -137,11 +137,11 @@ impl Registrar {
         {
             return Proof::Extension(extension.to_owned());
         }
-        match self.gate.check(context, flow, request, |_| false) {
+        match self.auth.check(context, flow, request, |_| false) {
             Ok(extension) => Proof::Extension(extension),
             // A connection was answered from there.
             Err(_) if flow.transport.is_reliable() => Proof::Address,
-            Err(_) if self.gate.is_answer(context, flow.remote.ip(), request) => Proof::Address,
+            Err(_) if self.auth.is_answer(context, flow.remote.ip(), request) => Proof::Address,
             Err(_) => Proof::None,
         }
     }
@@ -157,7 +157,7 @@ impl Registrar {
         let response = match refusal {
             Refusal::Challenge { stale } => {
                 let mut response = response_to(request, 401, Some(&tag));
-                let challenge = self.gate.challenge(context, flow.remote.ip(), stale);
+                let challenge = self.auth.challenge(context, flow.remote.ip(), stale);
                 header::push_challenge(&mut response.headers, challenge);
                 response
             }
@@ -209,7 +209,7 @@ impl Registrar {
 
     /// How many there are of everything.
     pub fn sizes(&self, sizes: Sizes) -> Sizes {
-        Sizes { bindings: self.table.values().map(Vec::len).sum(), gate: self.gate.len(), ..sizes }
+        Sizes { bindings: self.table.values().map(Vec::len).sum(), gate: self.auth.len(), ..sizes }
     }
 
     /// Which extensions have at least one handset now; the trunk wants them registered.

@@ -189,7 +189,7 @@ impl Handset {
         if let Some(password) = password {
             if self.challenge.is_none() {
                 let ip = self.flow.remote.ip();
-                let challenge = lan.with(|registrar, context| registrar.gate.challenge(context, ip, false));
+                let challenge = lan.with(|registrar, context| registrar.auth.challenge(context, ip, false));
                 self.challenge = Some((Challenge::parse(&challenge).expect("a challenge"), 0));
             }
             let (challenge, uses) = self.challenge.as_mut().expect("made just now");

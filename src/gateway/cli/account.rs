@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::{arguments, failed};
 use crate::disk::folder;
 use crate::store::{Lock, Store};
-use crate::twilio::client::{Client, Clock, Trace, telling};
+use crate::twilio::client::{Client, Clock, Trace, logged_pause};
 use crate::twilio::login::Login;
-use crate::twilio::opening::{Manner, OpenError, Opening};
+use crate::twilio::open::{Manner, OpenError, Opening};
 use gateway_account::account::{Account, Scope};
 use gateway_account::owned::Owned;
 use gateway_account::rotation;
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: arguments::Trace) -> Re
         token: token_from_environment()?,
         random: super::random()?,
         clock: super::clock(&store)?,
-        pause: telling(tell),
+        pause: logged_pause(tell),
         trace: trace.trace.then(tracing),
     };
     let Opening { config, secrets, owned, client, kept_token, warnings } = Opening::of(config, &store, manner)
@@ -159,7 +159,7 @@ pub(super) fn client(
 ) -> Result<Client, Vec<String>> {
     let trace = trace.trace.then(tracing);
     let clock = Clock::new(super::clock(store)?, &config.clock.sntp, super::random()?);
-    login.client(&config.twilio, super::random()?, telling(tell), clock, trace).map_err(failed)
+    login.client(&config.twilio, super::random()?, logged_pause(tell), clock, trace).map_err(failed)
 }
 
 /// The scope that `--environment` names; an unknown one is an error with the names that there are.

@@ -9,7 +9,7 @@ use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::disk::folder::{Last, Spot};
-use crate::net::control::SOCKET;
+use crate::net::control_socket::SOCKET;
 use gateway_core::config::Config;
 
 /// How long the service may take to answer.

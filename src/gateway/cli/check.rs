@@ -8,9 +8,9 @@ use super::arguments::Trace;
 use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::config_file;
-use crate::twilio::reach;
-use gateway_account::check::{self, Finding, Severity, seen};
-use gateway_account::standing::Standing;
+use crate::twilio::url_proof;
+use gateway_account::account_status::Standing;
+use gateway_account::check::{self, Finding, Severity, observed};
 use gateway_core::config::Environment;
 use gateway_core::twiml::NONCE_PATH;
 use gateway_core::twiml::proof::proof;
@@ -41,7 +41,7 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
     let reached = here.and_then(|here| Some((here.name.clone(), reach(&mut opened, here)?)));
     // After that: the service knows nothing of what is minted here.
     opened.mint();
-    let mut seen = seen::read(&mut opened.client, &config, &environments).map_err(failed)?;
+    let mut seen = observed::read(&mut opened.client, &config, &environments).map_err(failed)?;
     seen.has_key = opened.secrets.api_key.is_some();
     match opened.account().plan(&scope, &BTreeSet::new()) {
         Ok(plan) => seen.plan = Some(plan),
@@ -84,7 +84,7 @@ pub(super) fn reach(opened: &mut Opened, environment: &Environment) -> Option<Re
         return Some(Err(error.to_string()));
     }
     let (ca_file, clock) = (opened.config.twilio.ca_file.as_deref(), opened.client.time());
-    Some(reach::fetch(url, &path, ca_file, clock, |answer| answer == expected).map_err(|error| error.to_string()))
+    Some(url_proof::fetch(url, &path, ca_file, clock, |answer| answer == expected).map_err(|error| error.to_string()))
 }
 
 /// Three lines each.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Done, failed};
 use crate::store::Store;
-use crate::twilio::moved;
+use crate::twilio::public_url;
 use gateway_core::config::tunnel::UrlFrom;
 use gateway_core::twiml::explain::explain;
 
@@ -13,7 +13,7 @@ pub(super) fn run(path: &Path, environment: Option<&str>, extension: &str, numbe
     // Who may not look into the state sees the URL of the file.
     let is_told = config.tunnel.url_from != UrlFrom::Config;
     let config = match is_told.then(|| Store::open(&config.site.state_dir)) {
-        Some(Ok(store)) => moved::in_force(config, &store),
+        Some(Ok(store)) => public_url::in_force(config, &store),
         _ => config,
     };
     if config.extension(extension).is_none() {

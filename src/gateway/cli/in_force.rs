@@ -90,7 +90,7 @@ pub(super) fn ask(path: &Path, command: &str, timeout: std::time::Duration) -> R
     }
     let mut first = None;
     for dir in run_dirs {
-        match ask::ask_at(&dir.join(crate::net::control::SOCKET), command, timeout) {
+        match ask::ask_at(&dir.join(crate::net::control_socket::SOCKET), command, timeout) {
             Err(AskError::NotRunning(text)) => drop(first.get_or_insert(AskError::NotRunning(text))),
             answer => return answer,
         }

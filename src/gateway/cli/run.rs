@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::in_force::{self, InForce};
 use super::{Done, account, failed};
 use crate::log::{self, Target};
-use crate::net::run::Options;
+use crate::service::run::Options;
 use crate::store::{Store, StoreError};
 use gateway_core::config::Config;
 
@@ -18,7 +18,8 @@ pub(super) fn run(path: PathBuf, environment: Option<&str>, target: Target) -> D
     let environment = environment.map(str::to_owned);
     let fault = fault.map(|fault| in_force::told(&path, &fault));
     let odd = odd.map(|odd| odd.to_string());
-    crate::net::run::run(Options { config_path: path, environment, config, text, fault, store, odd }).map_err(failed)
+    crate::service::run::run(Options { config_path: path, environment, config, text, fault, store, odd })
+        .map_err(failed)
 }
 
 type Opened = (InForce, Store, Option<StoreError>);

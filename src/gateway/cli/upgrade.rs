@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use clap::{ArgGroup, Args};
 
 use super::{Done, failed};
-use crate::net::control::SOCKET;
+use crate::net::control_socket::SOCKET;
 use crate::upgrade::candidate::{self, StateCopy};
 use crate::upgrade::elf::{self, Machine};
-use crate::upgrade::place::{Copied, Place};
 use crate::upgrade::record::{Phase, Record};
 use crate::upgrade::signature::{self, Signature};
+use crate::upgrade::swap::{Copied, Place};
 use crate::upgrade::trial::Before;
 use crate::upgrade::{self, STARTS};
 use gateway_core::config::Config;

@@ -103,7 +103,7 @@ impl Clock {
     }
 
     /// SNTP says this.
-    pub fn tell(&self, time: WallClock, server: &str) -> Result<(), Doubt> {
+    pub fn observe(&self, time: WallClock, server: &str) -> Result<(), Doubt> {
         let system = (self.shared.system)();
         let mut state = self.state();
         state.trusted.on_told(self.now(), system, time)?;

@@ -106,7 +106,7 @@ where
             Some(Err(error)) => {
                 let error = error.kind().to_string();
                 let row = shared.refuse(Refusal::AcceptFailed);
-                tell(row, &*events, |in_a_row| WebhookEvent::AcceptFailed { error, in_a_row });
+                report(row, &*events, |in_a_row| WebhookEvent::AcceptFailed { error, in_a_row });
                 make_room(&shared, &*events, &mut open, 1);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -119,12 +119,12 @@ fn make_room(shared: &Shared, events: &impl Fn(WebhookEvent), open: &mut Connect
     let places = shared.limits.connections.min(shared.descriptors.places(Kind::Webhook));
     for _ in places..open.len() + new {
         let row = shared.refuse(Refusal::TooManyConnections);
-        tell(row, events, |in_a_row| WebhookEvent::TooManyConnections { in_a_row });
+        report(row, events, |in_a_row| WebhookEvent::TooManyConnections { in_a_row });
         open.close_one();
     }
 }
 
-fn tell(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnce(u64) -> WebhookEvent) {
+fn report(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnOnce(u64) -> WebhookEvent) {
     if let Some(in_a_row) = in_a_row {
         events(event(in_a_row));
     }

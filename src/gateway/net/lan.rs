@@ -13,8 +13,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, UdpSocket};
 
 use super::descriptors::Descriptors;
+use super::driver::Driver;
 use super::listening::way_out;
-use super::shell::Shell;
 use super::stream::Accepting;
 use super::{stream, udp};
 use gateway_core::config;
@@ -29,7 +29,7 @@ const MAX_ADDRESSES: usize = 64;
 
 /// All addresses that handsets are listened for on, or shall be.
 pub struct Lan {
-    shell: Rc<Shell>,
+    driver: Rc<Driver>,
     /// Where each stands: what is bound, or why it is not.
     places: RefCell<BTreeMap<SocketAddr, Result<SocketAddr, String>>>,
     /// What is said while there is none.
@@ -40,11 +40,11 @@ pub struct Lan {
 impl Lan {
     /// Listens on each address as soon as it exists and is free. One failure stops no other address: the log names it, and
     /// it is tried again.
-    pub async fn start(shell: &Rc<Shell>, config: &config::Lan, descriptors: Descriptors) -> Rc<Lan> {
+    pub async fn start(driver: &Rc<Driver>, config: &config::Lan, descriptors: Descriptors) -> Rc<Lan> {
         let (warning, accepting) = (config.warning(), Accepting::new(descriptors));
-        accepting.look(shell);
-        tokio::task::spawn_local(accepting.clone().keep_looking(Rc::clone(shell)));
-        let lan = Rc::new(Lan { shell: Rc::clone(shell), places: RefCell::default(), warning, accepting });
+        accepting.look(driver);
+        tokio::task::spawn_local(accepting.clone().keep_looking(Rc::clone(driver)));
+        let lan = Rc::new(Lan { driver: Rc::clone(driver), places: RefCell::default(), warning, accepting });
         for &address in &config.listen {
             if let Err(error) = lan.listen(address).await {
                 let said = lan.say(address, &error);
@@ -52,7 +52,7 @@ impl Lan {
             }
         }
         if let Some(warning) = warning {
-            lan.tell(Code::LanWaiting, "lan.listen", warning);
+            lan.log(Code::LanWaiting, "lan.listen", warning);
         }
         lan
     }
@@ -106,7 +106,7 @@ impl Lan {
             io::ErrorKind::AddrNotAvailable => Code::LanWaiting,
             _ => Code::LanFailed,
         };
-        self.tell(code, &address.to_string(), &reason(address, error));
+        self.log(code, &address.to_string(), &reason(address, error));
         Some(error.kind())
     }
 
@@ -118,17 +118,17 @@ impl Lan {
                 return Err(error);
             }
         };
-        let (shell, accepting) = (&self.shell, self.accepting.clone());
-        shell.add_udp(local, Rc::clone(&socket));
-        tokio::task::spawn_local(udp::receive(Rc::clone(shell), local, socket));
-        tokio::task::spawn_local(stream::accept(Rc::clone(shell), local, listener, accepting));
+        let (driver, accepting) = (&self.driver, self.accepting.clone());
+        driver.add_udp(local, Rc::clone(&socket));
+        tokio::task::spawn_local(udp::receive(Rc::clone(driver), local, socket));
+        tokio::task::spawn_local(stream::accept(Rc::clone(driver), local, listener, accepting));
         self.places.borrow_mut().insert(address, Ok(local));
-        self.tell(Code::LanListening, &local.to_string(), "UDP and TCP for handsets");
+        self.log(Code::LanListening, &local.to_string(), "UDP and TCP for handsets");
         Ok(())
     }
 
-    fn tell(&self, code: Code, subject: &str, text: &str) {
-        self.shell.tell(&Event::new(code, subject, text));
+    fn log(&self, code: Code, subject: &str, text: &str) {
+        self.driver.record(&Event::new(code, subject, text));
     }
 }
 

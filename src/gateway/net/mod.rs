@@ -1,29 +1,18 @@
-//! The drivers: they give the pure core sockets, clocks and files, and never decide.
+//! The drivers: they give the pure core sockets, clocks and files, and never decide. [`driver`] drives the engine.
 
-mod apart;
+pub mod blocking;
 pub mod clock;
-pub mod control;
+pub mod control_socket;
 pub mod descriptors;
-mod desk;
 pub mod dns;
-pub mod drift;
+pub mod driver;
 pub mod http;
-mod keep;
 pub mod lan;
-pub mod link;
 pub mod listening;
 pub mod metrics;
-pub mod picture;
-pub mod ready;
 pub mod recorder;
-mod reload;
 pub mod rtp;
-pub mod run;
-pub mod shell;
 pub mod sntp;
 pub mod stream;
-pub mod timekeeper;
 pub mod tls;
-pub mod trouble;
-pub mod tunnel;
 pub mod udp;

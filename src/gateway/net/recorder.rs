@@ -40,7 +40,7 @@ impl Recorder {
             recorded: Notify::new(),
             levels: Default::default(),
         }));
-        let warn = |text: String| recorder.tell(&Event::new(Code::StoreWarning, "history", text));
+        let warn = |text: String| recorder.record(&Event::new(Code::StoreWarning, "history", text));
         if let Err(error) = file {
             warn(error.to_string());
         }
@@ -50,8 +50,8 @@ impl Recorder {
         recorder
     }
 
-    /// Tells people. Must not block for long: one line of the log.
-    pub fn tell(&self, event: &Event) {
+    /// Logs an event, counts it and keeps it. Must not block for long: one line of the log.
+    pub fn record(&self, event: &Event) {
         self.0.levels[event.level as usize].fetch_add(1, Ordering::Relaxed);
         // Bytes that are not SIP come from every scanner of the internet's own LANs: not a line each.
         if event.level != Level::Debug {
@@ -97,7 +97,7 @@ impl Recorder {
             let recorder = self.clone();
             // Off this thread: the flash of a router may take its time.
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || recorder.save()).await {
-                self.tell(&Event::new(Code::StoreFailed, "history", error.to_string()));
+                self.record(&Event::new(Code::StoreFailed, "history", error.to_string()));
             }
         }
     }
@@ -105,7 +105,7 @@ impl Recorder {
     /// At the end. A flash that cannot take it does not make the end a failure.
     pub fn save_last(&self) {
         if let Err(error) = self.save() {
-            self.tell(&Event::new(Code::StoreFailed, "history", error.to_string()));
+            self.record(&Event::new(Code::StoreFailed, "history", error.to_string()));
         }
     }
 

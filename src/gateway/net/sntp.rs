@@ -162,7 +162,7 @@ impl Sntp {
         self.asked = reached;
         let Some((time, server)) = times.first() else { return Err(SntpError(faults)) };
         self.failures = 0;
-        clock.tell(*time, &server.host).map_err(|doubt| SntpError(vec![doubt.to_string()]))?;
+        clock.observe(*time, &server.host).map_err(|doubt| SntpError(vec![doubt.to_string()]))?;
         Ok(*time)
     }
 
@@ -242,14 +242,14 @@ async fn hear(socket: &UdpSocket, nonce: u64) -> Result<WallClock, Fault> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::packet::tests::served;
     use super::*;
 
-    pub(in crate::net) const TODAY: WallClock = WallClock(1_795_332_000);
+    pub(crate) const TODAY: WallClock = WallClock(1_795_332_000);
 
     /// A server on loopback, each question of which is answered with what `answer` makes of it.
-    pub(in crate::net) fn server(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + 'static) -> Server {
+    pub(crate) fn server(answer: impl Fn(&[u8]) -> Vec<Vec<u8>> + 'static) -> Server {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_nonblocking(true).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -266,7 +266,7 @@ pub(super) mod tests {
         Server { host: "127.0.0.1".to_owned(), port: Some(port) }
     }
 
-    pub(in crate::net) fn says(time: WallClock) -> Server {
+    pub(crate) fn says(time: WallClock) -> Server {
         server(move |question| vec![served(question, time).to_vec()])
     }
 

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::descriptors::{Descriptors, Kind};
-use super::shell::Shell;
+use super::driver::Driver;
 use super::tls::{Tls, is_about_time};
 use gateway_core::engine::Input;
 use gateway_core::sip::flow::{Flow, Transport};
@@ -58,42 +58,42 @@ impl Accepting {
     }
 
     /// Tells the engine how many connections there are descriptors for now. Whether some may have to close for it.
-    pub fn look(&self, shell: &Rc<Shell>) -> bool {
+    pub fn look(&self, driver: &Rc<Driver>) -> bool {
         let places = self.descriptors.places(Kind::Lan);
         let was = self.places.replace(Some(places));
         if was != Some(places) {
-            shell.input(Input::Places(places));
+            driver.input(Input::Places(places));
         }
         was.is_some_and(|was| places < was)
     }
 
     /// Looks again and again: the limit may be lowered while we run, and calls take from strangers.
-    pub async fn keep_looking(self, shell: Rc<Shell>) {
+    pub async fn keep_looking(self, driver: Rc<Driver>) {
         loop {
             tokio::time::sleep(LOOK).await;
-            self.look(&shell);
+            self.look(&driver);
         }
     }
 }
 
 /// Takes handsets' connections, for ever.
-pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, accepting: Accepting) {
+pub async fn accept(driver: Rc<Driver>, local: SocketAddr, listener: TcpListener, accepting: Accepting) {
     loop {
         let Ok((socket, remote)) = listener.accept().await else {
             // Out of file descriptors, most likely: others must close first.
-            accepting.look(&shell);
+            accepting.look(&driver);
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let held = accepting.descriptors.hold(Kind::Lan);
-        accepting.look(&shell);
+        accepting.look(&driver);
         let number = accepting.numbers.get() + 1;
         accepting.numbers.set(number);
         let _ = socket.set_nodelay(true);
         let flow = Flow { transport: Transport::Tcp, local, remote, connection: ACCEPTED | number };
-        let queue = shell.add_stream(flow.connection);
-        shell.input(Input::Accepted { flow });
-        let carried = carry(Rc::clone(&shell), flow, socket, queue);
+        let queue = driver.add_stream(flow.connection);
+        driver.input(Input::Accepted { flow });
+        let carried = carry(Rc::clone(&driver), flow, socket, queue);
         tokio::task::spawn_local(async move {
             carried.await;
             drop(held);
@@ -104,32 +104,32 @@ pub async fn accept(shell: Rc<Shell>, local: SocketAddr, listener: TcpListener, 
 }
 
 /// Connects to the SIP domain, tells the engine, and carries the flow until it ends.
-pub async fn connect(shell: Rc<Shell>, connection: u64, address: SocketAddr, server_name: String) {
-    let tls = match shell.tls() {
+pub async fn connect(driver: Rc<Driver>, connection: u64, address: SocketAddr, server_name: String) {
+    let tls = match driver.tls() {
         Ok(tls) => tls,
-        Err(error) => return shell.input(Input::ConnectFailed { connection, error }),
+        Err(error) => return driver.input(Input::ConnectFailed { connection, error }),
     };
     let name = server_name.clone();
     match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
         Ok(Ok((socket, local))) => {
-            shell.clock.verified();
+            driver.clock.verified();
             let flow = Flow { transport: Transport::Tls, local, remote: address, connection };
-            let queue = shell.add_stream(connection);
-            shell.input(Input::Connected { connection, flow });
-            carry(shell, flow, socket, queue).await;
+            let queue = driver.add_stream(connection);
+            driver.input(Input::Connected { connection, flow });
+            carry(driver, flow, socket, queue).await;
         }
         Ok(Err(error)) => {
             let mut text = explain(&error, &name);
             if is_about_time(&error) {
                 // rustls shows the seconds since 1970.
-                text.push_str(&format!("; it is {} by this box", shell.clock.wall()));
-                shell.clock.question();
+                text.push_str(&format!("; it is {} by this box", driver.clock.wall()));
+                driver.clock.question();
             }
-            shell.input(Input::ConnectFailed { connection, error: text });
+            driver.input(Input::ConnectFailed { connection, error: text });
         }
         Err(_) => {
             let error = format!("no connection within {} s", CONNECT_LIMIT.as_secs());
-            shell.input(Input::ConnectFailed { connection, error });
+            driver.input(Input::ConnectFailed { connection, error });
         }
     }
 }
@@ -185,7 +185,7 @@ fn shown_name(name: &str) -> String {
 }
 
 /// Reads and writes until either end closes.
-async fn carry<S>(shell: Rc<Shell>, flow: Flow, socket: S, mut queue: mpsc::Receiver<Vec<u8>>)
+async fn carry<S>(driver: Rc<Driver>, flow: Flow, socket: S, mut queue: mpsc::Receiver<Vec<u8>>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -194,7 +194,7 @@ where
         tokio::select! {
             read = read(&mut reader) => match read {
                 Ok(bytes) if bytes.is_empty() => break "closed by the other end".to_string(),
-                Ok(bytes) => shell.input(Input::Received { flow, bytes }),
+                Ok(bytes) => driver.input(Input::Received { flow, bytes }),
                 Err(error) => break error.to_string(),
             },
             next = queue.recv() => {
@@ -207,7 +207,7 @@ where
             }
         }
     };
-    shell.remove_stream(flow.connection);
+    driver.remove_stream(flow.connection);
     // What waits in the queue when we close ourselves (a last refusal) still goes out.
     let rest = async {
         while let Ok(bytes) = queue.try_recv() {
@@ -216,7 +216,7 @@ where
         writer.shutdown().await
     };
     let _ = tokio::time::timeout(CLOSE_LIMIT, rest).await;
-    shell.input(Input::Disconnected { flow, reason });
+    driver.input(Input::Disconnected { flow, reason });
 }
 
 /// What is there, nothing at the end. A connection that waits has no buffer: there may be hundreds.

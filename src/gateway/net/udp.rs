@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tokio::net::UdpSocket;
 
-use super::shell::Shell;
+use super::driver::Driver;
 use gateway_core::engine::Input;
 use gateway_core::sip::flow::{Flow, Transport};
 
@@ -16,7 +16,7 @@ const DATAGRAM: usize = 65_535;
 const BURST: usize = 64;
 
 /// Reads a socket for ever.
-pub async fn receive(shell: Rc<Shell>, local: SocketAddr, socket: Rc<UdpSocket>) {
+pub async fn receive(driver: Rc<Driver>, local: SocketAddr, socket: Rc<UdpSocket>) {
     let mut buffer = vec![0; DATAGRAM];
     loop {
         if socket.readable().await.is_err() {
@@ -27,7 +27,7 @@ pub async fn receive(shell: Rc<Shell>, local: SocketAddr, socket: Rc<UdpSocket>)
             match socket.try_recv_from(&mut buffer) {
                 Ok((len, remote)) => {
                     let flow = Flow { transport: Transport::Udp, local, remote, connection: 0 };
-                    shell.input(Input::Received { flow, bytes: buffer[..len].to_vec() });
+                    driver.input(Input::Received { flow, bytes: buffer[..len].to_vec() });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 // An ICMP error of an earlier datagram (a phone was unplugged): the socket is as good as before.

@@ -79,7 +79,7 @@ async fn run_within(
         UrlFrom::Ask(from) => Some(Asker::start(from.clone(), reader.clone())),
         UrlFrom::Output => None,
         UrlFrom::Config => {
-            reports.tell(Report::Up { public_url: None }).await;
+            reports.send(Report::Up { public_url: None }).await;
             None
         }
     };
@@ -133,7 +133,7 @@ async fn run_within(
         };
         if let Some(found) = found {
             is_known = true;
-            reports.tell(Report::Up { public_url: Some(found) }).await;
+            reports.send(Report::Up { public_url: Some(found) }).await;
         }
     }
 }

@@ -50,7 +50,7 @@ pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut s
         .map_err(|error| Down::new(Culprit::Config, error.to_string(), "is the system out of descriptors?"))?;
     let mut look = tokio::time::interval(LOOK_EVERY);
     let mut warned = None;
-    reports.tell(Report::Up { public_url: None }).await;
+    reports.send(Report::Up { public_url: None }).await;
     let serving = serve(listener, &config, place);
     tokio::pin!(serving);
     loop {
@@ -74,7 +74,7 @@ pub(super) async fn run(direct: &Direct, place: &Place, reports: &Reports, mut s
             && warned != Some(day)
         {
             warned = Some(day);
-            reports.tell(Report::Warning(warning)).await;
+            reports.send(Report::Warning(warning)).await;
         }
     }
 }

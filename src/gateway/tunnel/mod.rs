@@ -101,8 +101,8 @@ impl Reports {
         (Reports(sender), receiver)
     }
 
-    /// Tells. Nobody listening is no fault.
-    pub async fn tell(&self, report: Report) {
+    /// Sends a report. Nobody listening is no fault.
+    pub async fn send(&self, report: Report) {
         let _ = self.0.send(report).await;
     }
 
@@ -171,9 +171,9 @@ pub fn start(settings: &Settings, place: Place, reports: Reports) -> Running {
     let stop = Stop(receiver);
     let settings = settings.clone();
     let task = tokio::spawn(async move {
-        reports.tell(Report::Connecting).await;
+        reports.send(Report::Connecting).await;
         if let Err(down) = run(&settings, &place, &reports, stop).await {
-            reports.tell(Report::Down(down)).await;
+            reports.send(Report::Down(down)).await;
         }
     });
     Running { _stop: sender, task: task.abort_handle() }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::client::telling;
-use super::opening::{Manner, OpenError, Opening};
+use super::client::logged_pause;
+use super::open::{Manner, OpenError, Opening};
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, last_good};
 use gateway_account::account::{AccountError, Scope};
@@ -112,7 +112,7 @@ pub fn compare(
     // As the file is: what all environments share does not depend on the one that this box runs.
     let config = last_good::in_force(store, config).map_err(OpenError::Config)?;
     let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
-    let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
+    let manner = Manner { token: None, random: random_of_client, clock, pause: logged_pause(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;
     // An extension without a password is one that the account lacks, too. Nothing is saved.
     opening.mint(&mut random);

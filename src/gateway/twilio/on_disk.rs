@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::hosted_folder;
-use super::moved;
+use super::public_url;
 use crate::store::{Store, StoreError};
 use gateway_account::account::AccountError;
 use gateway_account::apply::ApplyError;
@@ -26,7 +26,7 @@ impl Local for Store {
     }
 
     fn tunnel_url(&self, environment: &str) -> Option<String> {
-        moved::last_written(self, environment)
+        public_url::last_written(self, environment)
     }
 
     fn hosted_files(&self, folder: &Path) -> Result<Vec<File>, HostedError> {

@@ -12,7 +12,7 @@ use super::FileError;
 use crate::disk::{Disk, Owner, RealDisk};
 use crate::history::{Entry, History};
 use crate::store::{Pass, Store, StoreError, Warning, files};
-use crate::twilio::moved;
+use crate::twilio::public_url;
 use gateway_account::owned::Owned;
 use gateway_core::registrar::Registrar;
 use gateway_core::secrets::Secrets;
@@ -257,7 +257,7 @@ fn through(state: &Path, pass: Pass) -> Result<Content, Vec<String>> {
         bindings: registrar.sizes(Sizes::default()).bindings,
         last_time: last_time.value,
         history: lines.entries().cloned().collect(),
-        tunnel_url: moved::kept(&store, pass).map_err(|error| vec![error])?,
+        tunnel_url: public_url::kept(&store, pass).map_err(|error| vec![error])?,
         #[cfg(feature = "ssh-tunnel")]
         tunnel: crate::tunnel::ssh::kept(&store, pass)?,
     })

@@ -2,15 +2,15 @@
 //!
 //! A new binary is checked before anything is touched: its signature ([`signature`]), the machine it is for ([`elf`]), and
 //! whether it runs and can live with the config and the state that are here ([`candidate`]). Then it is put in place and
-//! is on trial ([`place`], [`record`]): it has some starts and some seconds to become healthy ([`trial`]), else the old
+//! is on trial ([`swap`], [`record`]): it has some starts and some seconds to become healthy ([`trial`]), else the old
 //! one comes back. Who brings it back is never the new binary itself: `upgrade-guard`, a script that the init system runs
 //! before each start, counts the starts, and the old binary, as `gateway upgrade --judge`, looks at the clock.
 
 pub mod candidate;
 pub mod elf;
-pub mod place;
 pub mod record;
 pub mod signature;
+pub mod swap;
 pub mod trial;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub fn binary_of(pid: u32) -> std::io::Result<PathBuf> {
 pub fn on_trial() -> Option<String> {
     let binary = own_binary().ok()?;
     // The old one, as judge, is beside it.
-    let place = place::Place::of(binary);
+    let place = swap::Place::of(binary);
     let record = place.record().ok()??;
     // A swap that failed can leave the record of a trial; what is in place is the old one then.
     (record.phase == Phase::Trial && !place.keeps_itself()).then(|| record.sentence())

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use super::hidden;
+use super::no_echo;
 use super::question::Prompt;
 use super::wizard::{interrupted, println_error};
 use crate::cli::{account, failed};
@@ -41,7 +41,7 @@ pub(in crate::cli) fn unseen(prompt: &str) -> Result<String, Vec<String>> {
 
 fn secret(prompt: &str) -> Result<String, dialoguer::Error> {
     let password = dialoguer::Password::new().with_prompt(prompt);
-    hidden::ask(|| password.interact())
+    no_echo::ask(|| password.interact())
 }
 
 /// The auth token, hidden, until it looks like one.

@@ -5,12 +5,12 @@ use std::path::Path;
 use super::arguments::SetupArguments;
 use super::question::Prompt;
 use super::wizard::println_error;
-use super::{ask, facts, file};
+use super::{ask, file, inventory};
 use crate::cli::account::{self, Opened, TOKEN};
 use crate::cli::{failed, told};
 use crate::twilio::login::Login;
+use gateway_account::account_status::{self, Standing};
 use gateway_account::api::ApiError;
-use gateway_account::standing::{self, Standing};
 use gateway_core::config::Protection;
 
 /// Sees to it that there is what the config needs: the token for signatures, or anything at all for requests.
@@ -73,7 +73,7 @@ pub(super) fn verify(opened: &mut Opened, is_asking: bool, is_greeting: bool) ->
             return Err(failed(format!("account {sid} is {}: {way}", standing.status)));
         }
         if is_greeting {
-            facts::greeting(&standing).iter().for_each(|line| crate::cli::print(&format!("{line}\n")));
+            inventory::greeting(&standing).iter().for_each(|line| crate::cli::print(&format!("{line}\n")));
         }
         opened.save_token()?;
     }
@@ -84,7 +84,7 @@ pub(super) fn verify(opened: &mut Opened, is_asking: bool, is_greeting: bool) ->
 pub(super) fn use_key(opened: &mut Opened) -> Result<(), Vec<String>> {
     let Some(key) = opened.secrets.api_key.clone() else { return Ok(()) };
     opened.client.authenticate(&key.sid, &key.secret);
-    match (standing::check_key(&mut opened.client), opened.secrets.auth_token.clone()) {
+    match (account_status::check_key(&mut opened.client), opened.secrets.auth_token.clone()) {
         (Ok(()), _) => Ok(()),
         (Err(error), Some(token)) if is_refused(&error) => {
             account::tell(&format!("warning: API key {} does not work any more; going on with the token", key.sid));

@@ -3,15 +3,15 @@
 mod answers;
 mod arguments;
 mod ask;
-mod facts;
 mod file;
-mod hidden;
+mod inventory;
 mod login;
-mod mistakes;
+mod no_echo;
 mod proof;
 mod question;
 mod render;
 mod tunnel;
+mod validate;
 mod wizard;
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ use super::show::{self, Colours};
 use super::{apply, failed};
 use crate::store::Existing;
 use crate::twilio::client::Count;
-use crate::twilio::moved;
+use crate::twilio::public_url;
 use answers::{Answers, DOMAIN_SUFFIX};
 use gateway_account::account::{AccountError, Scope};
 use gateway_account::apply::ApplyError;
@@ -239,7 +239,7 @@ impl Setup<'_> {
         let text = render::with_domain(&text, taken, &new).ok_or_else(by_hand)?;
         file::write(self.path, &text, Existing::Replace).map_err(failed)?;
         wizard::println_error(&format!("wrote {shown}"));
-        opened.config = moved::in_force(super::load(self.path)?, &opened.store);
+        opened.config = public_url::in_force(super::load(self.path)?, &opened.store);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ mod prompt;
 pub(super) use prompt::Prompt;
 
 use super::answers::{Answers, DOMAIN_SUFFIX, OfExtension, Part, Protect};
-use super::facts::Facts;
+use super::inventory::Inventory;
 use super::tunnel::{self, UrlBy};
 use gateway_core::config::{MAX_EXTENSIONS, rules};
 
@@ -43,7 +43,7 @@ pub(super) enum Question {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     /// The account, once it has answered.
-    pub facts: Option<Facts>,
+    pub facts: Option<Inventory>,
     /// What can be bought in `buy_area_code`, once it was searched.
     pub offers: Vec<String>,
     /// This machine's name.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::answers::Answers;
 use super::arguments::SetupArguments;
-use super::facts::{self, Facts};
+use super::inventory::{self, Inventory};
 use super::question::{self, Context, Prompt, Question};
-use super::{ask, file, login, mistakes, render, tunnel};
+use super::{ask, file, login, render, tunnel, validate};
 use crate::cli::{account, failed, random, told};
 use crate::config_file;
 use crate::store::{Existing, Store};
@@ -43,7 +43,7 @@ pub(super) struct Wizard<'a> {
 /// want the file written.
 pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Count>, Vec<String>> {
     let mut given = given(arguments)?;
-    let mistakes = mistakes::mistakes(&mut given);
+    let mistakes = validate::mistakes(&mut given);
     if !mistakes.is_empty() {
         return Err(mistakes);
     }
@@ -235,7 +235,7 @@ impl Wizard<'_> {
             let owned = told(self.store.owned().map_err(failed)?);
             let login = Login::token(&config.twilio.account_sid, &token);
             let mut client = account::client(&config, &self.store, &login, self.arguments.trace)?;
-            match facts::read(&mut client, &owned) {
+            match inventory::read(&mut client, &owned) {
                 Ok(facts) => {
                     self.secrets.auth_token = Some(token);
                     return self.welcome(facts, client);
@@ -250,7 +250,7 @@ impl Wizard<'_> {
         }
     }
 
-    fn welcome(&mut self, facts: Facts, client: Client) -> Result<(), Vec<String>> {
+    fn welcome(&mut self, facts: Inventory, client: Client) -> Result<(), Vec<String>> {
         if !facts.standing.is_active() {
             // The next run may be told another account.
             self.answers.account_sid = None;
@@ -260,7 +260,7 @@ impl Wizard<'_> {
             return Err(failed(format!("account {name:?} is {status}: {way}")));
         }
         self.store.save_secrets(&self.secrets).map_err(failed)?;
-        facts::greeting(&facts.standing).iter().for_each(|line| println_error(line));
+        inventory::greeting(&facts.standing).iter().for_each(|line| println_error(line));
         self.context.facts = Some(facts);
         self.client = Some(client);
         Ok(())

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::super::{Done, failed};
 use super::look;
 use crate::log::{self, Target};
-use crate::upgrade::place::{Lock, Place};
 use crate::upgrade::record::{Phase, Record};
+use crate::upgrade::swap::{Lock, Place};
 use crate::upgrade::trial::{Judge, Verdict};
 use gateway_core::event::{Code, Event};
 
@@ -85,7 +85,7 @@ fn judge(place: &Place, _: &Lock) -> Done {
                 })?;
                 let old = place.old.display();
                 let text = format!("{} is healthy and kept; {} stays as {old}", record.to, record.from);
-                tell(Code::UpgradeKept, &text);
+                log(Code::UpgradeKept, &text);
                 super::super::print(&format!("{text}, for \"gateway upgrade --back\"\n"));
                 return Ok(());
             }
@@ -121,11 +121,11 @@ pub(super) fn bring_back(place: &Place, record: &Record, reason: &str) -> Result
     }
     // The guard writes it at the next start when we cannot: the old binary, which is in place, is to run all the same.
     if let Err(error) = put_back.and_then(|()| place.end(record, Phase::Returned, reason)) {
-        tell(Code::UpgradeUnwritten, &error.to_string());
+        log(Code::UpgradeUnwritten, &error.to_string());
         super::super::warn(&[error.to_string()]);
     }
     let record = Record { phase: Phase::Returned, reason: reason.to_owned(), ..record.clone() };
-    tell(Code::UpgradeReturned, &record.sentence());
+    log(Code::UpgradeReturned, &record.sentence());
     came_back(place, &record, restart(&record))
 }
 
@@ -150,7 +150,7 @@ fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
 }
 
 /// The system log, where there is one, hears of it whoever runs this; stdout and stderr do in other words.
-fn tell(code: Code, text: &str) {
+fn log(code: Code, text: &str) {
     if log::init(Target::Syslog).is_ok() {
         log::write(&Event::new(code, "gateway", text));
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::connections::Freshness;
 use super::seen::Mark;
 use super::shared::{Guard, Shared};
-use super::{MAX_BODY, host, replies, tell};
+use super::{MAX_BODY, host, replies, report};
 use gateway_core::config::Protection;
 use gateway_core::hex::hex;
 use gateway_core::twiml::credentials::CredentialsError;
@@ -90,7 +90,7 @@ pub(super) async fn respond(
     match &current.guard {
         Guard::Nothing => {
             let row = shared.refuse(Refusal::NothingToCheckWith);
-            tell(row, events, |in_a_row| match current.config.webhook.protect {
+            report(row, events, |in_a_row| match current.config.webhook.protect {
                 Protection::Signature => WebhookEvent::NoAuthToken { in_a_row },
                 Protection::Credentials => WebhookEvent::NoCredentials { in_a_row },
             });
@@ -101,7 +101,7 @@ pub(super) async fn respond(
                 // Twilio may ask once without, to be asked for them: the first in a row is nothing to tell of.
                 let first = |in_a_row: &u64| *in_a_row > 1 || error != CredentialsError::Missing;
                 let row = shared.refuse(Refusal::Unauthorized).filter(first);
-                tell(row, events, |in_a_row| WebhookEvent::Unauthorized { endpoint, error, in_a_row });
+                report(row, events, |in_a_row| WebhookEvent::Unauthorized { endpoint, error, in_a_row });
                 return unauthorized();
             }
         }
@@ -132,7 +132,7 @@ pub(super) async fn respond(
         Ok(form) => form,
         Err(error) => {
             let row = shared.refuse(Refusal::BadForm);
-            tell(row, events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
+            report(row, events, |in_a_row| WebhookEvent::BadForm { endpoint, error, in_a_row });
             return refusal(StatusCode::BAD_REQUEST);
         }
     };
@@ -174,7 +174,7 @@ pub(super) async fn respond(
         }
     } else {
         let row = shared.refusals().add_replay(shared.now());
-        tell(row, events, |in_a_row| WebhookEvent::Replayed { endpoint, in_a_row });
+        report(row, events, |in_a_row| WebhookEvent::Replayed { endpoint, in_a_row });
     }
 
     let token = text(&head.headers, IDEMPOTENCY_TOKEN);
@@ -210,12 +210,12 @@ pub(super) async fn respond(
 
 fn unsigned(shared: &Shared, endpoint: Endpoint, error: SignatureError, events: &impl Fn(WebhookEvent)) -> Reply {
     let row = shared.refuse(Refusal::Unsigned);
-    tell(row, events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
+    report(row, events, |in_a_row| WebhookEvent::Unsigned { endpoint, error, in_a_row });
     refusal(StatusCode::FORBIDDEN)
 }
 
 pub(super) fn stray(shared: &Shared, reason: Refusal, events: &impl Fn(WebhookEvent)) {
-    tell(shared.refuse(reason), events, |in_a_row| WebhookEvent::Stray { reason, in_a_row });
+    report(shared.refuse(reason), events, |in_a_row| WebhookEvent::Stray { reason, in_a_row });
 }
 
 /// Longest Retry-After, in seconds.
@@ -224,7 +224,7 @@ const MAX_RETRY_AFTER: u64 = 60;
 /// Turned away before anything of it is read (RFC 6585 section 4).
 fn too_many(shared: &Shared, wait: Duration, events: &impl Fn(WebhookEvent)) -> Reply {
     let row = shared.refuse(Refusal::TooMany);
-    tell(row, events, |in_a_row| WebhookEvent::TooMany { in_a_row });
+    report(row, events, |in_a_row| WebhookEvent::TooMany { in_a_row });
     let mut reply = refusal(StatusCode::TOO_MANY_REQUESTS);
     let seconds = wait.as_secs().saturating_add(1).min(MAX_RETRY_AFTER);
     reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));

@@ -81,13 +81,13 @@ fn wall(seconds: u32) -> WallClock {
 }
 
 #[cfg(test)]
-pub(in crate::net) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     const NONCE: u64 = 0x0123_4567_89ab_cdef;
 
     /// What a right server answers at this time.
-    pub(in crate::net) fn served(question: &[u8], time: WallClock) -> [u8; LENGTH] {
+    pub(crate) fn served(question: &[u8], time: WallClock) -> [u8; LENGTH] {
         let mut octets = [0; LENGTH];
         octets[0] = 0x24;
         octets[1] = 2;

@@ -130,7 +130,7 @@ fn run_soon(
     tokio::spawn(async move {
         let settings = Settings { url_from, ..Settings::default() };
         if let Err(down) = run_within(limits, &program, &settings, &place(), &reports, Stop(stopped)).await {
-            reports.tell(Report::Down(down)).await;
+            reports.send(Report::Down(down)).await;
         }
     });
     (stop, received)

@@ -93,13 +93,13 @@ fn a_box_that_does_not_know_the_time_says_nothing_of_certificates_until_it_does(
     let direct = files.direct(([127, 0, 0, 1], 0).into());
     let clock = Clock::with_system(None, || WallClock(4));
     assert_eq!(warning(&loaded, &direct, &clock), None);
-    clock.tell(WallClock(loaded.not_after.unwrap() + 1), "ntp.example.com").unwrap();
+    clock.observe(WallClock(loaded.not_after.unwrap() + 1), "ntp.example.com").unwrap();
     assert!(warning(&loaded, &direct, &clock).unwrap().1.contains("has expired"));
     // A clock that runs years ahead is no reason either, once SNTP has put it right.
     let ahead = Clock::with_system(None, || WallClock(WallClock::RELEASED.0 + 4 * 365 * DAY));
     assert!(warning(&loaded, &direct, &ahead).is_some());
     ahead.question();
-    ahead.tell(WallClock::RELEASED, "ntp.example.com").unwrap();
+    ahead.observe(WallClock::RELEASED, "ntp.example.com").unwrap();
     assert_eq!(warning(&loaded, &direct, &ahead), None);
 }
 

@@ -67,7 +67,7 @@ impl Handler for Client {
         match verdict {
             Ok(Verdict::Good) => Ok(true),
             Ok(Verdict::Pinned { fingerprint }) => {
-                self.reports.tell(Report::HostKeyPinned { server, fingerprint }).await;
+                self.reports.send(Report::HostKeyPinned { server, fingerprint }).await;
                 Ok(true)
             }
             Ok(Verdict::Changed { expected, offered }) => {

@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
                 Some(within(STEP_LIMIT, ssh, "no session", opened).await?)
             }
             UrlFrom::Config | UrlFrom::Ask(_) => {
-                reports.tell(Report::Up { public_url: None }).await;
+                reports.send(Report::Up { public_url: None }).await;
                 None
             }
         };
@@ -162,7 +162,7 @@ impl<'a> Session<'a> {
                 reports.said(&line.text);
                 if !is_known && let Some(found) = reader.line(&line) {
                     is_known = true;
-                    reports.tell(Report::Up { public_url: Some(found) }).await;
+                    reports.send(Report::Up { public_url: Some(found) }).await;
                 }
             }
         }

@@ -11,14 +11,14 @@
 //! URL that a driver announces is nothing before that: only then Twilio is told, and documents name it.
 
 mod io;
+mod output_limit;
 mod phase;
 mod proofs;
-mod said;
+mod retry;
 mod telling;
 #[cfg(test)]
 mod tests;
 mod urls;
-mod waits;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -31,13 +31,13 @@ use gateway_core::status::{TunnelState as State, TunnelStatus};
 use gateway_core::time::Instant;
 use gateway_core::timers::Timers;
 pub use io::{Input, Output};
+use output_limit::Said;
 use phase::{Former, Phase, Trust, Up};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
-use said::Said;
+use retry::Pace;
 use telling::Writing;
 use urls::Urls;
-use waits::Pace;
 
 /// From the start of a driver to its word that it is up.
 const CONNECT_LIMIT: Duration = Duration::from_secs(60);
@@ -134,7 +134,7 @@ impl Watch {
             lives: Lives::default(),
             figures: Figures::default(),
             reason: None,
-            backoff: Backoff::new(waits::FIRST, waits::LONGEST),
+            backoff: Backoff::new(retry::FIRST, retry::LONGEST),
             writing: Writing::new(),
             said: Said::default(),
             random,
@@ -309,7 +309,7 @@ impl Watch {
                     "met for the first time, and its key {fingerprint} is taken; compare it with the server's own \
                      (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), any other is refused from now on"
                 );
-                self.tell(Event::new(Code::TunnelHostKey, server, text).at(Level::Notice));
+                self.log(Event::new(Code::TunnelHostKey, server, text).at(Level::Notice));
             }
             Report::Warning(text) => self.event(Code::TunnelWarning, self.plan.driver, text),
         }
@@ -369,7 +369,7 @@ impl Watch {
             Some(at) if self.plan.keeps_url && now.since(at) < SOON => Pace::Soon,
             _ => Pace::Patient,
         };
-        let (first, longest) = waits::bounds(down.culprit, pace);
+        let (first, longest) = retry::bounds(down.culprit, pace);
         self.backoff.set_bounds(first, longest);
         let wait = self.backoff.next(&mut self.random);
         let text = down.to_string();
@@ -383,7 +383,7 @@ impl Watch {
         // Waits of minutes are shortened by whoever has mended it.
         let sooner = if first > MINOR { ", or at once after \"gateway reload\"" } else { "" };
         let line = format!("{text}; tried again in {:.1} s{sooner}", wait.as_secs_f64());
-        self.tell(Event::new(code, self.plan.driver, line).at(level));
+        self.log(Event::new(code, self.plan.driver, line).at(level));
         self.reason = Some(text);
         self.enter(now, Phase::Waiting(former));
         self.timers.set(Timer::Retry, now + wait);
@@ -401,7 +401,7 @@ impl Watch {
             self.backoff.reset();
         } else if self.plan.keeps_url {
             self.lives.short = self.lives.short.saturating_add(1);
-            self.backoff.reset_to(waits::doublings(self.lives.short));
+            self.backoff.reset_to(retry::doublings(self.lives.short));
         }
         // Otherwise the next start has a new URL, which DNS, Twilio and our flash have to learn: the waits go on growing.
     }
@@ -427,10 +427,10 @@ impl Watch {
     }
 
     fn event(&mut self, code: Code, subject: &str, text: impl Into<String>) {
-        self.tell(Event::new(code, subject, text));
+        self.log(Event::new(code, subject, text));
     }
 
-    fn tell(&mut self, event: Event) {
+    fn log(&mut self, event: Event) {
         self.outputs.push_back(Output::Event(event));
     }
 }

@@ -62,14 +62,14 @@ impl Watch {
                 self.figures.proofs += 1;
                 let latency = now.since(sent);
                 let before = self.figures.latency.replace(latency);
-                self.tell_slowness(before, latency);
+                self.log_slowness(before, latency);
                 self.proved(now);
             }
             Err(reason) => self.unproved(now, sent, &reason),
         }
     }
 
-    fn tell_slowness(&mut self, before: Option<Duration>, latency: Duration) {
+    fn log_slowness(&mut self, before: Option<Duration>, latency: Duration) {
         let is_slow = latency > SLOW;
         self.figures.slow += u64::from(is_slow);
         if is_slow == before.is_some_and(|before| before > SLOW) {

@@ -40,7 +40,7 @@ impl Watch {
         if let Some(kept) = kept {
             if kept != url {
                 let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
-                self.tell(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Debug));
+                self.log(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Debug));
             }
             return false;
         }
@@ -52,7 +52,7 @@ impl Watch {
         self.timers.cancel(Timer::Write);
         if !self.urls.is_settled() {
             let text = format!("the tunnel announces {url}; Twilio is told when it is proved");
-            self.tell(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Info));
+            self.log(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Info));
         }
         true
     }

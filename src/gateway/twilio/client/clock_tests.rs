@@ -149,7 +149,7 @@ fn a_clock_that_cannot_be_right_is_waited_for_and_then_the_request_is_made() {
 #[test]
 fn the_time_of_sntp_is_what_certificates_are_judged_by() {
     let server = Server::start(vec![(VALID, ok()), (VALID, ok())]);
-    let sntp = |clock: &Trusted| clock.tell(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+    let sntp = |clock: &Trusted| clock.observe(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
     let (mut client, told) = server.client(WallClock(3), |_| {}, sntp);
     create(&mut client).unwrap();
     assert!(told.lock().unwrap().is_empty());
@@ -177,7 +177,7 @@ fn a_clock_that_stays_wrong_is_an_error_of_its_own() {
 fn a_certificate_that_is_not_valid_by_a_plausible_clock_is_refused_when_sntp_says_the_same() {
     for years in [NOT_YET, EXPIRED] {
         let server = Server::start(vec![(years, ok())]);
-        let same = |clock: &Trusted| clock.tell(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+        let same = |clock: &Trusted| clock.observe(ahead(1), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
         let (mut client, told) = server.client(ahead(1), |_| {}, same);
         let error = create(&mut client).unwrap_err();
         assert!(matches!(error, ApiError::NoAnswer { .. }), "{error}");
@@ -190,7 +190,7 @@ fn a_certificate_that_is_not_valid_by_a_plausible_clock_is_refused_when_sntp_say
 fn a_clock_that_is_years_ahead_is_put_right_by_sntp_when_the_certificate_has_expired_by_it() {
     let until_2030 = (2000, 2030);
     let server = Server::start(vec![(until_2030, ok()), (until_2030, ok())]);
-    let sntp = |clock: &Trusted| clock.tell(ahead(0), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
+    let sntp = |clock: &Trusted| clock.observe(ahead(0), "0.pool.ntp.org").err().map(|doubt| doubt.to_string());
     let (mut client, told) = server.client(ahead(9), |_| {}, sntp);
     create(&mut client).unwrap();
     assert!(told.lock().unwrap().is_empty());

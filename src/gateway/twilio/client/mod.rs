@@ -72,7 +72,7 @@ pub struct Options<'a> {
 }
 
 /// A pause that sleeps, and tells each reason once.
-pub fn telling(mut tell: impl FnMut(&str) + 'static) -> Pause {
+pub fn logged_pause(mut tell: impl FnMut(&str) + 'static) -> Pause {
     let mut told = String::new();
     Box::new(move |pause, reason| {
         if told != reason {

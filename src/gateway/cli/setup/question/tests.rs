@@ -1,12 +1,12 @@
 use super::super::answers::{Answers, EXAMPLE};
-use super::super::facts::{AccountDomain, AccountNumber, Facts};
-use super::super::mistakes::mistakes;
+use super::super::inventory::{AccountDomain, AccountNumber, Inventory};
+use super::super::validate::mistakes;
 use super::prompt::site_of;
 use super::*;
-use gateway_account::standing::{AccountKind, Standing};
+use gateway_account::account_status::{AccountKind, Standing};
 
-fn facts(numbers: &[&str]) -> Facts {
-    Facts {
+fn facts(numbers: &[&str]) -> Inventory {
+    Inventory {
         standing: Standing {
             status: "active".to_owned(),
             kind: AccountKind::Full,

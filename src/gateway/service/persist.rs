@@ -6,11 +6,11 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::clock::Clock;
-use super::recorder::Recorder;
-use super::shell::Shell;
 use super::trouble::Troubles;
 use crate::log;
+use crate::net::clock::Clock;
+use crate::net::driver::Driver;
+use crate::net::recorder::Recorder;
 use crate::store::pace::Pace;
 use crate::store::{Store, Warning};
 use gateway_core::event::{Code, Event, Level};
@@ -26,13 +26,13 @@ pub(super) fn secrets(store: &Store, recorder: &Recorder, troubles: &Troubles) -
     let loaded = store.secrets_or_none();
     match &loaded.warning {
         None => {}
-        Some(warning @ (Warning::Exposed { .. } | Warning::StillExposed { .. })) => recorder.tell(&odd(warning)),
+        Some(warning @ (Warning::Exposed { .. } | Warning::StillExposed { .. })) => recorder.record(&odd(warning)),
         Some(warning @ (Warning::Unreadable { .. } | Warning::KeptAside(_))) => {
             let text = format!(
                 "{warning}; phones cannot register and Twilio refuses this box until it is back; restore a backup with \
                  \"gateway restore FILE\""
             );
-            recorder.tell(&Event::new(Code::StoreWarning, "state", &text).at(Level::Error));
+            recorder.record(&Event::new(Code::StoreWarning, "state", &text).at(Level::Error));
             troubles.set("secrets", text);
         }
     }
@@ -45,13 +45,13 @@ pub(super) fn bindings(store: &Store, recorder: &Recorder) -> Option<String> {
     match store.bindings() {
         Ok(loaded) => {
             if let Some(warning) = &loaded.warning {
-                recorder.tell(&odd(warning));
+                recorder.record(&odd(warning));
             }
             loaded.value
         }
         Err(error) => {
             let text = format!("{error}; phones are known again when they next register");
-            recorder.tell(&Event::new(Code::StoreFailed, "bindings", text));
+            recorder.record(&Event::new(Code::StoreFailed, "bindings", text));
             None
         }
     }
@@ -63,21 +63,21 @@ pub(super) fn odd(warning: &Warning) -> Event {
 }
 
 /// Writes the newest bindings at the pace of [`Pace`], off this thread: flash may take seconds.
-pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, recorder: Recorder) {
+pub(super) async fn persist_bindings(driver: Rc<Driver>, store: Store, clock: Clock, recorder: Recorder) {
     let mut pace = Pace::default();
     loop {
-        shell.bindings_changed.notified().await;
+        driver.bindings_changed.notified().await;
         let wait = pace.wait(clock.now());
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        let Some(json) = shell.take_bindings() else { continue };
+        let Some(json) = driver.take_bindings() else { continue };
         let keeping = store.clone();
         let written = tokio::task::spawn_blocking(move || keeping.save_bindings(&json)).await;
         let failure = match written {
             Ok(Ok(())) => {
                 if pace.written(clock.now()) {
-                    recorder.tell(&Event::new(Code::StoreSaved, "bindings", "the state is saved again"));
+                    recorder.record(&Event::new(Code::StoreSaved, "bindings", "the state is saved again"));
                 }
                 continue;
             }
@@ -85,10 +85,10 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, 
             // The thread could not be started, or panicked.
             Err(error) => error.to_string(),
         };
-        shell.put_back_bindings();
+        driver.put_back_bindings();
         if pace.failed(clock.now(), &failure) {
             let text = format!("{failure}; the phones are served from memory, and it is tried again");
-            recorder.tell(&Event::new(Code::StoreFailed, "bindings", text));
+            recorder.record(&Event::new(Code::StoreFailed, "bindings", text));
         }
     }
 }
@@ -96,7 +96,7 @@ pub(super) async fn keep_bindings(shell: Rc<Shell>, store: Store, clock: Clock, 
 /// At the end, what the pace has held back. A flash that cannot take it does not make the end a failure.
 pub(super) fn save_last(store: &Store, json: &str, recorder: &Recorder) {
     if let Err(error) = store.save_bindings(json) {
-        recorder.tell(&Event::new(Code::StoreFailed, "bindings", error.to_string()));
+        recorder.record(&Event::new(Code::StoreFailed, "bindings", error.to_string()));
     }
 }
 
@@ -106,9 +106,9 @@ pub(super) fn status(store: &Store) -> StoreStatus {
 }
 
 /// Tells of lines that a flood left out of the log, also when no other line follows.
-pub(super) async fn tell_left_out() {
+pub(super) async fn log_left_out() {
     loop {
         tokio::time::sleep(LEFT_OUT).await;
-        log::tell_left_out();
+        log::log_left_out();
     }
 }

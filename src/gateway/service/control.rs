@@ -2,22 +2,22 @@
 
 use std::rc::Rc;
 
-use super::control::Ask;
 use super::drift::Drift;
-use super::picture::Picture;
-use super::recorder::Recorder;
 use super::reload::Reloader;
+use super::status::Overview;
+use crate::net::control_socket::Ask;
+use crate::net::recorder::Recorder;
 
 /// Those who know the answers.
 #[derive(Clone)]
-pub struct Desk {
+pub struct Control {
     pub reloader: Rc<Reloader>,
     pub drift: Rc<Drift>,
-    pub picture: Rc<Picture>,
+    pub picture: Rc<Overview>,
     pub recorder: Recorder,
 }
 
-impl Desk {
+impl Control {
     /// The answer, as JSON or as lines.
     pub async fn answer(self, ask: Ask) -> String {
         match ask {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::agent::CaError;
 use super::client::{Client, Clock, Pause, Trace};
 use super::login::Login;
-use super::moved;
+use super::public_url;
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Store, StoreError, Warning};
 use gateway_account::account::Account;
@@ -58,7 +58,7 @@ pub enum OpenError {
 impl Opening {
     /// Opens all. Nothing is sent, and nothing is written. Whoever is going to change something holds the store's lock.
     pub fn of(config: Config, store: &Store, mut manner: Manner) -> Result<Opening, OpenError> {
-        let config = moved::in_force(config, store);
+        let config = public_url::in_force(config, store);
         let (secrets, owned) = (store.secrets()?, store.owned()?);
         let warnings = secrets.warning.into_iter().chain(owned.warning).collect();
         let (mut secrets, owned) = (secrets.value, owned.value);

@@ -9,12 +9,12 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::Instant as Deadline;
 
-use super::apart::apart;
-use super::clock::Clock;
+use crate::net::blocking::run_blocking;
+use crate::net::clock::Clock;
 use crate::store::Store;
 use crate::tunnel::watch::{Input, Output, Watch};
 use crate::tunnel::{Place, Report, Reports, Running, STOP_LIMIT, start};
-use crate::twilio::reach::fetch;
+use crate::twilio::url_proof::fetch;
 use gateway_core::config::tunnel::Settings;
 use gateway_core::event::Event;
 use gateway_core::random::Random;
@@ -253,7 +253,7 @@ impl Runner {
         let (prove, inputs) = (Arc::clone(&self.options.prove), self.inputs.clone());
         tokio::spawn(async move {
             let asked = nonce.clone();
-            let result = apart("tunnel", move || prove(&url, &asked)).await;
+            let result = run_blocking("tunnel", move || prove(&url, &asked)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::Proof { nonce, result }).await;
             }
@@ -277,7 +277,7 @@ impl Runner {
         let (write, inputs) = (Arc::clone(&self.options.write_url), self.inputs.clone());
         tokio::spawn(async move {
             let url = new.clone();
-            let result = apart("tunnel", move || write(&old, &new)).await;
+            let result = run_blocking("tunnel", move || write(&old, &new)).await;
             if let Some(inputs) = inputs.upgrade() {
                 let _ = inputs.send(Input::UrlWritten { url, result }).await;
             }

@@ -1,6 +1,6 @@
-//! The shell around the engine: inputs go in, outputs are carried out at once, on one thread.
+//! The driver of the engine: inputs go in, outputs are carried out at once, on one thread.
 //!
-//! Every socket's task calls [`Shell::input`] itself: a message costs no channel and no second wake-up. The `RefCell`
+//! Every socket's task calls [`Driver::input`] itself: a message costs no channel and no second wake-up. The `RefCell`
 //! is never borrowed across an await, so the one thread owns the engine as surely as one task would.
 
 use std::cell::{Cell, RefCell};
@@ -30,9 +30,9 @@ use gateway_core::wake::{Counts, Reason};
 const STREAM_QUEUE: usize = 256;
 
 /// The engine with all that it needs to act.
-pub struct Shell {
+pub struct Driver {
     engine: RefCell<Engine>,
-    pub(super) clock: Clock,
+    pub clock: Clock,
     dns: Resolver,
     media: MediaHandle,
     trust: RefCell<Trust>,
@@ -41,7 +41,7 @@ pub struct Shell {
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
     /// The bindings changed since they were written.
     unsaved: Cell<bool>,
-    pub(super) bindings_changed: Notify,
+    pub bindings_changed: Notify,
     /// The deadline that the timer task sleeps for.
     armed: Cell<Option<(Instant, Reason)>>,
     rearm: Notify,
@@ -50,10 +50,10 @@ pub struct Shell {
     webhooks: RefCell<Option<Arc<http::Shared>>>,
 }
 
-impl Shell {
-    /// A shell whose sockets are added by [`Shell::add_udp`].
+impl Driver {
+    /// A driver whose sockets are added by [`Driver::add_udp`].
     pub fn new(engine: Engine, clock: Clock, media: MediaHandle, trust: Trust, recorder: Recorder) -> Rc<Self> {
-        Rc::new(Shell {
+        Rc::new(Driver {
             engine: RefCell::new(engine),
             dns: Resolver::new(clock.clone()),
             clock,
@@ -125,18 +125,18 @@ impl Shell {
         match output {
             Output::Send { flow, bytes } => self.send(flow, bytes),
             Output::Connect { connection, address, server_name } => {
-                let shell = Rc::clone(self);
-                tokio::task::spawn_local(stream::connect(shell, connection, address, server_name));
+                let driver = Rc::clone(self);
+                tokio::task::spawn_local(stream::connect(driver, connection, address, server_name));
             }
             Output::Close { flow } => {
                 // The writer's end of the queue going away closes the connection.
                 self.streams.borrow_mut().remove(&flow.connection);
             }
             Output::Resolve { query, question } => {
-                let shell = Rc::clone(self);
+                let driver = Rc::clone(self);
                 tokio::task::spawn_local(async move {
-                    let answer = shell.dns.resolve(question).await;
-                    shell.input(Input::Resolved { query, answer });
+                    let answer = driver.dns.resolve(question).await;
+                    driver.input(Input::Resolved { query, answer });
                 });
             }
             Output::Media(command) => media.push(command),
@@ -149,7 +149,7 @@ impl Shell {
                     webhooks.expect_call_back(*phone);
                 }
             }
-            Output::Event(event) => self.recorder.tell(&event),
+            Output::Event(event) => self.recorder.record(&event),
         }
     }
 
@@ -182,9 +182,9 @@ impl Shell {
         self.streams.borrow_mut().remove(&connection);
     }
 
-    /// Tells people, as the engine's events are told.
-    pub(super) fn tell(&self, event: &Event) {
-        self.recorder.tell(event);
+    /// Records an event, as the engine's are recorded.
+    pub fn record(&self, event: &Event) {
+        self.recorder.record(event);
     }
 
     /// Sleeps until the engine wants to be woken, for ever.

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 /// Runs what blocks on a thread of its own, named `name`: those of the runtime would be waited for at the end of the
 /// service.
-pub(super) async fn apart<T: Send + 'static>(
+pub async fn run_blocking<T: Send + 'static>(
     name: &str,
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {

@@ -6,14 +6,14 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::shell::Shell;
+use crate::net::driver::Driver;
 use gateway_core::engine::Input;
 
 /// How often the watchdog is fed in the time after which it bites.
 const FED: u32 = 3;
 
 /// Sends `READY=1` where `$NOTIFY_SOCKET` says, if systemd started us. Failing to tell is not failing to run.
-pub fn tell() {
+pub fn ready() {
     send(b"READY=1");
 }
 
@@ -28,12 +28,12 @@ pub fn ask_for_time() {
 
 /// Feeds systemd's watchdog for ever, if it wants to be fed: each time after a turn of the engine, on the engine's own
 /// thread, so that an engine that is stuck is not reported as alive.
-pub async fn feed_watchdog(shell: Rc<Shell>) {
+pub async fn feed_watchdog(driver: Rc<Driver>) {
     let variable = |name| std::env::var(name).ok();
     let Some(period) = period(variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"), std::process::id()) else { return };
     loop {
         tokio::time::sleep(period).await;
-        shell.input(Input::Tick);
+        driver.input(Input::Tick);
         send(b"WATCHDOG=1");
     }
 }

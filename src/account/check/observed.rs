@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use crate::account_status::Standing;
 use crate::api::{Api, ApiError, Collection, Product};
 use crate::model::Kind;
 use crate::numbers;
 use crate::plan::Plan;
-use crate::standing::Standing;
 use gateway_core::config::{Config, Environment};
 
 /// All that was read. What could not be is told in `unread`.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct Observed {
     /// Read apart: an API key may not ask for it (TWILIO.md "API login").
     pub standing: Option<Standing>,
     pub domains: Vec<Domain>,
@@ -116,8 +116,8 @@ fn kind<T: DeserializeOwned>(api: &mut dyn Api, kind: Kind, parent: Option<&str>
 }
 
 /// Reads what concerns these environments. Only what nothing can be said without is an error.
-pub fn read(api: &mut dyn Api, config: &Config, environments: &[&Environment]) -> Result<Seen, ApiError> {
-    let mut seen = Seen { domains: kind(api, Kind::Domain, None)?, ..Seen::default() };
+pub fn read(api: &mut dyn Api, config: &Config, environments: &[&Environment]) -> Result<Observed, ApiError> {
+    let mut seen = Observed { domains: kind(api, Kind::Domain, None)?, ..Observed::default() };
     let lists: Vec<Named> = kind(api, Kind::CredentialList, None)?;
     seen.lists = lists.into_iter().map(|list| (list.sid, list.friendly_name.unwrap_or_default())).collect();
 

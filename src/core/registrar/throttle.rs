@@ -27,11 +27,11 @@ struct Offence {
 
 /// The sources with wrong passwords.
 #[derive(Debug, Default)]
-pub(super) struct Brake {
+pub(super) struct Throttle {
     sources: BTreeMap<IpAddr, Offence>,
 }
 
-impl Brake {
+impl Throttle {
     /// Sources remembered.
     pub fn len(&self) -> usize {
         self.sources.len()
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn each_wrong_password_beyond_the_free_ones_doubles_the_wait_up_to_a_bound() {
-        let mut brake = Brake::default();
+        let mut brake = Throttle::default();
         let delays: Vec<u64> = (0..12).map(|n| brake.wrong(source(1), Instant::from_secs(n)).1.as_secs()).collect();
         assert_eq!(delays, [0, 0, 0, 2, 4, 8, 16, 32, 64, 120, 120, 120]);
         assert_eq!(brake.wait(source(1), Instant::from_secs(12)), Some(Duration::from_secs(119)));
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn one_source_does_not_slow_down_another() {
-        let mut brake = Brake::default();
+        let mut brake = Throttle::default();
         for _ in 0..10 {
             brake.wrong(source(1), Instant::ZERO);
         }
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_source_that_was_quiet_for_long_starts_anew() {
-        let mut brake = Brake::default();
+        let mut brake = Throttle::default();
         for _ in 0..10 {
             brake.wrong(source(1), Instant::ZERO);
         }
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_sources_does_not_grow_the_table() {
-        let mut brake = Brake::default();
+        let mut brake = Throttle::default();
         for n in 0..5000 {
             brake.wrong(source(n), Instant::from_secs(u64::from(n)));
         }

@@ -7,13 +7,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::recorder::Recorder;
-use super::shell::Shell;
-use super::tls::Tls;
+use super::drift;
 use super::trouble::Troubles;
 use super::tunnel::Tunnel;
-use super::{descriptors, drift, http};
 use crate::config_file;
+use crate::net::driver::Driver;
+use crate::net::recorder::Recorder;
+use crate::net::tls::Tls;
+use crate::net::{descriptors, http};
 use crate::store::pace::Pace;
 use crate::store::{Store, last_good};
 use gateway_core::config::Config;
@@ -26,7 +27,7 @@ pub struct Reloader {
     pub path: PathBuf,
     pub environment: Option<String>,
     pub store: Store,
-    pub shell: Rc<Shell>,
+    pub driver: Rc<Driver>,
     pub shared: Arc<http::Shared>,
     pub recorder: Recorder,
     pub tunnel: Rc<Tunnel>,
@@ -79,7 +80,7 @@ impl Reloader {
     fn put_in_force(&self, config: Config) {
         let config = Arc::new(config);
         self.running.set(&config);
-        self.shell.input(Input::Reload { config, secrets: self.shared.secrets() });
+        self.driver.input(Input::Reload { config, secrets: self.shared.secrets() });
     }
 
     /// Fits the number of calls to the descriptors that the system allows, which may change while we run.
@@ -110,7 +111,7 @@ impl Reloader {
             Ok(notes) => (Level::Warning, format!("the new configuration is in force, but {}", notes.join("; "))),
             Err(errors) => (Level::Error, format!("the old configuration stays in force: {}", errors.join("; "))),
         };
-        self.recorder.tell(&Event::new(Code::ConfigReload, self.path.display().to_string(), text.clone()).at(level));
+        self.recorder.record(&Event::new(Code::ConfigReload, self.path.display().to_string(), text.clone()).at(level));
         serde_json::json!({ "ok": result.is_ok(), "text": text }).to_string()
     }
 
@@ -118,7 +119,7 @@ impl Reloader {
     /// it is tried again at the pace of [`Pace`], until there is a newer text.
     pub fn keep(&self, text: String) {
         let (store, path, recorder) = (self.store.clone(), self.path.clone(), self.recorder.clone());
-        let clock = self.shell.clock.clone();
+        let clock = self.driver.clock.clone();
         let newest = Rc::clone(&self.kept);
         let own = newest.get() + 1;
         newest.set(own);
@@ -130,7 +131,7 @@ impl Reloader {
                 let Ok(Err(error)) = saved else { return };
                 if pace.failed(clock.now(), &error.to_string()) {
                     let text = format!("{error}; a later start with a broken config would have no other to run with");
-                    recorder.tell(&Event::new(Code::StoreFailed, "last good config", text));
+                    recorder.record(&Event::new(Code::StoreFailed, "last good config", text));
                 }
                 tokio::time::sleep(pace.wait(clock.now())).await;
             }
@@ -142,7 +143,7 @@ impl Reloader {
         match descriptors::shortage(descriptors::limit(), config.limits.calls) {
             Some(shortage) => {
                 if self.troubles.set("descriptors", shortage.clone()) {
-                    self.recorder.tell(&descriptors::event(&shortage));
+                    self.recorder.record(&descriptors::event(&shortage));
                 }
             }
             None => drop(self.troubles.clear("descriptors")),
@@ -158,7 +159,7 @@ impl Reloader {
         }
         let secrets = self.store.secrets().map_err(|error| vec![error.to_string()])?.value;
         let tls =
-            Tls::new(config.trunk.ca_file.as_deref(), &self.shell.clock).map_err(|error| vec![error.to_string()])?;
+            Tls::new(config.trunk.ca_file.as_deref(), &self.driver.clock).map_err(|error| vec![error.to_string()])?;
         let mut notes = Vec::new();
         // Without it everything else works.
         notes.extend(config_file::sound::read(&mut config.emergency).err().map(|error| error.to_string()));
@@ -201,10 +202,10 @@ impl Reloader {
             self.tunnel.configured(&config.webhook.public_url);
         }
         let (config, secrets) = (Arc::new(config), Arc::new(secrets));
-        self.shell.set_tls(tls);
+        self.driver.set_tls(tls);
         self.shared.replace(Arc::clone(&config), Arc::clone(&secrets));
         self.running.set(&config);
-        self.shell.input(Input::Reload { config, secrets });
+        self.driver.input(Input::Reload { config, secrets });
         Ok(notes)
     }
 }

@@ -14,7 +14,7 @@ use rsip::{Method, Request};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
-use super::brake::Brake;
+use super::throttle::Throttle;
 use crate::context::Context;
 use crate::event::{Code, Event};
 use crate::hex::hex;
@@ -42,23 +42,23 @@ pub(super) enum Refusal {
 
 /// Nonces and the brake.
 #[derive(Default)]
-pub(super) struct Gate {
+pub(super) struct Auth {
     /// Signs nonces, so that those not yet answered need no memory. Made at the first challenge.
     key: Option<[u8; 32]>,
     /// Nonces that were answered, with the last nonce count: an older count is a replay.
     used: BTreeMap<Nonce, u32>,
     /// Nonces made at this microsecond or before are stale; rises when `used` is full.
     floor: u64,
-    brake: Brake,
+    throttle: Throttle,
 }
 
-impl std::fmt::Debug for Gate {
+impl std::fmt::Debug for Auth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gate").field("used", &self.used.len()).field("brake", &self.brake).finish_non_exhaustive()
+        f.debug_struct("Auth").field("used", &self.used.len()).field("brake", &self.throttle).finish_non_exhaustive()
     }
 }
 
-impl Gate {
+impl Auth {
     /// The extension whose credentials the request carries. `proven` tells whether this flow is that extension's
     /// registered handset already: it passes the brake, so that two lines of one ATA do not lock each other out.
     pub fn check(
@@ -72,7 +72,7 @@ impl Gate {
         let source = flow.remote.ip();
         let credentials = credentials_of(context, request).ok_or(Refusal::Challenge { stale: false })?;
         let nonce = self.living_nonce(now, &credentials, source).ok_or(Refusal::Challenge { stale: true })?;
-        if let Some(wait) = self.brake.wait(source, now).filter(|_| !proven(&credentials.username)) {
+        if let Some(wait) = self.throttle.wait(source, now).filter(|_| !proven(&credentials.username)) {
             return Err(Refusal::Wait(wait));
         }
         let secrets = context.config.extension(&credentials.username);
@@ -109,7 +109,7 @@ impl Gate {
 
     /// Nonces and sources that are remembered.
     pub fn len(&self) -> usize {
-        self.used.len() + self.brake.len()
+        self.used.len() + self.throttle.len()
     }
 
     /// The value of WWW-Authenticate for a source.
@@ -152,7 +152,7 @@ impl Gate {
     }
 
     fn wrong(&mut self, context: &mut Context<'_>, source: IpAddr, username: &str) {
-        let (failures, delay) = self.brake.wrong(source, context.now);
+        let (failures, delay) = self.throttle.wrong(source, context.now);
         let cause = match (context.config.extension(username), context.secrets.extensions.get(username)) {
             (Some(_), Some(_)) => format!(
                 "wrong password for extension {username}, try {failures}; \
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_answered_nonces_does_not_grow_memory_nor_lets_a_forgotten_one_be_replayed() {
-        let mut gate = Gate::default();
+        let mut gate = Auth::default();
         let most = MAX_NONCES as u64;
         for number in 1..=most + 100 {
             assert!(gate.count(Instant::ZERO, (number, 0), 1));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn nonces_that_expired_are_forgotten() {
-        let mut gate = Gate::default();
+        let mut gate = Auth::default();
         assert!(gate.count(Instant::ZERO, (1, 0), 1));
         let later = Instant::ZERO + NONCE_LIFETIME + Duration::from_secs(1);
         assert!(gate.count(later, (later.as_micros(), 0), 1));

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::client::telling;
-use super::opening::{Manner, OpenError, Opening};
+use super::client::logged_pause;
+use super::open::{Manner, OpenError, Opening};
 use crate::net::clock::Clock as TrustedClock;
 use crate::store::{Pass, Store, StoreError, files, last_good};
 use gateway_account::account::AccountError;
@@ -18,7 +18,7 @@ const FILE: &str = files::TUNNEL_URL;
 
 /// Why Twilio was not told.
 #[derive(Debug, thiserror::Error)]
-pub enum MovedError {
+pub enum PublicUrlError {
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -83,13 +83,13 @@ pub fn write(
     clock: &TrustedClock,
     mut random: Random,
     mut tell: impl FnMut(&str) + 'static,
-) -> Result<(), MovedError> {
+) -> Result<(), PublicUrlError> {
     let _lock = store.lock(&mut tell)?;
     // The service runs on with half a restore; what it would change at Twilio by that could be another's.
     store.check_whole()?;
     let config = last_good::in_force(store, config).map_err(OpenError::Config)?;
     let (random_of_client, clock) = (Random::new(random.bytes()), clock.clone());
-    let manner = Manner { token: None, random: random_of_client, clock, pause: telling(tell), trace: None };
+    let manner = Manner { token: None, random: random_of_client, clock, pause: logged_pause(tell), trace: None };
     let mut opening = Opening::of(config, store, manner)?;
     opening.config.set_public_url(environment, url);
     let mut pause = std::thread::sleep;

@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
+use gateway_account::account_status::{AccountKind, Standing};
 use gateway_account::api::{Api, ApiError};
 use gateway_account::kind::{Id, Kind};
 use gateway_account::owned::Owned;
-use gateway_account::standing::{AccountKind, Standing};
 
 /// An account that answered.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Facts {
+pub(super) struct Inventory {
     pub standing: Standing,
     pub numbers: Vec<AccountNumber>,
     pub domains: Vec<AccountDomain>,
@@ -34,12 +34,12 @@ pub(super) struct AccountDomain {
 }
 
 /// Asks the account, with the auth token.
-pub(super) fn read(api: &mut dyn Api, owned: &Owned) -> Result<Facts, ApiError> {
+pub(super) fn read(api: &mut dyn Api, owned: &Owned) -> Result<Inventory, ApiError> {
     let standing = Standing::read(api)?;
     let mut list = |kind: Kind| api.list(&kind.collection(None), kind.schema().records);
     let numbers = list(Kind::PhoneNumber)?.iter().map(number).collect();
     let domains = list(Kind::Domain)?.iter().map(|fields| domain(fields, owned)).collect();
-    Ok(Facts { standing, numbers, domains })
+    Ok(Inventory { standing, numbers, domains })
 }
 
 /// What a person is told when the account answers.
@@ -87,7 +87,7 @@ fn text(fields: &Value, name: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-impl Facts {
+impl Inventory {
     /// The domain of that name.
     pub fn domain(&self, name: &str) -> Option<&AccountDomain> {
         self.domains.iter().find(|domain| domain.name == name)

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::clock::Clock;
-use super::recorder::Recorder;
-use super::sntp::{Sntp, names};
+use crate::net::clock::Clock;
+use crate::net::recorder::Recorder;
+use crate::net::sntp::{Sntp, names};
 use crate::store::Store;
 use gateway_core::config::Server;
 use gateway_core::event::{Code, Event};
@@ -27,7 +27,7 @@ pub trait Office {
     /// `[clock] sntp` of the configuration in force.
     fn servers(&self) -> Vec<Server>;
     /// There is no time, and why; or there is one, or another one than before.
-    fn tell(&self, doubt: Option<String>);
+    fn on_doubt(&self, doubt: Option<String>);
     /// For people.
     fn record(&self, event: &Event);
     /// Whether somebody's emergency call waits.
@@ -37,7 +37,7 @@ pub trait Office {
 /// Before anything else is done: without a time nothing is tried that needs one.
 pub fn begin(clock: &Clock, office: &impl Office) {
     if let Err(doubt) = clock.trusted() {
-        office.tell(Some(reason(doubt, &office.servers(), None)));
+        office.on_doubt(Some(reason(doubt, &office.servers(), None)));
     }
 }
 
@@ -58,13 +58,13 @@ pub async fn keep(clock: Clock, office: impl Office, random: Random) {
             continue;
         }
         if let Err(doubt) = before {
-            office.tell(Some(reason(doubt, &servers, None)));
+            office.on_doubt(Some(reason(doubt, &servers, None)));
         }
         find(&clock, &office, &servers, &mut sntp).await;
         let Ok(time) = clock.trusted() else { continue };
         if before.is_err() || before.is_ok_and(|before| before.0.abs_diff(time.0) > NEWS) {
             office.record(&found(&clock, time));
-            office.tell(None);
+            office.on_doubt(None);
         }
     }
 }
@@ -92,7 +92,7 @@ async fn find(clock: &Clock, office: &impl Office, servers: &[Server], sntp: &mu
         let Err(error) = asked else { return };
         failures = failures.saturating_add(1);
         if let Err(doubt) = clock.trusted() {
-            office.tell(Some(reason(doubt, servers, Some(&error.to_string()))));
+            office.on_doubt(Some(reason(doubt, servers, Some(&error.to_string()))));
         }
         // The first one, and then ever more seldom.
         if failures.is_power_of_two() {
@@ -155,7 +155,7 @@ pub fn record(clock: &Clock, store: &Store, recorder: &Recorder, occasion: Occas
     let Some(time) = clock.to_record(occasion) else { return };
     match store.save_last_time(time) {
         Ok(()) => clock.recorded(time),
-        Err(error) => recorder.tell(&Event::new(Code::StoreFailed, "time", error.to_string())),
+        Err(error) => recorder.record(&Event::new(Code::StoreFailed, "time", error.to_string())),
     }
 }
 
@@ -168,8 +168,8 @@ mod tests {
 
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-    use super::super::sntp::packet::tests::served;
-    use super::super::sntp::tests::{TODAY, says, server};
+    use crate::net::sntp::packet::tests::served;
+    use crate::net::sntp::tests::{TODAY, says, server};
     use super::*;
 
     struct Desk {
@@ -182,7 +182,7 @@ mod tests {
             self.servers.borrow().clone()
         }
 
-        fn tell(&self, doubt: Option<String>) {
+        fn on_doubt(&self, doubt: Option<String>) {
             self.told.send(doubt).unwrap();
         }
 

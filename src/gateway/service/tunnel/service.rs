@@ -7,7 +7,7 @@ use super::{Options, Prove, Tunnel, prover};
 use crate::net::http;
 use crate::net::recorder::Recorder;
 use crate::tunnel::Place;
-use crate::twilio::moved;
+use crate::twilio::public_url;
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::UrlFrom;
 use gateway_core::event::{Code, Event, Level};
@@ -26,7 +26,7 @@ pub fn of_service(
     let configured = config.webhook.public_url.clone();
     // A URL that the tunnel itself tells is remembered: it is what Twilio calls now.
     let is_told = settings.url_from != UrlFrom::Config;
-    let told = is_told.then(|| moved::last_written(&store, &config.site.environment)).flatten();
+    let told = is_told.then(|| public_url::last_written(&store, &config.site.environment)).flatten();
     if let Some(told) = &told {
         let urls = [told, &configured].into_iter().filter(|url| !url.is_empty());
         shared.set_public_urls(urls.cloned().collect());
@@ -38,9 +38,10 @@ pub fn of_service(
         move |_: &str, new: &str| {
             let seed = seeds.lock().unwrap_or_else(PoisonError::into_inner).bytes();
             let recorder = recorder.clone();
-            let tell =
-                move |reason: &str| recorder.tell(&Event::new(Code::TunnelUrlWaits, "Twilio", reason).at(Level::Info));
-            moved::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
+            let tell = move |reason: &str| {
+                recorder.record(&Event::new(Code::TunnelUrlWaits, "Twilio", reason).at(Level::Info))
+            };
+            public_url::write(&path, &environment, &store, new, &clock, Random::new(seed), tell)
                 .map_err(|error| error.to_string())
         }
     };
@@ -62,6 +63,6 @@ pub fn of_service(
         prove,
         write_url: Arc::new(write_url),
         take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
-        events: Arc::new(move |event| recorder.tell(event)),
+        events: Arc::new(move |event| recorder.record(event)),
     })
 }

@@ -11,21 +11,22 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::clock::Clock;
-use super::control::Unbound;
-use super::descriptors::{self, Descriptors};
-use super::desk::Desk;
+use super::control::Control;
 use super::drift::Drift;
-use super::lan::Lan;
-use super::picture::Picture;
-use super::recorder::Recorder;
 use super::reload::{InForce, Reloader};
-use super::shell::Shell;
-use super::tls::Trust;
+use super::status::Overview;
 use super::trouble::{Opening, Troubles};
 use super::tunnel::{self, Tunnel};
-use super::{control, http, keep, link, listening, metrics, rtp, timekeeper};
+use super::{link, persist, timekeeper};
 use crate::config_file;
+use crate::net::clock::Clock;
+use crate::net::control_socket::Unbound;
+use crate::net::descriptors::{self, Descriptors};
+use crate::net::driver::Driver;
+use crate::net::lan::Lan;
+use crate::net::recorder::Recorder;
+use crate::net::tls::Trust;
+use crate::net::{control_socket, http, listening, metrics, rtp};
 use crate::store::Store;
 use crate::tunnel::Place;
 use gateway_core::config::{self, Config};
@@ -91,32 +92,32 @@ pub fn run(options: Options) -> Result<(), RunError> {
 async fn serve(options: Options) -> Result<(), RunError> {
     let Options { config_path, environment, mut config, text, fault, store, odd } = options;
     // Before anything of the other's state is touched.
-    let socket = control::bind(&config.site.run_dir).await;
+    let socket = control_socket::bind(&config.site.run_dir).await;
     if let Err(Unbound::Answered(path)) = &socket {
         return Err(RunError::Running(path.display().to_string()));
     }
     let (clock, recorder) = open_clock_and_recorder(&store);
     let troubles = Troubles::default();
     if let Some(fault) = &fault {
-        recorder.tell(&Event::new(Code::ConfigBroken, config_path.display().to_string(), fault));
+        recorder.record(&Event::new(Code::ConfigBroken, config_path.display().to_string(), fault));
         troubles.set("config", fault.clone());
     }
     if let Some(odd) = odd {
-        recorder.tell(&Event::new(Code::StoreWarning, "state", &odd).at(Level::Error));
+        recorder.record(&Event::new(Code::StoreWarning, "state", &odd).at(Level::Error));
         troubles.set("state", odd);
     }
     if let Some(shortage) = descriptors::shortage(descriptors::limit(), config.limits.calls) {
-        recorder.tell(&descriptors::event(&shortage));
+        recorder.record(&descriptors::event(&shortage));
         troubles.set("descriptors", shortage);
     }
     if let Err(error) = config_file::sound::read(&mut config.emergency) {
-        recorder.tell(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
+        recorder.record(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
     }
     let calls = config.limits.calls;
     config.limits.calls = descriptors::calls(descriptors::limit(), calls);
     let config = Arc::new(config);
-    let secrets = Arc::new(keep::secrets(&store, &recorder, &troubles));
-    let bindings = keep::bindings(&store, &recorder);
+    let secrets = Arc::new(persist::secrets(&store, &recorder, &troubles));
+    let bindings = persist::bindings(&store, &recorder);
     let trust = Trust::new(config.trunk.ca_file.as_deref(), &clock);
 
     let (notices, noticed) = mpsc::unbounded_channel();
@@ -129,9 +130,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let shell = Shell::new(engine, clock.clone(), media, trust, recorder.clone());
+    let driver = Driver::new(engine, clock.clone(), media, trust, recorder.clone());
     let descriptors = Descriptors::default();
-    let lan = Lan::start(&shell, &config.lan, descriptors.clone()).await;
+    let lan = Lan::start(&driver, &config.lan, descriptors.clone()).await;
 
     let opening = |what, code, subject: String, breaks| Opening {
         troubles: troubles.clone(),
@@ -148,7 +149,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         "Twilio's requests are not answered, so that no call comes in and none goes out but emergency calls",
     );
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets).with_descriptors(descriptors));
-    shell.set_webhooks(Arc::clone(&shared));
+    driver.set_webhooks(Arc::clone(&shared));
     let (webhooks, local) = first_try(webhooks, config.webhook.listen).await;
     let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
     let place = Place { local, store: store.clone(), clock: clock.clone() };
@@ -162,7 +163,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         path: config_path,
         environment,
         store: store.clone(),
-        shell: Rc::clone(&shell),
+        driver: Rc::clone(&driver),
         shared: Arc::clone(&shared),
         recorder: recorder.clone(),
         tunnel: Rc::clone(&tunnel),
@@ -170,8 +171,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
         troubles: troubles.clone(),
         kept: Rc::default(),
     });
-    let picture = Rc::new(Picture {
-        shell: Rc::clone(&shell),
+    let picture = Rc::new(Overview {
+        driver: Rc::clone(&driver),
         lan: Rc::clone(&lan),
         drift: Rc::clone(&drift),
         tunnel: Rc::clone(&tunnel),
@@ -189,8 +190,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
             metrics::serve(scrapers, Rc::new(move || picture.metrics())).await;
         });
     }
-    let desk = Desk { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
-    let socket_path = config.site.run_dir.join(control::SOCKET);
+    let desk =
+        Control { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
+    let socket_path = config.site.run_dir.join(control_socket::SOCKET);
     let control = opening(
         "control socket",
         Code::ControlFailed,
@@ -202,47 +204,52 @@ async fn serve(options: Options) -> Result<(), RunError> {
         let mut first = socket.ok();
         let again = async || match first.take() {
             Some(bound) => Ok(bound),
-            None => control::bind(&run_dir).await.map_err(Unbound::into_error),
+            None => control_socket::bind(&run_dir).await.map_err(Unbound::into_error),
         };
         let helps = |_: &std::io::Error| Some("write a folder that its user may write to in site.run_dir");
         let listener = control.opened(again, helps).await;
-        control::serve(listener, move |ask| desk.clone().answer(ask)).await;
+        control_socket::serve(listener, move |ask| desk.clone().answer(ask)).await;
     });
     {
         let reloader = Rc::clone(&reloader);
         tokio::task::spawn_local(drift.keep_looking(move || reloader.drift_wanted()));
     }
     tokio::task::spawn_local(Rc::clone(&reloader).keep_fitting());
-    tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+    tokio::task::spawn_local(Rc::clone(&driver).keep_time());
     tokio::task::spawn_local(recorder.clone().keep());
-    tokio::task::spawn_local(keep::keep_bindings(Rc::clone(&shell), store.clone(), clock.clone(), recorder.clone()));
-    tokio::task::spawn_local(keep::tell_left_out());
-    tokio::task::spawn_local(pass_notices(noticed, Rc::clone(&shell)));
-    let office = Office { shell: Rc::clone(&shell), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
+    tokio::task::spawn_local(persist::persist_bindings(
+        Rc::clone(&driver),
+        store.clone(),
+        clock.clone(),
+        recorder.clone(),
+    ));
+    tokio::task::spawn_local(persist::log_left_out());
+    tokio::task::spawn_local(pass_notices(noticed, Rc::clone(&driver)));
+    let office = Office { driver: Rc::clone(&driver), reloader: Rc::clone(&reloader), recorder: recorder.clone() };
     timekeeper::begin(&clock, &office);
     if let Some(trial) = crate::upgrade::on_trial() {
-        recorder.tell(&Event::new(Code::UpgradeTrial, "gateway", trial));
+        recorder.record(&Event::new(Code::UpgradeTrial, "gateway", trial));
     }
-    shell.input(Input::Tick);
+    driver.input(Input::Tick);
     tokio::task::spawn_local(timekeeper::keep(clock.clone(), office, Random::new(seed()?)));
     tokio::task::spawn_local(timekeeper::keep_record(clock.clone(), store.clone(), recorder.clone()));
-    tokio::task::spawn_local(link::watch(Rc::clone(&shell), lan, Rc::clone(&reloader)));
-    super::ready::tell();
-    tokio::task::spawn_local(super::ready::feed_watchdog(Rc::clone(&shell)));
+    tokio::task::spawn_local(link::watch(Rc::clone(&driver), lan, Rc::clone(&reloader)));
+    super::sd_notify::ready();
+    tokio::task::spawn_local(super::sd_notify::feed_watchdog(Rc::clone(&driver)));
     if fault.is_none() {
         reloader.keep(text);
     }
 
-    told_to_stop(&reloader).await?;
-    end_calls(&shell, &recorder).await;
+    stop_requested(&reloader).await?;
+    end_calls(&driver, &recorder).await;
     // Calls that end have requests of Twilio's yet to come, so the tunnel goes last.
     tunnel.stop().await;
     timekeeper::record(&clock, &store, &recorder, Occasion::Stop);
-    if let Some(json) = shell.take_bindings() {
-        keep::save_last(&store, &json, &recorder);
+    if let Some(json) = driver.take_bindings() {
+        persist::save_last(&store, &json, &recorder);
     }
     recorder.save_last();
-    control::unbind(&socket_path);
+    control_socket::unbind(&socket_path);
     Ok(())
 }
 
@@ -254,7 +261,7 @@ fn open_clock_and_recorder(store: &Store) -> (Clock, Recorder) {
     let warning =
         recorded.map_or_else(|error| Some(error.to_string()), |loaded| loaded.warning.map(|one| one.to_string()));
     if let Some(warning) = warning {
-        recorder.tell(&Event::new(Code::StoreWarning, "state", warning));
+        recorder.record(&Event::new(Code::StoreWarning, "state", warning));
     }
     (clock, recorder)
 }
@@ -297,13 +304,13 @@ fn serve_webhooks(
     );
     tokio::task::spawn_local(async move {
         let webhooks = webhooks.await;
-        told.tell(&listening);
+        told.record(&listening);
         let events = move |event: WebhookEvent| {
             if event.is_from_twilio() {
                 // One that waits says as much as two.
                 let _ = came_in.try_send(());
             }
-            told.tell(&event.event());
+            told.record(&event.event());
         };
         http::serve(webhooks, shared, events).await;
     });
@@ -318,14 +325,14 @@ async fn pass_requests(mut requests: mpsc::Receiver<()>, shared: Arc<http::Share
 }
 
 /// What the media thread noticed, for the engine.
-async fn pass_notices(mut noticed: mpsc::UnboundedReceiver<Notice>, shell: Rc<Shell>) {
+async fn pass_notices(mut noticed: mpsc::UnboundedReceiver<Notice>, driver: Rc<Driver>) {
     while let Some(notice) = noticed.recv().await {
-        shell.input(Input::Media(notice));
+        driver.input(Input::Media(notice));
     }
 }
 
 /// Until SIGTERM or SIGINT; SIGHUP reads the configuration again.
-async fn told_to_stop(reloader: &Reloader) -> Result<(), RunError> {
+async fn stop_requested(reloader: &Reloader) -> Result<(), RunError> {
     let (mut terminate, mut interrupt, mut hangup) = (
         signal(SignalKind::terminate()).map_err(RunError::Runtime)?,
         signal(SignalKind::interrupt()).map_err(RunError::Runtime)?,
@@ -342,22 +349,22 @@ async fn told_to_stop(reloader: &Reloader) -> Result<(), RunError> {
 
 /// Ends calls and withdraws registrations, as far as that is answered within [`STOP_LIMIT`]. An emergency call ends by
 /// itself, however long that takes.
-async fn end_calls(shell: &Rc<Shell>, recorder: &Recorder) {
-    let text = match shell.look(|engine, _| engine.has_emergency()) {
+async fn end_calls(driver: &Rc<Driver>, recorder: &Recorder) {
+    let text = match driver.look(|engine, _| engine.has_emergency()) {
         true => "calls are ended; the emergency call in progress goes on, and the service stops after it",
         false => "calls are ended, registrations withdrawn",
     };
-    recorder.tell(&Event::new(Code::ServiceStopping, "gateway", text));
-    shell.input(Input::Stop);
+    recorder.record(&Event::new(Code::ServiceStopping, "gateway", text));
+    driver.input(Input::Stop);
     let (mut waited, mut asked) = (Duration::ZERO, None);
-    while waited < STOP_LIMIT && !shell.look(|engine, _| engine.is_stopped()) {
+    while waited < STOP_LIMIT && !driver.look(|engine, _| engine.is_stopped()) {
         tokio::time::sleep(STOP_LOOK).await;
         waited += STOP_LOOK;
-        if shell.look(|engine, _| engine.has_emergency()) {
+        if driver.look(|engine, _| engine.has_emergency()) {
             waited = Duration::ZERO;
-            let now = shell.clock.now();
-            if asked.is_none_or(|at| now.since(at) >= super::ready::MORE_TIME / 3) {
-                super::ready::ask_for_time();
+            let now = driver.clock.now();
+            if asked.is_none_or(|at| now.since(at) >= super::sd_notify::MORE_TIME / 3) {
+                super::sd_notify::ask_for_time();
                 asked = Some(now);
             }
         }
@@ -373,7 +380,7 @@ fn seed() -> Result<[u8; 32], RunError> {
 
 /// What the timekeeper needs of the service.
 struct Office {
-    shell: Rc<Shell>,
+    driver: Rc<Driver>,
     reloader: Rc<Reloader>,
     recorder: Recorder,
 }
@@ -383,15 +390,15 @@ impl timekeeper::Office for Office {
         self.reloader.config().clock.sntp.clone()
     }
 
-    fn tell(&self, doubt: Option<String>) {
-        self.shell.input(Input::Time { doubt });
+    fn on_doubt(&self, doubt: Option<String>) {
+        self.driver.input(Input::Time { doubt });
     }
 
     fn record(&self, event: &Event) {
-        self.recorder.tell(event);
+        self.recorder.record(event);
     }
 
     fn is_urgent(&self) -> bool {
-        self.shell.look(|engine, _| engine.needs_trunk())
+        self.driver.look(|engine, _| engine.needs_trunk())
     }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::apart::apart;
-use super::clock::Clock;
-use super::recorder::Recorder;
+use crate::net::blocking::run_blocking;
+use crate::net::clock::Clock;
+use crate::net::recorder::Recorder;
 use crate::store::Store;
 use crate::twilio::drift::{Report, Schedule, compare};
 use gateway_core::event::{Code, Event};
@@ -73,14 +73,14 @@ impl Drift {
         let recorder = self.recorder.clone();
         let look = move || {
             let tell = move |reason: &str| {
-                recorder.tell(&Event::new(Code::AccountDriftWaits, "Twilio", reason));
+                recorder.record(&Event::new(Code::AccountDriftWaits, "Twilio", reason));
             };
             compare(&path, &name, &store, &clock, Random::new(seed), tell).map_err(|error| error.to_string())
         };
-        let found = apart("drift", look).await;
+        let found = run_blocking("drift", look).await;
         let report = Report { at: self.clock.wall(), environment: environment.to_owned(), found };
         for event in report.events() {
-            self.recorder.tell(&event);
+            self.recorder.record(&event);
         }
         *self.last.borrow_mut() = Some(report);
     }

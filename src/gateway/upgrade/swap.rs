@@ -296,8 +296,8 @@ impl Read for Reading {
 }
 
 #[cfg(test)]
-#[path = "place_fault_tests.rs"]
+#[path = "swap_fault_tests.rs"]
 mod fault_tests;
 #[cfg(test)]
-#[path = "place_tests.rs"]
+#[path = "swap_tests.rs"]
 mod tests;

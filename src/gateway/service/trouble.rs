@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::recorder::Recorder;
+use crate::net::recorder::Recorder;
 use gateway_core::event::{Code, Event};
 
 /// Between two tries to open what another program holds.
@@ -74,7 +74,7 @@ impl Opening {
                 RETRY.as_secs()
             );
             if self.troubles.set(self.what, text.clone()) {
-                self.recorder.tell(&Event::new(self.code, &self.subject, text));
+                self.recorder.record(&Event::new(self.code, &self.subject, text));
             }
             tokio::time::sleep(RETRY).await;
         }

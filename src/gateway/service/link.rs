@@ -14,10 +14,10 @@ use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProto
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::lan::Lan;
 use super::reload::Reloader;
-use super::shell::Shell;
 use crate::config_file;
+use crate::net::driver::Driver;
+use crate::net::lan::Lan;
 use gateway_core::engine::Input;
 use gateway_core::event::{Code, Event, Level};
 use gateway_core::trunk::Link;
@@ -42,27 +42,27 @@ const SOMEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2
 
 /// Watches for ever. `lan` is where handsets reach us: people are told when one of its addresses goes or comes, and
 /// `reloader` of those that are new to it.
-pub async fn watch(shell: Rc<Shell>, lan: Rc<Lan>, reloader: Rc<Reloader>) {
+pub async fn watch(driver: Rc<Driver>, lan: Rc<Lan>, reloader: Rc<Reloader>) {
     let mut routes = match RouteSocket::open() {
         Ok(routes) => Some(routes),
         Err(error) => {
             let text = format!("no route socket: {error}; looking every {} s instead", POLL.as_secs());
-            shell.tell(&Event::new(Code::LinkPolling, "netlink", text));
+            driver.record(&Event::new(Code::LinkPolling, "netlink", text));
             None
         }
     };
     let mut known: Option<Link> = None;
     loop {
         let looked = Instant::now();
-        if let Ok(link) = look(shell.look(|engine, _| engine.trunk_remote()))
+        if let Ok(link) = look(driver.look(|engine, _| engine.trunk_remote()))
             && known.as_ref() != Some(&link)
         {
-            tell(&shell, &lan.addresses(), known.as_ref(), &link);
+            log_changes(&driver, &lan.addresses(), known.as_ref(), &link);
             if let Some(listen) = lan.follow(&reloader.config().lan, &link.addresses) {
                 reloader.listens_on(listen);
             }
             known = Some(link.clone());
-            shell.input(Input::LinkChanged(link));
+            driver.input(Input::LinkChanged(link));
         }
         let woken = match &routes {
             Some(routes) => timeout(POLL, routes.changed()).await.unwrap_or(Ok(())),
@@ -94,7 +94,7 @@ fn source(remote: SocketAddr) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-fn tell(shell: &Shell, lan: &[SocketAddr], before: Option<&Link>, now: &Link) {
+fn log_changes(driver: &Driver, lan: &[SocketAddr], before: Option<&Link>, now: &Link) {
     let Some(before) = before else { return };
     for address in lan {
         let had = before.addresses.contains(&address.ip());
@@ -103,12 +103,12 @@ fn tell(shell: &Shell, lan: &[SocketAddr], before: Option<&Link>, now: &Link) {
             (false, true) => (Level::Notice, "an interface has this address; its handsets are answered"),
             _ => continue,
         };
-        shell.tell(&Event::new(Code::LanAddress, address.to_string(), text).at(level));
+        driver.record(&Event::new(Code::LanAddress, address.to_string(), text).at(level));
     }
     if before.towards != now.towards {
         let shown = |from: Option<IpAddr>| from.map_or("no way".to_string(), |from| format!("the way from {from}"));
         let text = format!("{} now, before {}", shown(now.towards), shown(before.towards));
-        shell.tell(&Event::new(Code::LinkChanged, "towards the SIP domain", text));
+        driver.record(&Event::new(Code::LinkChanged, "towards the SIP domain", text));
     }
 }
 

@@ -16,7 +16,7 @@ const MAX_ANSWER: u64 = 4096;
 
 /// What came instead of our answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReachError {
+pub enum UrlProofError {
     #[error("no answer: {0}")]
     NoAnswer(String),
     #[error("it answers {0}: another server than ours, or the tunnel without the service behind it")]
@@ -36,10 +36,10 @@ pub fn fetch(
     ca_file: Option<&Path>,
     clock: &Clock,
     is_ours: impl Fn(&str) -> bool,
-) -> Result<(), ReachError> {
-    let agent = agent(ca_file, clock, TIMEOUT, TIMEOUT).map_err(|error| ReachError::Ca(error.to_string()))?;
+) -> Result<(), UrlProofError> {
+    let agent = agent(ca_file, clock, TIMEOUT, TIMEOUT).map_err(|error| UrlProofError::Ca(error.to_string()))?;
     let no_answer = |error: ureq::Error| {
-        ReachError::NoAnswer(match (clock.trusted(), &error) {
+        UrlProofError::NoAnswer(match (clock.trusted(), &error) {
             (Err(doubt), ureq::Error::Io(_)) => format!("{error} (this machine's clock says {doubt})"),
             _ => error.to_string(),
         })
@@ -48,13 +48,13 @@ pub fn fetch(
     match response.status() {
         StatusCode::OK => {}
         // Our own listener says so.
-        StatusCode::MISDIRECTED_REQUEST => return Err(ReachError::OtherName),
-        other => return Err(ReachError::Status(other.as_u16())),
+        StatusCode::MISDIRECTED_REQUEST => return Err(UrlProofError::OtherName),
+        other => return Err(UrlProofError::Status(other.as_u16())),
     }
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string().map_err(no_answer)?;
     match is_ours(body.trim()) {
         true => Ok(()),
-        false => Err(ReachError::Stranger),
+        false => Err(UrlProofError::Stranger),
     }
 }
 
@@ -88,17 +88,17 @@ mod tests {
         let ask = |answer| fetch(&server(answer), "/twilio/nonce/1", None, &Clock::start(None), |body| body == "ours");
         assert_eq!(ask(ours), Ok(()));
         let other = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlogin";
-        assert_eq!(ask(other), Err(ReachError::Stranger));
+        assert_eq!(ask(other), Err(UrlProofError::Stranger));
         for (answer, status) in [
             ("HTTP/1.1 404 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 404),
             ("HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 503),
             ("HTTP/1.1 302 X\r\nLocation: /\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", 302),
         ] {
-            assert_eq!(ask(answer), Err(ReachError::Status(status)));
+            assert_eq!(ask(answer), Err(UrlProofError::Status(status)));
         }
         let misdirected = "HTTP/1.1 421 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        assert_eq!(ask(misdirected), Err(ReachError::OtherName));
+        assert_eq!(ask(misdirected), Err(UrlProofError::OtherName));
         let nobody = fetch("http://127.0.0.1:1", "/", None, &Clock::start(None), |_| true);
-        assert!(matches!(nobody, Err(ReachError::NoAnswer(_))), "{nobody:?}");
+        assert!(matches!(nobody, Err(UrlProofError::NoAnswer(_))), "{nobody:?}");
     }
 }

@@ -4,19 +4,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::drift::Drift;
-use super::lan::Lan;
-use super::recorder::Recorder;
-use super::shell::Shell;
+use super::persist;
 use super::trouble::Troubles;
 use super::tunnel::Tunnel;
-use super::{http, keep, metrics};
 use crate::metrics::{Snapshot, exposition};
+use crate::net::driver::Driver;
+use crate::net::lan::Lan;
+use crate::net::recorder::Recorder;
+use crate::net::{http, metrics};
 use crate::store::Store;
 use gateway_core::status::Status;
 
 /// Everything that has something to say of itself.
-pub struct Picture {
-    pub shell: Rc<Shell>,
+pub struct Overview {
+    pub driver: Rc<Driver>,
     pub lan: Rc<Lan>,
     pub drift: Rc<Drift>,
     pub tunnel: Rc<Tunnel>,
@@ -26,17 +27,17 @@ pub struct Picture {
     pub troubles: Troubles,
 }
 
-impl Picture {
+impl Overview {
     /// For `gateway status`.
     pub fn status(&self) -> Status {
-        let mut status = self.shell.look(|engine, now| engine.status(now));
+        let mut status = self.driver.look(|engine, now| engine.status(now));
         status.lan = self.lan.status();
         status.drift = self.drift.status();
-        status.clock = self.shell.clock.status();
+        status.clock = self.driver.clock.status();
         // In force, which one that the tunnel has only announced is not.
         status.public_url = self.tunnel.urls().into_iter().next().unwrap_or_default();
         status.tunnel = Some(self.tunnel.status());
-        status.store = keep::status(&self.store);
+        status.store = persist::status(&self.store);
         status.troubles = self.troubles.list();
         status.upgrade = crate::upgrade::on_trial();
         status
@@ -44,13 +45,13 @@ impl Picture {
 
     /// For Prometheus.
     pub fn metrics(&self) -> String {
-        let (sizes, calls) = self.shell.look(|engine, _| (engine.sizes(), engine.call_counts().clone()));
+        let (sizes, calls) = self.driver.look(|engine, _| (engine.sizes(), engine.call_counts().clone()));
         exposition(&Snapshot {
             status: self.status(),
             sizes,
             calls,
             webhook: self.webhooks.counts(),
-            wake_ups: self.shell.wake_ups(),
+            wake_ups: self.driver.wake_ups(),
             events: self.recorder.levels(),
             history: self.recorder.len(),
             process: metrics::process(),
