@@ -21,6 +21,8 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 // Only a test may unwrap. Where the product knows better, `expect` and the proof beside it say why.
 #![deny(clippy::unwrap_used)]
+// Clocks, threads, files, sockets and random numbers are the driver's: `.clippy.toml` here lists them.
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types))]
 
 pub mod backoff;
 pub mod call;

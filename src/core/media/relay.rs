@@ -3,7 +3,7 @@
 //! The driver reads a packet into a buffer, gives it to [`Relay::rtp`] or [`Relay::rtcp`], and sends what the
 //! [`Forward`] says; [`Relay::poll_transmit`] makes packets of our own (digits, sounds).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub enum OpenError {
 pub struct Relay {
     legs: Vec<Option<Box<Leg>>>,
     free: Vec<Slot>,
-    slots: HashMap<MediaLeg, Slot>,
+    slots: BTreeMap<MediaLeg, Slot>,
     /// Legs with digits or a sound to send.
     sending: Vec<Slot>,
     /// No leg falls silent before.
@@ -57,7 +57,7 @@ impl Relay {
         Relay {
             legs: Vec::new(),
             free: Vec::new(),
-            slots: HashMap::new(),
+            slots: BTreeMap::new(),
             sending: Vec::new(),
             next_silence: None,
             notices: VecDeque::new(),
