@@ -51,4 +51,7 @@ mod fake;
 #[cfg(test)]
 mod fake_local;
 #[cfg(test)]
+#[path = "../../tests/office/mod.rs"]
+mod office;
+#[cfg(test)]
 mod tests;

@@ -58,6 +58,9 @@ extern crate self as gateway_core;
 #[path = "../../tests/golden/mod.rs"]
 mod golden;
 #[cfg(test)]
+#[path = "../../tests/office/mod.rs"]
+mod office;
+#[cfg(test)]
 #[path = "../../tests/status/sample.rs"]
 mod sample;
 

@@ -25,5 +25,8 @@ pub mod upgrade;
 #[path = "../../tests/golden/mod.rs"]
 mod golden;
 #[cfg(test)]
+#[path = "../../tests/office/mod.rs"]
+mod office;
+#[cfg(test)]
 #[path = "../../tests/status/sample.rs"]
 mod sample;

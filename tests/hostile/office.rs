@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::config::{self, Config};
+use gateway_core::config::Config;
 use gateway_core::context::Output;
 use gateway_core::dns::{DnsAnswer, DnsQuestion};
 use gateway_core::engine::{Engine, Input};
@@ -121,13 +121,12 @@ pub struct Office {
 }
 
 pub fn config(extensions: &[&str]) -> Config {
-    let file = OfficeFile::new()
+    OfficeFile::new()
         .table("trunk")
         .with("servers", ["office.sip.ashburn.twilio.com"])
         .extensions(extensions.iter().copied())
-        .number("+15035550100", &extensions[..1]);
-    let host = config::Host { addresses: vec![address(LAN).ip()] };
-    config::parse(&file.to_string(), "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+        .number("+15035550100", &extensions[..1])
+        .config()
 }
 
 impl Office {

@@ -1,11 +1,11 @@
 //! The `gateway.toml` of an office, for all tests: a whole one, to which a test adds what it is about.
 //!
-//! It is text and needs no crate, so unit tests, integration tests and benchmarks of every crate share it:
-//! `#[path = "../office/mod.rs"] mod file;`. Nothing of it is in a release.
-
-#![allow(dead_code, reason = "no test needs all of it")]
+//! Unit tests of every crate (`use crate::office::OfficeFile`), integration tests and benchmarks
+//! (`#[path = "../office/mod.rs"] mod office;`) share it. Nothing of it is in a release.
 
 use std::fmt::{self, Debug, Display, Formatter};
+
+use gateway_core::config::{self, Config, Host};
 
 /// A config file in the making. What is written goes into the table that was named last.
 pub struct OfficeFile {
@@ -19,6 +19,7 @@ struct Table {
     lines: Vec<(String, String)>,
 }
 
+#[allow(dead_code, reason = "no crate needs all of it")]
 impl OfficeFile {
     /// A domain, a LAN at 192.168.1.1, a public URL and a number for emergency calls; no extension yet.
     pub fn new() -> Self {
@@ -61,13 +62,21 @@ impl OfficeFile {
     }
 
     /// Adds extensions, each with a number of its own: 101 has +15035550101.
-    pub fn extensions<'a>(self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        names.into_iter().fold(self, |file, name| file.extension(name).with("caller_id", format!("+1503555{name:0>4}")))
+    pub fn extensions(self, names: impl IntoIterator<Item: Display>) -> Self {
+        names
+            .into_iter()
+            .fold(self, |file, name| file.extension(&name.to_string()).with("caller_id", format!("+1503555{name:0>4}")))
     }
 
     /// Adds a number that rings these extensions, and goes on in its table.
     pub fn number(self, number: &str, ring: &[&str]) -> Self {
         self.one_more("number").with("number", number).with("ring", ring)
+    }
+
+    /// What the gateway reads in it. The host has no address: `auto` finds none to listen on.
+    pub fn config(&self) -> Config {
+        let text = self.to_string();
+        config::parse(&text, "gateway.toml", &Host::default()).unwrap_or_else(|errors| panic!("{errors:?}\n{text}"))
     }
 
     fn one_more(mut self, name: &str) -> Self {

@@ -77,7 +77,7 @@ impl Day {
         self.office.now.since(self.began).as_secs()
     }
 
-    /// As `net::keep` does it.
+    /// As `service::persist` does it.
     fn keep(&mut self) {
         if self.office.persists != self.seen {
             (self.seen, self.is_dirty) = (self.office.persists, true);

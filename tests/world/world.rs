@@ -132,9 +132,7 @@ pub fn office(extensions: &[&str]) -> Config {
         "102" => file.extension(name),
         name => file.extensions([name]),
     });
-    let file = file.number("+15035550100", &extensions[..extensions.len().min(2)]);
-    let host = config::Host { addresses: vec!["192.168.1.1".parse().expect("an address")] };
-    config::parse(&file.to_string(), "gateway.toml", &host).unwrap_or_else(|errors| panic!("{errors:?}"))
+    file.number("+15035550100", &extensions[..extensions.len().min(2)]).config()
 }
 
 fn secrets_of(config: &Config) -> Secrets {

@@ -8,36 +8,23 @@ use super::observed::{Application, Country, Domain, Mappings, Observed};
 use super::*;
 use crate::account_status::{AccountKind, Standing};
 use crate::numbers;
+use crate::office::OfficeFile;
 use crate::owned::Promotion;
 use crate::plan::Plan;
-use gateway_core::config::{Host, parse};
 
 const NUMBER: &str = "+15035550100";
 
 fn config() -> Config {
-    let text = r#"
-        [site]
-        name = "office"
-        [twilio]
-        account_sid = "AC0123456789abcdef0123456789abcdef"
-        [trunk]
-        domain = "office.sip.twilio.com"
-        [webhook]
-        public_url = "https://office.example.com"
-        fallback_url = "https://fallback.example.com/"
-        [lan]
-        listen = ["127.0.0.1:5060"]
-        [[extension]]
-        name = "101"
-        caller_id = "+15035550100"
-        [[extension]]
-        name = "102"
-        caller_id = "+15035550100"
-        [[number]]
-        number = "+15035550100"
-        ring = ["101"]
-    "#;
-    parse(text, "gateway.toml", &Host::default()).unwrap()
+    OfficeFile::new()
+        .table("webhook")
+        .with("public_url", "https://office.example.com")
+        .with("fallback_url", "https://fallback.example.com/")
+        .extension("101")
+        .with("caller_id", NUMBER)
+        .extension("102")
+        .with("caller_id", NUMBER)
+        .number(NUMBER, &["101"])
+        .config()
 }
 
 fn some(text: &str) -> Option<String> {

@@ -20,37 +20,23 @@ use crate::apply::{Applier, ApplyError};
 use crate::fake::{Fake, Fault};
 use crate::fake_local::FakeLocal;
 use crate::model::{Id, Kind};
+use crate::office::OfficeFile;
 use crate::owned::Owned;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use gateway_core::config::{Address, Config, Environment, Host, parse};
+use gateway_core::config::{Address, Config, Environment};
 use gateway_core::random::Random;
 use gateway_core::secrets::Secrets;
 
 const NUMBERS: [&str; 3] = ["+15035551212", "+15035551213", "+15035551214"];
 
-/// An office with extensions and numbers, and the environment `prod`.
+/// An office with extensions and numbers, and the environment `prod`; no emergency calls.
 fn office(extensions: &[&str], numbers: &[&str]) -> Config {
-    let mut text = r#"
-[site]
-name = "office"
-[twilio]
-account_sid = "AC0123456789abcdef0123456789abcdef"
-[trunk]
-domain = "office.sip.twilio.com"
-[lan]
-listen = ["192.168.1.1"]
-[webhook]
-public_url = "https://gateway.example.com"
-"#
-    .to_owned();
-    for name in extensions {
-        text += &format!("[[extension]]\nname = {name:?}\nemergency = false\n");
-    }
-    for number in numbers {
-        text += &format!("[[number]]\nnumber = {number:?}\nring = []\n");
-    }
-    parse(&text, "gateway.toml", &Host::default()).unwrap()
+    let file = OfficeFile::new().table("webhook").with("public_url", "https://gateway.example.com");
+    let file = extensions.iter().fold(file, |file, name| file.extension(name).with("emergency", false));
+    let mut config = numbers.iter().fold(file, |file, number| file.number(number, &[])).config();
+    config.emergency.caller_id = None;
+    config
 }
 
 /// What can be said of a config beside [`office`].

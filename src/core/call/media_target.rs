@@ -70,13 +70,8 @@ fn is_private(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::office::OfficeFile;
     use crate::sip::flow::Transport;
-
-    fn config() -> Config {
-        let text = include_str!("../../../config/gateway.toml");
-        let host = crate::config::Host { addresses: vec![IpAddr::from([192, 168, 1, 1])] };
-        crate::config::parse(text, "gateway.toml", &host).unwrap()
-    }
 
     fn target(party: &Party, from: &str, declared: &str) -> Option<String> {
         let (transport, local) = match party {
@@ -84,7 +79,8 @@ mod tests {
             Party::Trunk(_) => (Transport::Tls, "203.0.113.7:40000"),
         };
         let flow = Flow { transport, local: local.parse().unwrap(), remote: from.parse().unwrap(), connection: 0 };
-        media_target(&config(), party, flow, declared.parse().unwrap()).map(|target| target.to_string())
+        media_target(&OfficeFile::new().config(), party, flow, declared.parse().unwrap())
+            .map(|target| target.to_string())
     }
 
     #[test]

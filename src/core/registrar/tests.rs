@@ -6,35 +6,15 @@ use std::net::SocketAddr;
 use rsip::{Response, SipMessage};
 
 use super::*;
-use crate::config::{Config, Host};
+use crate::config::Config;
 use crate::context::Owner;
+use crate::office::OfficeFile;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::secrets::{ExtensionSecrets, Secrets};
 use crate::sip::digest::{self, Algorithm, Challenge};
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
-
-const CONFIG: &str = r#"
-[site]
-name = "office"
-[twilio]
-account_sid = "AC0123456789abcdef0123456789abcdef"
-[trunk]
-domain = "office.sip.twilio.com"
-[lan]
-listen = ["192.168.1.1:5060"]
-[webhook]
-public_url = "https://gateway.example.com"
-[limits]
-bindings_per_extension = 3
-[[extension]]
-name = "101"
-emergency = false
-[[extension]]
-name = "102"
-emergency = false
-"#;
 
 /// The gateway's side of the LAN.
 struct Lan {
@@ -50,7 +30,6 @@ struct Lan {
 
 impl Lan {
     fn new() -> Self {
-        let host = Host { addresses: vec!["192.168.1.1".parse().unwrap()] };
         let mut secrets = Secrets::default();
         for name in ["101", "102"] {
             let lan_password = Secret::new(format!("lan-{name}"));
@@ -66,7 +45,11 @@ impl Lan {
         Lan {
             now: Instant::from_secs(1000),
             wall: WallClock(1_800_000_000),
-            config: crate::config::parse(CONFIG, "gateway.toml", &host).unwrap(),
+            config: OfficeFile::new()
+                .table("limits")
+                .with("bindings_per_extension", 3)
+                .extensions(["101", "102"])
+                .config(),
             secrets,
             random: Random::from_number(1),
             transactions: Transactions::default(),

@@ -2,6 +2,7 @@
 
 use super::tar::Entry;
 use super::*;
+use crate::office::OfficeFile;
 use gateway_core::config::Host;
 
 const PASSPHRASE: &str = "correct horse battery";
@@ -75,14 +76,14 @@ fn a_state_that_cannot_be_read_is_refused_without_repeating_it() {
 
 #[test]
 fn only_files_that_the_config_names_may_lie_beside_it() {
-    let text = format!(
-        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC{}\"\nca_file = \"tls/ca.pem\"\n[hosted]\nassets = \"assets\"\n\
-         [trunk]\ndomain = \"office.sip.twilio.com\"\n[lan]\nlisten = [\"127.0.0.1:5060\"]\n\
-         [webhook]\npublic_url = \"https://office.example.com\"\n\
-         [emergency]\nfailure_sound = \"no-line.wav\"\n",
-        "0".repeat(32)
-    );
-    let config = config::parse(&text, "/etc/gateway/gateway.toml", &Host::default()).unwrap();
+    let office = OfficeFile::new()
+        .table("twilio")
+        .with("ca_file", "tls/ca.pem")
+        .table("hosted")
+        .with("assets", "assets")
+        .table("emergency")
+        .with("failure_sound", "no-line.wav");
+    let config = config::parse(&office.to_string(), "/etc/gateway/gateway.toml", &Host::default()).unwrap();
     let with = |path: &str| {
         let file = NamedFile { content: Vec::new(), is_private: false };
         let backup = Backup { named: BTreeMap::from([(path.to_owned(), file)]), ..backup() };

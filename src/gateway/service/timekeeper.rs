@@ -168,9 +168,9 @@ mod tests {
 
     use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+    use super::*;
     use crate::net::sntp::packet::tests::served;
     use crate::net::sntp::tests::{TODAY, says, server};
-    use super::*;
 
     struct Desk {
         servers: Rc<RefCell<Vec<Server>>>,

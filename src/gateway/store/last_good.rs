@@ -49,9 +49,11 @@ fn head(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::office::OfficeFile;
 
-    const TEXT: &str = "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
-        [trunk]\ndomain = \"office.sip.twilio.com\"\nca_file = \"ca.pem\"\n[webhook]\npublic_url = \"https://gw.example.net\"\n";
+    fn office() -> String {
+        OfficeFile::new().table("trunk").with("ca_file", "ca.pem").to_string()
+    }
 
     fn store(name: &str) -> (Store, PathBuf) {
         let dir = std::env::temp_dir().join(format!("gateway-last-good-{name}-{}", std::process::id()));
@@ -65,15 +67,15 @@ mod tests {
         let path = Path::new("/etc/gateway/gateway.toml");
         assert_eq!(config(&store, path), None);
         assert!(!is_in(&dir));
-        save(&store, path, TEXT).unwrap();
+        save(&store, path, &office()).unwrap();
         assert!(is_in(&dir));
         let (kept, text) = config(&store, path).unwrap();
-        assert_eq!(text, TEXT);
+        assert_eq!(text, office());
         assert_eq!(kept.trunk.ca_file, Some("/etc/gateway/ca.pem".into()));
         assert_eq!(kept.emergency.numbers.list(), ["911", "933"]);
         assert_eq!(in_force(&store, path), Ok(kept), "there is no such file here");
         let writes = store.writes();
-        save(&store, path, TEXT).unwrap();
+        save(&store, path, &office()).unwrap();
         assert_eq!(store.writes(), writes, "flash wears out");
         std::fs::remove_dir_all(dir).unwrap();
     }
@@ -82,7 +84,7 @@ mod tests {
     fn a_copy_of_another_file_or_a_damaged_one_is_none() {
         let (store, dir) = store("other");
         let path = Path::new("/etc/gateway/gateway.toml");
-        save(&store, Path::new("/srv/other/gateway.toml"), TEXT).unwrap();
+        save(&store, Path::new("/srv/other/gateway.toml"), &office()).unwrap();
         assert_eq!(config(&store, path), None);
         for damaged in [&b""[..], b"\xff\xfe", b"[site]\nname = \"office\"\n"] {
             store.save_file(LAST_GOOD, damaged).unwrap();

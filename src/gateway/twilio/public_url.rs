@@ -101,31 +101,19 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gateway_core::config::{Host, parse};
+    use crate::office::OfficeFile;
 
     const NEW: &str = "https://word-2.trycloudflare.com";
-
-    const CONFIG: &str = r#"
-[site]
-name = "office"
-environment = "prod"
-[twilio]
-account_sid = "AC0123456789abcdef0123456789abcdef"
-[lan]
-listen = ["192.168.1.1"]
-[environment.prod]
-domain = "office.sip.twilio.com"
-public_url = "https://gateway.example.com"
-[environment.stage]
-domain = "office-stage.sip.twilio.com"
-public_url = "https://stage.example.com"
-"#;
 
     #[test]
     fn the_url_in_force_is_the_one_written_last_for_that_environment_unless_the_config_says_it() {
         let folder = std::env::temp_dir().join(format!("gateway-moved-{}", std::process::id()));
         let store = Store::open(&folder).unwrap();
-        let config = parse(CONFIG, "gateway.toml", &Host::default()).unwrap();
+        let config = OfficeFile::new()
+            .table("environment.stage")
+            .with("domain", "office-stage.sip.twilio.com")
+            .with("public_url", "https://stage.example.com")
+            .config();
         store.save_file("tunnel_url", format!("prod {NEW}\n").as_bytes()).unwrap();
         assert_eq!(in_force(config.clone(), &store), config, "url_from is config");
         let mut told = config.clone();

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_next_server_is_tried_at_once_and_then_all_again_later() {
-    let mut world = World::new(r#""192.0.2.101:5061", "192.0.2.102:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061", "192.0.2.102:5061"], 1, twilio);
     world.pass(0);
     assert_eq!(
         world.dialled(),
@@ -21,7 +21,7 @@ fn the_next_server_is_tried_at_once_and_then_all_again_later() {
 
 #[test]
 fn a_server_that_comes_back_is_found() {
-    let mut world = World::new(r#""192.0.2.101:5061", "192.0.2.2:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061", "192.0.2.2:5061"], 1, twilio);
     world.pass(1);
     assert_eq!(world.trunk.flow().map(|flow| flow.remote), Ok("192.0.2.2:5061".parse().unwrap()));
     assert_eq!(world.state("101"), RegistrationState::Registered);
@@ -112,7 +112,7 @@ fn a_server_that_never_pongs_is_asked_with_options() {
 
 #[test]
 fn names_are_looked_up_and_the_certificate_must_carry_the_configured_one() {
-    let mut world = World::new(r#""office.sip.ashburn.twilio.com""#, 1, twilio);
+    let mut world = World::new(&["office.sip.ashburn.twilio.com"], 1, twilio);
     world.pass(0);
     let mut asked = Vec::new();
     for answer in
@@ -132,7 +132,7 @@ fn names_are_looked_up_and_the_certificate_must_carry_the_configured_one() {
 
 #[test]
 fn without_dns_the_addresses_of_before_are_tried() {
-    let mut world = World::new(r#""edge.example:5061""#, 1, twilio);
+    let mut world = World::new(&["edge.example:5061"], 1, twilio);
     world.pass(0);
     let answer_dns = |world: &mut World, answer: DnsAnswer| {
         let last = world.seen.iter().rev().find_map(|output| match output {
@@ -152,7 +152,7 @@ fn without_dns_the_addresses_of_before_are_tried() {
 
 #[test]
 fn a_resolver_that_never_answers_does_not_hold_up_the_next_server() {
-    let mut world = World::new(r#""edge.example:5061", "192.0.2.2:5061""#, 1, twilio);
+    let mut world = World::new(&["edge.example:5061", "192.0.2.2:5061"], 1, twilio);
     world.pass(16);
     assert_eq!(world.state("101"), RegistrationState::Registered);
 }
@@ -172,7 +172,7 @@ fn a_connection_that_comes_too_late_is_closed() {
 fn a_reload_with_another_server_moves_the_flow() {
     let mut world = World::new(SERVERS, 1, twilio);
     world.pass(1);
-    world.config = config(r#""192.0.2.9:5061""#, 1);
+    world.config = config(&["192.0.2.9:5061"], 1);
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(1);
     assert_eq!(world.trunk.flow().map(|flow| flow.remote), Ok("192.0.2.9:5061".parse().unwrap()));
@@ -181,7 +181,7 @@ fn a_reload_with_another_server_moves_the_flow() {
 
 #[test]
 fn an_emergency_call_cuts_the_waiting_short() {
-    let mut world = World::new(r#""192.0.2.101:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061"], 1, twilio);
     world.pass(600);
     let before = world.dialled().len();
     for _ in 0..10 {
@@ -193,7 +193,7 @@ fn an_emergency_call_cuts_the_waiting_short() {
 
 #[test]
 fn an_address_that_dns_gave_is_remembered_only_once_its_certificate_was_seen() {
-    let mut world = World::new(r#""edge.example:5061""#, 1, twilio);
+    let mut world = World::new(&["edge.example:5061"], 1, twilio);
     let answer_dns = |world: &mut World, addresses: &[&str]| {
         let last = world.seen.iter().rev().find_map(|output| match output {
             Output::Resolve { query, .. } => Some(*query),

@@ -53,7 +53,7 @@ fn a_way_that_is_back_is_pinged_and_a_flow_that_stays_silent_is_left_after_three
 
 #[test]
 fn a_way_that_is_back_ends_the_waiting() {
-    let mut world = World::new(r#""192.0.2.101:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061"], 1, twilio);
     world.with(|trunk, context| trunk.handle_link(context, &link(&[], None)));
     world.pass(3600);
     let before = world.dialled().len();

@@ -12,8 +12,8 @@ use std::net::IpAddr;
 use rsip::{Method, Request, SipMessage};
 
 use super::*;
-use crate::config::Host;
 use crate::dns::DnsQuestion;
+use crate::office::OfficeFile;
 use crate::random::Random;
 use crate::secret::Secret;
 use crate::secrets::{ExtensionSecrets, Secrets};
@@ -50,23 +50,15 @@ struct World {
     at_twilio: &'static str,
 }
 
-const SERVERS: &str = r#""192.0.2.1:5061", "192.0.2.2:5061""#;
+const SERVERS: &[&str] = &["192.0.2.1:5061", "192.0.2.2:5061"];
 
 /// What an extension registers with at Twilio.
 fn trunk_passwords(extension: &str) -> std::collections::BTreeMap<String, Secret<String>> {
     [("prod".to_owned(), Secret::new(format!("secret-{extension}")))].into()
 }
 
-fn config(servers: &str, extensions: usize) -> Config {
-    let list: String =
-        (0..extensions).map(|n| format!("[[extension]]\nname = \"{}\"\nemergency = false\n", 101 + n)).collect();
-    let text = format!(
-        "[site]\nname = \"office\"\n[twilio]\naccount_sid = \"AC0123456789abcdef0123456789abcdef\"\n\
-         [trunk]\ndomain = \"office.sip.twilio.com\"\nservers = [{servers}]\n\
-         [lan]\nlisten = [\"192.168.1.1:5060\"]\n\
-         [webhook]\npublic_url = \"https://gateway.example.com\"\n{list}"
-    );
-    crate::config::parse(&text, "gateway.toml", &Host { addresses: vec!["192.168.1.1".parse().unwrap()] }).unwrap()
+fn config(servers: &[&str], extensions: usize) -> Config {
+    OfficeFile::new().table("trunk").with("servers", servers).extensions((101..).take(extensions)).config()
 }
 
 fn local(connection: u64) -> SocketAddr {
@@ -74,7 +66,7 @@ fn local(connection: u64) -> SocketAddr {
 }
 
 impl World {
-    fn new(servers: &str, extensions: usize, domain: fn(&mut World, &Request) -> Option<Response>) -> Self {
+    fn new(servers: &[&str], extensions: usize, domain: fn(&mut World, &Request) -> Option<Response>) -> Self {
         let config = config(servers, extensions);
         let mut secrets = Secrets::default();
         for extension in &config.extensions {

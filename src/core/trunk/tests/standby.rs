@@ -10,7 +10,7 @@ fn at(text: &str) -> SocketAddr {
 }
 
 /// A world whose trunk has a standby, a minute after its start.
-fn world(servers: &str) -> World {
+fn world(servers: &[&str]) -> World {
     let mut world = World::new(servers, 2, twilio);
     world.trunk.standby = Standby::new(world.now);
     world.pass(60);
@@ -49,7 +49,7 @@ fn it_leads_to_the_server_after_the_trunks_and_only_options_go_there() {
 
 #[test]
 fn a_name_with_two_addresses_has_one_for_the_standby() {
-    let mut world = World::new(r#""edge.example:5061""#, 1, twilio);
+    let mut world = World::new(&["edge.example:5061"], 1, twilio);
     world.trunk.standby = Standby::new(world.now);
     world.pass(0);
     answer_dns(&mut world, &["192.0.2.1", "192.0.2.2"]);
@@ -60,7 +60,7 @@ fn a_name_with_two_addresses_has_one_for_the_standby() {
 
 #[test]
 fn one_server_with_one_address_has_none_and_status_says_what_to_do() {
-    let mut world = world(r#""192.0.2.1:5061""#);
+    let mut world = world(&["192.0.2.1:5061"]);
     world.pass(3600);
     let (state, reason) = standby(&world);
     assert!(state == StandbyState::Nowhere && reason.contains("name two edges"), "{state}: {reason}");
@@ -70,7 +70,7 @@ fn one_server_with_one_address_has_none_and_status_says_what_to_do() {
 
 #[test]
 fn a_second_edge_that_is_down_is_asked_ever_more_seldom_and_told_of_once() {
-    let mut world = world(r#""192.0.2.1:5061", "192.0.2.101:5061""#);
+    let mut world = world(&["192.0.2.1:5061", "192.0.2.101:5061"]);
     world.pass(3600);
     let tries = world.dialled().len() - 1;
     assert!((30..75).contains(&tries), "{tries}");
@@ -99,7 +99,7 @@ fn a_second_edge_that_ends_or_is_silent_is_connected_again() {
 
 #[test]
 fn the_trunks_search_takes_the_flow_that_stands_at_its_next_server() {
-    let mut world = world(r#""192.0.2.1:5061", "192.0.2.2:5061", "192.0.2.3:5061""#);
+    let mut world = world(&["192.0.2.1:5061", "192.0.2.2:5061", "192.0.2.3:5061"]);
     let standby = world.trunk.flows()[1].unwrap();
     world.down = Some(at(FIRST));
     let flow = world.trunk.flow().unwrap();
@@ -115,7 +115,7 @@ fn the_trunks_search_takes_the_flow_that_stands_at_its_next_server() {
 
 #[test]
 fn both_flows_never_lead_to_one_address() {
-    let mut world = World::new(r#""192.0.2.101:5061", "192.0.2.2:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061", "192.0.2.2:5061"], 1, twilio);
     world.trunk.standby = Standby::new(world.now);
     for _ in 0..600 {
         world.pass(1);
@@ -127,7 +127,7 @@ fn both_flows_never_lead_to_one_address() {
 
 #[test]
 fn an_emergency_call_cuts_the_waiting_short_on_both() {
-    let mut world = world(r#""192.0.2.1:5061", "192.0.2.102:5061""#);
+    let mut world = world(&["192.0.2.1:5061", "192.0.2.102:5061"]);
     world.pass(3600);
     world.down = Some(at("192.0.2.1:5061"));
     let flow = world.trunk.flow().unwrap();
@@ -145,7 +145,7 @@ fn an_emergency_call_cuts_the_waiting_short_on_both() {
 #[test]
 fn a_reload_with_other_servers_moves_it_and_a_stop_looks_for_nothing_more() {
     let mut world = world(SERVERS);
-    world.config = config(r#""192.0.2.8:5061", "192.0.2.9:5061""#, 2);
+    world.config = config(&["192.0.2.8:5061", "192.0.2.9:5061"], 2);
     world.with(|trunk, context| trunk.handle_reload(context));
     world.pass(10);
     assert_eq!(flows(&world), [Some(at("192.0.2.8:5061")), Some(at("192.0.2.9:5061"))]);
@@ -223,8 +223,8 @@ fn a_new_flow_is_as_patient_as_the_one_before_until_it_was_measured() {
 
 #[test]
 fn check_warns_of_one_server_and_not_of_two() {
-    let warning = |servers| second_edge_warning(&config(servers, 1).trunk);
+    let warning = |servers: &[&str]| second_edge_warning(&config(servers, 1).trunk);
     assert_eq!(warning(SERVERS), None);
-    assert!(warning(r#""192.0.2.1:5061""#).unwrap().contains("no second edge"));
-    assert!(warning(r#""office.sip.dublin.twilio.com""#).unwrap().contains("only where that name has two addresses"));
+    assert!(warning(&["192.0.2.1:5061"]).unwrap().contains("no second edge"));
+    assert!(warning(&["office.sip.dublin.twilio.com"]).unwrap().contains("only where that name has two addresses"));
 }

@@ -39,7 +39,7 @@ fn a_flow_that_stands_outlives_a_clock_that_goes_wrong() {
 
 #[test]
 fn another_time_cuts_the_waiting_short() {
-    let mut world = World::new(r#""192.0.2.101:5061""#, 1, twilio);
+    let mut world = World::new(&["192.0.2.101:5061"], 1, twilio);
     world.pass(600);
     let before = world.dialled().len();
     world.with(|trunk, context| trunk.handle_time(context, None));
