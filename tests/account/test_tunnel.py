@@ -187,6 +187,8 @@ class Tunnel(Account):
         self.office.serve(self.addCleanup)
         wait_until(lambda: self.webhooks()[0] == f"{url}/twilio/outgoing", "Twilio is told")
         wait_until(lambda: self.office.run("tunnel", "status").code == 0, "it is proved")
+        # Twilio has the URL before your box has written down that it has.
+        wait_until(lambda: f"public URL   {url}\n" in self.office.done("tunnel", "status").out, "that is kept")
         before, wanted = self.written(), self.webhooks()
         open(f"{self.office.folder}/flood", "w").close()
         wait_until(lambda: os.path.exists(f"{self.office.folder}/flooded"), "the log is full of it")
