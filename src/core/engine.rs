@@ -29,6 +29,7 @@ use crate::sip::wire::{self, Datagram, Frame, ReadError};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
 pub use crate::streams::MAX_STREAMS;
 use crate::streams::{Kept, Streams};
+use crate::time::trusted::TimeState;
 use crate::time::{Instant, WallClock, soonest};
 use crate::trunk::{Link, Trunk};
 use crate::wake::Reason;
@@ -54,9 +55,8 @@ pub enum Input {
     LinkChanged(Link),
     /// From the media driver.
     Media(media::Notice),
-    /// Whether there is a time that TLS can go by. `Some` says, for people, why not and what is waited for; `None` also
-    /// tells that it changed, so that what TLS refused may be tried again at once.
-    Time { doubt: Option<String> },
+    /// Whether there is a time that TLS can go by. What TLS refused is tried again at once when there is one.
+    Time(TimeState),
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop: calls are told, then nothing more is sent.
@@ -184,7 +184,7 @@ impl Engine {
             }
             Input::LinkChanged(link) => self.trunk.handle_link(&mut self.shared.context(now, wall), &link),
             Input::Media(notice) => self.call_part(now, wall, |calls, core| calls.handle_media(core, notice)),
-            Input::Time { doubt } => self.trunk.handle_time(&mut self.shared.context(now, wall), doubt),
+            Input::Time(time) => self.trunk.handle_time(&mut self.shared.context(now, wall), time),
             Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
             // Once is enough: a second signal hurries nobody who called for help.
             Input::Stop if self.stopping != Stopping::No => {}

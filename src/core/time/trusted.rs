@@ -46,6 +46,15 @@ pub enum Doubt {
     FarAhead { shown: WallClock },
 }
 
+/// Whether there is a time that TLS can go by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TimeState {
+    /// There is one, or another one than before.
+    Trusted,
+    /// There is none: why, and what is waited for, for people.
+    Doubted(String),
+}
+
 impl Doubt {
     /// What was shown.
     pub fn shown(self) -> WallClock {

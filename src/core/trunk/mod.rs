@@ -37,6 +37,7 @@ use crate::sip::flow::Flow;
 use crate::sip::header::AuthHeader;
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::sip::uri;
+use crate::time::trusted::TimeState;
 use crate::time::{Instant, soonest};
 use crate::wake::Reason;
 pub use credentials::Choice;
@@ -78,8 +79,8 @@ pub struct Trunk {
     backoff: Backoff,
     /// Numbers of queries and connections.
     last_number: u64,
-    /// Why there is no time to judge certificates by: nothing is tried then.
-    doubt: Option<String>,
+    /// Whether there is a time to judge certificates by. Nothing is tried without.
+    time: TimeState,
     /// The address at which each server has shown its certificate last, for the time when DNS is silent or lies. Others
     /// are forgotten with the round that they were found in.
     proven: Vec<Option<SocketAddr>>,
@@ -183,7 +184,7 @@ impl Trunk {
             failed: 0,
             backoff: Backoff::new(CONNECT_BASE, CONNECT_MAX),
             last_number: 0,
-            doubt: None,
+            time: TimeState::Trusted,
             proven: Vec::new(),
             found: VecDeque::new(),
             standby: Standby::new(now),
@@ -486,16 +487,17 @@ impl Trunk {
     }
 
     /// There is a time that TLS can go by, or another one than before; or there is none, and why.
-    pub fn handle_time(&mut self, context: &mut Context<'_>, doubt: Option<String>) {
-        self.doubt = doubt;
-        if self.doubt.is_none() {
+    pub fn handle_time(&mut self, context: &mut Context<'_>, time: TimeState) {
+        self.time = time;
+        let is_trusted = self.time == TimeState::Trusted;
+        if is_trusted {
             self.standby.begin_at_once(context.now);
         }
         match &mut self.state {
             // What is under way ends by itself, and a flow that stands was judged when it was made.
             State::Up(_) | State::Resolving { .. } | State::Connecting { .. } | State::Stopped => {}
-            State::Waiting { until } if self.doubt.is_none() => *until = context.now,
-            State::Timeless if self.doubt.is_none() => {
+            State::Waiting { until } if is_trusted => *until = context.now,
+            State::Timeless if is_trusted => {
                 self.backoff.reset();
                 self.state = State::Waiting { until: context.now };
             }
@@ -507,7 +509,7 @@ impl Trunk {
 
     /// Whether there is no time; then nothing else is done.
     fn wait_for_time(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(doubt) = &self.doubt else { return false };
+        let TimeState::Doubted(doubt) = &self.time else { return false };
         self.fault.clone_from(doubt);
         if !matches!(self.state, State::Timeless) {
             let domain = context.config.trunk.domain.as_str();

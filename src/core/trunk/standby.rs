@@ -31,6 +31,7 @@ use crate::sip::flow::Flow;
 use crate::sip::transaction::{ClientId, Failure, Priority};
 use crate::status::{StandbyState, StandbyStatus};
 use crate::time::Instant;
+use crate::time::trusted::TimeState;
 
 /// Why there is no standby, and what to do.
 const NOWHERE: &str = "[trunk] names one server and it has one address; name two edges or two servers in gateway.toml";
@@ -197,7 +198,7 @@ impl Trunk {
 
     /// Begins a round: the servers after the trunk's, then the other addresses of the trunk's own.
     fn seek_standby(&mut self, context: &mut Context<'_>) {
-        if let Some(doubt) = &self.doubt {
+        if let TimeState::Doubted(doubt) = &self.time {
             // Goes on with [`Trunk::handle_time`].
             self.standby.fault.clone_from(doubt);
             self.standby.state = State::Idle(None);

@@ -34,7 +34,7 @@ use gateway_core::engine::{Engine, Input};
 use gateway_core::event::{Code, Event, Level};
 use gateway_core::media::Notice;
 use gateway_core::random::Random;
-use gateway_core::time::trusted::Occasion;
+use gateway_core::time::trusted::{Occasion, TimeState};
 use gateway_core::twiml::WebhookEvent;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
@@ -390,8 +390,8 @@ impl timekeeper::Office for Office {
         self.reloader.config().clock.sntp.clone()
     }
 
-    fn on_doubt(&self, doubt: Option<String>) {
-        self.driver.input(Input::Time { doubt });
+    fn on_time(&self, time: TimeState) {
+        self.driver.input(Input::Time(time));
     }
 
     fn record(&self, event: &Event) {

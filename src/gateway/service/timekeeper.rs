@@ -11,7 +11,7 @@ use gateway_core::config::Server;
 use gateway_core::event::{Code, Event};
 use gateway_core::random::Random;
 use gateway_core::time::WallClock;
-use gateway_core::time::trusted::{Doubt, Occasion};
+use gateway_core::time::trusted::{Doubt, Occasion, TimeState};
 
 /// Between looks at a clock that cannot be right: whoever sets it is noticed within this time.
 const LOOK: Duration = Duration::from_secs(1);
@@ -26,8 +26,8 @@ const NEWS: u64 = 60;
 pub trait Office {
     /// `[clock] sntp` of the configuration in force.
     fn servers(&self) -> Vec<Server>;
-    /// There is no time, and why; or there is one, or another one than before.
-    fn on_doubt(&self, doubt: Option<String>);
+    /// Whether there is a time, or another one than before.
+    fn on_time(&self, time: TimeState);
     /// For people.
     fn record(&self, event: &Event);
     /// Whether somebody's emergency call waits.
@@ -37,7 +37,7 @@ pub trait Office {
 /// Before anything else is done: without a time nothing is tried that needs one.
 pub fn begin(clock: &Clock, office: &impl Office) {
     if let Err(doubt) = clock.trusted() {
-        office.on_doubt(Some(reason(doubt, &office.servers(), None)));
+        office.on_time(reason(doubt, &office.servers(), None));
     }
 }
 
@@ -58,13 +58,13 @@ pub async fn keep(clock: Clock, office: impl Office, random: Random) {
             continue;
         }
         if let Err(doubt) = before {
-            office.on_doubt(Some(reason(doubt, &servers, None)));
+            office.on_time(reason(doubt, &servers, None));
         }
         find(&clock, &office, &servers, &mut sntp).await;
         let Ok(time) = clock.trusted() else { continue };
         if before.is_err() || before.is_ok_and(|before| before.0.abs_diff(time.0) > NEWS) {
             office.record(&found(&clock, time));
-            office.on_doubt(None);
+            office.on_time(TimeState::Trusted);
         }
     }
 }
@@ -92,7 +92,7 @@ async fn find(clock: &Clock, office: &impl Office, servers: &[Server], sntp: &mu
         let Err(error) = asked else { return };
         failures = failures.saturating_add(1);
         if let Err(doubt) = clock.trusted() {
-            office.on_doubt(Some(reason(doubt, servers, Some(&error.to_string()))));
+            office.on_time(reason(doubt, servers, Some(&error.to_string())));
         }
         // The first one, and then ever more seldom.
         if failures.is_power_of_two() {
@@ -115,17 +115,17 @@ async fn pause(office: &impl Office, sntp: &Sntp) {
 }
 
 /// Why the trunk waits.
-fn reason(doubt: Doubt, servers: &[Server], failed: Option<&str>) -> String {
+fn reason(doubt: Doubt, servers: &[Server], failed: Option<&str>) -> TimeState {
     let from = match (names(servers).as_str(), failed) {
         ("", _) => String::new(),
         (names, None) => format!(" from {names},"),
         (names, Some(failed)) => format!(" from {names} ({failed}),"),
     };
     let looks = doubt.certificate();
-    format!(
+    TimeState::Doubted(format!(
         "this box's clock says {doubt}: the certificate of the SIP domain is {looks} by it; waiting for the time{from} \
          or \"date -s\""
-    )
+    ))
 }
 
 fn found(clock: &Clock, time: WallClock) -> Event {
@@ -174,7 +174,7 @@ mod tests {
 
     struct Desk {
         servers: Rc<RefCell<Vec<Server>>>,
-        told: UnboundedSender<Option<String>>,
+        told: UnboundedSender<TimeState>,
     }
 
     impl Office for Desk {
@@ -182,8 +182,8 @@ mod tests {
             self.servers.borrow().clone()
         }
 
-        fn on_doubt(&self, doubt: Option<String>) {
-            self.told.send(doubt).unwrap();
+        fn on_time(&self, time: TimeState) {
+            self.told.send(time).unwrap();
         }
 
         fn record(&self, _: &Event) {}
@@ -200,11 +200,19 @@ mod tests {
         (Clock::with_system(None, move || WallClock(read.load(Ordering::Relaxed))), system)
     }
 
-    fn start(clock: &Clock, servers: Vec<Server>) -> UnboundedReceiver<Option<String>> {
+    fn start(clock: &Clock, servers: Vec<Server>) -> UnboundedReceiver<TimeState> {
         let (told, heard) = unbounded_channel();
         let desk = Desk { servers: Rc::new(RefCell::new(servers)), told };
         tokio::task::spawn_local(keep(clock.clone(), desk, Random::from_number(1)));
         heard
+    }
+
+    /// Why there is no time, as it was heard.
+    fn doubt(heard: Option<TimeState>) -> String {
+        match heard.unwrap() {
+            TimeState::Doubted(text) => text,
+            TimeState::Trusted => panic!("there is a time"),
+        }
     }
 
     fn run<T>(test: impl Future<Output = T>) -> T {
@@ -218,11 +226,11 @@ mod tests {
             let (clock, _) = clock(WallClock(5));
             let mut heard = start(&clock, vec![says(TODAY)]);
             assert_eq!(
-                heard.recv().await.unwrap().unwrap(),
+                doubt(heard.recv().await),
                 "this box's clock says 1970-01-01, before this version was made (2026-11-01): the certificate of the SIP \
                  domain is not valid yet by it; waiting for the time from 127.0.0.1, or \"date -s\""
             );
-            assert_eq!(heard.recv().await, Some(None));
+            assert_eq!(heard.recv().await, Some(TimeState::Trusted));
             assert!(clock.trusted().unwrap() >= TODAY);
             assert_eq!(clock.status().server.as_deref(), Some("127.0.0.1"));
         });
@@ -238,10 +246,10 @@ mod tests {
                 Vec::new()
             });
             let mut heard = start(&clock, vec![silent]);
-            assert!(heard.recv().await.unwrap().is_some());
+            assert_ne!(heard.recv().await.unwrap(), TimeState::Trusted);
             was_asked.recv().await.unwrap();
             system.store(TODAY.0, Ordering::Relaxed);
-            while heard.recv().await.unwrap().is_some() {}
+            while heard.recv().await.unwrap() != TimeState::Trusted {}
             assert_eq!(clock.trusted(), Ok(TODAY));
             assert_eq!(clock.status().server, None);
         });
@@ -262,7 +270,7 @@ mod tests {
             tokio::task::yield_now().await;
             assert_eq!((*asked.borrow(), clock.trusted()), (0, Ok(ahead)));
             assert!(clock.question());
-            assert_eq!(heard.recv().await, Some(None));
+            assert_eq!(heard.recv().await, Some(TimeState::Trusted));
             assert!(clock.trusted().unwrap().0.abs_diff(TODAY.0) < 5);
             assert_eq!(*asked.borrow(), 1);
         });
@@ -273,10 +281,10 @@ mod tests {
         run(async {
             let (clock, system) = clock(WallClock(u64::from(u32::MAX)));
             let mut heard = start(&clock, Vec::new());
-            let text = heard.recv().await.unwrap().unwrap();
+            let text = doubt(heard.recv().await);
             assert!(text.ends_with("is expired by it; waiting for the time or \"date -s\""), "{text}");
             system.store(TODAY.0, Ordering::Relaxed);
-            assert_eq!(heard.recv().await, Some(None));
+            assert_eq!(heard.recv().await, Some(TimeState::Trusted));
         });
     }
 }

@@ -173,10 +173,10 @@ fn it_leaves_an_address_that_this_box_no_longer_has() {
 fn without_a_time_it_waits_and_with_one_it_goes_on_at_once() {
     let mut world = World::new(SERVERS, 1, twilio);
     world.trunk.standby = Standby::new(world.now);
-    world.with(|trunk, context| trunk.handle_time(context, Some("the clock says 1970".to_owned())));
+    world.with(|trunk, context| trunk.handle_time(context, TimeState::Doubted("the clock says 1970".to_owned())));
     world.pass(3600);
     assert!(world.dialled().is_empty());
-    world.with(|trunk, context| trunk.handle_time(context, None));
+    world.with(|trunk, context| trunk.handle_time(context, TimeState::Trusted));
     world.pass(1);
     assert_eq!(flows(&world), [Some(at(FIRST)), Some(at(SECOND))]);
 }
