@@ -39,7 +39,7 @@ use crate::wake::Reason;
 pub enum Input {
     /// One UDP datagram, or octets of a stream.
     Received { flow: Flow, bytes: Vec<u8> },
-    /// A handset connected by TCP.
+    /// A handset connected by TCP. Its flow is new.
     Accepted { flow: Flow },
     /// The system has descriptors for so many connections of handsets.
     Places(usize),
@@ -47,7 +47,7 @@ pub enum Input {
     Connected { connection: u64, flow: Flow },
     /// It does not, and why (no secrets, for people).
     ConnectFailed { connection: u64, error: String },
-    /// A stream ended.
+    /// A stream ended, by the other end, by a fault or by [`Output::Close`]. The reason is for people.
     Disconnected { flow: Flow, reason: String },
     /// The answer to [`Output::Resolve`].
     Resolved { query: u64, answer: DnsAnswer },
@@ -61,7 +61,7 @@ pub enum Input {
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop: calls are told, then nothing more is sent.
     Stop,
-    /// Only time passed.
+    /// Nothing but time passed.
     Tick,
 }
 
@@ -76,7 +76,7 @@ pub struct Engine {
     calls: Calls,
     streams: Streams,
     began: Instant,
-    /// The configuration with the [trunk] that waits for an emergency call to end.
+    /// The configuration with the `[trunk]` that waits for an emergency call to end.
     waiting_config: Option<Arc<Config>>,
     stopping: Stopping,
 }
@@ -149,7 +149,7 @@ impl Engine {
         }
     }
 
-    /// Takes one input. What follows from it is polled with [`Engine::poll_output`].
+    /// Takes one input, and does all that is due. What follows is polled with [`Engine::poll_output`].
     pub fn handle(&mut self, now: Instant, wall: WallClock, input: Input) {
         match input {
             Input::Received { flow, bytes } if flow.transport == Transport::Udp => self.on_datagram(now, flow, &bytes),
@@ -212,14 +212,25 @@ impl Engine {
         if self.calls.poll_timeout().is_some_and(|at| at <= now) {
             self.call_part(now, wall, |calls, core| calls.handle_timeout(core));
         }
-        self.drain_events(now, wall);
-        self.follow_trunk(now, wall);
-        self.drain_events(now, wall);
-        self.after_emergency(now, wall);
+        // One thing leads to another: a lost flow fails transactions, that ends calls, and the last emergency call among
+        // them lets the trunk go.
+        loop {
+            self.drain_events(now, wall);
+            self.follow_trunk(now, wall);
+            self.after_emergency(now, wall);
+            if !self.shared.transactions.has_events() && self.trunk_flows == self.trunk.flows() {
+                break;
+            }
+        }
         // First what is cheap: most of the time both flows stand.
         if self.trunk.is_sought() && self.calls.needs_trunk() {
             self.trunk.hurry(&mut self.shared.context(now, wall));
         }
+        self.transmit();
+    }
+
+    /// Turns what the transactions have to send into outputs.
+    fn transmit(&mut self) {
         while let Some((flow, bytes)) = self.shared.transactions.poll_transmit() {
             self.shared.outputs.push_back(Output::Send { flow, bytes });
         }
@@ -251,7 +262,8 @@ impl Engine {
         self.shared.outputs.pop_front()
     }
 
-    /// When [`Engine::handle`] wants an [`Input::Tick`], and for what.
+    /// When the next [`Input::Tick`] is due, and for what; `None` while nothing waits for time. May be early, and may have
+    /// passed already.
     pub fn poll_timeout(&self) -> Option<(Instant, Reason)> {
         [
             Reason::Transaction.at(self.shared.transactions.poll_timeout()),
@@ -264,7 +276,7 @@ impl Engine {
         .fold(None, soonest)
     }
 
-    /// Whether a stop is through: every leg has wound down, every registration is withdrawn.
+    /// Whether a stop is through: every leg has wound down, every registration is withdrawn or its withdrawal given up.
     pub fn is_stopped(&self) -> bool {
         self.stopping == Stopping::Trunk && self.calls.is_idle() && self.trunk.is_quiet()
     }
@@ -365,8 +377,13 @@ impl Engine {
         self.shared.transactions.receive(now, flow, message, priority);
     }
 
-    /// Ends streams from our side.
+    /// Ends streams from our side. What came on them is answered before.
     fn close(&mut self, now: Instant, wall: WallClock, flows: Vec<Flow>, reason: &str) {
+        if flows.is_empty() {
+            return;
+        }
+        self.drain_events(now, wall);
+        self.transmit();
         for flow in flows {
             self.shared.outputs.push_back(Output::Close { flow });
             self.on_disconnected(now, wall, flow, reason);

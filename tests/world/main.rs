@@ -13,6 +13,7 @@ mod world;
 
 mod announcement;
 mod bits;
+mod contract;
 mod edges;
 mod emergency;
 mod flows;

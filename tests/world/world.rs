@@ -111,6 +111,8 @@ pub struct World {
     /// Of the newest connection outwards.
     port: u16,
     dead: BTreeSet<Flow>,
+    /// Numbers of connections and look-ups that the engine asked for.
+    asked: BTreeSet<u64>,
     /// Streams that carry nothing any more, which neither end knows.
     broken: BTreeSet<Flow>,
     trace: Vec<(Instant, &'static str, String, Vec<u8>)>,
@@ -197,6 +199,7 @@ impl World {
             connections: 1 << 32,
             port: 40_000,
             dead: BTreeSet::new(),
+            asked: BTreeSet::new(),
             trace: Vec::new(),
             hash: Sha256::new(),
             finished: false,
@@ -241,6 +244,7 @@ impl World {
         self.queue.clear();
         self.dead.clear();
         self.broken.clear();
+        self.asked.clear();
         // Calls of the old process have no end, and numbers begin anew.
         self.events.clear();
         self.restarted = Some(self.now);
@@ -458,12 +462,32 @@ impl World {
         while let Some(output) = self.engine.poll_output() {
             self.carry_out(output);
         }
+        self.tick_early(wall);
+    }
+
+    /// A Tick before its time brings nothing: all that follows from an input came with it.
+    fn tick_early(&mut self, wall: WallClock) {
+        if self.engine.poll_timeout().is_some_and(|(at, _)| at <= self.now) {
+            return;
+        }
+        self.engine.handle(self.now, wall, Input::Tick);
+        while let Some(output) = self.engine.poll_output() {
+            self.faults.push(format!("a Tick before its time brought {output:?}"));
+        }
+    }
+
+    /// A question has a number of its own, so that its answer is not taken for another's.
+    fn ask_once(&mut self, number: u64) {
+        if !self.asked.insert(number) {
+            self.faults.push(format!("number {number} was asked for twice"));
+        }
     }
 
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::Send { flow, bytes } => self.send(flow, bytes),
             Output::Connect { connection, address, .. } => {
+                self.ask_once(connection);
                 self.record("connect", address.to_string(), &[]);
                 let refuses = self.edge_at(address).is_none_or(|edge| self.refusing.contains(&edge));
                 let input = match self.internet {
@@ -505,6 +529,7 @@ impl World {
                 }
             }
             Output::Resolve { query, question } => {
+                self.ask_once(query);
                 let answer = match (self.internet, question) {
                     (Internet::LateDns | Internet::Unplugged, _) => return,
                     (Internet::LyingDns, DnsQuestion::Address(_)) => DnsAnswer::Address(vec![address(PORTAL).ip()]),

@@ -196,6 +196,11 @@ impl<O: Copy> Transactions<O> {
         self.events.pop_front()
     }
 
+    /// Whether there is a next event.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// The next octets to send.
     pub fn poll_transmit(&mut self) -> Option<(Flow, Vec<u8>)> {
         self.transmits.pop_front()
