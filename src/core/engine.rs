@@ -1,6 +1,70 @@
-//! The pure core's frame: inputs in, outputs out, time as an argument.
+//! The pure core's frame: inputs in, outputs out, time as an argument. This is the contract between it and its driver.
 //!
-//! [`Engine::handle`] never fails: a bad peer is data, a fault is an [`Event`]. One task owns the engine.
+//! # Four families of methods
+//!
+//! - [`Engine::handle`] takes one [`Input`] and the time.
+//! - [`Engine::poll_output`] gives what follows from it, one [`Output`] after the other.
+//! - [`Engine::poll_timeout`] says when time alone is the next input, and for which [`Reason`].
+//! - All others are getters. They change nothing, and the driver may call them between any two turns.
+//!
+//! # What the driver owes
+//!
+//! A turn:
+//!
+//! - One task owns the engine. It gives one input, drains `poll_output` until `None`, then asks `poll_timeout`.
+//!   The next input comes after that.
+//! - It carries the outputs out in their order. Media commands may follow the other outputs of the turn together.
+//! - `now` never goes back. `wall` may jump: it dates a header and a file, and no timer reads it.
+//! - It gives a [`Tick`](Input::Tick) at the deadline or soon after it, unless another input comes first: each input does
+//!   all that is due. A deadline that has passed is due at once. A `Tick` before the deadline changes nothing.
+//!
+//! Answers:
+//!
+//! - Each [`Connect`](Output::Connect) gets one [`Connected`](Input::Connected) or
+//!   [`ConnectFailed`](Input::ConnectFailed), each [`Resolve`](Output::Resolve) one [`Resolved`](Input::Resolved). The core
+//!   does not wait for ever, and closes a connection that comes too late.
+//! - Each media command gets the notices that [`media::Command`] names.
+//! - Each stream that was [`Accepted`](Input::Accepted) or `Connected` ends with one
+//!   [`Disconnected`](Input::Disconnected), also after a [`Close`](Output::Close). A stream's flow never comes again.
+//! - An answer to no question brings a line in the log at most.
+//!
+//! Octets:
+//!
+//! - A datagram comes whole. A stream comes in order and in any pieces of up to [`MAX_HEAD`](wire::MAX_HEAD) +
+//!   [`MAX_BODY`](wire::MAX_BODY) octets; a longer piece can end it.
+//! - A [`Send`](Output::Send) to a flow that is gone is no error: the flow may end while the output waits.
+//! - What was sent on a stream before its `Close` still goes out, as far as the other end takes it.
+//!
+//! The rest:
+//!
+//! - [`Persist`](Output::Persist): write down [`Engine::bindings`], at a pace that the disk bears; one write serves many.
+//!   The next process gives it to [`Engine::new`].
+//! - [`CallBack`](Output::CallBack): hand the phone to the webhook, which rings it when that number calls.
+//! - [`Event`](Output::Event): show it to people. It holds no secret.
+//!
+//! # What the core owes
+//!
+//! - `handle` never fails: a bad peer is data, a fault is an [`Event`]. No input makes it panic.
+//! - It never blocks. It has no clock, socket, file, lock or thread.
+//! - The same seed and the same inputs at the same times give the same outputs, octet for octet.
+//! - All that follows from an input comes with the drain after it, or has a deadline.
+//! - It sends nothing on a stream after the turn in which the stream ended.
+//! - Its memory is bounded: [`MAX_STREAMS`], and [`MAX_UNFINISHED`](crate::streams::MAX_UNFINISHED) octets on those that no
+//!   call uses; [`transaction::MAX`] and [`transaction::RESERVE`] of each side, of one source
+//!   [`MAX_UNANSWERED`](transaction::sources::MAX_UNANSWERED) and [`MAX_ANSWERED`](transaction::sources::MAX_ANSWERED);
+//!   [`Limits::calls`](crate::config::Limits::calls), and [`bound::MAX_CALLS`](crate::emergency::bound::MAX_CALLS) emergency
+//!   calls; [`Limits::bindings_per_extension`](crate::config::Limits::bindings_per_extension).
+//! - The outputs of one input are bounded by its octets and by these tables. A queue that is drained is empty.
+//!
+//! # After a stop
+//!
+//! - [`Input::Stop`] ends each call but emergency calls, call backs and notices. A second one changes nothing.
+//! - Emergency calls go on, and new ones leave. Every other request that begins something gets 503.
+//! - Once [`Engine::has_emergency`] is false the core withdraws the registrations at the SIP domain. The flow stays: to
+//!   close it is up to the driver.
+//! - [`Engine::is_stopped`] says that each leg is over and each withdrawal was answered or given up. From then on the core
+//!   begins nothing. It answers what comes in, and a new emergency call makes `is_stopped` false again.
+//! - A driver may end sooner, but not while `has_emergency`.
 
 mod emergency;
 
@@ -59,7 +123,7 @@ pub enum Input {
     Time(TimeState),
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
-    /// Stop: calls are told, then nothing more is sent.
+    /// Stop; see [what holds then](self#after-a-stop).
     Stop,
     /// Nothing but time passed.
     Tick,

@@ -1,4 +1,4 @@
-//! What happened, for people: one line each in the log, and in the history ([`crate::history`]) what matters later.
+//! What happened, for people: one line each in the log, and in the history (`history` of the program) what matters later.
 //!
 //! A fault has a code, a culprit and a next step ([`Code`]; `event/EVENTS.md` lists them). No secrets, no SIP bodies.
 

@@ -1,6 +1,11 @@
 //! The pure core of gateway: SIP, calls, registrations, media, TwiML. It has no clock, socket, file or thread; the driver
 //! gives it time, octets and text, and does what it asks.
 //!
+//! The contract in short; [`engine`] has it in full. [`Engine::handle`](engine::Engine::handle) takes an input and never
+//! fails. The driver drains [`poll_output`](engine::Engine::poll_output), then sleeps until
+//! [`poll_timeout`](engine::Engine::poll_timeout) or the next input. It answers each question of the core once. The same
+//! seed and inputs give the same outputs, and all tables are bounded.
+//!
 //! The modules stand in layers, lowest first. Each refers to lower layers alone; `tests/layers` proves it.
 //!
 //! ```text

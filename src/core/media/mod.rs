@@ -1,7 +1,7 @@
 //! Media: legs of RTP and SRTP, relayed in place, two by two.
 //!
 //! RTP does not pass through the engine. The engine installs, connects, re-keys and removes legs by [`Command`]s and
-//! gets [`Report`]s; the media driver ([`crate::net::rtp`]) runs [`relay::Relay`] on its own thread.
+//! gets [`Report`]s; the media driver (`net::rtp` of the program) runs [`relay::Relay`] on its own thread.
 
 pub mod dtmf;
 pub mod g711;
@@ -24,7 +24,8 @@ use crate::subnet::Subnet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MediaLeg(pub u64);
 
-/// What the engine asks of the media driver.
+/// What the engine asks of the media driver. A command for a leg that is not open does nothing and gets no answer: its
+/// [`Command::Open`] was refused while the command was on its way.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Bind an even port of the configured range and the odd one above on this address. Answered by
