@@ -241,8 +241,8 @@ mod tests {
     use crate::office::OfficeFile;
     use crate::store::Store;
 
-    /// A shell around an engine that has had no input yet, and whose trunk leads nowhere.
-    fn shell(folder: &std::path::Path) -> Rc<Shell> {
+    /// A driver of an engine that has had no input yet, and whose trunk leads nowhere.
+    fn driver(folder: &std::path::Path) -> Rc<Driver> {
         let file = OfficeFile::new().table("trunk").with("servers", ["127.0.0.1"]).to_string();
         let host = Host { addresses: vec!["192.168.1.1".parse().unwrap()] };
         let config = config::parse(&file, "gateway.toml", &host).unwrap();
@@ -253,24 +253,24 @@ mod tests {
         let recorder = Recorder::open(Store::open(folder).unwrap(), clock.clone());
         let (now, wall) = (clock.now(), clock.wall());
         let engine = Engine::new(Arc::new(config), Arc::new(Secrets::default()), None, [2; 32], now, wall);
-        Shell::new(engine, clock.clone(), media, Trust::new(None, &clock), recorder)
+        Driver::new(engine, clock.clone(), media, Trust::new(None, &clock), recorder)
     }
 
     #[test]
     fn a_deadline_that_wakes_the_engine_counts_under_its_reason() {
-        let folder = std::env::temp_dir().join(format!("gateway-shell-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("gateway-driver-{}", std::process::id()));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         tokio::task::LocalSet::new().block_on(&runtime, async {
-            let shell = shell(&folder);
-            assert_eq!(shell.wake_ups(), Counts::default());
-            tokio::task::spawn_local(Rc::clone(&shell).keep_time());
+            let driver = driver(&folder);
+            assert_eq!(driver.wake_ups(), Counts::default());
+            tokio::task::spawn_local(Rc::clone(&driver).keep_time());
             // The search for the SIP domain is due from the start.
-            while shell.wake_ups() == Counts::default() {
+            while driver.wake_ups() == Counts::default() {
                 tokio::task::yield_now().await;
             }
             let mut once = Counts::default();
             once.add(Reason::Search);
-            assert_eq!(shell.wake_ups(), once);
+            assert_eq!(driver.wake_ups(), once);
         });
         std::fs::remove_dir_all(&folder).unwrap();
     }
