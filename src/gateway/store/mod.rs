@@ -408,8 +408,4 @@ fn failed(path: &Path, doing: &'static str, source: std::io::Error) -> StoreErro
 }
 
 #[cfg(test)]
-mod power_tests;
-#[cfg(test)]
-mod restore_tests;
-#[cfg(test)]
 mod tests;

@@ -125,11 +125,11 @@ mod tests {
     use super::*;
 
     // Made by minisign 0.11 of Debian: `minisign -G -W`, then `minisign -S -m FILE -t "gateway 0.2.0"` and with -l.
-    const KEY: &str = include_str!("tests/minisign.pub");
-    const FILE: &[u8] = include_bytes!("tests/signed");
-    const SIGNED: &str = include_str!("tests/signed.minisig");
-    const LEGACY: &str = include_str!("tests/legacy.minisig");
-    const OTHER: &str = include_str!("tests/other.minisig");
+    const KEY: &str = include_str!("testdata/minisign.pub");
+    const FILE: &[u8] = include_bytes!("testdata/signed");
+    const SIGNED: &str = include_str!("testdata/signed.minisig");
+    const LEGACY: &str = include_str!("testdata/legacy.minisig");
+    const OTHER: &str = include_str!("testdata/other.minisig");
 
     fn key() -> PublicKey {
         PublicKey::parse(KEY.lines().nth(1).unwrap()).unwrap()

@@ -363,6 +363,4 @@ impl fmt::Debug for Client {
 }
 
 #[cfg(test)]
-mod clock_tests;
-#[cfg(test)]
 mod tests;

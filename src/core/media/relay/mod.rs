@@ -257,5 +257,4 @@ impl Relay {
 const _: () = assert!(MAX_PACKET + 64 <= super::packet::BUFFER, "tags and a CNAME fit behind the longest packet");
 
 #[cfg(test)]
-#[path = "relay_tests.rs"]
 mod tests;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 
-use super::tests::{Folder, NEW, OLD, back, upgrade};
-use super::*;
+use super::super::*;
+use super::{Folder, NEW, OLD, back, upgrade};
 use crate::disk::fault::{Fault, FaultyDisk, Files};
 
 const BINARY: &str = "/usr/bin/gateway";

@@ -1,5 +1,7 @@
 //! The client against a server on loopback that answers what a script says.
 
+mod clock;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};

@@ -2,8 +2,8 @@
 
 use std::io::ErrorKind;
 
-use super::files::Fate;
-use super::*;
+use super::super::files::Fate;
+use super::super::*;
 use crate::disk::fault::{Fault, FaultyDisk};
 
 const DIR: &str = "/var/lib/gateway";

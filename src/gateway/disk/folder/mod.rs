@@ -309,5 +309,4 @@ pub(crate) fn give_as(file: &File, other: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[path = "folder_tests.rs"]
 mod tests;

@@ -296,8 +296,4 @@ impl Read for Reading {
 }
 
 #[cfg(test)]
-#[path = "swap_fault_tests.rs"]
-mod fault_tests;
-#[cfg(test)]
-#[path = "swap_tests.rs"]
 mod tests;

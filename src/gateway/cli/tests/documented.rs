@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, Command, CommandFactory};
 
-use super::arguments::Arguments;
-use super::{USAGE, exit_code};
+use super::super::arguments::Arguments;
+use super::super::{USAGE, exit_code};
 use gateway_core::event::Code;
 
 /// What stands in README.md in the place of our flags, and is another program's.
@@ -320,7 +320,7 @@ fn every_command_line_of_the_help_the_messages_and_the_units_is_taken() {
         files(&root().join(folder), &mut paths);
     }
     let mut count = 0;
-    for path in paths.iter().filter(|path| !path.ends_with("cli/documented_tests.rs")) {
+    for path in paths.iter().filter(|path| !path.ends_with("cli/tests/documented.rs")) {
         let text = read(path);
         let shell = text.lines().filter_map(of_shell).filter(|_| path.extension().is_none_or(|of| of != "rs"));
         let told: Vec<String> = shell.map(str::to_owned).chain(in_messages(&text)).collect();

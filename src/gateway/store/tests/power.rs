@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 
-use super::*;
+use super::super::*;
 use crate::disk::fault::{Fault, FaultyDisk};
 use gateway_account::owned::Upload;
 use gateway_core::random::Random;

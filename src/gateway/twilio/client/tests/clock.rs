@@ -10,8 +10,8 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::json;
 
-use super::tests::{SID, Script, answer, answer_one};
-use super::*;
+use super::super::*;
+use super::{SID, Script, answer, answer_one};
 use crate::net::clock::Clock as Trusted;
 use gateway_core::time::WallClock;
 

@@ -1,5 +1,7 @@
 //! An upgrade on a real disk, with the guard that each boot runs.
 
+mod fault;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;

@@ -1,5 +1,8 @@
 //! Torn writes: a cut at any byte leaves the old state or the new one.
 
+mod power;
+mod restore;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
