@@ -1,4 +1,4 @@
-//! What can be done with an account: plan, apply, undo, promote, destroy. The commands in [`crate::cli`] are thin layers
+//! What can be done with an account: plan, apply, undo, promote, destroy. The commands in the program are thin layers
 //! over this; so are set-up and the drift check of the running service.
 
 use std::cell::RefCell;
@@ -180,7 +180,7 @@ impl Account<'_> {
     /// Runs `work`; what is known then is on disk, however it ended.
     fn applier<T>(
         &mut self,
-        tell: Listener<'_>,
+        listener: Listener<'_>,
         work: impl FnOnce(&mut Applier<'_>) -> Result<T, ApplyError>,
     ) -> Result<T, ApplyError> {
         let mut applier = Applier {
@@ -188,7 +188,7 @@ impl Account<'_> {
             owned: &mut self.owned,
             local: self.local,
             pause: &mut *self.pause,
-            tell,
+            listener,
             unsaved: false,
             ahead: BTreeSet::new(),
         };

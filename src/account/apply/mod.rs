@@ -79,7 +79,7 @@ pub struct Applier<'a> {
     /// Waits, between looks at something that takes time.
     pub pause: &'a mut dyn FnMut(Duration),
     /// Is told what is waited for.
-    pub tell: Listener<'a>,
+    pub listener: Listener<'a>,
     /// Records changed since they were saved last.
     pub unsaved: bool,
     /// What is written down as about to be made, and was not asked for yet.
@@ -161,7 +161,7 @@ impl Applier<'_> {
 
     /// Tells that it waits, and does.
     pub fn wait_for(&mut self, reason: String, pause: Duration) {
-        (self.tell)(Progress::Waits { reason });
+        (self.listener)(Progress::Waits { reason });
         (self.pause)(pause);
     }
 

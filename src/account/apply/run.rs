@@ -27,15 +27,15 @@ impl Applier<'_> {
             if left.holds_back(change) {
                 continue;
             }
-            (self.tell)(Progress::Begins { at: at + 1, of: plan.changes.len(), change });
+            (self.listener)(Progress::Begins { at: at + 1, of: plan.changes.len(), change });
             let result = self.intend_ahead(&plan.changes[at..]).and_then(|()| self.make(change));
             match result {
                 Ok(()) => {
                     made += usize::from(change.is_request());
-                    (self.tell)(Progress::Done);
+                    (self.listener)(Progress::Done);
                 }
                 Err(error) => {
-                    (self.tell)(Progress::Failed);
+                    (self.listener)(Progress::Failed);
                     match error.is_partial() {
                         true => left.add(change, error),
                         false => {

@@ -95,7 +95,7 @@ fn each_step_is_one_write_to_disk_and_credentials_of_a_list_are_one_together() {
         owned: &mut owned,
         local: &local,
         pause: &mut |_| {},
-        tell: &mut |_| {},
+        listener: &mut |_| {},
         unsaved: false,
         ahead: BTreeSet::new(),
     };

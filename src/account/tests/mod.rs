@@ -167,7 +167,7 @@ impl Box {
             owned: &mut working,
             local: &self.local,
             pause: &mut |pause| *waited += pause,
-            tell: &mut |_: Progress<'_>| {},
+            listener: &mut |_: Progress<'_>| {},
             unsaved: false,
             ahead: BTreeSet::new(),
         };

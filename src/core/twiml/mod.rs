@@ -1,5 +1,5 @@
 //! Twilio's webhooks: who may ask ([`signature`], [`credentials`]), what is answered ([`dialplan`]), how it is written ([`document`]).
-//! Pure; [`crate::net::http`] gives it requests.
+//! Pure; the webhook listener gives it requests.
 
 pub mod credentials;
 pub mod dialplan;

@@ -49,7 +49,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: arguments::Trace) -> Re
     let config = super::load(path)?;
     let store = super::open_store(&config)?;
     let lock = match purpose {
-        Purpose::Change => Some(store.lock(&mut tell).map_err(failed)?),
+        Purpose::Change => Some(store.lock(&mut print_note).map_err(failed)?),
         Purpose::Look => None,
     };
     // Behind the lock: the running service may just have written another URL.
@@ -57,7 +57,7 @@ pub(super) fn open(path: &Path, purpose: Purpose, trace: arguments::Trace) -> Re
         token: token_from_environment()?,
         random: super::random()?,
         clock: super::clock(&store)?,
-        pause: logged_pause(tell),
+        pause: logged_pause(print_note),
         trace: trace.trace.then(tracing),
     };
     let Opening { config, secrets, owned, client, kept_token, warnings } = Opening::of(config, &store, manner)
@@ -141,7 +141,7 @@ impl Opened {
 }
 
 /// A line for people, beside what the command prints.
-pub(super) fn tell(line: &str) {
+pub(super) fn print_note(line: &str) {
     let _ = writeln!(std::io::stderr(), "gateway: {line}");
 }
 
@@ -159,7 +159,7 @@ pub(super) fn client(
 ) -> Result<Client, Vec<String>> {
     let trace = trace.trace.then(tracing);
     let clock = Clock::new(super::clock(store)?, &config.clock.sntp, super::random()?);
-    login.client(&config.twilio, super::random()?, logged_pause(tell), clock, trace).map_err(failed)
+    login.client(&config.twilio, super::random()?, logged_pause(print_note), clock, trace).map_err(failed)
 }
 
 /// The scope that `--environment` names; an unknown one is an error with the names that there are.

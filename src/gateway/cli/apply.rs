@@ -82,7 +82,7 @@ pub(super) fn make_quietly(opened: &mut Opened, plan: &Plan) -> Done {
             }
             reason_told.clone_from(reason);
         }
-        tell(&progress);
+        print_progress(&progress);
     };
     announce(opened, plan)?;
     let made = opened.account().apply(plan, &mut listener);
@@ -118,7 +118,7 @@ pub(super) fn announce(opened: &Opened, plan: &Plan) -> Done {
 }
 
 /// `3/17 create … done`
-pub(super) fn tell(progress: &Progress<'_>) {
+pub(super) fn print_progress(progress: &Progress<'_>) {
     match progress {
         Progress::Begins { at, of, change } => {
             super::print(&format!("{at}/{of} {} ... ", show::clean(&change.headline())));

@@ -44,7 +44,7 @@ pub(super) fn run(path: &Path, arguments: &BackupArguments) -> Done {
     let store = super::open_store(&config)?;
     let (backup, left) = {
         // What another command is about to write would be in it by half.
-        let _lock = store.lock(&mut account::tell).map_err(failed)?;
+        let _lock = store.lock(&mut account::print_note).map_err(failed)?;
         collect(path, &config, &store)?
     };
     let sealed = backup.seal(passphrase.expose(), spare_memory(), &mut super::random()?);

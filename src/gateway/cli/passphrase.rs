@@ -23,13 +23,13 @@ pub(super) fn new(file: Option<&Path>) -> Result<Secret<String>, Vec<String>> {
     loop {
         let passphrase = setup::ask_unseen("Passphrase for the backup (not shown)")?;
         if let Some(mistake) = passphrase_mistake(&passphrase) {
-            super::account::tell(&format!("the passphrase {mistake}"));
+            super::account::print_note(&format!("the passphrase {mistake}"));
             continue;
         }
         if setup::ask_unseen("The same again")? == passphrase {
             return Ok(Secret::new(passphrase));
         }
-        super::account::tell("these are two; type the passphrase again");
+        super::account::print_note("these are two; type the passphrase again");
     }
 }
 

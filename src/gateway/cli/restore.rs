@@ -54,7 +54,7 @@ pub(super) fn run(path: &Path, arguments: &RestoreArguments) -> Done {
         is_new(&outside, &config)?;
     }
     let store = Store::open_to_restore(&config.site.state_dir).map_err(failed)?;
-    let _lock = store.lock(&mut account::tell).map_err(failed)?;
+    let _lock = store.lock(&mut account::print_note).map_err(failed)?;
     let state: Vec<(&'static str, &[u8])> = backup.state.iter().map(|(name, content)| (*name, &content[..])).collect();
     store.restore(&outside, &state).map_err(|error| {
         let way = "once that is mended, run the same command again";

@@ -173,7 +173,7 @@ impl Site {
             owned,
             local,
             pause: &mut |pause| *waited += pause,
-            tell: &mut |_| {},
+            listener: &mut |_| {},
             unsaved: false,
             ahead: BTreeSet::new(),
         };

@@ -17,7 +17,7 @@ use gateway_core::config::Protection;
 pub(super) fn provide(path: &Path, arguments: &SetupArguments, is_asking: bool) -> Result<(), Vec<String>> {
     let config = crate::cli::load(path)?;
     let store = crate::cli::open_store(&config)?;
-    let _lock = store.lock(&mut account::tell).map_err(failed)?;
+    let _lock = store.lock(&mut account::print_note).map_err(failed)?;
     let mut secrets = told(store.secrets().map_err(failed)?);
     let sid = &config.twilio.account_sid;
     let is_there = match config.webhook.protect {
@@ -87,7 +87,10 @@ pub(super) fn use_key(opened: &mut Opened) -> Result<(), Vec<String>> {
     match (account_status::check_key(&mut opened.client), opened.secrets.auth_token.clone()) {
         (Ok(()), _) => Ok(()),
         (Err(error), Some(token)) if is_refused(&error) => {
-            account::tell(&format!("warning: API key {} does not work any more; going on with the token", key.sid));
+            account::print_note(&format!(
+                "warning: API key {} does not work any more; going on with the token",
+                key.sid
+            ));
             opened.secrets.api_key = None;
             opened.client.authenticate(&opened.config.twilio.account_sid, &token);
             Ok(())

@@ -68,7 +68,10 @@ pub(super) fn run(path: &Path, environment: Option<&str>, arguments: &SetupArgum
             }
         }
     } else if !arguments.told.is_empty() || arguments.answers.is_some() {
-        account::tell(&format!("{} is there and says it all; --wizard writes it anew from answers", path.display()));
+        account::print_note(&format!(
+            "{} is there and says it all; --wizard writes it anew from answers",
+            path.display()
+        ));
     }
     let setup = Setup { path, arguments, is_asking: !arguments.yes && ask::is_possible(), asked };
     setup.run(environment, is_first)
@@ -187,7 +190,7 @@ impl Setup<'_> {
                 Progress::Done if is_request => done += 1,
                 _ => {}
             }
-            apply::tell(&progress);
+            apply::print_progress(&progress);
         };
         let result = opened.account().apply(plan, &mut listener);
         match result {

@@ -49,14 +49,14 @@ pub(super) fn run(path: &Path, arguments: &SetupArguments) -> Result<Option<Coun
     }
     // Where state lives depends on what was given for the file itself.
     let store = crate::cli::open_store(&skeleton(&given, path)?)?;
-    let _lock = store.lock(&mut account::tell).map_err(failed)?;
+    let _lock = store.lock(&mut account::print_note).map_err(failed)?;
     let secrets = told(store.secrets().map_err(failed)?);
     let kept = match arguments.anew {
         true => Answers::default(),
         false => kept(&store)?,
     };
     if kept != Answers::default() {
-        account::tell("going on with what was answered before (\"gateway setup --anew\" asks all of it again)");
+        account::print_note("going on with what was answered before (\"gateway setup --anew\" asks all of it again)");
     }
     let mut random = random()?;
     let suffix = suffix(&mut random);
@@ -102,7 +102,9 @@ fn kept(store: &Store) -> Result<Answers, Vec<String>> {
     match store.answers().map_err(failed)? {
         None => Ok(Answers::default()),
         Some(text) => Ok(Answers::read(&text).unwrap_or_else(|wrong| {
-            account::tell(&format!("warning: the answers that were kept cannot be understood ({wrong}); asking again"));
+            account::print_note(&format!(
+                "warning: the answers that were kept cannot be understood ({wrong}); asking again"
+            ));
             Answers::default()
         })),
     }

@@ -14,8 +14,8 @@ mod io;
 mod output_limit;
 mod phase;
 mod proofs;
+mod publish;
 mod retry;
-mod telling;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -35,8 +35,8 @@ use output_limit::Said;
 use phase::{Former, Phase, Trust, Up};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
+use publish::Writing;
 use retry::Pace;
-use telling::Writing;
 use urls::Urls;
 
 /// From the start of a driver to its word that it is up.

@@ -1,9 +1,9 @@
 use super::proofs::*;
-use super::telling::WRITES;
+use super::publish::WRITES;
 use super::*;
 use gateway_core::config::tunnel::{Driver, Program, UrlFrom};
 
-mod telling;
+mod publish;
 
 const URL: &str = "https://gateway.example.com";
 const SEEDS: u64 = 300;
