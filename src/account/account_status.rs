@@ -6,7 +6,7 @@ use crate::api::{Api, ApiError, Collection, Product};
 
 /// What an account says about itself (TWILIO.md "Account standing").
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountStatus {
     /// `active`, `suspended` or `closed`.
     pub status: String,
     pub kind: AccountKind,
@@ -23,10 +23,10 @@ pub enum AccountKind {
     Full,
 }
 
-impl Standing {
+impl AccountStatus {
     /// Asks for the account and its balance. `api` must be authenticated with the auth token: a standard key is refused
     /// here as if its secret were wrong (see [`check_key`]).
-    pub fn read(api: &mut dyn Api) -> Result<Standing, ApiError> {
+    pub fn read(api: &mut dyn Api) -> Result<AccountStatus, ApiError> {
         let account = api.account()?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
         let balance = match api.get(&Collection::new(Product::Core, "Balance"), "") {
@@ -35,7 +35,7 @@ impl Standing {
             Err(ApiError::Refused { .. }) => None,
             Err(error) => return Err(error),
         };
-        Ok(Standing {
+        Ok(AccountStatus {
             status: text(&account, "status").unwrap_or_default(),
             kind: match text(&account, "type").as_deref() {
                 Some("Trial") => AccountKind::Trial,
@@ -119,7 +119,7 @@ mod tests {
             ("", Ok(json!({"status": "active", "type": "Trial", "friendly_name": "Futel"}))),
             ("Balance", Ok(json!({"balance": "-0.10", "currency": "USD"}))),
         ]);
-        let standing = Standing::read(&mut api).unwrap();
+        let standing = AccountStatus::read(&mut api).unwrap();
         assert!(standing.is_active());
         assert_eq!(standing.kind, AccountKind::Trial);
         assert_eq!(standing.friendly_name, "Futel");
@@ -130,17 +130,17 @@ mod tests {
     fn an_account_without_a_balance_of_its_own_stands_all_the_same() {
         let account = json!({"status": "suspended", "type": "Full", "friendly_name": "Futel"});
         let mut api = Reads(vec![("", Ok(account)), ("Balance", Err(refused(404)))]);
-        let standing = Standing::read(&mut api).unwrap();
+        let standing = AccountStatus::read(&mut api).unwrap();
         assert!(!standing.is_active());
         assert_eq!((standing.kind, standing.balance), (AccountKind::Full, None));
     }
 
     #[test]
     fn a_wrong_token_and_a_lost_answer_are_errors() {
-        assert_eq!(Standing::read(&mut Reads(vec![("", Err(refused(401)))])), Err(refused(401)));
+        assert_eq!(AccountStatus::read(&mut Reads(vec![("", Err(refused(401)))])), Err(refused(401)));
         let lost = ApiError::NoAnswer { request: "GET".to_owned(), reason: "lost".to_owned() };
         let mut api = Reads(vec![("", Ok(json!({}))), ("Balance", Err(lost.clone()))]);
-        assert_eq!(Standing::read(&mut api), Err(lost));
+        assert_eq!(AccountStatus::read(&mut api), Err(lost));
     }
 
     #[test]

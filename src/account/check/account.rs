@@ -14,9 +14,9 @@ const SHOWN_CHANGES: usize = 3;
 
 impl Check<'_> {
     pub(super) fn account(&mut self) {
-        let seen = self.seen;
+        let observed = self.observed;
         let sid = &self.config.twilio.account_sid;
-        if let Some(standing) = &seen.standing {
+        if let Some(standing) = &observed.standing {
             if !standing.is_active() {
                 self.error(
                     format!("account {sid} is {}", standing.status),
@@ -43,7 +43,7 @@ impl Check<'_> {
                 }
             }
         }
-        if seen.standing.is_none() && !seen.has_token {
+        if observed.standing.is_none() && !observed.has_token {
             self.info(
                 "whether the account is a trial account, and its balance, are unknown: an API key may not ask"
                     .to_owned(),
@@ -51,32 +51,33 @@ impl Check<'_> {
                 "see console.twilio.com, or run it again with the auth token in TWILIO_AUTH_TOKEN",
             );
         }
-        if seen.usage_triggers == Some(0) {
+        if observed.usage_triggers == Some(0) {
             self.info(
                 "the account has no usage trigger".to_owned(),
                 "nobody is told when a stolen password makes expensive calls",
                 "write [spend] daily = \"10.00\" into the config and run \"gateway apply\"",
             );
         }
-        if !seen.has_key {
+        if !observed.has_key {
             self.info(
                 "this box has no API key and uses the auth token".to_owned(),
                 "nothing; whoever gets the token owns the account, a key can be taken back alone",
                 "run \"gateway setup\", it makes one",
             );
         }
-        for (what, reason) in &seen.unread {
+        for (what, reason) in &observed.unread {
             self.info(format!("{what} could not be read: {reason}"), "nothing can be said about it", "try again later");
         }
     }
 
     /// Which countries can be called (TWILIO.md "Dialing permissions").
     pub(super) fn dialing(&mut self) {
-        let seen = self.seen;
-        if seen.countries.is_empty() {
+        let observed = self.observed;
+        if observed.countries.is_empty() {
             return;
         }
-        let open = |code: &str| seen.countries.iter().any(|one| one.iso_code == code && one.low_risk_numbers_enabled);
+        let open =
+            |code: &str| observed.countries.iter().any(|one| one.iso_code == code && one.low_risk_numbers_enabled);
         let expected = &self.config.dialing.countries;
         let closed: Vec<&str> = expected.iter().map(String::as_str).filter(|code| !open(code)).collect();
         if !closed.is_empty() {
@@ -90,7 +91,7 @@ impl Check<'_> {
             let what = format!("dialing permissions: closed for {}", closed.join(", "));
             self.warning(what, "calls there fail (13227)", mend);
         }
-        let risky: Vec<&str> = seen
+        let risky: Vec<&str> = observed
             .countries
             .iter()
             .filter(|one| one.high_risk_special_numbers_enabled || one.high_risk_tollfraud_numbers_enabled)
@@ -107,10 +108,10 @@ impl Check<'_> {
 
     /// What the config wants and the account is not.
     pub(super) fn plan(&mut self) {
-        let Some(plan) = &self.seen.plan else { return };
+        let Some(plan) = &self.observed.plan else { return };
         // A number that is missing was told already.
         let missing = |problem: &&String| {
-            let is_missing = |number: &str| !self.seen.numbers.iter().any(|there| there.phone_number == number);
+            let is_missing = |number: &str| !self.observed.numbers.iter().any(|there| there.phone_number == number);
             self.config.numbers.iter().any(|one| is_missing(&one.number) && problem.contains(&one.number))
         };
         let problems: Vec<&String> = plan.problems.iter().filter(|problem| !missing(problem)).collect();

@@ -7,8 +7,8 @@ use gateway_core::twiml::OUTGOING_PATH;
 
 impl Check<'_> {
     pub(super) fn domain(&mut self, environment: &Environment) {
-        let seen = self.seen;
-        let Some(domain) = seen.domains.iter().find(|domain| domain.domain_name == environment.domain) else {
+        let observed = self.observed;
+        let Some(domain) = observed.domains.iter().find(|domain| domain.domain_name == environment.domain) else {
             self.error(
                 format!("SIP domain {} is not in the account", environment.domain),
                 format!("no phone of environment {} can call or be called", environment.name),
@@ -16,7 +16,7 @@ impl Check<'_> {
             );
             return;
         };
-        let mappings = seen.mappings.get(&domain.sid).cloned().unwrap_or_default();
+        let mappings = observed.mappings.get(&domain.sid).cloned().unwrap_or_default();
         self.settings(environment, domain);
         self.access(environment, domain, &mappings);
         self.credentials(environment, domain, &mappings);
@@ -82,7 +82,7 @@ impl Check<'_> {
             );
         }
         let list = resource_name(self.config, &environment.name);
-        let is_ours = |sid: &String| self.seen.lists.get(sid) == Some(&list);
+        let is_ours = |sid: &String| self.observed.lists.get(sid) == Some(&list);
         let (calls, registrations) = (mappings.calls.iter().any(is_ours), mappings.registrations.iter().any(is_ours));
         if !calls {
             self.error(
@@ -101,9 +101,9 @@ impl Check<'_> {
     }
 
     fn credentials(&mut self, environment: &Environment, domain: &Domain, mappings: &Mappings) {
-        let seen = self.seen;
+        let observed = self.observed;
         let name = resource_name(self.config, &environment.name);
-        let Some((sid, _)) = seen.lists.iter().find(|(_, list)| **list == name) else {
+        let Some((sid, _)) = observed.lists.iter().find(|(_, list)| **list == name) else {
             self.error(
                 format!("credential list {name} is not in the account"),
                 "no extension can register or call out",
@@ -112,7 +112,7 @@ impl Check<'_> {
             return;
         };
         let none = Vec::new();
-        let ours = seen.credentials.get(sid).unwrap_or(&none);
+        let ours = observed.credentials.get(sid).unwrap_or(&none);
         for extension in &self.config.extensions {
             if !ours.contains(&extension.name) {
                 self.error(
@@ -134,8 +134,8 @@ impl Check<'_> {
         others.sort();
         others.dedup();
         for other in others {
-            let title = seen.lists.get(other).map_or(other.as_str(), String::as_str);
-            let twice: Vec<&str> = seen
+            let title = observed.lists.get(other).map_or(other.as_str(), String::as_str);
+            let twice: Vec<&str> = observed
                 .credentials
                 .get(other)
                 .unwrap_or(&none)
@@ -159,8 +159,8 @@ impl Check<'_> {
 
     /// Whether the way from Twilio leads here.
     pub(super) fn reach(&mut self, environment: &Environment) {
-        let seen = self.seen;
-        if let Some(Err(instead)) = seen.reach.get(&environment.name) {
+        let observed = self.observed;
+        if let Some(Err(instead)) = observed.reach.get(&environment.name) {
             self.error(
                 match environment.public_url.as_str() {
                     "" => format!("the public URL of {} does not lead to this box: {instead}", environment.name),

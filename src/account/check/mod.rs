@@ -62,13 +62,13 @@ impl fmt::Display for Severity {
 struct Check<'a> {
     config: &'a Config,
     owned: &'a Owned,
-    seen: &'a Observed,
+    observed: &'a Observed,
     findings: Vec<Finding>,
 }
 
 /// All findings, those that matter most first.
-pub fn findings(config: &Config, environments: &[&Environment], owned: &Owned, seen: &Observed) -> Vec<Finding> {
-    let mut check = Check { config, owned, seen, findings: Vec::new() };
+pub fn findings(config: &Config, environments: &[&Environment], owned: &Owned, observed: &Observed) -> Vec<Finding> {
+    let mut check = Check { config, owned, observed, findings: Vec::new() };
     check.account();
     check.dialing();
     for environment in environments {

@@ -7,9 +7,9 @@ use gateway_core::twiml::INCOMING_PATH;
 
 impl Check<'_> {
     pub(super) fn numbers(&mut self, environment: &Environment) {
-        let seen = self.seen;
+        let observed = self.observed;
         let name = resource_name(self.config, &environment.name);
-        let apps: Vec<_> = seen.applications.iter().filter(|app| set(&app.friendly_name) == Some(&name)).collect();
+        let apps: Vec<_> = observed.applications.iter().filter(|app| set(&app.friendly_name) == Some(&name)).collect();
         if apps.len() > 1 {
             let sids: Vec<&str> = apps.iter().map(|app| app.sid.as_str()).collect();
             self.warning(
@@ -19,7 +19,7 @@ impl Check<'_> {
             );
         }
         for wanted in self.config.numbers.iter().filter(|number| number.environment == environment.name) {
-            match seen.numbers.iter().find(|there| there.phone_number == wanted.number) {
+            match observed.numbers.iter().find(|there| there.phone_number == wanted.number) {
                 Some(there) => self.number(environment, &name, there),
                 None => self.error(
                     format!("{} is in the config and not in the account", wanted.number),
@@ -31,7 +31,7 @@ impl Check<'_> {
     }
 
     fn number(&mut self, environment: &Environment, name: &str, there: &Owned) {
-        let seen = self.seen;
+        let observed = self.observed;
         let number = &there.phone_number;
         let not_rung = "calls to it do not ring here";
         if !there.has_voice() {
@@ -52,7 +52,7 @@ impl Check<'_> {
             self.error(format!("{number} has no TwiML app"), not_rung, APPLY);
             return;
         };
-        let app = seen.applications.iter().find(|app| app.sid == sid);
+        let app = observed.applications.iter().find(|app| app.sid == sid);
         let title = app.and_then(|app| set(&app.friendly_name)).unwrap_or(sid);
         if title != name {
             let others = self.config.environments.iter().find(|one| resource_name(self.config, &one.name) == title);
@@ -85,11 +85,11 @@ impl Check<'_> {
 
     /// Whether an emergency service learns where its caller is (TWILIO.md "Emergency addresses").
     pub(super) fn emergency(&mut self, environment: &Environment) {
-        let seen = self.seen;
+        let observed = self.observed;
         let is_registered = |number: &Owned| set(&number.emergency_address_status) == Some("registered");
-        let domain = seen.domains.iter().find(|domain| domain.domain_name == environment.domain);
+        let domain = observed.domains.iter().find(|domain| domain.domain_name == environment.domain);
         let caller = domain.and_then(|domain| set(&domain.emergency_caller_sid));
-        if let Some(caller) = caller.and_then(|sid| seen.numbers.iter().find(|number| number.sid == sid))
+        if let Some(caller) = caller.and_then(|sid| observed.numbers.iter().find(|number| number.sid == sid))
             && is_registered(caller)
         {
             return;
@@ -106,7 +106,7 @@ impl Check<'_> {
                 );
                 continue;
             };
-            let Some(there) = seen.numbers.iter().find(|there| there.phone_number == *number) else {
+            let Some(there) = observed.numbers.iter().find(|there| there.phone_number == *number) else {
                 self.error(
                     format!("extension {name} calls 911 as {number}, which is not a number of the account"),
                     breaks,
@@ -143,11 +143,11 @@ impl Check<'_> {
 
     /// Twilio connects calls only as a number that is ours (13214).
     pub(super) fn caller_ids(&mut self) {
-        let seen = self.seen;
+        let observed = self.observed;
         for extension in &self.config.extensions {
             let Some(number) = &extension.caller_id else { continue };
-            let known =
-                seen.numbers.iter().any(|there| there.phone_number == *number) || seen.verified.contains(number);
+            let known = observed.numbers.iter().any(|there| there.phone_number == *number)
+                || observed.verified.contains(number);
             if !known {
                 self.error(
                     format!("extension {}: caller_id {number} is neither a number of the account nor verified", extension.name),
@@ -159,14 +159,15 @@ impl Check<'_> {
     }
 
     pub(super) fn unused_numbers(&mut self) {
-        let seen = self.seen;
+        let observed = self.observed;
         let unused = |there: &&Owned| {
             self.config.number(&there.phone_number).is_none()
                 && set(&there.trunk_sid).is_none()
                 && set(&there.voice_application_sid).is_none()
                 && set(&there.voice_url).is_none()
         };
-        let unused: Vec<&str> = seen.numbers.iter().filter(unused).map(|there| there.phone_number.as_str()).collect();
+        let unused: Vec<&str> =
+            observed.numbers.iter().filter(unused).map(|there| there.phone_number.as_str()).collect();
         for number in unused {
             self.info(
                 format!("{number} is in the account and leads nowhere"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::account_status::Standing;
+use crate::account_status::AccountStatus;
 use crate::api::{Api, ApiError, Collection, Product};
 use crate::model::Kind;
 use crate::numbers;
@@ -16,7 +16,7 @@ use gateway_core::config::{Config, Environment};
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     /// Read apart: an API key may not ask for it (TWILIO.md "API login").
-    pub standing: Option<Standing>,
+    pub standing: Option<AccountStatus>,
     pub domains: Vec<Domain>,
     /// Credential lists of the account: SID and name.
     pub lists: BTreeMap<String, String>,

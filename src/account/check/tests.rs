@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::observed::{Application, Country, Domain, Mappings, Observed};
 use super::*;
-use crate::account_status::{AccountKind, Standing};
+use crate::account_status::{AccountKind, AccountStatus};
 use crate::numbers;
 use crate::office::OfficeFile;
 use crate::owned::Promotion;
@@ -36,7 +36,7 @@ fn good() -> Observed {
     let country =
         |code: &str| Country { iso_code: code.to_owned(), low_risk_numbers_enabled: true, ..Country::default() };
     Observed {
-        standing: Some(Standing {
+        standing: Some(AccountStatus {
             status: "active".to_owned(),
             kind: AccountKind::Full,
             friendly_name: "Office".to_owned(),
@@ -86,18 +86,20 @@ fn good() -> Observed {
     }
 }
 
-fn found(config: &Config, owned: &Owned, seen: &Observed) -> Vec<Finding> {
+fn found(config: &Config, owned: &Owned, observed: &Observed) -> Vec<Finding> {
     let environments: Vec<&Environment> = config.environments.iter().collect();
-    findings(config, &environments, owned, seen)
+    findings(config, &environments, owned, observed)
 }
 
 #[test]
 fn in_an_account_where_all_fits_nothing_is_found() {
-    let mut seen = good();
+    let mut observed = good();
     // The voice URL of the domain is whatever path we have for calls out.
-    seen.domains[0].voice_url = Some(format!("https://t:s@office.example.com{}", gateway_core::twiml::OUTGOING_PATH));
-    seen.applications[0].voice_url = Some(format!("https://office.example.com{}", gateway_core::twiml::INCOMING_PATH));
-    assert_eq!(found(&config(), &Owned::default(), &seen), []);
+    observed.domains[0].voice_url =
+        Some(format!("https://t:s@office.example.com{}", gateway_core::twiml::OUTGOING_PATH));
+    observed.applications[0].voice_url =
+        Some(format!("https://office.example.com{}", gateway_core::twiml::INCOMING_PATH));
+    assert_eq!(found(&config(), &Owned::default(), &observed), []);
 }
 
 /// What is changed, and the one finding of it: severity, what, a part of what it breaks.
@@ -309,13 +311,13 @@ const CASES: &[Case] = &[
 #[test]
 fn each_thing_that_does_not_fit_is_one_finding_with_what_it_breaks_and_how_to_mend_it() {
     for (change, severity, what, breaks) in CASES {
-        let mut seen = good();
-        seen.domains[0].voice_url =
+        let mut observed = good();
+        observed.domains[0].voice_url =
             Some(format!("https://t:s@office.example.com{}", gateway_core::twiml::OUTGOING_PATH));
-        seen.applications[0].voice_url =
+        observed.applications[0].voice_url =
             Some(format!("https://office.example.com{}", gateway_core::twiml::INCOMING_PATH));
-        change(&mut seen);
-        let found = found(&config(), &Owned::default(), &seen);
+        change(&mut observed);
+        let found = found(&config(), &Owned::default(), &observed);
         let [finding] = &found[..] else { panic!("{what}: {found:#?}") };
         assert_eq!((finding.severity, finding.what.as_str()), (*severity, *what));
         assert!(finding.breaks.contains(breaks), "{finding:?}");
@@ -325,10 +327,10 @@ fn each_thing_that_does_not_fit_is_one_finding_with_what_it_breaks_and_how_to_me
 
 /// Findings about emergency calls alone, as `what`.
 fn emergencies(change: impl FnOnce(&mut Observed)) -> Vec<(Severity, String)> {
-    let mut seen = good();
-    change(&mut seen);
+    let mut observed = good();
+    change(&mut observed);
     let config = config();
-    let mut check = Check { config: &config, owned: &Owned::default(), seen: &seen, findings: Vec::new() };
+    let mut check = Check { config: &config, owned: &Owned::default(), observed: &observed, findings: Vec::new() };
     check.emergency(&config.environments[0]);
     check.findings.into_iter().map(|finding| (finding.severity, finding.what)).collect()
 }
@@ -343,21 +345,21 @@ fn every_extension_that_may_call_911_has_a_registered_address_or_the_domain_has(
         (Some("unregistered"), Severity::Error, "has no registered emergency address"),
         (None, Severity::Error, "has no registered emergency address"),
     ] {
-        let found = emergencies(|seen| seen.numbers[0].emergency_address_status = status.map(str::to_owned));
+        let found = emergencies(|observed| observed.numbers[0].emergency_address_status = status.map(str::to_owned));
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found.iter().all(|(s, what)| *s == severity && what.contains(text)), "{found:?}");
     }
-    let by_domain = emergencies(|seen| {
-        seen.numbers[0].emergency_address_status = None;
-        seen.numbers.push(numbers::Owned {
+    let by_domain = emergencies(|observed| {
+        observed.numbers[0].emergency_address_status = None;
+        observed.numbers.push(numbers::Owned {
             sid: "PN2".to_owned(),
             emergency_address_status: some("registered"),
             ..Default::default()
         });
-        seen.domains[0].emergency_caller_sid = some("PN2");
+        observed.domains[0].emergency_caller_sid = some("PN2");
     });
     assert_eq!(by_domain, []);
-    let elsewhere = emergencies(|seen| seen.numbers.clear());
+    let elsewhere = emergencies(|observed| observed.numbers.clear());
     assert!(
         elsewhere[0].1.contains("calls 911 as +15035550100, which is not a number of the account"),
         "{elsewhere:?}"
@@ -367,26 +369,27 @@ fn every_extension_that_may_call_911_has_a_registered_address_or_the_domain_has(
 #[test]
 fn a_caller_id_is_a_number_of_the_account_or_a_verified_one() {
     let config = config();
-    let caller_ids = |seen: &Observed| {
-        let mut check = Check { config: &config, owned: &Owned::default(), seen, findings: Vec::new() };
+    let caller_ids = |observed: &Observed| {
+        let mut check = Check { config: &config, owned: &Owned::default(), observed, findings: Vec::new() };
         check.caller_ids();
         check.findings.len()
     };
-    let mut seen = good();
-    assert_eq!(caller_ids(&seen), 0);
-    seen.numbers.clear();
-    assert_eq!(caller_ids(&seen), 2);
-    seen.verified.push(NUMBER.to_owned());
-    assert_eq!(caller_ids(&seen), 0);
+    let mut observed = good();
+    assert_eq!(caller_ids(&observed), 0);
+    observed.numbers.clear();
+    assert_eq!(caller_ids(&observed), 2);
+    observed.verified.push(NUMBER.to_owned());
+    assert_eq!(caller_ids(&observed), 0);
 }
 
 #[test]
 fn a_promotion_says_where_the_webhooks_are() {
-    let mut seen = good();
-    seen.domains[0].voice_url = Some(format!("https://stage.example.com{}", gateway_core::twiml::OUTGOING_PATH));
-    seen.applications[0].voice_url = Some(format!("https://stage.example.com{}", gateway_core::twiml::INCOMING_PATH));
+    let mut observed = good();
+    observed.domains[0].voice_url = Some(format!("https://stage.example.com{}", gateway_core::twiml::OUTGOING_PATH));
+    observed.applications[0].voice_url =
+        Some(format!("https://stage.example.com{}", gateway_core::twiml::INCOMING_PATH));
     let mut owned = Owned::default();
-    assert_eq!(found(&config(), &owned, &seen).len(), 2);
+    assert_eq!(found(&config(), &owned, &observed).len(), 2);
     let promotion = Promotion {
         url_of: None,
         from: "stage".to_owned(),
@@ -395,16 +398,16 @@ fn a_promotion_says_where_the_webhooks_are() {
         build_sid: None,
     };
     owned.promotions = BTreeMap::from([("prod".to_owned(), vec![promotion])]);
-    assert_eq!(found(&config(), &owned, &seen), []);
+    assert_eq!(found(&config(), &owned, &observed), []);
 }
 
 #[test]
 fn a_problem_of_the_plan_is_an_error_and_what_matters_most_comes_first() {
-    let mut seen = good();
-    seen.plan = Some(Plan { problems: vec!["no".to_owned(), format!("{NUMBER} is missing")], ..Plan::default() });
-    seen.numbers.clear();
-    seen.usage_triggers = Some(0);
-    let found = found(&config(), &Owned::default(), &seen);
+    let mut observed = good();
+    observed.plan = Some(Plan { problems: vec!["no".to_owned(), format!("{NUMBER} is missing")], ..Plan::default() });
+    observed.numbers.clear();
+    observed.usage_triggers = Some(0);
+    let found = found(&config(), &Owned::default(), &observed);
     let severities: Vec<Severity> = found.iter().map(|finding| finding.severity).collect();
     assert!(severities.is_sorted(), "{severities:?}");
     assert_eq!(found.iter().filter(|finding| finding.what == "no").count(), 1);

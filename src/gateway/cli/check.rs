@@ -9,7 +9,7 @@ use super::show::{self, Colours};
 use super::{Done, failed};
 use crate::config_file;
 use crate::twilio::url_proof;
-use gateway_account::account_status::Standing;
+use gateway_account::account_status::AccountStatus;
 use gateway_account::check::{self, Finding, Severity, observed};
 use gateway_core::config::Environment;
 use gateway_core::twiml::NONCE_PATH;
@@ -41,23 +41,23 @@ pub(super) fn account(path: &Path, environment: Option<&str>, json: bool, trace:
     let reached = here.and_then(|here| Some((here.name.clone(), reach(&mut opened, here)?)));
     // After that: the service knows nothing of what is minted here.
     opened.mint();
-    let mut seen = observed::read(&mut opened.client, &config, &environments).map_err(failed)?;
-    seen.has_key = opened.secrets.api_key.is_some();
+    let mut observed = observed::read(&mut opened.client, &config, &environments).map_err(failed)?;
+    observed.has_key = opened.secrets.api_key.is_some();
     match opened.account().plan(&scope, &BTreeSet::new()) {
-        Ok(plan) => seen.plan = Some(plan),
-        Err(error) => seen.unread.push(("the plan", error.to_string())),
+        Ok(plan) => observed.plan = Some(plan),
+        Err(error) => observed.unread.push(("the plan", error.to_string())),
     }
     if let Some(token) = opened.secrets.auth_token.clone() {
-        seen.has_token = true;
+        observed.has_token = true;
         // What a key may not ask; the last requests of this client.
         opened.client.authenticate(&config.twilio.account_sid, &token);
-        match Standing::read(&mut opened.client) {
-            Ok(standing) => seen.standing = Some(standing),
-            Err(error) => seen.unread.push(("the account", error.to_string())),
+        match AccountStatus::read(&mut opened.client) {
+            Ok(standing) => observed.standing = Some(standing),
+            Err(error) => observed.unread.push(("the account", error.to_string())),
         }
     }
-    seen.reach.extend(reached);
-    let findings = check::findings(&config, &environments, &opened.owned, &seen);
+    observed.reach.extend(reached);
+    let findings = check::findings(&config, &environments, &opened.owned, &observed);
     match json {
         true => super::print(&format!("{:#}\n", serde_json::json!(findings))),
         false => super::print(&text(&findings, Colours::of_stdout())),

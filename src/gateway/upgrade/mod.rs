@@ -41,7 +41,7 @@ pub fn binary_of(pid: u32) -> std::io::Result<PathBuf> {
 pub fn on_trial() -> Option<String> {
     let binary = own_binary().ok()?;
     // The old one, as judge, is beside it.
-    let place = swap::Place::of(binary);
+    let place = swap::Swap::of(binary);
     let record = place.record().ok()??;
     // A swap that failed can leave the record of a trial; what is in place is the old one then.
     (record.phase == Phase::Trial && !place.keeps_itself()).then(|| record.sentence())

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use gateway_account::account_status::{AccountKind, Standing};
+use gateway_account::account_status::{AccountKind, AccountStatus};
 use gateway_account::api::{Api, ApiError};
 use gateway_account::kind::{Id, Kind};
 use gateway_account::owned::Owned;
@@ -10,7 +10,7 @@ use gateway_account::owned::Owned;
 /// An account that answered.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Inventory {
-    pub standing: Standing,
+    pub standing: AccountStatus,
     pub numbers: Vec<AccountNumber>,
     pub domains: Vec<AccountDomain>,
 }
@@ -35,7 +35,7 @@ pub(super) struct AccountDomain {
 
 /// Asks the account, with the auth token.
 pub(super) fn read(api: &mut dyn Api, owned: &Owned) -> Result<Inventory, ApiError> {
-    let standing = Standing::read(api)?;
+    let standing = AccountStatus::read(api)?;
     let mut list = |kind: Kind| api.list(&kind.collection(None), kind.schema().records);
     let numbers = list(Kind::PhoneNumber)?.iter().map(number).collect();
     let domains = list(Kind::Domain)?.iter().map(|fields| domain(fields, owned)).collect();
@@ -43,8 +43,8 @@ pub(super) fn read(api: &mut dyn Api, owned: &Owned) -> Result<Inventory, ApiErr
 }
 
 /// What a person is told when the account answers.
-pub(super) fn greeting(standing: &Standing) -> Vec<String> {
-    let Standing { friendly_name, kind, balance, .. } = standing;
+pub(super) fn greeting(standing: &AccountStatus) -> Vec<String> {
+    let AccountStatus { friendly_name, kind, balance, .. } = standing;
     let balance = balance.as_ref().map(|(amount, currency)| format!(", balance {amount} {currency}"));
     let kind_name = if *kind == AccountKind::Trial { "trial" } else { "full" };
     let mut lines = vec![format!("account \"{friendly_name}\": {kind_name}{}", balance.unwrap_or_default())];
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_trial_account_is_told_what_that_means() {
-        let mut standing = Standing {
+        let mut standing = AccountStatus {
             status: "active".to_owned(),
             kind: AccountKind::Trial,
             friendly_name: "B\u{7}ox".to_owned(),

@@ -9,7 +9,7 @@ use super::{ask, file, inventory};
 use crate::cli::account::{self, Opened, TOKEN};
 use crate::cli::{failed, told};
 use crate::twilio::login::Login;
-use gateway_account::account_status::{self, Standing};
+use gateway_account::account_status::{self, AccountStatus};
 use gateway_account::api::ApiError;
 use gateway_core::config::Protection;
 
@@ -42,7 +42,7 @@ pub(super) fn provide(path: &Path, arguments: &SetupArguments, is_asking: bool) 
     };
     // Not kept before it proved right.
     let mut client = account::client(&config, &store, &Login::token(sid, &token), arguments.trace)?;
-    match Standing::read(&mut client) {
+    match AccountStatus::read(&mut client) {
         Ok(_) => secrets.auth_token = Some(token),
         Err(error) if is_asking && is_refused(&error) => {
             tell_refused(&error);
@@ -58,14 +58,14 @@ pub(super) fn verify(opened: &mut Opened, is_asking: bool, is_greeting: bool) ->
     let sid = opened.config.twilio.account_sid.clone();
     if let Some(token) = opened.secrets.auth_token.clone() {
         opened.client.authenticate(&sid, &token);
-        let mut standing = Standing::read(&mut opened.client);
+        let mut standing = AccountStatus::read(&mut opened.client);
         if let Err(error) = &standing
             && is_asking
             && is_refused(error)
         {
             tell_refused(error);
             opened.secrets.auth_token = Some(ask_until_right(&mut opened.client, &sid)?);
-            standing = Standing::read(&mut opened.client);
+            standing = AccountStatus::read(&mut opened.client);
         }
         let standing = standing.map_err(failed)?;
         if !standing.is_active() {
@@ -107,7 +107,7 @@ fn ask_until_right(
     loop {
         let token = ask::token(&prompt(sid))?;
         client.authenticate(sid, &token);
-        match Standing::read(client) {
+        match AccountStatus::read(client) {
             Ok(_) => return Ok(token),
             Err(error) if is_refused(&error) => tell_refused(&error),
             Err(error) => return Err(failed(error)),

@@ -8,7 +8,7 @@ use super::super::{Done, failed};
 use super::look;
 use crate::log::{self, Target};
 use crate::upgrade::record::{Phase, Record};
-use crate::upgrade::swap::{Lock, Place};
+use crate::upgrade::swap::{Lock, Swap};
 use crate::upgrade::trial::{Judge, Verdict};
 use gateway_core::event::{Code, Event};
 
@@ -48,7 +48,7 @@ fn restart(record: &Record) -> Result<(), String> {
 }
 
 /// Of the command that put a binary in place.
-pub(super) fn restart_and_judge(place: &Place, record: &Record, lock: Lock) -> Done {
+pub(super) fn restart_and_judge(place: &Swap, record: &Record, lock: Lock) -> Done {
     if let Err(error) = restart(record) {
         return go_back(place, record, &error);
     }
@@ -57,7 +57,7 @@ pub(super) fn restart_and_judge(place: &Place, record: &Record, lock: Lock) -> D
 
 /// Of the unit: waits until nobody else judges, then judges what is on trial still, after a power cut or when the command
 /// was killed.
-pub(super) fn stand_by(place: &Place) -> Done {
+pub(super) fn stand_by(place: &Swap) -> Done {
     let lock = place.lock().map_err(failed)?;
     match place.standing().map_err(failed)? {
         Some(record) if record.phase == Phase::Trial => judge(place, &lock),
@@ -66,7 +66,7 @@ pub(super) fn stand_by(place: &Place) -> Done {
 }
 
 /// Looks until it is clear. What the guard did meanwhile is in the record. Only who has the lock may do this.
-fn judge(place: &Place, _: &Lock) -> Done {
+fn judge(place: &Swap, _: &Lock) -> Done {
     let began = Instant::now();
     let mut judge: Option<Judge> = None;
     loop {
@@ -95,7 +95,7 @@ fn judge(place: &Place, _: &Lock) -> Done {
 }
 
 /// The guard ended the trial, or `--back` did.
-fn ended(place: &Place, record: &Record) -> Done {
+fn ended(place: &Swap, record: &Record) -> Done {
     // Unless it took a swap that was about to be made for one that had not been: then the new one has nobody to judge it.
     let is_new = place.sha256(&place.binary).map_err(failed)? == record.new;
     match record.phase {
@@ -106,12 +106,12 @@ fn ended(place: &Place, record: &Record) -> Done {
 }
 
 /// The new binary is no good: the old one comes back. That is a failure of the upgrade.
-fn go_back(place: &Place, record: &Record, reason: &str) -> Done {
+fn go_back(place: &Swap, record: &Record, reason: &str) -> Done {
     Err(bring_back(place, record, reason).unwrap_or_else(|lines| lines))
 }
 
 /// Brings the old binary back, starts it, and looks whether it is healthy: what there is to say, as an error if it is not.
-pub(super) fn bring_back(place: &Place, record: &Record, reason: &str) -> Result<Vec<String>, Vec<String>> {
+pub(super) fn bring_back(place: &Swap, record: &Record, reason: &str) -> Result<Vec<String>, Vec<String>> {
     let put_back = place.put_back();
     if let Err(error) = &put_back
         && !place.is_old(record).unwrap_or(false)
@@ -130,14 +130,14 @@ pub(super) fn bring_back(place: &Place, record: &Record, reason: &str) -> Result
 }
 
 /// What there is to say when the old binary is in place and was, or was not, started.
-fn came_back(place: &Place, record: &Record, started: Result<(), String>) -> Result<Vec<String>, Vec<String>> {
+fn came_back(place: &Swap, record: &Record, started: Result<(), String>) -> Result<Vec<String>, Vec<String>> {
     match started.and_then(|()| healthy_again(place, record)) {
         Ok(()) => Ok(vec![record.sentence(), format!("{} is healthy again", record.from)]),
         Err(error) => Err(vec![record.sentence(), format!("{} is in place, but {error}", record.from)]),
     }
 }
 
-fn healthy_again(place: &Place, record: &Record) -> Result<(), String> {
+fn healthy_again(place: &Swap, record: &Record) -> Result<(), String> {
     let began = Instant::now();
     let mut judge = Judge::new(record.before, record.within);
     loop {

@@ -16,7 +16,7 @@ use crate::upgrade::candidate::{self, StateCopy};
 use crate::upgrade::elf::{self, Machine};
 use crate::upgrade::record::{Phase, Record};
 use crate::upgrade::signature::{self, Signature};
-use crate::upgrade::swap::{Copied, Place};
+use crate::upgrade::swap::{Copied, Swap};
 use crate::upgrade::trial::Before;
 use crate::upgrade::{self, STARTS};
 use gateway_core::config::Config;
@@ -65,9 +65,9 @@ pub(super) fn run(path: &Path, environment: Option<&str>, arguments: &UpgradeArg
     }
     let binary = upgrade::own_binary().map_err(failed)?;
     if arguments.judge {
-        return judge::stand_by(&Place::of(of_old(binary)));
+        return judge::stand_by(&Swap::of(of_old(binary)));
     }
-    let place = Place::of(binary);
+    let place = Swap::of(binary);
     match &arguments.file {
         _ if arguments.status => status(&place),
         Some(file) => install(path, environment, &place, file, arguments),
@@ -83,7 +83,7 @@ fn of_old(binary: PathBuf) -> PathBuf {
     }
 }
 
-fn status(place: &Place) -> Done {
+fn status(place: &Swap) -> Done {
     match place.standing().map_err(failed)? {
         Some(record) => super::print(&format!("{}\n", record.sentence())),
         None => super::print("there was no upgrade yet\n"),
@@ -91,7 +91,7 @@ fn status(place: &Place) -> Done {
     Ok(())
 }
 
-fn install(path: &Path, environment: Option<&str>, place: &Place, file: &Path, arguments: &UpgradeArguments) -> Done {
+fn install(path: &Path, environment: Option<&str>, place: &Swap, file: &Path, arguments: &UpgradeArguments) -> Done {
     let config = super::load_selected(path, environment)?;
     let key = config.upgrade.public_key.as_ref().ok_or_else(|| {
         let way = "write public_key = \"RW…\", the second line of the minisign.pub of who builds your binaries";
@@ -142,7 +142,7 @@ fn sign_of(file: &Path, key: &PublicKey) -> Result<Signature, Vec<String>> {
 
 /// All that is asked of a new binary before anything is replaced.
 struct Candidate<'a> {
-    place: &'a Place,
+    place: &'a Swap,
     config: &'a Config,
     path: &'a Path,
     environment: Option<&'a str>,
@@ -211,7 +211,7 @@ impl Candidate<'_> {
 }
 
 /// Waits for calls to end, and writes down what is healthy now.
-fn ready(config: &Config, place: &Place, record: Record, now: bool) -> Result<Record, Vec<String>> {
+fn ready(config: &Config, place: &Swap, record: Record, now: bool) -> Result<Record, Vec<String>> {
     let began = Instant::now();
     let mut told = 0;
     loop {
@@ -247,7 +247,7 @@ fn ready(config: &Config, place: &Place, record: Record, now: bool) -> Result<Re
     Ok(Record { before, ..record })
 }
 
-fn back(path: &Path, place: &Place) -> Done {
+fn back(path: &Path, place: &Swap) -> Done {
     let record = place.record().map_err(failed)?;
     let record = record.ok_or_else(|| failed("there was no upgrade to go back from"))?;
     if !place.old.exists() || place.keeps_itself() {

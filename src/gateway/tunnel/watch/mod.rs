@@ -31,7 +31,7 @@ use gateway_core::status::{TunnelState as State, TunnelStatus};
 use gateway_core::time::Instant;
 use gateway_core::timers::Timers;
 pub use io::{Input, Output};
-use output_limit::Said;
+use output_limit::OutputLimit;
 use phase::{Former, Phase, Trust, Up};
 use proofs::PROOF_LIMIT;
 pub use proofs::SLOW;
@@ -111,7 +111,7 @@ pub struct Watch {
     reason: Option<String>,
     backoff: Backoff,
     writing: Writing,
-    said: Said,
+    output_limit: OutputLimit,
     random: Random,
     outputs: VecDeque<Output>,
 }
@@ -136,7 +136,7 @@ impl Watch {
             reason: None,
             backoff: Backoff::new(retry::FIRST, retry::LONGEST),
             writing: Writing::new(),
-            said: Said::default(),
+            output_limit: OutputLimit::default(),
             random,
             outputs: VecDeque::new(),
         }
@@ -294,7 +294,9 @@ impl Watch {
 
     fn report(&mut self, now: Instant, report: Report) {
         if let Report::Said(line) = report {
-            return self.outputs.extend(self.said.line(now, self.plan.driver, line).into_iter().map(Output::Event));
+            return self
+                .outputs
+                .extend(self.output_limit.line(now, self.plan.driver, line).into_iter().map(Output::Event));
         }
         // What a driver says that is being stopped does not count.
         if !self.is_running() {

@@ -11,12 +11,12 @@ const WINDOW: Duration = Duration::from_secs(60);
 
 /// Counts.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct OutputLimit {
     window: Option<Instant>,
     lines: u32,
 }
 
-impl Said {
+impl OutputLimit {
     /// The events that a line makes: itself, and before it how many were left out.
     pub fn line(&mut self, now: Instant, driver: &str, line: String) -> Vec<Event> {
         let mut events = Vec::new();
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_program_that_prints_a_thousand_lines_fills_thirty_of_the_log_and_their_number_is_told() {
-        let mut said = Said::default();
+        let mut said = OutputLimit::default();
         let now = Instant::from_secs(100);
         let shown: usize = (0..1000).map(|_| said.line(now, "command", "x".into()).len()).sum();
         assert_eq!(shown, 30);

@@ -38,7 +38,7 @@ const RECORD_MODE: u32 = 0o644;
 
 /// The folder of the binary, and the names in it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct Swap {
     pub binary: PathBuf,
     pub new: PathBuf,
     pub old: PathBuf,
@@ -61,19 +61,19 @@ pub struct Copied {
     pub machine: Option<Machine>,
 }
 
-impl Place {
+impl Swap {
     /// That of a binary.
-    pub fn of(binary: PathBuf) -> Place {
-        Place::on(Arc::new(RealDisk), binary)
+    pub fn of(binary: PathBuf) -> Swap {
+        Swap::on(Arc::new(RealDisk), binary)
     }
 
-    fn on(disk: Arc<dyn Disk>, binary: PathBuf) -> Place {
+    fn on(disk: Arc<dyn Disk>, binary: PathBuf) -> Swap {
         let beside = |suffix: &str| {
             let mut name = binary.file_name().unwrap_or(OsStr::new("gateway")).to_owned();
             name.push(suffix);
             binary.with_file_name(name)
         };
-        Place { new: beside(".new"), old: beside(".old"), record: beside(".upgrade"), binary, disk }
+        Swap { new: beside(".new"), old: beside(".old"), record: beside(".upgrade"), binary, disk }
     }
 
     /// Keeps other upgrades and judges out until the answer is dropped; `None` when one is at work.

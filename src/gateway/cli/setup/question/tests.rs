@@ -3,11 +3,11 @@ use super::super::inventory::{AccountDomain, AccountNumber, Inventory};
 use super::super::validate::mistakes;
 use super::prompt::site_of;
 use super::*;
-use gateway_account::account_status::{AccountKind, Standing};
+use gateway_account::account_status::{AccountKind, AccountStatus};
 
 fn facts(numbers: &[&str]) -> Inventory {
     Inventory {
-        standing: Standing {
+        standing: AccountStatus {
             status: "active".to_owned(),
             kind: AccountKind::Full,
             friendly_name: "Test".to_owned(),

@@ -18,12 +18,12 @@ const BOOTS: usize = 4;
 /// One box: its disk, and what is there of its binaries.
 struct Router {
     disk: FaultyDisk,
-    place: Place,
+    place: Swap,
 }
 
 impl Router {
     fn on(disk: FaultyDisk) -> Router {
-        let place = Place::on(Arc::new(disk.clone()), BINARY.into());
+        let place = Swap::on(Arc::new(disk.clone()), BINARY.into());
         Router { disk, place }
     }
 

@@ -16,7 +16,7 @@ pub(super) const NEW: &str = "#!/bin/sh\necho new\n";
 /// A folder with a binary in it, and beside it what could be the new one; removed at the end.
 pub(super) struct Folder {
     pub dir: PathBuf,
-    pub place: Place,
+    pub place: Swap,
 }
 
 impl Folder {
@@ -25,7 +25,7 @@ impl Folder {
         let name = format!("gateway-upgrade-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
-        let place = Place::of(dir.join("gateway"));
+        let place = Swap::of(dir.join("gateway"));
         fs::write(&place.binary, OLD).unwrap();
         fs::set_permissions(&place.binary, Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.join("downloaded"), NEW).unwrap();
@@ -71,7 +71,7 @@ impl Drop for Folder {
 }
 
 /// As the command does.
-pub(super) fn upgrade(place: &Place, downloaded: &Path) -> Result<(), FileError> {
+pub(super) fn upgrade(place: &Swap, downloaded: &Path) -> Result<(), FileError> {
     let prepared = (|| {
         let copied = place.copy(downloaded)?;
         place.make_executable()?;
@@ -84,7 +84,7 @@ pub(super) fn upgrade(place: &Place, downloaded: &Path) -> Result<(), FileError>
 }
 
 /// As the judge does.
-pub(super) fn back(place: &Place, record: &Record, reason: &str) -> Result<(), FileError> {
+pub(super) fn back(place: &Swap, record: &Record, reason: &str) -> Result<(), FileError> {
     place.put_back()?;
     place.end(record, Phase::Returned, reason)
 }
