@@ -16,7 +16,7 @@ use crate::emergency::Priority;
 use crate::emergency::bound::QUIET;
 use crate::sip::body;
 use crate::sip::flow::Flow;
-use crate::sip::header::{self, Refresher, SessionExpires};
+use crate::sip::header;
 use crate::sip::sdp::{Codec, Direction, Place, Remote};
 use crate::sip::transaction::{ServerId, T1, response_to};
 use crate::subnet::Subnet;
@@ -230,10 +230,7 @@ impl Leg {
         header::push_allow(&mut request.headers);
         header::push_supported(&mut request.headers, SUPPORTED);
         if let Some(timer) = confirmed.timer {
-            let refresher = Some(if timer.refresher { Refresher::Uac } else { Refresher::Uas });
-            let interval = timer.interval;
-            header::push_session_expires(&mut request.headers, SessionExpires { interval, refresher });
-            header::push_min_se(&mut request.headers, session_timer::MIN_SE);
+            timer.ask(&mut request.headers);
         }
         header::push_content_type(&mut request.headers, body::SDP);
         request.body = body;

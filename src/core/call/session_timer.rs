@@ -31,15 +31,24 @@ impl SessionTimer {
         Duration::from_secs(u64::from(seconds))
     }
 
-    /// The Session-Expires of our 2xx, where we are UAS.
-    pub fn header(&self) -> SessionExpires {
-        let refresher = if self.refresher { Refresher::Uas } else { Refresher::Uac };
-        SessionExpires { interval: self.interval, refresher: Some(refresher) }
+    /// The Session-Expires of a message of ours, in a transaction where we are this end.
+    fn header(&self, we: Refresher) -> SessionExpires {
+        let they = match we {
+            Refresher::Uac => Refresher::Uas,
+            Refresher::Uas => Refresher::Uac,
+        };
+        SessionExpires { interval: self.interval, refresher: Some(if self.refresher { we } else { they }) }
+    }
+
+    /// Writes the agreement into a re-INVITE of ours (section 7.4), where we are UAC.
+    pub fn ask(&self, headers: &mut Headers) {
+        header::push_session_expires(headers, self.header(Refresher::Uac));
+        header::push_min_se(headers, MIN_SE);
     }
 
     /// Writes the agreement into our 2xx (section 9): where they refresh, they must know that they do.
     pub fn put(&self, headers: &mut Headers) {
-        header::push_session_expires(headers, self.header());
+        header::push_session_expires(headers, self.header(Refresher::Uas));
         if !self.refresher {
             header::push_require(headers, "timer");
         }
@@ -97,7 +106,7 @@ mod tests {
         let agreed = as_uas(&asked).unwrap().unwrap();
         assert!(!agreed.refresher);
         assert_eq!(agreed.deadline(), Duration::from_secs(568));
-        assert_eq!(agreed.header(), SessionExpires { interval: 600, refresher: Some(Refresher::Uac) });
+        assert_eq!(agreed.header(Refresher::Uas), SessionExpires { interval: 600, refresher: Some(Refresher::Uac) });
     }
 
     #[test]
