@@ -360,11 +360,6 @@ impl Kind {
         Collection::new(schema.product, schema.collection.replace("{}", parent_sid.unwrap_or_default()))
     }
 
-    /// Whether a missing one is made. Numbers cost money: they are bought after a question.
-    pub const fn is_creatable(self) -> bool {
-        !matches!(self, Kind::PhoneNumber | Kind::DialingPermissions)
-    }
-
     /// Of a mapping, the kind of list that it maps: its key is the list's name, and its SID the list's
     /// (TWILIO.md "Domain mappings").
     pub const fn maps(self) -> Option<Kind> {

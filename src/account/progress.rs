@@ -15,5 +15,5 @@ pub enum Progress<'a> {
     Failed,
 }
 
-/// Is told what happens.
+/// Gets each step as it happens.
 pub type Listener<'a> = &'a mut dyn FnMut(Progress<'_>);

@@ -43,7 +43,7 @@ impl Account<'_> {
     }
 }
 
-/// The part of a change that is about the webhooks of something that is there.
+/// The part of a change that updates webhooks.
 fn of_webhooks(change: Change) -> Option<Change> {
     match change {
         Change::Update(mut update) => {

@@ -61,8 +61,9 @@ pub enum Output {
     Resolve { query: u64, question: DnsQuestion },
     /// To the media driver.
     Media(media::Command),
-    /// The registrar's bindings changed: keep what [`Engine::bindings`](crate::engine::Engine::bindings) says. The driver asks at its own pace, so that a
-    /// thousand handsets that come back after a power cut do not cost a thousand tables.
+    /// The registrar's bindings changed: keep what [`Engine::bindings`](crate::engine::Engine::bindings) says. The
+    /// driver asks at its own pace, so that a thousand handsets that come back after a power cut do not cost a thousand
+    /// tables.
     Persist,
     /// A call from outside to this number is the emergency service's call back: the webhook rings that phone.
     CallBack(Box<callback::Phone>),

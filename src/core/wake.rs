@@ -3,7 +3,7 @@
 use crate::time::Instant;
 
 /// Why [`Engine::poll_timeout`](crate::engine::Engine::poll_timeout) asks for a wake-up. Of two that are due at the same
-/// moment the first of these is told.
+/// moment it gives the first in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// A SIP message is repeated or given up, or a finished transaction is forgotten (RFC 3261 section 17).

@@ -1,4 +1,4 @@
-//! What does not fit together at Twilio: each finding with what it breaks and how to mend it. [`observed::read`] reads,
+//! What does not fit together at Twilio: each finding with what it breaks and how to fix it. [`observed::read`] reads,
 //! [`findings`] is pure.
 
 mod account;

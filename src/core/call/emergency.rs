@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::emergency_ways::Ways;
 use super::setup::{self, Invite, Target};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
+use crate::context::Output;
 use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIET};
 use crate::emergency::callback::{CALL_BACK, Marked, Phone};
 use crate::emergency::plan::Plan;
@@ -153,7 +154,7 @@ impl Calls {
             contact,
             until: core.cx.now + CALL_BACK,
         };
-        core.cx.outputs.push_back(crate::context::Output::CallBack(Box::new(phone.clone())));
+        core.cx.outputs.push_back(Output::CallBack(Box::new(phone.clone())));
         self.call_backs.remember(core.cx.now, phone);
     }
 

@@ -237,14 +237,13 @@ impl Trunk {
     /// The extension that answers for an emergency call: the caller's own, unless the SIP domain refuses it, or another
     /// one that the SIP domain takes.
     pub fn account(&self, context: &Context<'_>, extension: Option<&str>) -> Option<String> {
-        let is = |name: &str, so: fn(&Registration, Instant) -> bool| {
-            self.registrations.iter().any(|one| one.extension == name && so(one, context.now))
-        };
+        let registration = |name: &str| self.registrations.iter().find(|one| one.extension == name);
+        let is_registered = |name: &&str| registration(name).is_some_and(|one| one.is_registered(context.now));
         let own = extension.filter(|own| context.config.extension(own).is_some());
         let names = || context.config.extensions.iter().map(|extension| extension.name.as_str());
-        let other = || names().find(|name| is(name, Registration::is_registered)).or_else(|| names().next());
+        let other = || names().find(is_registered).or_else(|| names().next());
         let name = match own {
-            Some(own) if !is(own, |one, _| one.is_refused()) => Some(own),
+            Some(own) if !registration(own).is_some_and(Registration::is_refused) => Some(own),
             own => other().or(own),
         };
         name.map(str::to_owned)
@@ -265,9 +264,9 @@ impl Trunk {
 
     /// Header and value with credentials for one more request of `extension`. With `challenge` (and the header
     /// that answers it, as [`strongest`](crate::sip::digest::strongest) gives them), that of the 401 or 407 just
-    /// received; without, the last one seen, so that an INVITE can carry credentials at once. Where
-    /// credentials for a challenge to this very request were refused, `choice` is the other password. `None`: nothing
-    /// known yet, or no password.
+    /// received; without, the last one seen, so that an INVITE can carry credentials at once. Where credentials for a
+    /// challenge to this very request were refused, `choice` is the other password. `None`: nothing known yet, or no
+    /// password.
     #[expect(clippy::too_many_arguments, reason = "what a request is answered by; a struct would only rename them")]
     pub fn authorization(
         &mut self,

@@ -64,7 +64,7 @@ pub(crate) fn make_missing(disk: &dyn Disk, dir: &Path, mode: u32) -> io::Result
     }
 }
 
-/// Reads a file as [`write`] left it.
+/// Reads a file as [`write()`] left it.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> io::Result<Found> {
     let Some((content, mode)) = disk.read(path)? else { return Ok(Found::Absent) };
     if mode & 0o077 == 0 {
@@ -103,7 +103,7 @@ pub(crate) fn replace(disk: &dyn Disk, new: &Path, path: &Path) -> io::Result<()
     disk.sync(folder_of(path))
 }
 
-/// What becomes of a config file that is there when another one is written.
+/// What happens to an existing config file when another one is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// It is replaced, and kept under another name.

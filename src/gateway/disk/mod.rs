@@ -1,5 +1,5 @@
 //! What is asked of a file system to keep state, config, backups and binaries: the one place where each request can be
-//! made to fail in tests ([`fault`]).
+//! made to fail in tests (`fault`).
 
 pub(crate) mod atomic;
 #[cfg(test)]

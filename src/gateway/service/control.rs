@@ -13,7 +13,7 @@ use crate::net::recorder::Recorder;
 pub struct Control {
     pub reloader: Rc<Reloader>,
     pub drift: Rc<Drift>,
-    pub picture: Rc<Overview>,
+    pub overview: Rc<Overview>,
     pub recorder: Recorder,
 }
 
@@ -25,8 +25,8 @@ impl Control {
             Ask::Reload => return self.reloader.reload(),
             Ask::Drift => self.drift.look(&self.reloader.drift_wanted().environment).await,
             Ask::History => return self.recorder.lines(),
-            Ask::Metrics => return self.picture.metrics(),
+            Ask::Metrics => return self.overview.metrics(),
         }
-        serde_json::to_string(&self.picture.status()).unwrap_or_else(|error| error.to_string())
+        serde_json::to_string(&self.overview.status()).unwrap_or_else(|error| error.to_string())
     }
 }

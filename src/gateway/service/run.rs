@@ -171,7 +171,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         troubles: troubles.clone(),
         kept: Rc::default(),
     });
-    let picture = Rc::new(Overview {
+    let overview = Rc::new(Overview {
         driver: Rc::clone(&driver),
         lan: Rc::clone(&lan),
         drift: Rc::clone(&drift),
@@ -184,16 +184,16 @@ async fn serve(options: Options) -> Result<(), RunError> {
     if let Some(listen) = config.metrics.listen {
         let breaks = "nobody can read the figures";
         let metrics = opening("metrics.listen", Code::MetricsFailed, listen.to_string(), breaks);
-        let picture = Rc::clone(&picture);
+        let overview = Rc::clone(&overview);
         tokio::task::spawn_local(async move {
             let scrapers = listener(&metrics, listen).await;
-            metrics::serve(scrapers, Rc::new(move || picture.metrics())).await;
+            metrics::serve(scrapers, Rc::new(move || overview.metrics())).await;
         });
     }
-    let desk =
-        Control { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), picture, recorder: recorder.clone() };
+    let control =
+        Control { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), overview, recorder: recorder.clone() };
     let socket_path = config.site.run_dir.join(control_socket::SOCKET);
-    let control = opening(
+    let opening_socket = opening(
         "control socket",
         Code::ControlFailed,
         socket_path.display().to_string(),
@@ -207,8 +207,8 @@ async fn serve(options: Options) -> Result<(), RunError> {
             None => control_socket::bind(&run_dir).await.map_err(Unbound::into_error),
         };
         let helps = |_: &std::io::Error| Some("write a folder that its user may write to in site.run_dir");
-        let listener = control.opened(again, helps).await;
-        control_socket::serve(listener, move |ask| desk.clone().answer(ask)).await;
+        let listener = opening_socket.opened(again, helps).await;
+        control_socket::serve(listener, move |ask| control.clone().answer(ask)).await;
     });
     {
         let reloader = Rc::clone(&reloader);

@@ -37,7 +37,7 @@ pub trait Office {
 /// Before anything else is done: without a time nothing is tried that needs one.
 pub fn begin(clock: &Clock, office: &impl Office) {
     if let Err(doubt) = clock.trusted() {
-        office.on_time(reason(doubt, &office.servers(), None));
+        office.on_time(doubted(doubt, &office.servers(), None));
     }
 }
 
@@ -58,7 +58,7 @@ pub async fn keep(clock: Clock, office: impl Office, random: Random) {
             continue;
         }
         if let Err(doubt) = before {
-            office.on_time(reason(doubt, &servers, None));
+            office.on_time(doubted(doubt, &servers, None));
         }
         find(&clock, &office, &servers, &mut sntp).await;
         let Ok(time) = clock.trusted() else { continue };
@@ -92,7 +92,7 @@ async fn find(clock: &Clock, office: &impl Office, servers: &[Server], sntp: &mu
         let Err(error) = asked else { return };
         failures = failures.saturating_add(1);
         if let Err(doubt) = clock.trusted() {
-            office.on_time(reason(doubt, servers, Some(&error.to_string())));
+            office.on_time(doubted(doubt, servers, Some(&error.to_string())));
         }
         // The first one, and then ever more seldom.
         if failures.is_power_of_two() {
@@ -115,7 +115,7 @@ async fn pause(office: &impl Office, sntp: &Sntp) {
 }
 
 /// Why the trunk waits.
-fn reason(doubt: Doubt, servers: &[Server], failed: Option<&str>) -> TimeState {
+fn doubted(doubt: Doubt, servers: &[Server], failed: Option<&str>) -> TimeState {
     let from = match (names(servers).as_str(), failed) {
         ("", _) => String::new(),
         (names, None) => format!(" from {names},"),

@@ -5,8 +5,6 @@ use std::path::Path;
 use super::hosted_folder;
 use super::public_url;
 use crate::store::{Store, StoreError};
-use gateway_account::account::AccountError;
-use gateway_account::apply::ApplyError;
 use gateway_account::hosted::{File, HostedError};
 use gateway_account::local::{Local, LocalError};
 use gateway_account::owned::Owned;
@@ -41,17 +39,5 @@ impl Local for Store {
 impl From<StoreError> for LocalError {
     fn from(error: StoreError) -> LocalError {
         LocalError(error.to_string())
-    }
-}
-
-impl From<StoreError> for ApplyError {
-    fn from(error: StoreError) -> ApplyError {
-        ApplyError::Local(error.into())
-    }
-}
-
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> AccountError {
-        AccountError::Apply(error.into())
     }
 }

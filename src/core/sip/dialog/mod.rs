@@ -5,7 +5,7 @@ use rsip::{Headers, Method, Request, Response, Uri};
 use super::header::{self, Contact, HeaderError, NameAddr};
 use super::{uri, wire};
 
-/// What names a dialog (RFC 3261 section 12): the tags are ours and theirs, whoever called.
+/// What names a dialog (RFC 3261 section 12): our tag and theirs, on either side of the call.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DialogId {
     pub call_id: String,

@@ -11,8 +11,7 @@ use crate::tunnel::{Culprit, Down};
 use gateway_core::event::Code;
 use gateway_core::time::Instant;
 
-/// A proof without any result counts as failed: whoever makes it gives up after 15 s, as Twilio does
-/// (TWILIO.md "Webhook limits").
+/// A proof without any result counts as failed. A fetch gives up after 15 s, as Twilio does (TWILIO.md "Webhook limits").
 pub(super) const PROOF_LIMIT: Duration = Duration::from_secs(17);
 /// A proof that took longer is told as slow: callers hear nothing for that long.
 pub const SLOW: Duration = Duration::from_secs(5);

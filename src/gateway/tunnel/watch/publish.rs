@@ -18,7 +18,7 @@ const WRITE_MAX: Duration = Duration::from_secs(300);
 /// So often at most Twilio is told of a URL, failed tries included: each is a handful of requests to its REST API.
 pub(super) const WRITES: Rate = Rate { burst: 4, per_minute: 1 };
 
-/// How Twilio is told of the URL.
+/// How the writing of the URL to Twilio stands.
 #[derive(Debug)]
 pub(super) struct Writing {
     pub backoff: Backoff,

@@ -65,7 +65,7 @@ pub struct Options<'a> {
     pub ca_file: Option<&'a Path>,
     /// Seed for the jitter of pauses and the boundaries of uploads.
     pub random: Random,
-    /// Between attempts, and while there is no time that can be trusted. [`telling`] makes one that sleeps.
+    /// Between attempts, and while there is no time that can be trusted. [`logged_pause`] makes one that sleeps.
     pub pause: Pause,
     pub clock: Clock,
     pub trace: Option<Trace>,
