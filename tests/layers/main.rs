@@ -1,11 +1,13 @@
 //! The modules of the pure crates stand in layers: each refers to modules of lower layers alone. The head of the crate's
 //! `lib.rs` draws them. `cargo test --test layers -- --nocapture` prints the layers that the code has.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use graph::{Edges, circle, layers, shown};
 use references::{File, edges};
 use source::{SOURCE, product, root};
+use toml::{Table, Value};
 
 mod drawing;
 mod graph;
@@ -63,7 +65,8 @@ fn the_layers_that_lib_rs_draws_are_those_of_the_code() {
 #[test]
 fn the_core_uses_no_crate_that_reads_the_world() {
     let manifest = fs::read_to_string(root().join(SOURCE).join("core/Cargo.toml")).unwrap();
-    let new: Vec<String> = dependencies(&manifest).filter(|name| !USED_BY_CORE.contains(&name.as_str())).collect();
+    let mut new = dependencies(&manifest);
+    new.retain(|name| !USED_BY_CORE.contains(&name.as_str()));
     assert!(new.is_empty(), "a crate that is pure may join USED_BY_CORE, any other stays in the driver: {new:?}");
 }
 
@@ -84,7 +87,8 @@ fn a_dependency_is_found_however_it_is_written() {
         [dev-dependencies]
         rtp = "0.17"
     "#;
-    assert_eq!(dependencies(manifest).collect::<Vec<_>>(), ["rsip", "nix", "ring", "getrandom", "libc", "cc"]);
+    let expected = ["rsip", "nix", "ring", "getrandom", "libc", "cc"].map(str::to_owned);
+    assert_eq!(dependencies(manifest), BTreeSet::from(expected));
 }
 
 /// The references of each pure crate, by its folder.
@@ -102,21 +106,11 @@ fn graphs() -> Vec<(&'static str, Edges)> {
     CRATES.into_iter().map(graph).collect()
 }
 
-/// What a manifest lists outside of `[dev-dependencies]`.
-fn dependencies(manifest: &str) -> impl Iterator<Item = String> {
-    let mut section = "";
-    manifest.lines().map(str::trim).filter_map(move |line| {
-        let plain = |name: &str| name.trim().trim_matches(['"', '\'']).to_owned();
-        if let Some(head) = line.strip_prefix('[') {
-            section = head.split(']').next().unwrap_or_default();
-            let (of, name) = section.rsplit_once('.')?;
-            return (is_of_product(of) && !is_of_product(section)).then(|| plain(name));
-        }
-        let name = line.split(['=', '.']).next().filter(|name| !name.is_empty() && !name.starts_with('#'))?;
-        is_of_product(section).then(|| plain(name))
-    })
-}
-
-fn is_of_product(section: &str) -> bool {
-    section.ends_with("dependencies") && !section.ends_with("dev-dependencies")
+/// What a manifest lists outside of `[dev-dependencies]`, for every target.
+fn dependencies(manifest: &str) -> BTreeSet<String> {
+    let manifest: Table = manifest.parse().expect("cargo reads it, too");
+    let targets = manifest.get("target").and_then(Value::as_table).into_iter().flat_map(Table::values);
+    let tables = [&manifest].into_iter().chain(targets.filter_map(Value::as_table));
+    let lists = tables.flat_map(|table| ["dependencies", "build-dependencies"].map(|list| table.get(list)));
+    lists.flatten().filter_map(Value::as_table).flat_map(Table::keys).cloned().collect()
 }
