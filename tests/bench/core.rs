@@ -18,8 +18,6 @@ use gateway_core::engine::{Engine, Input};
 use gateway_core::media::relay::Relay;
 use gateway_core::media::{Command, Notice};
 use gateway_core::random::Random;
-use gateway_core::secret::Secret;
-use gateway_core::secrets::{ExtensionSecrets, Secrets};
 use gateway_core::sip::digest::{Challenge, answer};
 use gateway_core::sip::flow::{Flow, Transport};
 use gateway_core::time::{Instant, WallClock};
@@ -27,7 +25,7 @@ use gateway_core::time::{Instant, WallClock};
 #[path = "../office/mod.rs"]
 mod office;
 
-use office::OfficeFile;
+use office::{OfficeFile, secrets_of};
 
 const LAN: &str = "192.168.1.1:5060";
 const EDGE: &str = "54.172.60.1:5061";
@@ -165,13 +163,7 @@ struct Core {
 impl Core {
     fn new(extensions: u64, trunk: bool) -> Core {
         let config = Arc::new(config(extensions));
-        let secret = |name: &str| ExtensionSecrets {
-            lan_password: Secret::new(password(name)),
-            trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
-            former_trunk_passwords: BTreeMap::new(),
-        };
-        let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
-        let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });
+        let secrets = Arc::new(secrets_of(&config));
         let now = Instant::from_secs(1);
         let mut core = Core {
             engine: Engine::new(config, secrets, None, [3; 32], now, WALL),

@@ -11,8 +11,7 @@ use gateway_core::dns::{DnsAnswer, DnsQuestion};
 use gateway_core::engine::{Engine, Input};
 use gateway_core::event::Event;
 use gateway_core::media::{Command, LegParams, MediaLeg, Notice, Report};
-use gateway_core::secret::Secret;
-use gateway_core::secrets::{ExtensionSecrets, Secrets};
+use gateway_core::secrets::Secrets;
 use gateway_core::sip::digest;
 use gateway_core::sip::flow::{Flow, Transport};
 use gateway_core::sip::header;
@@ -25,7 +24,7 @@ use rsip::{Method, Request, Response, SipMessage};
 #[path = "../office/mod.rs"]
 pub mod file;
 
-use file::OfficeFile;
+use file::{OfficeFile, secrets_of};
 
 pub const LAN: &str = "192.168.1.1:5060";
 const WAN: &str = "203.0.113.7:40000";
@@ -138,13 +137,7 @@ impl Office {
     /// The same with these extensions.
     pub fn with_extensions(seed: u64, names: &[&str]) -> Self {
         let config = Arc::new(config(names));
-        let secret = |name: &str| ExtensionSecrets {
-            lan_password: Secret::new(format!("lan-secret-{name}")),
-            trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
-            former_trunk_passwords: Default::default(),
-        };
-        let extensions = config.extensions.iter().map(|one| (one.name.clone(), secret(&one.name))).collect();
-        let secrets = Arc::new(Secrets { extensions, ..Secrets::default() });
+        let secrets = Arc::new(secrets_of(&config));
         let mut key = [3; 32];
         key[..8].copy_from_slice(&seed.to_be_bytes());
         let engine = Engine::new(Arc::clone(&config), Arc::clone(&secrets), None, key, Instant::ZERO, WallClock(0));

@@ -1,4 +1,4 @@
-//! The `gateway.toml` of an office, for all tests: a whole one, to which a test adds what it is about.
+//! The `gateway.toml` of an office, for all tests: a whole one, to which a test adds what it is about; and its passwords.
 //!
 //! Unit tests of every crate (`use crate::office::OfficeFile`), integration tests and benchmarks
 //! (`#[path = "../office/mod.rs"] mod office;`) share it. Nothing of it is in a release.
@@ -6,6 +6,8 @@
 use std::fmt::{self, Debug, Display, Formatter};
 
 use gateway_core::config::{self, Config, Host};
+use gateway_core::secret::Secret;
+use gateway_core::secrets::{ExtensionSecrets, Secrets};
 
 /// A config file in the making. What is written goes into the table that was named last.
 pub struct OfficeFile {
@@ -96,4 +98,16 @@ impl Display for OfficeFile {
         }
         Ok(())
     }
+}
+
+/// The passwords of all its extensions: `lan-secret-101` for the LAN, `trunk-secret-101` at Twilio.
+#[allow(dead_code, reason = "no crate needs all of it")]
+pub fn secrets_of(config: &Config) -> Secrets {
+    let one = |name: &str| ExtensionSecrets {
+        lan_password: Secret::new(format!("lan-secret-{name}")),
+        trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
+        former_trunk_passwords: Default::default(),
+    };
+    let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
+    Secrets { extensions, ..Secrets::default() }
 }

@@ -17,8 +17,7 @@ use gateway_core::engine::{Engine, Input};
 use gateway_core::event::Event;
 use gateway_core::media::{Command, Notice};
 use gateway_core::random::Random;
-use gateway_core::secret::Secret;
-use gateway_core::secrets::{ExtensionSecrets, Secrets};
+use gateway_core::secrets::Secrets;
 use gateway_core::sip::flow::{Flow, Transport};
 use gateway_core::time::{Instant, WallClock, soonest};
 use gateway_core::trunk;
@@ -28,7 +27,7 @@ use sha2::{Digest, Sha256};
 use crate::agent::{Agent, Reaction, State, ms};
 use crate::driver::Driver;
 use crate::link::{Drop as Loss, Link, Quality, Way};
-use crate::office::OfficeFile;
+use crate::office::{OfficeFile, secrets_of};
 
 /// The SIP domain is the first agent.
 pub const DOMAIN: usize = 0;
@@ -135,16 +134,6 @@ pub fn office(extensions: &[&str]) -> Config {
         name => file.extensions([name]),
     });
     file.number("+15035550100", &extensions[..extensions.len().min(2)]).config()
-}
-
-fn secrets_of(config: &Config) -> Secrets {
-    let one = |name: &str| ExtensionSecrets {
-        lan_password: Secret::new(format!("lan-secret-{name}")),
-        trunk_passwords: [("prod".to_owned(), Secret::new(format!("trunk-secret-{name}")))].into(),
-        former_trunk_passwords: Default::default(),
-    };
-    let extensions = config.extensions.iter().map(|extension| (extension.name.clone(), one(&extension.name))).collect();
-    Secrets { extensions, ..Secrets::default() }
 }
 
 /// How far the edges are.
