@@ -41,10 +41,10 @@ pub fn binary_of(pid: u32) -> std::io::Result<PathBuf> {
 pub fn on_trial() -> Option<String> {
     let binary = own_binary().ok()?;
     // The old one, as judge, is beside it.
-    let place = swap::Swap::of(binary);
-    let record = place.record().ok()??;
+    let swap = swap::Swap::of(binary);
+    let record = swap.record().ok()??;
     // A swap that failed can leave the record of a trial; what is in place is the old one then.
-    (record.phase == Phase::Trial && !place.keeps_itself()).then(|| record.sentence())
+    (record.phase == Phase::Trial && !swap.keeps_itself()).then(|| record.sentence())
 }
 
 /// Times that a binary on trial may be started. A power cut takes one.

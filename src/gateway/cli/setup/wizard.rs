@@ -238,9 +238,9 @@ impl Wizard<'_> {
             let login = Login::token(&config.twilio.account_sid, &token);
             let mut client = account::client(&config, &self.store, &login, self.arguments.trace)?;
             match inventory::read(&mut client, &owned) {
-                Ok(facts) => {
+                Ok(inventory) => {
                     self.secrets.auth_token = Some(token);
-                    return self.welcome(facts, client);
+                    return self.welcome(inventory, client);
                 }
                 Err(error) if self.is_asking && login::is_refused(&error) => {
                     login::tell_refused(&error);
@@ -252,18 +252,18 @@ impl Wizard<'_> {
         }
     }
 
-    fn welcome(&mut self, facts: Inventory, client: Client) -> Result<(), Vec<String>> {
-        if !facts.standing.is_active() {
+    fn welcome(&mut self, inventory: Inventory, client: Client) -> Result<(), Vec<String>> {
+        if !inventory.standing.is_active() {
             // The next run may be told another account.
             self.answers.account_sid = None;
             self.keep()?;
-            let (name, status) = (&facts.standing.friendly_name, &facts.standing.status);
+            let (name, status) = (&inventory.standing.friendly_name, &inventory.standing.status);
             let way = "Twilio takes no changes and no calls; see console.twilio.com";
             return Err(failed(format!("account {name:?} is {status}: {way}")));
         }
         self.store.save_secrets(&self.secrets).map_err(failed)?;
-        inventory::greeting(&facts.standing).iter().for_each(|line| println_error(line));
-        self.context.facts = Some(facts);
+        inventory::greeting(&inventory.standing).iter().for_each(|line| println_error(line));
+        self.context.inventory = Some(inventory);
         self.client = Some(client);
         Ok(())
     }
@@ -287,9 +287,9 @@ impl Wizard<'_> {
 
     /// Numbers that were named, are not in the account and may not be bought.
     fn unknown_numbers(&self) -> Vec<String> {
-        let Some(facts) = &self.context.facts else { return Vec::new() };
+        let Some(inventory) = &self.context.inventory else { return Vec::new() };
         let numbers = self.answers.numbers.iter().flatten();
-        numbers.filter(|number| !facts.has_number(number) && !self.answers.buy.contains(number)).cloned().collect()
+        numbers.filter(|number| !inventory.has_number(number) && !self.answers.buy.contains(number)).cloned().collect()
     }
 
     fn drop_unknown_numbers(&mut self) {

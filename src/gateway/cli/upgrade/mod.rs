@@ -67,11 +67,11 @@ pub(super) fn run(path: &Path, environment: Option<&str>, arguments: &UpgradeArg
     if arguments.judge {
         return judge::stand_by(&Swap::of(of_old(binary)));
     }
-    let place = Swap::of(binary);
+    let swap = Swap::of(binary);
     match &arguments.file {
-        _ if arguments.status => status(&place),
-        Some(file) => install(path, environment, &place, file, arguments),
-        None => back(path, &place),
+        _ if arguments.status => status(&swap),
+        Some(file) => install(path, environment, &swap, file, arguments),
+        None => back(path, &swap),
     }
 }
 
@@ -83,24 +83,24 @@ fn of_old(binary: PathBuf) -> PathBuf {
     }
 }
 
-fn status(place: &Swap) -> Done {
-    match place.standing().map_err(failed)? {
+fn status(swap: &Swap) -> Done {
+    match swap.standing().map_err(failed)? {
         Some(record) => super::print(&format!("{}\n", record.sentence())),
         None => super::print("there was no upgrade yet\n"),
     }
     Ok(())
 }
 
-fn install(path: &Path, environment: Option<&str>, place: &Swap, file: &Path, arguments: &UpgradeArguments) -> Done {
+fn install(path: &Path, environment: Option<&str>, swap: &Swap, file: &Path, arguments: &UpgradeArguments) -> Done {
     let config = super::load_selected(path, environment)?;
     let key = config.upgrade.public_key.as_ref().ok_or_else(|| {
         let way = "write public_key = \"RW…\", the second line of the minisign.pub of who builds your binaries";
         failed(format!("{} has no [upgrade] public_key to check the signature with; {way}", path.display()))
     })?;
     let signed = sign_of(file, key)?;
-    let lock = place.try_lock().map_err(failed)?;
+    let lock = swap.try_lock().map_err(failed)?;
     let lock = lock.ok_or_else(|| failed("another upgrade is at work; \"gateway upgrade --status\" tells of it"))?;
-    if let Some(record) = place.standing().map_err(failed)?
+    if let Some(record) = swap.standing().map_err(failed)?
         && record.phase == Phase::Trial
     {
         return Err(failed(format!("{}; wait for it, or go back now: \"gateway upgrade --back\"", record.sentence())));
@@ -108,18 +108,18 @@ fn install(path: &Path, environment: Option<&str>, place: &Swap, file: &Path, ar
     // A state that a set-up is changing must not be tried on.
     let store = super::open_store(&config)?;
     let _changes = store.lock(&mut |who| super::print(&format!("{who}\n"))).map_err(failed)?;
-    let candidate = Candidate { place, config: &config, path, environment, key, downgrade: arguments.downgrade };
-    let record = candidate.check(file, &signed).and_then(|record| ready(&config, place, record, arguments.now));
+    let candidate = Candidate { swap, config: &config, path, environment, key, downgrade: arguments.downgrade };
+    let record = candidate.check(file, &signed).and_then(|record| ready(&config, swap, record, arguments.now));
     let record = match record {
         Ok(record) => record,
         Err(lines) => {
-            place.discard();
+            swap.discard();
             return Err(lines);
         }
     };
-    place.swap(&record).map_err(failed)?;
+    swap.install(&record).map_err(failed)?;
     super::print(&format!("it is in place; {}\n", record.sentence()));
-    judge::restart_and_judge(place, &record, lock)
+    judge::restart_and_judge(swap, &record, lock)
 }
 
 /// The signature beside a file.
@@ -142,7 +142,7 @@ fn sign_of(file: &Path, key: &PublicKey) -> Result<Signature, Vec<String>> {
 
 /// All that is asked of a new binary before anything is replaced.
 struct Candidate<'a> {
-    place: &'a Swap,
+    swap: &'a Swap,
     config: &'a Config,
     path: &'a Path,
     environment: Option<&'a str>,
@@ -152,18 +152,18 @@ struct Candidate<'a> {
 
 impl Candidate<'_> {
     fn check(&self, file: &Path, signed: &Signature) -> Result<Record, Vec<String>> {
-        let copied = self.place.copy(file).map_err(failed)?;
+        let copied = self.swap.copy(file).map_err(failed)?;
         let comment = signed
             .verify(self.key, &copied.signed)
             .map_err(|error| failed(format!("{}: the signature {error}", file.display())))?;
         super::print(&format!("the signature is right: {}\n", comment.escape_debug()));
         self.is_for_this_machine(file, &copied)?;
-        let old = self.place.sha256(&self.place.binary).map_err(failed)?;
+        let old = self.swap.sha256(&self.swap.binary).map_err(failed)?;
         if old == copied.sha256 {
             return Err(failed(format!("{} is the binary that is in place already", file.display())));
         }
-        self.place.make_executable().map_err(failed)?;
-        let (from, to) = (env!("CARGO_PKG_VERSION"), candidate::version(&self.place.new).map_err(failed)?);
+        self.swap.make_executable().map_err(failed)?;
+        let (from, to) = (env!("CARGO_PKG_VERSION"), candidate::version(&self.swap.new).map_err(failed)?);
         if candidate::is_lower(&to, from) && !self.downgrade {
             return Err(failed(format!("{to} is lower than {from}, which is in place; --downgrade takes it")));
         }
@@ -187,7 +187,7 @@ impl Candidate<'_> {
 
     fn is_for_this_machine(&self, file: &Path, copied: &Copied) -> Result<(), Vec<String>> {
         let mut head = [0; elf::HEAD];
-        let read = File::open(&self.place.binary).and_then(|mut binary| binary.read_exact(&mut head));
+        let read = File::open(&self.swap.binary).and_then(|mut binary| binary.read_exact(&mut head));
         match (copied.machine, read.ok().and_then(|()| Machine::parse(&head))) {
             (None, _) => Err(failed(format!("{} is no program", file.display()))),
             (Some(theirs), Some(ours)) if theirs != ours => {
@@ -201,7 +201,7 @@ impl Candidate<'_> {
     fn lives_with_what_is_here(&self) -> Result<(), Vec<String>> {
         let copy = StateCopy::of(&self.config.site.state_dir).map_err(failed)?;
         let before = candidate::read(copy.dir())?;
-        candidate::try_on(&self.place.new, self.path, self.environment, &copy).map_err(failed)?;
+        candidate::try_on(&self.swap.new, self.path, self.environment, &copy).map_err(failed)?;
         candidate::compare(&before, &copy).map_err(|lines| {
             let told =
                 |line: &String| format!("there would be no way back from the state that the new binary writes: {line}");
@@ -211,7 +211,7 @@ impl Candidate<'_> {
 }
 
 /// Waits for calls to end, and writes down what is healthy now.
-fn ready(config: &Config, place: &Swap, record: Record, now: bool) -> Result<Record, Vec<String>> {
+fn ready(config: &Config, swap: &Swap, record: Record, now: bool) -> Result<Record, Vec<String>> {
     let began = Instant::now();
     let mut told = 0;
     loop {
@@ -220,9 +220,9 @@ fn ready(config: &Config, place: &Swap, record: Record, now: bool) -> Result<Rec
             return Ok(record);
         };
         if let Ok(running) = upgrade::binary_of(pid)
-            && running != place.binary
+            && running != swap.binary
         {
-            let (running, own) = (running.display(), place.binary.display());
+            let (running, own) = (running.display(), swap.binary.display());
             return Err(failed(format!("the service runs {running}, and this is {own}: run \"{running} upgrade\"")));
         }
         let calls = status.calls.len();
@@ -243,15 +243,15 @@ fn ready(config: &Config, place: &Swap, record: Record, now: bool) -> Result<Rec
         }
         std::thread::sleep(LOOK);
     }
-    let before = Before::of(&look::look(&record.socket, &config.lan.listen, &place.binary));
+    let before = Before::of(&look::look(&record.socket, &config.lan.listen, &swap.binary));
     Ok(Record { before, ..record })
 }
 
-fn back(path: &Path, place: &Swap) -> Done {
-    let record = place.record().map_err(failed)?;
+fn back(path: &Path, swap: &Swap) -> Done {
+    let record = swap.record().map_err(failed)?;
     let record = record.ok_or_else(|| failed("there was no upgrade to go back from"))?;
-    if !place.old.exists() || place.keeps_itself() {
-        return Err(failed(format!("no other binary is kept as {}", place.old.display())));
+    if !swap.old.exists() || swap.keeps_itself() {
+        return Err(failed(format!("no other binary is kept as {}", swap.old.display())));
     }
     // A judge that is at work has nothing left to judge, and ends.
     let restart = match super::load(path) {
@@ -260,7 +260,7 @@ fn back(path: &Path, place: &Swap) -> Done {
         Err(_) => record.restart.clone(),
     };
     let record = Record { restart, ..record };
-    let told = judge::bring_back(place, &record, "somebody asked for it")?;
+    let told = judge::bring_back(swap, &record, "somebody asked for it")?;
     super::print(&format!("{}\n", told.join("\n")));
     Ok(())
 }

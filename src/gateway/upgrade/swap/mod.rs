@@ -168,7 +168,7 @@ impl Swap {
     /// Puts the copy in place, on trial; the present binary becomes the old one. When that fails the present binary is
     /// in place, and nobody's trial, as far as the disk lets us; what it does not let us do, the guard does at the next
     /// start.
-    pub fn swap(&self, record: &Record) -> Result<(), FileError> {
+    pub fn install(&self, record: &Record) -> Result<(), FileError> {
         let swapped =
             self.keep_present().and_then(|()| self.write(record)).and_then(|()| self.rename(&self.new, &self.binary));
         if let Err(error) = &swapped {

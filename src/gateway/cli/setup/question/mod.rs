@@ -43,7 +43,7 @@ pub(super) enum Question {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Context {
     /// The account, once it has answered.
-    pub facts: Option<Inventory>,
+    pub inventory: Option<Inventory>,
     /// What can be bought in `buy_area_code`, once it was searched.
     pub offers: Vec<String>,
     /// This machine's name.
@@ -63,14 +63,14 @@ pub(super) fn open(answers: &Answers, context: &Context) -> Vec<Question> {
         }
     };
     ask(answers.account_sid.is_none(), Question::AccountSid);
-    ask(context.facts.is_none(), Question::Token);
+    ask(context.inventory.is_none(), Question::Token);
     ask(answers.site.is_none(), Question::Site);
     ask(answers.numbers.is_none() && answers.buy_area_code.is_none(), Question::Numbers);
-    ask(answers.buy_area_code.is_some() && context.facts.is_some(), Question::Offer);
+    ask(answers.buy_area_code.is_some() && context.inventory.is_some(), Question::Offer);
     let environments = answers.environment_names();
     for (at, name) in environments.iter().enumerate() {
         let known = answers.of_environment.get(name).cloned().unwrap_or_default();
-        let in_account = known.domain.as_ref().and_then(|domain| context.facts.as_ref()?.domain(domain));
+        let in_account = known.domain.as_ref().and_then(|domain| context.inventory.as_ref()?.domain(domain));
         let taken = in_account.is_some_and(|domain| !domain.is_ours) && known.adopt != Some(true);
         ask(known.domain.is_none(), Question::Domain(name.clone()));
         ask(taken, Question::AdoptDomain(name.clone()));
@@ -292,8 +292,11 @@ fn pick<'a>(text: &str, items: &'a [String]) -> Option<&'a str> {
 }
 
 fn put_numbers(text: &str, answers: &mut Answers, context: &Context) -> Result<(), String> {
-    let known: Vec<String> =
-        context.facts.iter().flat_map(|facts| facts.numbers.iter().map(|number| number.number.clone())).collect();
+    let known: Vec<String> = context
+        .inventory
+        .iter()
+        .flat_map(|inventory| inventory.numbers.iter().map(|number| number.number.clone()))
+        .collect();
     let mut numbers: Vec<String> = Vec::new();
     let mut area_code = None;
     let mut words = text.split([' ', ',']).filter(|word| !word.is_empty());

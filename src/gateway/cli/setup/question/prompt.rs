@@ -39,7 +39,7 @@ impl Question {
             Question::AdoptDomain(name) => {
                 let domain = answers.of_environment.get(name).and_then(|known| known.domain.clone());
                 let domain = domain.unwrap_or_default();
-                let known = context.facts.as_ref().and_then(|facts| facts.domain(&domain));
+                let known = context.inventory.as_ref().and_then(|inventory| inventory.domain(&domain));
                 let goes = known.and_then(|known| known.goes_to.clone());
                 Prompt {
                     lines: vec![match goes {
@@ -121,7 +121,7 @@ fn listed(items: &[String]) -> Vec<String> {
 }
 
 fn numbers_prompt(context: &Context) -> Prompt {
-    let known = context.facts.as_ref().map(|facts| facts.numbers.as_slice()).unwrap_or_default();
+    let known = context.inventory.as_ref().map(|inventory| inventory.numbers.as_slice()).unwrap_or_default();
     let shown: Vec<String> = known
         .iter()
         .map(|number| {

@@ -5,7 +5,7 @@ use super::prompt::site_of;
 use super::*;
 use gateway_account::account_status::{AccountKind, AccountStatus};
 
-fn facts(numbers: &[&str]) -> Inventory {
+fn inventory(numbers: &[&str]) -> Inventory {
     Inventory {
         standing: AccountStatus {
             status: "active".to_owned(),
@@ -23,7 +23,7 @@ fn facts(numbers: &[&str]) -> Inventory {
 
 fn context(numbers: &[&str]) -> Context {
     Context {
-        facts: Some(facts(numbers)),
+        inventory: Some(inventory(numbers)),
         offers: Vec::new(),
         host_name: "Router.lan".to_owned(),
         suffix: "7f3k".to_owned(),
@@ -160,7 +160,7 @@ fn a_domain_of_the_account_is_taken_over_only_after_a_word() {
         goes_to: Some("https://other.example/voice".to_owned()),
         is_ours: false,
     };
-    context.facts.as_mut().unwrap().domains.push(domain);
+    context.inventory.as_mut().unwrap().domains.push(domain);
     let adopt = |question: &Question| match question {
         Question::AdoptDomain(_) => Some("y"),
         question => usual(question),
@@ -176,7 +176,7 @@ fn a_domain_of_the_account_is_taken_over_only_after_a_word() {
     question.put("n", &mut answers, &context).unwrap();
     assert!(open(&answers, &context).contains(&Question::Domain("prod".to_owned())), "another name is asked for");
 
-    context.facts.as_mut().unwrap().domains[0].is_ours = true;
+    context.inventory.as_mut().unwrap().domains[0].is_ours = true;
     let (_, asked) = walk(&mut context, usual);
     assert!(!asked.contains(&Question::AdoptDomain("prod".to_owned())), "what is ours needs no leave");
 }
@@ -245,7 +245,7 @@ fn all_that_is_missing_is_told_at_once_with_flag_and_key() {
 
     // What has a default that is right for most is not missing.
     emergency = Answers::read(EXAMPLE).unwrap();
-    let context = Context { facts: Some(facts(&[])), ..Context::default() };
+    let context = Context { inventory: Some(inventory(&[])), ..Context::default() };
     for question in open(&emergency.clone(), &context) {
         assert!(!question.is_required(), "{question:?}");
         question.take_default(&mut emergency);

@@ -18,13 +18,13 @@ const BOOTS: usize = 4;
 /// One box: its disk, and what is there of its binaries.
 struct Router {
     disk: FaultyDisk,
-    place: Swap,
+    swap: Swap,
 }
 
 impl Router {
     fn on(disk: FaultyDisk) -> Router {
-        let place = Swap::on(Arc::new(disk.clone()), BINARY.into());
-        Router { disk, place }
+        let swap = Swap::on(Arc::new(disk.clone()), BINARY.into());
+        Router { disk, swap }
     }
 
     fn new(has_links: bool) -> Router {
@@ -43,12 +43,12 @@ impl Router {
     }
 
     fn upgrade(&self) -> Result<(), FileError> {
-        upgrade(&self.place, Path::new(DOWNLOADED))
+        upgrade(&self.swap, Path::new(DOWNLOADED))
     }
 
     fn back(&self) -> Result<(), FileError> {
-        let record = self.place.record()?.unwrap();
-        back(&self.place, &record, "it hangs")
+        let record = self.swap.record()?.unwrap();
+        back(&self.swap, &record, "it hangs")
     }
 
     fn content(&self, path: &Path) -> Option<String> {
@@ -58,8 +58,8 @@ impl Router {
 
     /// What would start now; and it can be executed.
     fn in_place(&self, told: &str) -> &'static str {
-        assert_eq!(self.disk.files()[&self.place.binary].1, 0o755, "{told}");
-        match self.content(&self.place.binary).unwrap().as_str() {
+        assert_eq!(self.disk.files()[&self.swap.binary].1, 0o755, "{told}");
+        match self.content(&self.swap.binary).unwrap().as_str() {
             OLD => "old",
             NEW => "new",
             other => panic!("{told}: {other:?}"),
@@ -68,13 +68,13 @@ impl Router {
 
     /// The record says what is in place, and the way back from the new binary is there.
     fn is_told(&self, told: &str) {
-        let phase = self.place.standing().unwrap().map(|record| record.phase);
+        let phase = self.swap.standing().unwrap().map(|record| record.phase);
         match self.in_place(told) {
             "old" => assert_ne!(phase, Some(Phase::Trial), "{told}"),
             _ => {
                 assert!(matches!(phase, Some(Phase::Trial | Phase::Kept)), "{told}: {phase:?}");
-                assert_eq!(self.content(&self.place.old).as_deref(), Some(OLD), "{told}");
-                assert_eq!(self.disk.files()[&self.place.old].1, 0o755, "{told}");
+                assert_eq!(self.content(&self.swap.old).as_deref(), Some(OLD), "{told}");
+                assert_eq!(self.disk.files()[&self.swap.old].1, 0o755, "{told}");
             }
         }
     }
@@ -116,8 +116,7 @@ impl Boots {
             assert!(last.contains(&folder.in_place()), "{told}: {}", folder.in_place());
             // Nothing is in the way of the next upgrade.
             if folder.in_place() == "old" {
-                upgrade(&folder.place, &folder.dir.join("downloaded"))
-                    .unwrap_or_else(|error| panic!("{told}: {error}"));
+                upgrade(&folder.swap, &folder.dir.join("downloaded")).unwrap_or_else(|error| panic!("{told}: {error}"));
                 assert_eq!((folder.in_place(), folder.phase()), ("new", Some(Phase::Trial)), "{told}");
             }
         }
@@ -206,7 +205,7 @@ fn a_way_back_that_a_fault_stops_is_gone_again() {
         boots.after_cut(faulty, &["old"], told);
         faulty.disk.mend();
         faulty.back().unwrap_or_else(|error| panic!("{told}: {error}"));
-        let record = faulty.place.record().unwrap().unwrap();
+        let record = faulty.swap.record().unwrap().unwrap();
         assert_eq!((faulty.in_place(told), record.phase), ("old", Phase::Returned), "{told}");
         assert_eq!(record.reason, "it hangs");
         faulty.is_told(told);
@@ -217,7 +216,7 @@ fn a_way_back_that_a_fault_stops_is_gone_again() {
 #[test]
 fn a_binary_that_was_healthy_stays_whatever_becomes_of_its_record() {
     let mut boots = Boots::default();
-    let keep = |on_trial: &Router| on_trial.place.end(&on_trial.place.record()?.unwrap(), Phase::Kept, "");
+    let keep = |on_trial: &Router| on_trial.swap.end(&on_trial.swap.record()?.unwrap(), Phase::Kept, "");
     let mut all = faults();
     all.push(Fault::Cut);
     with_faults(Router::on_trial, keep, &all, |faulty, error, told| {
@@ -242,11 +241,11 @@ fn a_file_that_cannot_be_read_is_named_and_nothing_is_replaced() {
     }
     // Where the old one is a copy, it has to be read for the way back.
     let worn = Router::on_trial(false);
-    worn.disk.wear_out(&worn.place.old);
+    worn.disk.wear_out(&worn.swap.old);
     let error = worn.back().unwrap_err().to_string();
     assert!(error.starts_with("/usr/bin/gateway.old cannot be read: "), "{error}");
     assert_eq!(worn.in_place(""), "new");
-    worn.disk.wear_out(&worn.place.record);
-    let error = worn.place.standing().unwrap_err().to_string();
+    worn.disk.wear_out(&worn.swap.record);
+    let error = worn.swap.standing().unwrap_err().to_string();
     assert!(error.starts_with("/usr/bin/gateway.upgrade cannot be read: "), "{error}");
 }

@@ -16,7 +16,7 @@ pub(super) const NEW: &str = "#!/bin/sh\necho new\n";
 /// A folder with a binary in it, and beside it what could be the new one; removed at the end.
 pub(super) struct Folder {
     pub dir: PathBuf,
-    pub place: Swap,
+    pub swap: Swap,
 }
 
 impl Folder {
@@ -25,30 +25,30 @@ impl Folder {
         let name = format!("gateway-upgrade-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = std::env::temp_dir().join(name);
         fs::create_dir_all(&dir).unwrap();
-        let place = Swap::of(dir.join("gateway"));
-        fs::write(&place.binary, OLD).unwrap();
-        fs::set_permissions(&place.binary, Permissions::from_mode(0o755)).unwrap();
+        let swap = Swap::of(dir.join("gateway"));
+        fs::write(&swap.binary, OLD).unwrap();
+        fs::set_permissions(&swap.binary, Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.join("downloaded"), NEW).unwrap();
-        Folder { dir, place }
+        Folder { dir, swap }
     }
 
     fn swap(&self) {
-        upgrade(&self.place, &self.dir.join("downloaded")).unwrap();
+        upgrade(&self.swap, &self.dir.join("downloaded")).unwrap();
     }
 
     /// As an init system does before each start.
     pub fn guard(&self) -> String {
         let guard = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/upgrade-guard");
-        let said = Command::new("sh").arg(guard).arg(&self.place.binary).output().unwrap();
+        let said = Command::new("sh").arg(guard).arg(&self.swap.binary).output().unwrap();
         assert!(said.status.success());
         String::from_utf8(said.stderr).unwrap()
     }
 
     /// What the binary is, and that it can be executed.
     pub fn in_place(&self) -> &'static str {
-        let mode = fs::metadata(&self.place.binary).unwrap().mode() & 0o777;
+        let mode = fs::metadata(&self.swap.binary).unwrap().mode() & 0o777;
         assert_eq!(mode, 0o755);
-        match fs::read_to_string(&self.place.binary).unwrap().as_str() {
+        match fs::read_to_string(&self.swap.binary).unwrap().as_str() {
             OLD => "old",
             NEW => "new",
             other => panic!("{other:?}"),
@@ -56,11 +56,11 @@ impl Folder {
     }
 
     pub fn phase(&self) -> Option<Phase> {
-        self.place.record().unwrap().map(|record| record.phase)
+        self.swap.record().unwrap().map(|record| record.phase)
     }
 
     pub fn record(&self) -> Record {
-        self.place.record().unwrap().unwrap()
+        self.swap.record().unwrap().unwrap()
     }
 }
 
@@ -71,22 +71,22 @@ impl Drop for Folder {
 }
 
 /// As the command does.
-pub(super) fn upgrade(place: &Swap, downloaded: &Path) -> Result<(), FileError> {
+pub(super) fn upgrade(swap: &Swap, downloaded: &Path) -> Result<(), FileError> {
     let prepared = (|| {
-        let copied = place.copy(downloaded)?;
-        place.make_executable()?;
-        Ok(Record { old: place.sha256(&place.binary)?, new: copied.sha256, starts: 2, ..record::example() })
+        let copied = swap.copy(downloaded)?;
+        swap.make_executable()?;
+        Ok(Record { old: swap.sha256(&swap.binary)?, new: copied.sha256, starts: 2, ..record::example() })
     })();
     if prepared.is_err() {
-        place.discard();
+        swap.discard();
     }
-    place.swap(&prepared?)
+    swap.install(&prepared?)
 }
 
 /// As the judge does.
-pub(super) fn back(place: &Swap, record: &Record, reason: &str) -> Result<(), FileError> {
-    place.put_back()?;
-    place.end(record, Phase::Returned, reason)
+pub(super) fn back(swap: &Swap, record: &Record, reason: &str) -> Result<(), FileError> {
+    swap.put_back()?;
+    swap.end(record, Phase::Returned, reason)
 }
 
 #[test]
@@ -94,19 +94,19 @@ fn a_swap_leaves_the_new_binary_in_place_and_the_old_one_beside_it() {
     let folder = Folder::new();
     folder.swap();
     assert_eq!((folder.in_place(), folder.phase()), ("new", Some(Phase::Trial)));
-    assert_eq!(fs::read_to_string(&folder.place.old).unwrap(), OLD);
-    assert!(!folder.place.new.exists());
+    assert_eq!(fs::read_to_string(&folder.swap.old).unwrap(), OLD);
+    assert!(!folder.swap.new.exists());
 }
 
 #[test]
 fn a_way_back_leaves_the_old_binary_and_the_reason_and_one_that_is_kept_stays() {
     let folder = Folder::new();
     folder.swap();
-    back(&folder.place, &folder.record(), "it hangs").unwrap();
+    back(&folder.swap, &folder.record(), "it hangs").unwrap();
     assert_eq!((folder.in_place(), folder.phase()), ("old", Some(Phase::Returned)));
     assert_eq!(folder.record().reason, "it hangs");
     folder.swap();
-    folder.place.end(&folder.record(), Phase::Kept, "").unwrap();
+    folder.swap.end(&folder.record(), Phase::Kept, "").unwrap();
     for _ in 0..5 {
         assert_eq!(folder.guard(), "");
     }
@@ -132,24 +132,24 @@ fn the_guard_counts_starts_and_brings_the_old_binary_back() {
 fn a_binary_of_somebody_else_ends_the_trial() {
     let folder = Folder::new();
     folder.swap();
-    fs::write(&folder.place.binary, "of the package manager").unwrap();
+    fs::write(&folder.swap.binary, "of the package manager").unwrap();
     assert!(folder.guard().starts_with("upgrade.dropped gateway: "));
     assert_eq!(folder.phase(), Some(Phase::Dropped));
-    assert_eq!(fs::read_to_string(&folder.place.binary).unwrap(), "of the package manager");
+    assert_eq!(fs::read_to_string(&folder.swap.binary).unwrap(), "of the package manager");
 }
 
 #[test]
 fn a_binary_that_is_gone_is_replaced_by_the_old_one_and_a_broken_record_does_nothing() {
     let folder = Folder::new();
     folder.swap();
-    fs::remove_file(&folder.place.binary).unwrap();
+    fs::remove_file(&folder.swap.binary).unwrap();
     folder.guard();
     assert_eq!((folder.in_place(), folder.phase()), ("old", Some(Phase::Returned)));
 
     let folder = Folder::new();
-    fs::write(&folder.place.record, "phase=trial\nstarts=many\n").unwrap();
+    fs::write(&folder.swap.record, "phase=trial\nstarts=many\n").unwrap();
     folder.guard();
-    fs::write(&folder.place.record, [0xff, 0, 0xfe]).unwrap();
+    fs::write(&folder.swap.record, [0xff, 0, 0xfe]).unwrap();
     folder.guard();
     assert_eq!(folder.in_place(), "old");
 }
@@ -158,35 +158,35 @@ fn a_binary_that_is_gone_is_replaced_by_the_old_one_and_a_broken_record_does_not
 fn a_second_upgrade_and_one_after_a_way_back_keep_the_binary_that_was_in_place() {
     let folder = Folder::new();
     folder.swap();
-    back(&folder.place, &folder.record(), "by hand").unwrap();
-    assert!(folder.place.keeps_itself());
+    back(&folder.swap, &folder.record(), "by hand").unwrap();
+    assert!(folder.swap.keeps_itself());
     folder.swap();
-    assert_eq!((folder.in_place(), fs::read_to_string(&folder.place.old).unwrap().as_str()), ("new", OLD));
-    folder.place.end(&folder.record(), Phase::Kept, "").unwrap();
+    assert_eq!((folder.in_place(), fs::read_to_string(&folder.swap.old).unwrap().as_str()), ("new", OLD));
+    folder.swap.end(&folder.record(), Phase::Kept, "").unwrap();
     fs::write(folder.dir.join("downloaded"), OLD).unwrap();
     folder.swap();
-    assert_eq!((folder.in_place(), fs::read_to_string(&folder.place.old).unwrap().as_str()), ("old", NEW));
+    assert_eq!((folder.in_place(), fs::read_to_string(&folder.swap.old).unwrap().as_str()), ("old", NEW));
 }
 
 #[test]
 fn a_copy_is_what_was_read_and_not_executable_before_it_is_checked() {
     let folder = Folder::new();
-    let copied = folder.place.copy(&folder.dir.join("downloaded")).unwrap();
-    assert_eq!(fs::metadata(&folder.place.new).unwrap().mode() & 0o777, 0o600);
+    let copied = folder.swap.copy(&folder.dir.join("downloaded")).unwrap();
+    assert_eq!(fs::metadata(&folder.swap.new).unwrap().mode() & 0o777, 0o600);
     let mut hasher = Hasher::default();
     hasher.update(NEW.as_bytes());
     assert_eq!((copied.signed, copied.machine), (hasher.finish(), None));
-    assert_eq!(copied.sha256, folder.place.sha256(&folder.place.new).unwrap());
-    folder.place.discard();
-    assert!(!folder.place.new.exists());
+    assert_eq!(copied.sha256, folder.swap.sha256(&folder.swap.new).unwrap());
+    folder.swap.discard();
+    assert!(!folder.swap.new.exists());
 }
 
 #[test]
 fn two_upgrades_at_once_are_one() {
     let folder = Folder::new();
-    let lock = folder.place.try_lock().unwrap();
+    let lock = folder.swap.try_lock().unwrap();
     assert!(lock.is_some());
-    assert!(folder.place.try_lock().unwrap().is_none());
+    assert!(folder.swap.try_lock().unwrap().is_none());
     drop(lock);
-    assert!(folder.place.try_lock().unwrap().is_some());
+    assert!(folder.swap.try_lock().unwrap().is_some());
 }
