@@ -36,11 +36,11 @@ impl PublicKey {
     pub fn parse(text: &str) -> Result<PublicKey, String> {
         let way = "write the line of minisign.pub that begins with RW";
         let bytes = STANDARD.decode(text.trim()).map_err(|_| format!("is no key of minisign; {way}"))?;
-        let [a, b, rest @ ..] = &*bytes else { return Err(format!("is no public key of minisign; {way}")) };
-        let Some((id, key)) = rest.split_first_chunk().and_then(|(id, key)| Some((*id, key.try_into().ok()?))) else {
-            return Err(format!("is no public key of minisign; {way}"));
-        };
-        match [*a, *b] == PURE {
+        let bytes: [u8; 42] = bytes.try_into().map_err(|_| format!("is no public key of minisign; {way}"))?;
+        let (mut id, mut key) = ([0; 8], [0; 32]);
+        id.copy_from_slice(&bytes[2..10]);
+        key.copy_from_slice(&bytes[10..]);
+        match bytes.starts_with(&PURE) {
             true => Ok(PublicKey { id: KeyId(id), key }),
             false => Err(format!("is a key of another algorithm than Ed25519; {way}")),
         }
