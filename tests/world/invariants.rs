@@ -26,9 +26,9 @@ impl World {
         self.run(ms(120_000));
         let quiet = self.run_until(ms(QUIET), |world| world.engine.is_quiet());
         let engine = if quiet { String::new() } else { format!("{:#?}", self.engine) };
-        let left = engine.split("transactions: Transactions").nth(1).unwrap_or_default();
+        let left = engine.split("calls: Calls").nth(1).unwrap_or_default();
         let left: Vec<&str> = left.lines().take(100).collect();
-        assert!(quiet, "not quiet after {} s: {}", (120_000 + QUIET) / 1000, left.join("\n"));
+        assert!(quiet, "not quiet after {} s: {:?} {}", (120_000 + QUIET) / 1000, self.engine.sizes(), left.join("\n"));
         self.check();
         self.finished = true;
     }

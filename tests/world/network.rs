@@ -87,6 +87,53 @@ fn a_call_that_nobody_repairs_and_nobody_hears_ends_by_its_silence() {
 }
 
 #[test]
+fn a_held_call_that_the_far_end_does_not_know_any_more_ends_once_its_phone_is_gone() {
+    for (number, outside) in [("5035551212", "+15035551212"), ("911", "911")] {
+        let mut world = World::new(41, office(&["101"]));
+        world.outside(outside, Reaction::answers(1000));
+        let phone = world.tcp_handset("101");
+        world.open();
+        let call = world.dial(phone, number);
+        world.run(ms(5000));
+        let far = world.last_call(DOMAIN);
+        world.listen();
+        world.act(call, |agent, call| agent.hold(call, true));
+        world.run(ms(1000));
+        domain(&mut world).refuses_reinvites = Some(481);
+        world.cut(DOMAIN);
+        world.run(ms(10_000));
+        assert_eq!(world.state(call), State::Talking, "{number}");
+        world.agents[DOMAIN].calls[far.call].state = State::Over;
+        world.agents[phone].calls[call.call].state = State::Over;
+        world.cut(phone);
+        world.finish();
+    }
+}
+
+#[test]
+fn a_held_emergency_call_that_the_far_end_does_not_know_any_more_waits_for_its_phone() {
+    let mut world = World::office(42, &["101"]);
+    world.outside("911", Reaction::answers(1000));
+    let phone = world.find("101");
+    let call = world.dial(phone, "911");
+    world.run(ms(5000));
+    let far = world.last_call(DOMAIN);
+    world.listen();
+    world.act(call, |agent, call| agent.hold(call, true));
+    world.run(ms(1000));
+    domain(&mut world).refuses_reinvites = Some(481);
+    world.cut(DOMAIN);
+    world.run(ms(300_000));
+    assert_eq!(world.state(call), State::Talking);
+    domain(&mut world).refuses_reinvites = None;
+    world.act(call, |agent, call| agent.hold(call, false));
+    world.run(ms(70_000));
+    world.assert_talk(call, far);
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
 fn a_repair_that_meets_their_re_invite_comes_later() {
     let (mut world, call, far) = World::talking(5, "5035551212");
     world.cut(DOMAIN);

@@ -78,13 +78,8 @@ impl Calls {
         let now = core.cx.now;
         let emergencies = || self.calls.iter().filter_map(|(id, call)| Some((*id, call, call.emergency()?)));
         let strangers = || emergencies().filter(|(.., one)| one.account.is_stranger());
-        let is_gone = |call: &Call| {
-            let leg = self.legs.get(&call.caller);
-            leg.is_none_or(|leg| {
-                leg.is_cut || leg.flow.transport == Transport::Udp && !core.registrar.is_registered(leg.flow, now)
-            })
-        };
-        let gives_way = |(_, call, one): &(CallId, &Call, &Emergency)| !one.heard.counts(now) && is_gone(call);
+        let gives_way =
+            |(_, call, one): &(CallId, &Call, &Emergency)| !one.heard.counts(now) && self.caller_is_gone(core, call);
         let oldest = if account.is_stranger() && strangers().count() >= MAX_STRANGERS {
             strangers().filter(gives_way).min_by_key(|(_, call, _)| call.began)
         } else if emergencies().count() >= MAX_CALLS {
@@ -95,6 +90,23 @@ impl Calls {
         let Some((oldest, ..)) = oldest else { return false };
         self.end(core, oldest, Cause::Limit);
         true
+    }
+
+    /// Whether the connection or the registration of the phone that called is gone.
+    fn caller_is_gone(&self, core: &Core<'_, '_>, call: &Call) -> bool {
+        self.legs.get(&call.caller).is_none_or(|leg| {
+            leg.is_cut || leg.flow.transport == Transport::Udp && !core.registrar.is_registered(leg.flow, core.cx.now)
+        })
+    }
+
+    /// A far end on hold knows no such dialog any more. That ends an emergency call only where its phone is gone, too: a
+    /// person may take it off hold again, and the sound may still find its way.
+    pub(super) fn on_unknown(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
+        let Some(call) = self.calls.get(&call_id) else { return };
+        let waits = call.emergency().is_some_and(|one| one.heard != Heard::Quiet || !self.caller_is_gone(core, call));
+        if !waits {
+            self.on_gone(core, call_id, id, Cause::Lost);
+        }
     }
 
     /// An emergency call that may leave.

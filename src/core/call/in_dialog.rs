@@ -26,7 +26,7 @@ const DIGIT_DURATION: Duration = Duration::from_millis(160);
 const MAX_DIGIT_DURATION: Duration = Duration::from_secs(5);
 
 /// How long a leg may send no RTP before we ask whether it is still there.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 
 impl Leg {
     /// A request inside one of the leg's dialogs. Always answered, here or (REFER) by the call.
@@ -287,8 +287,7 @@ impl Leg {
         let State::Confirmed(confirmed) = &mut self.state else { return None };
         let silent = confirmed.silent;
         if code != 491 && !silent && confirmed.repair.is_some() {
-            self.not_repaired(scope, code, response);
-            return None;
+            return self.not_repaired(scope, code, response);
         }
         match code {
             481 => self.lost(scope),

@@ -102,6 +102,8 @@ pub enum LegEvent {
     HungUp,
     /// The leg broke; a BYE is on its way where one could still arrive.
     Broken(Cause),
+    /// On hold, they say again and again that they know no such dialog.
+    Unknown,
     /// They sent a digit by INFO.
     Digit { digit: char, duration: Duration },
     /// They ask for a transfer; the REFER is not answered yet.

@@ -348,6 +348,7 @@ impl Calls {
             }
             LegEvent::HungUp => self.on_gone(core, call_id, id, Cause::Cleared),
             LegEvent::Broken(cause) => self.on_gone(core, call_id, id, cause),
+            LegEvent::Unknown => self.on_unknown(core, call_id, id),
             LegEvent::Digit { digit, duration } => {
                 if let Some(partner) = self.partner(call_id, id).and_then(|partner| self.legs.get(&partner)) {
                     let leg = partner.media;

@@ -115,6 +115,11 @@ impl Negotiation {
         self.remote.as_ref().map_or(Direction::SendRecv, |remote| remote.direction)
     }
 
+    /// Whether sound from them is agreed on.
+    pub fn listens(&self) -> bool {
+        self.local.as_ref().is_none_or(|local| local.direction.receives()) && self.remote_direction().sends()
+    }
+
     /// An offer of ours. Codec order is preference; keys of an earlier description are kept, so that a re-INVITE does
     /// not restart SRTP (RFC 4568 section 7.1.4).
     pub fn offer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
@@ -239,7 +244,7 @@ impl Negotiation {
             remote: target,
             latch,
             send: local.direction.sends() && remote.direction.receives() && remote.place != Place::Nowhere,
-            receive: local.direction.receives() && remote.direction.sends(),
+            receive: self.listens(),
             payload_types: self.codecs().iter().map(|codec| codec.payload_type()).collect(),
             dtmf_in: local.telephone_event,
             dtmf_out: remote.telephone_event,

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use rsip::Response;
 
-use super::leg::{Leg, LegTimer, Party, Purpose, Reinvite, Scope, State};
+use super::in_dialog::SILENCE;
+use super::leg::{Leg, LegEvent, LegTimer, Party, Purpose, Reinvite, Scope, State};
+use super::negotiation::Negotiation;
 use super::{Calls, Core, LegId, Timer, describe};
 use crate::context::Output;
 use crate::event::{Code, Event};
@@ -99,9 +101,18 @@ impl Leg {
     }
 
     /// They did not take it, or said nothing.
-    pub(super) fn not_repaired(&mut self, scope: &mut Scope<'_, '_>, code: u16, response: Option<&Response>) {
-        let State::Confirmed(confirmed) = &mut self.state else { return };
-        let Some(repair) = &mut confirmed.repair else { return };
+    ///
+    /// On hold no sound shows whether a far end that knows no such dialog is there. A second 481, a minute later, stands
+    /// for the silence.
+    pub(super) fn not_repaired(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        code: u16,
+        response: Option<&Response>,
+    ) -> Option<LegEvent> {
+        let listens = self.negotiation.as_ref().is_some_and(Negotiation::listens);
+        let State::Confirmed(confirmed) = &mut self.state else { return None };
+        let repair = confirmed.repair.as_mut()?;
         repair.tries = repair.tries.saturating_add(1);
         let again = matches!(code, 408 | 500..=599) && repair.tries < TRIES;
         let tries = repair.tries;
@@ -120,6 +131,11 @@ impl Leg {
                 format!("the far end does not take the new connection: {why}; the call goes on while there is sound");
             self.tell(scope, Code::CallNotRepaired, text);
         }
+        if code != 481 || listens {
+            return None;
+        }
+        scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + SILENCE);
+        (tries > 1).then_some(LegEvent::Unknown)
     }
 
     pub(super) fn tell_repaired(&self, scope: &mut Scope<'_, '_>, repair: &Repair) {
