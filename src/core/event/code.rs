@@ -127,7 +127,7 @@ codes! {
         "A phone signed off.";
     HandsetWrongPassword "handset.wrong-password": Warning, Phone,
         "A phone, or a stranger, gave a wrong password or user name."
-        => "Correct it in the phone; `gateway setup` shows the password.";
+        => "Correct it in the phone; `gateway handset NAME` shows the password.";
     HandsetWrongUser "handset.wrong-user": Warning, Phone,
         "A phone logs in as one extension and registers another."
         => "Give the phone the same user name and authentication name.";

@@ -58,6 +58,14 @@ impl std::fmt::Debug for Auth {
     }
 }
 
+/// Who sent a request, by its credentials.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub extension: String,
+    /// When the challenge left that was answered: of two requests, the one with the later challenge was made later.
+    pub challenged: Instant,
+}
+
 impl Auth {
     /// The extension whose credentials the request carries. `proven` tells whether this flow is that extension's
     /// registered handset already: it passes the brake, so that two lines of one ATA do not lock each other out.
@@ -67,11 +75,10 @@ impl Auth {
         flow: Flow,
         request: &Request,
         proven: impl Fn(&str) -> bool,
-    ) -> Result<String, Refusal> {
+    ) -> Result<Identity, Refusal> {
         let now = context.now;
         let source = flow.remote.ip();
-        let credentials = credentials_of(context, request).ok_or(Refusal::Challenge { stale: false })?;
-        let nonce = self.living_nonce(now, &credentials, source).ok_or(Refusal::Challenge { stale: true })?;
+        let (nonce, credentials) = self.credentials(context, source, request)?;
         if let Some(wait) = self.throttle.wait(source, now).filter(|_| !proven(&credentials.username)) {
             return Err(Refusal::Wait(wait));
         }
@@ -89,14 +96,32 @@ impl Auth {
         {
             return Err(Refusal::Challenge { stale: true });
         }
-        Ok(credentials.username)
+        Ok(Identity { extension: credentials.username, challenged: Instant::from_micros(nonce.0) })
+    }
+
+    /// The credentials that count. Rule: of all in a request, those that answer our newest living challenge, wherever they
+    /// stand (RFC 3261 section 22.3). Phones leave those of an older nonce or of another realm beside them. No others are
+    /// looked at, so that a request is one try of a password.
+    fn credentials(
+        &self,
+        context: &Context<'_>,
+        source: IpAddr,
+        request: &Request,
+    ) -> Result<(Nonce, Credentials), Refusal> {
+        let mut stale = false;
+        header::authorizations(&request.headers)
+            .filter_map(|value| Credentials::parse(value).ok())
+            .filter(|credentials| credentials.realm == context.config.lan.realm)
+            .inspect(|_| stale = true)
+            .filter_map(|credentials| Some((self.living_nonce(context.now, &credentials, source)?, credentials)))
+            .max_by_key(|(nonce, credentials)| (*nonce, credentials.qop.as_ref().map(|qop| qop.nc)))
+            .ok_or(Refusal::Challenge { stale })
     }
 
     /// Whether the request answers a challenge that was sent to its source address, with any password: then nobody forged
     /// that address.
     pub fn is_answer(&self, context: &Context<'_>, source: IpAddr, request: &Request) -> bool {
-        let credentials = credentials_of(context, request);
-        credentials.is_some_and(|credentials| self.living_nonce(context.now, &credentials, source).is_some())
+        self.credentials(context, source, request).is_ok()
     }
 
     /// The nonce of credentials, where it is ours and still good. It is good only for the address that it was sent to. So
@@ -156,7 +181,7 @@ impl Auth {
         let cause = match (context.config.extension(username), context.secrets.extensions.get(username)) {
             (Some(_), Some(_)) => format!(
                 "wrong password for extension {username}, try {failures}; \
-                 give the handset the password that the gateway keeps for it (`gateway setup` shows it)"
+                 give the handset the password that `gateway handset {username}` shows"
             ),
             (Some(_), None) => {
                 format!(
@@ -172,13 +197,6 @@ impl Auth {
         let wait = if delay.is_zero() { String::new() } else { format!("; it must wait {} s now", delay.as_secs()) };
         context.event(Event::new(Code::HandsetWrongPassword, source.to_string(), cause + &wait));
     }
-}
-
-/// The credentials for our realm.
-fn credentials_of(context: &Context<'_>, request: &Request) -> Option<Credentials> {
-    header::authorizations(&request.headers)
-        .filter_map(|value| Credentials::parse(value).ok())
-        .find(|credentials| credentials.realm == context.config.lan.realm)
 }
 
 /// Whether the `uri` parameter names no other callee than the Request-URI. Only the user part: phones write their host

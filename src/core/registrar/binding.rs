@@ -31,6 +31,8 @@ pub struct Binding {
     pub user_agent: Option<String>,
     pub call_id: String,
     pub cseq: u32,
+    /// When the challenge left that its last REGISTER answered.
+    pub challenged: Instant,
 }
 
 impl Binding {
@@ -146,6 +148,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
             user_agent: saved.user_agent,
             call_id: saved.call_id,
             cseq: saved.cseq,
+            challenged: now,
         });
     }
     table

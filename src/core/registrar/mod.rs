@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rsip::{Request, Response};
 
-use auth::{Auth, Refusal};
+use auth::{Auth, Identity, Refusal};
 pub use binding::Binding;
 
 use crate::config::Lan;
@@ -33,8 +33,7 @@ use crate::time::{Instant, WallClock, soonest};
 const MAX_CONTACT: usize = 512;
 /// Characters of `+sip.instance` or User-Agent that are kept.
 const MAX_TEXT: usize = 128;
-/// How late a request can be: its transaction gives up after 64·T1. A lower CSeq of the same Call-ID within that time
-/// is out of order (RFC 3261 section 10.3 step 7); later it is a handset that rebooted and makes the same Call-ID again.
+/// How late a request can be: its transaction gives up after 64·T1.
 const REORDERING: Duration = Duration::from_secs(32);
 
 /// Who is behind a request.
@@ -102,12 +101,13 @@ impl Registrar {
 
     /// A REGISTER.
     pub fn handle_register(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) {
-        let Verdict::Extension(extension) = self.authenticate(context, id, flow, request) else {
-            return;
+        let identity = match self.check(context, flow, request) {
+            Ok(identity) => identity,
+            Err(refusal) => return self.refuse(context, id, flow, request, refusal),
         };
         let tag = context.random.hex(4);
-        let response = match self.update(context, &extension, flow, request) {
-            Ok(()) => self.listing(context, &extension, request, &tag),
+        let response = match self.update(context, &identity, flow, request) {
+            Ok(()) => self.listing(context, &identity.extension, request, &tag),
             Err(refused) => refused.response(request, &tag),
         };
         context.transactions.respond(context.now, id, response);
@@ -115,17 +115,22 @@ impl Registrar {
 
     /// Checks the digest of any request from the LAN; challenges with 401 when there is none.
     pub fn authenticate(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) -> Verdict {
+        match self.check(context, flow, request) {
+            Ok(identity) => Verdict::Extension(identity.extension),
+            Err(refusal) => {
+                self.refuse(context, id, flow, request, refusal);
+                Verdict::Answered
+            }
+        }
+    }
+
+    fn check(&mut self, context: &mut Context<'_>, flow: Flow, request: &Request) -> Result<Identity, Refusal> {
         let (table, now) = (&self.table, context.now);
         let proven = |extension: &str| {
             let mut bindings = table.get(extension).into_iter().flatten();
             bindings.any(|binding| binding.is_at(flow) && binding.expires > now)
         };
-        let refusal = match self.auth.check(context, flow, request, proven) {
-            Ok(extension) => return Verdict::Extension(extension),
-            Err(refusal) => refusal,
-        };
-        self.refuse(context, id, flow, request, refusal);
-        Verdict::Answered
+        self.auth.check(context, flow, request, proven)
     }
 
     /// What the source of an emergency call has proved. Nothing is refused here, and credentials are looked at like those
@@ -138,7 +143,7 @@ impl Registrar {
             return Proof::Extension(extension.to_owned());
         }
         match self.auth.check(context, flow, request, |_| false) {
-            Ok(extension) => Proof::Extension(extension),
+            Ok(identity) => Proof::Extension(identity.extension),
             // A connection was answered from there.
             Err(_) if flow.transport.is_reliable() => Proof::Address,
             Err(_) if self.auth.is_answer(context, flow.remote.ip(), request) => Proof::Address,
@@ -270,10 +275,11 @@ impl Registrar {
     fn update(
         &mut self,
         context: &mut Context<'_>,
-        extension: &str,
+        Identity { extension, challenged }: &Identity,
         flow: Flow,
         request: &Request,
     ) -> Result<(), Refused> {
+        let extension = extension.as_str();
         let headers = &request.headers;
         let required: Vec<&str> = header::require(headers).collect();
         if !required.is_empty() {
@@ -292,8 +298,13 @@ impl Registrar {
         let expires = header::expires(headers).unwrap_or(None);
         let call_id = header::call_id(headers).ok_or(400)?.to_string();
         let (cseq, _) = header::cseq(headers).map_err(|_| 400)?;
+        // Step 7, for what is late indeed: a handset that rebooted counts anew, and proves by a later challenge, or by a
+        // later use of the same one, that its request is the newer one.
         let late = |binding: &Binding| {
-            binding.call_id == call_id && cseq <= binding.cseq && context.now.since(binding.refreshed) < REORDERING
+            binding.call_id == call_id
+                && cseq <= binding.cseq
+                && *challenged < binding.challenged
+                && context.now.since(binding.refreshed) < REORDERING
         };
 
         if contacts.contains(&Contact::Star) {
@@ -333,6 +344,7 @@ impl Registrar {
                 user_agent: user_agent.clone(),
                 call_id: call_id.clone(),
                 cseq,
+                challenged: *challenged,
             };
             let mut old = self.table.get(extension).into_iter().flatten().filter(|old| old.is_same_handset(&new));
             if new.contact.len() > MAX_CONTACT {

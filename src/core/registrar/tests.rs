@@ -489,17 +489,116 @@ fn a_register_without_contact_asks_what_is_registered() {
     assert_eq!(listed(&response), ["<sip:101@192.168.1.21:5060>;expires=200"]);
 }
 
+/// What a handset asks before it is challenged.
+fn challenged(lan: &mut Lan, phone: &mut Handset) -> (Challenge, u32) {
+    phone.challenge = None;
+    assert_eq!(code(&phone.send(lan, "")), 401);
+    phone.challenge.clone().unwrap()
+}
+
 #[test]
-fn a_late_register_does_not_undo_a_newer_one_but_a_rebooted_handset_may_count_anew() {
+fn a_late_register_does_not_undo_a_newer_one() {
     let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    let older = challenged(&mut lan, &mut phone);
+    lan.pass(1);
     phone.cseq = 20_000;
-    phone.register(&mut lan, 300);
-    phone.cseq -= 100;
-    assert_eq!(code(&phone.send(&mut lan, "Contact: <sip:101@192.168.1.21:5060>\r\nExpires: 0\r\n")), 500);
-    assert_eq!(lan.contacts("101").len(), 1);
-    lan.pass(60);
-    phone.cseq = 0;
+    challenged(&mut lan, &mut phone);
     assert_eq!(code(&phone.register(&mut lan, 300)), 200);
+    (phone.cseq, phone.challenge) = (19_000, Some(older));
+    for headers in ["Contact: <sip:101@192.168.1.21:5060>\r\nExpires: 0\r\n", "Contact: *\r\nExpires: 0\r\n"] {
+        assert_eq!(code(&phone.send(&mut lan, headers)), 500, "{headers}");
+        assert_eq!(lan.contacts("101").len(), 1);
+    }
+}
+
+#[test]
+fn a_rebooted_handset_that_counts_anew_proves_itself_by_a_newer_challenge() {
+    for start in [0, 1, 19_998] {
+        let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+        phone.cseq = 20_000;
+        phone.register(&mut lan, 300);
+        lan.pass(1);
+        (phone.cseq, phone.challenge) = (start, None);
+        assert_eq!(code(&phone.register(&mut lan, 300)), 200, "from {start}");
+        // By the next use of the same challenge, too.
+        phone.cseq = start;
+        assert_eq!(code(&phone.register(&mut lan, 600)), 200, "from {start}");
+        let response = phone.send(&mut lan, "Contact: *\r\nExpires: 0\r\n");
+        assert_eq!((code(&response), lan.contacts("101").len()), (200, 0));
+    }
+}
+
+#[test]
+fn a_replay_of_an_old_register_is_challenged_whatever_its_cseq() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    phone.register(&mut lan, 300);
+    let thief = phone.clone();
+    phone.register(&mut lan, 600);
+    for cseq in [0, 50_000] {
+        let mut thief = Handset { cseq, branch: 1000 + cseq, ..thief.clone() };
+        thief.challenge.as_mut().unwrap().1 = 0;
+        assert_eq!(code(&thief.send(&mut lan, "Contact: *\r\nExpires: 0\r\n")), 401);
+        assert_eq!(lan.contacts("101").len(), 1);
+    }
+}
+
+/// A REGISTER with several credentials: an Authorization of each challenge and password, in this order.
+fn register_with_all(lan: &mut Lan, phone: &mut Handset, all: &[(&Challenge, u32, &str)]) -> u16 {
+    phone.challenge = None;
+    let headers: String = all
+        .iter()
+        .map(|(challenge, nc, password)| {
+            let answer = digest::answer(challenge, "101", password, "REGISTER", "sip:192.168.1.1", *nc, "c0ffee");
+            format!("Authorization: {answer}\r\n")
+        })
+        .collect();
+    code(&phone.send(lan, &(headers + "Contact: <sip:101@192.168.1.21:5060>\r\n")))
+}
+
+#[test]
+fn of_several_credentials_those_of_the_newest_challenge_count_in_any_order() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    let (used, _) = challenged(&mut lan, &mut phone);
+    assert_eq!(register_with_all(&mut lan, &mut phone, &[(&used, 1, "lan-101")]), 200);
+    let foreign = Challenge { realm: "other.example".into(), nonce: "5f3a".into(), ..used.clone() };
+    let forged = Challenge { nonce: "0123456789abcdef".into(), ..used.clone() };
+    for others in [vec![&used], vec![&foreign], vec![&forged], vec![&foreign, &used, &forged]] {
+        for at in 0..=others.len() {
+            lan.pass(1);
+            let (mine, _) = challenged(&mut lan, &mut phone);
+            let mut all: Vec<_> = others.iter().map(|other| (*other, 1, "lan-101")).collect();
+            all.insert(at, (&mine, 1, "lan-101"));
+            assert_eq!(register_with_all(&mut lan, &mut phone, &all), 200, "{all:?}");
+        }
+    }
+    // Two uses of one nonce: the later one.
+    let (mine, _) = challenged(&mut lan, &mut phone);
+    assert_eq!(register_with_all(&mut lan, &mut phone, &[(&mine, 1, "lan-101"), (&mine, 2, "lan-101")]), 200);
+    assert_eq!(register_with_all(&mut lan, &mut phone, &[(&mine, 3, "lan-101"), (&mine, 2, "lan-101")]), 200);
+    assert_eq!(register_with_all(&mut lan, &mut phone, &[(&mine, 3, "lan-101")]), 401);
+}
+
+#[test]
+fn several_credentials_are_one_try_of_a_password() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    let (older, _) = challenged(&mut lan, &mut phone);
+    lan.pass(1);
+    let (newer, _) = challenged(&mut lan, &mut phone);
+    let tries = [(&older, 1, "lan-101"), (&newer, 1, "guess-1"), (&older, 2, "guess-2")];
+    assert_eq!(register_with_all(&mut lan, &mut phone, &tries), 401);
+    assert_eq!(lan.codes(), ["handset.wrong-password"]);
+}
+
+#[test]
+fn a_wrong_password_names_the_command_that_shows_the_right_one() {
+    let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
+    phone.password = "wrong".into();
+    phone.register(&mut lan, 300);
+    let said = lan.outputs.iter().find_map(|output| match output {
+        Output::Event(event) => Some(event.text.as_str()),
+        _ => None,
+    });
+    assert!(said.unwrap().contains("`gateway handset 101` shows"), "{said:?}");
 }
 
 #[test]

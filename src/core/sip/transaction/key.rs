@@ -105,9 +105,10 @@ pub(super) struct MergeKey {
 }
 
 impl MergeKey {
-    /// `None` inside a dialog, where nothing forks.
+    /// `None` inside a dialog, where nothing forks, and for REGISTER: two of one phone do no harm, and after a reboot it may
+    /// count anew under the same Call-ID and tag.
     pub fn of_request(request: &Request) -> Option<Self> {
-        if header::to_tag(&request.headers).is_some() {
+        if request.method == Method::Register || header::to_tag(&request.headers).is_some() {
             return None;
         }
         let (cseq, _) = header::cseq(&request.headers).ok()?;
