@@ -6,8 +6,9 @@ use crate::agent::{Ended, State, ms};
 use crate::world::World;
 
 /// How long a run may take to become quiet after the last call: a cancelled INVITE takes 32 s to be given up after
-/// 32 s without an answer, its CANCEL as long, and a BYE to nobody 32 s more.
-const QUIET: u64 = 240_000;
+/// 32 s without an answer, its CANCEL as long, and a BYE to nobody 32 s more. A held emergency call whose far end went
+/// without a word is asked after a quarter of an hour, or should have asked within half an hour.
+const QUIET: u64 = 2_000_000;
 
 /// How long an emergency call may wait for the trunk.
 const EMERGENCY_WAIT: u64 = 30_000;
@@ -41,6 +42,12 @@ impl World {
         }
         if !self.media.open.is_empty() {
             faults.push(format!("media legs are open: {:?}", self.media.open.keys()));
+        }
+        // A 2xx that was out when its connection went is repeated by the next one, which may be of another server.
+        for (branch, fault) in self.agents.iter().flat_map(|agent| &agent.strays) {
+            if !self.agents.iter().any(|agent| agent.asked(branch)) {
+                faults.push(fault.clone());
+            }
         }
         self.check_agents(&mut faults);
         self.check_causes(&mut faults);
@@ -83,6 +90,7 @@ impl World {
         let edges = self.agents.iter().filter(|agent| agent.domain.is_some());
         let mut left: Vec<_> =
             edges.flat_map(|edge| &edge.calls).filter(|call| !call.outgoing && emergency(&call.dialled)).collect();
+        left.sort_by_key(|call| call.began);
         let phones = self.agents.iter().filter(|agent| agent.domain.is_none());
         let made = phones.flat_map(|agent| agent.calls.iter().map(move |call| (agent, call)));
         let mut made: Vec<_> = made
@@ -98,7 +106,10 @@ impl World {
         for (agent, call) in made {
             match left.iter().position(|other| other.dialled == call.dialled && other.began >= call.began) {
                 Some(found) => drop(left.remove(found)),
-                None => faults.push(format!("the emergency call of {} did not leave: {:?}", agent.name, call.ended)),
+                None => faults.push(format!(
+                    "the emergency call of {} did not leave: {:?}, began {:?}",
+                    agent.name, call.ended, call.began
+                )),
             }
         }
     }

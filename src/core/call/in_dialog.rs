@@ -358,7 +358,7 @@ impl Leg {
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
                 // Before a repair their refresh has no way to us: ask instead of giving up.
-                if confirmed.repair.is_some() || confirmed.timer.is_some_and(|timer| timer.refresher) {
+                if confirmed.repair.is_some() || confirmed.timer.is_none_or(|timer| timer.refresher) {
                     self.reinvite(scope, Reinvite::Refresh);
                     self.restart_session_timer(scope);
                     None

@@ -691,9 +691,11 @@ impl Leg {
     pub(super) fn restart_session_timer(&mut self, scope: &mut Scope<'_, '_>) {
         let State::Confirmed(confirmed) = &self.state else { return };
         let timer = Timer::Leg(self.id, LegTimer::Session);
-        match confirmed.timer {
-            Some(session) => scope.timers.set(timer, scope.cx.now + session.deadline()),
-            None => scope.timers.cancel(timer),
+        match (confirmed.timer, self.priority, &self.party) {
+            (Some(session), ..) => scope.timers.set(timer, scope.cx.now + session.deadline()),
+            // No limit of duration ends it, and on hold no silence tells: ask whether it is still there.
+            (None, Priority::Emergency, Party::Trunk(_)) => scope.timers.set(timer, scope.cx.now + session_timer::ASK),
+            (None, ..) => scope.timers.cancel(timer),
         }
     }
 }

@@ -7,6 +7,9 @@ use crate::sip::header::{self, Headers, Refresher, SessionExpires};
 /// What we ask for (RFC 4028 section 4 recommends half an hour; Twilio accepts it, TWILIO.md "Session timers").
 pub const INTERVAL: u32 = 1800;
 
+/// How often an emergency call asks a SIP domain that agreed on no refreshes whether it is still there.
+pub const ASK: Duration = Duration::from_secs(900);
+
 /// The shortest interval that we accept: the RFC's own floor (section 5).
 pub const MIN_SE: u32 = 90;
 

@@ -165,6 +165,8 @@ pub struct Agent {
     /// To be sent, in order.
     out: Vec<Vec<u8>>,
     pub faults: Vec<String>,
+    /// Responses to no request of this agent: their branch, and the fault that it is unless another edge asked.
+    pub strays: Vec<(String, String)>,
     next_port: u16,
     pub rtp_host: std::net::IpAddr,
     pub now: Instant,
@@ -198,6 +200,7 @@ impl Agent {
             domain: None,
             out: Vec::new(),
             faults: Vec::new(),
+            strays: Vec::new(),
             next_port: 30000,
             rtp_host,
             now: Instant::ZERO,
@@ -288,6 +291,11 @@ impl Agent {
             SipMessage::Request(request) => self.on_request(request),
             SipMessage::Response(response) => self.on_response(response),
         }
+    }
+
+    /// Whether a request of this branch was made here.
+    pub fn asked(&self, branch: &str) -> bool {
+        self.clients.iter().any(|client| client.branch == branch)
     }
 
     fn fault(&mut self, text: impl Into<String>) {

@@ -15,7 +15,10 @@ impl Agent {
         let found = self.clients.iter().position(|client| {
             client.branch == branch && gateway_core::sip::wire::method_token(client.request.method) == method
         });
-        let Some(id) = found else { return self.fault(format!("got a response to nothing: {method} {branch}")) };
+        let Some(id) = found else {
+            let fault = format!("{} at {:?}: got a response to nothing: {method} {branch}", self.name, self.now);
+            return self.strays.push((branch, fault));
+        };
         let sent: Vec<_> = header::values(&self.clients[id].request.headers, "Via").map(str::to_string).collect();
         let back: Vec<_> = header::values(&response.headers, "Via").map(str::to_string).collect();
         if sent.len() != back.len() || sent.get(1) != back.get(1) {

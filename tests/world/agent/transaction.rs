@@ -29,6 +29,8 @@ pub enum Phase {
     Trying,
     Proceeding,
     Done(u16),
+    /// Nothing came in time.
+    Expired,
 }
 
 #[derive(Debug)]
@@ -114,10 +116,10 @@ impl Agent {
     pub(super) fn client_timeout(&mut self, id: usize) {
         let client = &mut self.clients[id];
         let invite = client.request.method == Method::Invite;
-        if matches!(client.phase, Phase::Done(_)) || (invite && client.phase == Phase::Proceeding) {
+        if matches!(client.phase, Phase::Done(_) | Phase::Expired) || (invite && client.phase == Phase::Proceeding) {
             return;
         }
-        client.phase = Phase::Done(408);
+        client.phase = Phase::Expired;
         let purpose = client.purpose;
         self.on_timeout(purpose);
     }
@@ -127,6 +129,7 @@ impl Agent {
         let code = response.status_code.code();
         let invite = self.clients[id].request.method == Method::Invite;
         match self.clients[id].phase {
+            Phase::Expired => false,
             Phase::Done(before) => {
                 if invite && before >= 300 {
                     if code >= 200 && code != before {
@@ -188,7 +191,7 @@ impl Agent {
         match self.clients[id].phase {
             Phase::Trying => self.clients[id].cancel_wanted = true,
             Phase::Proceeding => self.send_cancel(id),
-            Phase::Done(_) => {}
+            Phase::Done(_) | Phase::Expired => {}
         }
     }
 
