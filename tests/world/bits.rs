@@ -197,6 +197,7 @@ fn nobody_else_on_the_lan_can_hang_up_a_call() {
     world.assert_talk(call, far);
     // The answer to it comes back to the thief, who knows of no such request.
     world.agents[thief].faults.clear();
+    world.agents[thief].strays.clear();
     world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }

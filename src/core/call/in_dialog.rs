@@ -357,8 +357,10 @@ impl Leg {
             }
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
-                // Before a repair their refresh has no way to us: ask instead of giving up.
-                if confirmed.repair.is_some() || confirmed.timer.is_none_or(|timer| timer.refresher) {
+                // Before a repair their refresh has no way to us, and no timer of ours ends an emergency call: ask instead
+                // of giving up.
+                let asks = confirmed.repair.is_some() || self.priority.is_emergency();
+                if asks || confirmed.timer.is_none_or(|timer| timer.refresher) {
                     self.reinvite(scope, Reinvite::Refresh);
                     self.restart_session_timer(scope);
                     None
