@@ -145,9 +145,9 @@ const CASES: &[Case] = &[
         "nothing can be said",
     ),
     (
-        |s| s.countries[4].low_risk_numbers_enabled = false,
+        |s| s.countries[3].low_risk_numbers_enabled = false,
         Severity::Warning,
-        "dialing permissions: closed for DO",
+        "dialing permissions: closed for MX",
         "13227",
     ),
     (

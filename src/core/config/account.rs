@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use super::parse::{nearest, path};
 use super::reader::Section;
-use super::{Access, Address, Dialing, Hosted, Ipv4Network, MAX_COUNTRIES, MAX_NETWORKS, Spend, Twilio, value};
+use super::{
+    Access, Address, Dialing, Hosted, Ipv4Network, MAX_COUNTRIES, MAX_NETWORKS, MAX_PREFIXES, Spend, Twilio, value,
+};
 
 /// Regions of Twilio's API, each with the edge that leads there when the file names none (TWILIO.md "API hosts").
 const REGIONS: [(&str, &str); 3] = [("us1", "ashburn"), ("ie1", "dublin"), ("au1", "sydney")];
@@ -67,6 +69,8 @@ pub(super) fn dialing(mut section: Section<'_>) -> Dialing {
     let dialing = Dialing {
         countries: several(&mut section, "countries", MAX_COUNTRIES, value::country, String::clone)
             .unwrap_or(default.countries),
+        prefixes: several(&mut section, "prefixes", MAX_PREFIXES, value::number_prefix, String::clone)
+            .unwrap_or(default.prefixes),
         manage: section.optional("manage", value::boolean).unwrap_or(default.manage),
     };
     section.finish();

@@ -50,6 +50,9 @@ pub const MAX_NETWORKS: usize = 100;
 /// Most entries of `[dialing] countries`: more than there are.
 pub const MAX_COUNTRIES: usize = 300;
 
+/// Most entries of `[dialing] prefixes`.
+pub const MAX_PREFIXES: usize = 100;
+
 /// Most `[environment.NAME]` tables.
 pub const MAX_ENVIRONMENTS: usize = 10;
 
@@ -248,15 +251,18 @@ pub struct Ipv4Network {
 /// `[dialing]`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dialing {
-    /// Countries that shall be reachable, ISO 3166 codes. Default US CA PR MX DO.
+    /// Countries that phones may call and that shall be open at Twilio, ISO 3166 codes. Default US CA PR MX.
     pub countries: Vec<String>,
+    /// What numbers may begin with besides, `+` and digits: the number rules refuse none of these. Default none.
+    pub prefixes: Vec<String>,
     /// Whether set-up opens them where they are closed. Default false: they are checked only.
     pub manage: bool,
 }
 
 impl Default for Dialing {
     fn default() -> Self {
-        Dialing { countries: ["US", "CA", "PR", "MX", "DO"].map(str::to_owned).to_vec(), manage: false }
+        let countries = ["US", "CA", "PR", "MX"].map(str::to_owned).to_vec();
+        Dialing { countries, prefixes: Vec::new(), manage: false }
     }
 }
 

@@ -108,6 +108,16 @@ pub(super) fn country(value: &DeValue<'_>) -> Read<String> {
     }
 }
 
+/// What phone numbers begin with: `+` and one digit or more.
+pub(super) fn number_prefix(value: &DeValue<'_>) -> Read<String> {
+    let text = text(value)?;
+    let digits = text.strip_prefix('+').unwrap_or_default();
+    match (1..=*E164_DIGITS.end()).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => Ok(text),
+        false => Err("is not the beginning of a number; write + and its first digits, \"+4420\"".to_owned()),
+    }
+}
+
 /// An IPv4 address, or a network with its prefix length.
 pub(super) fn network(value: &DeValue<'_>) -> Read<Ipv4Network> {
     let text = text(value)?;

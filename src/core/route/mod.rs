@@ -113,6 +113,7 @@ fn ordinary(config: &Config, extension: &Extension, user: &str) -> Route {
             true => refuse(486, format!("no extension has number {}", own.number)),
         };
     }
+    let number = number.and_then(|number| number::permit(&config.dialing, &number).map(|()| number));
     match (number, caller_id(config, extension)) {
         (Err(error), _) => refuse(error.code(), error),
         (Ok(number), Some(caller_id)) => Route::Outside { number, caller_id: caller_id.to_owned() },

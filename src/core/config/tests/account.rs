@@ -98,8 +98,17 @@ fn access_is_limited_to_networks_written_as_such() {
 #[test]
 fn dialing_is_checked_for_north_america_unless_the_file_says_otherwise() {
     assert_eq!(read(MINIMAL).dialing, Dialing::default());
-    let dialing = with("[dialing]\ncountries = [\"US\", \"GB\"]\nmanage = true\n").dialing;
-    assert_eq!(dialing, Dialing { countries: vec!["US".to_owned(), "GB".to_owned()], manage: true });
+    let dialing = with("[dialing]\ncountries = [\"US\", \"GB\"]\nprefixes = [\"+4420\"]\nmanage = true\n").dialing;
+    let countries = vec!["US".to_owned(), "GB".to_owned()];
+    assert_eq!(dialing, Dialing { countries, prefixes: vec!["+4420".to_owned()], manage: true });
+    says(
+        "[dialing]",
+        "prefixes = [\"0044\"]",
+        &[
+            "gateway.toml:10: dialing: prefixes \"0044\" is not the beginning of a number; write + and its first digits, \
+           \"+4420\"",
+        ],
+    );
     says(
         "[dialing]",
         "countries = [\"US\", \"mx\", \"US\"]",
