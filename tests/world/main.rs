@@ -24,6 +24,7 @@ mod odd_bodies;
 mod races;
 mod random;
 mod rotation;
+mod shown;
 mod sound;
 mod story;
 mod transfer;

@@ -1,6 +1,6 @@
 //! REFER.
 
-use crate::agent::{Ended, Reaction, State, ms};
+use crate::agent::{Agent, Ended, Reaction, State, ms};
 use crate::world::{CallRef, DOMAIN, World};
 
 /// 101 talks with somebody outside who called in.
@@ -198,13 +198,118 @@ fn a_refer_on_a_leg_that_is_only_waiting_to_hang_up_is_answered() {
 }
 
 #[test]
-fn an_attended_transfer_to_an_unknown_dialog_is_refused() {
+fn what_a_transfer_names_and_nobody_knows_is_refused_so_that_the_call_survives() {
     let (mut world, call, far) = inbound(10);
-    refer(&mut world, call, "<sip:102@192.168.1.1?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>");
+    let refused = |world: &mut World, what: &str, act: &dyn Fn(&mut Agent, usize)| {
+        world.act(call, act);
+        world.run(ms(500));
+        // 481 would end the dialog at the phone (RFC 5057).
+        assert_eq!(world.call(call).refer_code, Some(603), "{what}");
+        world.assert_talk(call, far);
+    };
+    refused(&mut world, "an unknown dialog", &|agent, call| {
+        agent.refer(call, "<sip:102@192.168.1.1?Replaces=a%40b%3Bto-tag%3D1%3Bfrom-tag%3D2>");
+    });
+    // The consultation is over before the key is pressed.
+    let phone = world.find("101");
+    let target = world.find("102");
+    let over = world.dial(phone, "102");
     world.run(ms(500));
-    assert_eq!(world.call(call).refer_code, Some(481));
-    world.assert_talk(call, far);
+    let ringing = world.last_call(target);
+    world.act(ringing, |agent, call| agent.refuse(call, 486));
+    world.run(ms(500));
+    refused(&mut world, "a call that is over", &|agent, call| agent.refer_to_call(call, over.call));
+    // A call that another extension makes.
+    let stranger = world.find("103");
+    let foreign = world.dial(stranger, "102");
+    world.run(ms(500));
+    let named = world.call(foreign);
+    let tag = named.early_tag.clone().expect("it rings");
+    let replaces = format!("{}%3Bto-tag%3D{tag}%3Bfrom-tag%3D{}", named.call_id, named.local_tag);
+    let replaces = replaces.replace('@', "%40");
+    refused(&mut world, "another phone's call", &|agent, call| {
+        agent.refer(call, &format!("<sip:102@192.168.1.1?Replaces={replaces}>"));
+    });
+    world.act(foreign, |agent, call| agent.hang_up(call));
     world.act(far, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+/// 101 talks with somebody outside, and calls `number`, which rings.
+fn consulting(seed: u64, number: &str) -> (World, CallRef, CallRef, CallRef) {
+    let (mut world, call, far) = inbound(seed);
+    world.act(call, |agent, call| agent.hold(call, true));
+    world.run(ms(500));
+    let phone = world.find("101");
+    let second = world.dial(phone, number);
+    world.run(ms(1500));
+    assert_eq!(world.state(second), State::Ringing);
+    (world, call, far, second)
+}
+
+#[test]
+fn a_transfer_while_the_second_call_rings_is_a_blind_one_to_what_rings() {
+    for cancels in [false, true] {
+        let (mut world, call, far, second) = consulting(20, "102");
+        let target = world.find("102");
+        let ringing = world.last_call(target);
+        world.act(call, |agent, call| agent.refer_to_call(call, second.call));
+        if cancels {
+            // Some phones cancel their second call by themselves.
+            world.act(second, |agent, call| agent.hang_up(call));
+        }
+        world.run(ms(1000));
+        assert_eq!(world.call(call).refer_code, Some(202));
+        assert_eq!(world.ended(second), Some(Ended::Refused(487)));
+        assert_eq!((world.last_call(target), world.state(ringing)), (ringing, State::Incoming), "it rings on");
+        world.act(ringing, |agent, call| agent.pick_up(call));
+        world.run(ms(1000));
+        assert_eq!(world.call(call).notified, [100, 200]);
+        assert_eq!(world.ended(call), Some(Ended::TheyHungUp));
+        world.assert_talk(far, ringing);
+        world.act(far, |agent, call| agent.hang_up(call));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_target_that_rang_already_and_refuses_or_is_not_answered_gives_the_call_back() {
+    for refuses in [true, false] {
+        let (mut world, call, far, second) = consulting(21, "102");
+        let target = world.find("102");
+        let ringing = world.last_call(target);
+        world.act(call, |agent, call| agent.refer_to_call(call, second.call));
+        world.run(ms(500));
+        if refuses {
+            world.act(ringing, |agent, call| agent.refuse(call, 486));
+        }
+        // As long as it would have rung for 101.
+        world.run(ms(29_000));
+        assert_eq!(world.call(call).notified, [100, if refuses { 486 } else { 480 }]);
+        world.act(call, |agent, call| agent.hold(call, false));
+        world.run(ms(1000));
+        world.assert_talk(call, far);
+        world.act(far, |agent, call| agent.hang_up(call));
+        world.finish();
+    }
+}
+
+#[test]
+fn a_target_outside_that_rings_is_taken_over_and_a_referrer_may_leave() {
+    let (mut world, call, far) = inbound(22);
+    world.outside("+15035551212", Reaction::answers(4000));
+    let phone = world.find("101");
+    let second = world.dial(phone, "5035551212");
+    world.run(ms(2000));
+    assert_eq!(world.state(second), State::Ringing);
+    world.act(call, |agent, call| agent.refer_to_call(call, second.call));
+    world.run(ms(200));
+    world.act(call, |agent, call| agent.hang_up(call));
+    world.run(ms(5000));
+    let other = world.last_call(DOMAIN);
+    assert_eq!(world.call(other).caller, "101");
+    world.assert_talk(far, other);
+    world.act(other, |agent, call| agent.hang_up(call));
     world.finish();
 }
 

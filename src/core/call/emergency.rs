@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::calling::Calling;
 use super::emergency_ways::Ways;
 use super::setup::{self, Invite, Target};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Party, notice};
@@ -118,7 +119,8 @@ impl Calls {
         (number, caller_id): (String, Option<String>),
         account: Account,
     ) {
-        let from = setup::caller_name(core, extension, &incoming);
+        let calling = Calling::phone(core, extension, &incoming);
+        let from = calling.name.clone();
         let party = Party::Handset(extension.map(str::to_string));
         let flow = incoming.flow;
         let contact = contact_of(&incoming);
@@ -130,7 +132,7 @@ impl Calls {
             heard,
             far: heard,
         }));
-        let Some(call) = self.admit(core, incoming, party, kind, from.clone(), number.clone()) else {
+        let Some(call) = self.admit(core, incoming, party, kind, calling, number.clone()) else {
             return;
         };
         core.cx.event(Event::new(
@@ -177,16 +179,15 @@ impl Calls {
         core: &Core<'_, '_>,
         called: &str,
         incoming: &Invite,
-        from: &str,
+        caller: &NameAddr,
     ) -> Option<Vec<Target>> {
         let marked = match header::is_call_back(&incoming.request.headers) {
             true => Marked::Yes,
             false => Marked::No,
         };
         let phone = self.call_backs.phone(core.cx.now, called, marked)?;
-        let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
         let target = |(name, flow, contact)| {
-            let mut target = setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS);
+            let mut target = setup::handset_target(name, flow, contact, caller, setup::MAX_FORWARDS);
             if !phone.is_own {
                 // What is not known to be a phone of the extension gets none of its rights.
                 target.party = Party::Handset(None);

@@ -42,7 +42,7 @@ impl Leg {
                 // RFC 3261 section 15: the caller may end an early dialog by BYE.
                 Method::Bye => {
                     reply(scope, 200);
-                    self.on_cancel(scope)
+                    self.on_cancel(scope, &request)
                 }
                 Method::Options => {
                     self.reply_options(scope, server, &request);
@@ -68,7 +68,7 @@ impl Leg {
             Method::Bye => {
                 reply(scope, 200);
                 self.end(scope);
-                Some(LegEvent::HungUp)
+                Some(LegEvent::HungUp(self.reasons(&request)))
             }
             Method::Invite | Method::Update => self.on_offer(scope, server, &request),
             Method::Info => self.on_info(scope, server, &request),

@@ -20,7 +20,7 @@ use crate::media::MediaLeg;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
-use crate::sip::header::{self, AuthHeader, NameAddr, SessionExpires};
+use crate::sip::header::{self, AuthHeader, NameAddr, Reason, SessionExpires};
 use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, Priority, ServerId, T1, TIMEOUT};
 use crate::sip::{uri, wire};
@@ -92,14 +92,14 @@ pub enum LegEvent {
     Answered,
     /// They did not, with this cause.
     Refused(Cause),
-    /// They cancelled their INVITE; it is answered.
-    Cancelled,
+    /// They cancelled their INVITE, and why; it is answered.
+    Cancelled(Vec<Reason>),
     /// Their ACK to our 2xx came; with `answer`, it answered an offer in it.
     Acknowledged { answer: bool },
     /// Their re-INVITE or UPDATE (`offered`), or their answer to ours, changed the media.
     Modified { offered: bool },
-    /// They hung up.
-    HungUp,
+    /// They hung up, and why.
+    HungUp(Vec<Reason>),
     /// The leg broke; a BYE is on its way where one could still arrive.
     Broken(Cause),
     /// On hold, they say again and again that they know no such dialog.
@@ -280,6 +280,8 @@ pub struct Leg {
     pub state: State,
     /// The transaction of their INVITE.
     pub server: Option<ServerId>,
+    /// What the other side of the call gave as the reason of its end: this side hears it ([`super::farewell`]).
+    pub(super) passed_on: Option<String>,
     pub(super) pending: Vec<Pending>,
     /// Our BYE, while there is no flow to send it on.
     pub(super) parked: Option<Request>,
@@ -316,6 +318,7 @@ impl Leg {
             wish: Direction::SendRecv,
             state: State::New,
             server: None,
+            passed_on: None,
             pending: Vec::new(),
             parked: None,
             indexed: Vec::new(),
@@ -460,7 +463,8 @@ impl Leg {
                 outgoing.cancelled = true;
                 match self.pending.iter().find(|pending| pending.purpose == Purpose::Invite) {
                     Some(pending) => {
-                        scope.cx.transactions.cancel(scope.cx.now, pending.client, Some(cause.reason()));
+                        let reason = self.passed_on.take().unwrap_or_else(|| cause.reason());
+                        scope.cx.transactions.cancel(scope.cx.now, pending.client, Some(reason));
                     }
                     None => self.end(scope),
                 }
@@ -484,7 +488,7 @@ impl Leg {
     pub(super) fn bye(&mut self, scope: &mut Scope<'_, '_>, cause: Cause) {
         let State::Confirmed(confirmed) = &mut self.state else { return };
         let mut request = confirmed.dialog.request(Method::Bye);
-        header::push_reason(&mut request.headers, cause.reason());
+        header::push_reason(&mut request.headers, self.passed_on.take().unwrap_or_else(|| cause.reason()));
         header::push_user_agent(&mut request.headers, crate::USER_AGENT);
         self.state = State::Ending;
         self.forget(scope);

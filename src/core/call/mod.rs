@@ -11,10 +11,12 @@ pub mod setup;
 mod admission;
 mod announcement;
 mod bridge;
+mod calling;
 mod description;
 mod emergency;
 mod emergency_invite;
 mod emergency_ways;
+mod farewell;
 mod in_dialog;
 mod media_target;
 mod negotiation;
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use rsip::{Request, Response};
 
+use self::calling::Calling;
 pub use self::cause::Cause;
 pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
@@ -45,7 +48,7 @@ use crate::media::{Command, MediaLeg};
 use crate::registrar::Registrar;
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
-use crate::sip::header;
+use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::{Codec, Direction};
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
 use crate::status::Sizes;
@@ -149,6 +152,8 @@ enum Phase {
 struct Call {
     kind: Kind,
     from: String,
+    /// The caller, as phones see it.
+    shown: NameAddr,
     to: String,
     began: Instant,
     answered: Option<Instant>,
@@ -167,10 +172,11 @@ struct Call {
 }
 
 impl Call {
-    fn new(kind: Kind, from: String, to: String, began: Instant, caller: LegId) -> Self {
+    fn new(kind: Kind, calling: Calling, to: String, began: Instant, caller: LegId) -> Self {
         Call {
             kind,
-            from,
+            from: calling.name,
+            shown: calling.shown,
             to,
             began,
             answered: None,
@@ -304,9 +310,9 @@ impl Calls {
     }
 
     /// A CANCEL that matched.
-    pub fn handle_cancel(&mut self, core: &mut Core<'_, '_>, server: ServerId) {
+    pub fn handle_cancel(&mut self, core: &mut Core<'_, '_>, server: ServerId, cancel: &Request) {
         let Some(id) = self.servers.get(&server).copied() else { return };
-        self.drive(core, id, |leg, scope| leg.on_cancel(scope));
+        self.drive(core, id, |leg, scope| leg.on_cancel(scope, cancel));
     }
 
     /// A response to a leg's request.
@@ -332,7 +338,11 @@ impl Calls {
             LegEvent::Progress { media, .. } => self.on_progress(core, call_id, id, media),
             LegEvent::Answered => self.on_answered(core, call_id, id),
             LegEvent::Refused(cause) => self.on_refused(core, call_id, id, cause),
-            LegEvent::Cancelled => self.end(core, call_id, Cause::Cancelled),
+            LegEvent::Cancelled(reasons) => {
+                let cause = self.cancelled(core, call_id, &reasons);
+                self.pass_on(call_id, &reasons);
+                self.end(core, call_id, cause);
+            }
             LegEvent::Acknowledged { answer } => {
                 self.set_media(core, id);
                 if answer {
@@ -346,7 +356,10 @@ impl Calls {
                     self.pass_on_hold(core, call_id, id);
                 }
             }
-            LegEvent::HungUp => self.on_gone(core, call_id, id, Cause::Cleared),
+            LegEvent::HungUp(reasons) => {
+                self.pass_on(call_id, &reasons);
+                self.on_gone(core, call_id, id, Cause::Cleared);
+            }
             LegEvent::Broken(cause) => self.on_gone(core, call_id, id, cause),
             LegEvent::Unknown => self.on_unknown(core, call_id, id),
             LegEvent::Digit { digit, duration } => {
@@ -540,9 +553,12 @@ impl Calls {
         let lasted = call.answered.map_or(0, |answered| now.since(answered).as_secs());
         self.counts.end((&call.kind).into(), call.answered.map(|_| lasted), cause);
         let level = match cause {
-            Cause::Cleared | Cause::Cancelled | Cause::Transferred | Cause::NoAnswer | Cause::Refused(486) => {
-                Level::Info
-            }
+            Cause::Cleared
+            | Cause::Cancelled
+            | Cause::AnsweredElsewhere
+            | Cause::Transferred
+            | Cause::NoAnswer
+            | Cause::Refused(486) => Level::Info,
             _ if call.kind.priority().is_emergency() => Level::Error,
             _ => Level::Warning,
         };

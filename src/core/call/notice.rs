@@ -4,12 +4,12 @@
 //! stands on the display. Each extension has a call of its own, so that one who picks up does not silence the others. The
 //! box is the caller: there is nobody to talk to, and an answer ends the call.
 
+use super::calling::{self, Calling};
 use super::setup::{self, Target};
 use super::{Call, CallId, Calls, Core, Kind, LegId};
 use crate::event::{Code, Event};
 use crate::sip::flow::Flow;
 use crate::sip::header::NameAddr;
-use crate::sip::uri;
 
 /// The emergency call that the notice is about.
 pub(super) struct Subject<'a> {
@@ -35,13 +35,10 @@ impl Calls {
 
     fn notify_one(&mut self, core: &mut Core<'_, '_>, subject: &Subject<'_>, name: String) {
         let display = format!("{} call from {}", subject.number, subject.from);
-        let caller = NameAddr {
-            display: Some(display.clone()),
-            ..NameAddr::new(uri::sip(Some(subject.from), "gateway.invalid", None))
-        };
+        let shown = NameAddr { display: Some(display.clone()), ..calling::named(subject.from) };
         let targets: Vec<Target> = setup::bindings_of(core, &name, Some(subject.flow))
             .into_iter()
-            .map(|(name, flow, contact)| setup::handset_target(name, flow, contact, &caller, setup::MAX_FORWARDS))
+            .map(|(name, flow, contact)| setup::handset_target(name, flow, contact, &shown, setup::MAX_FORWARDS))
             .collect();
         if targets.is_empty() {
             let text = format!("{display}: no phone of {name} is registered, which is to hear of it");
@@ -51,7 +48,8 @@ impl Calls {
         let id = CallId(self.number());
         // No leg has this number: the box calls by itself.
         let caller = LegId(self.number());
-        let call = Call::new(Kind::Notice, subject.from.to_owned(), name, core.cx.now, caller);
+        let calling = Calling { name: subject.from.to_owned(), shown };
+        let call = Call::new(Kind::Notice, calling, name, core.cx.now, caller);
         let text = format!("notice to {}: {display}", call.to);
         core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));
         self.calls.insert(id, call);

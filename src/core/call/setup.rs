@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use rsip::{Request, Uri};
 
+use super::calling::Calling;
 use super::description::Demand;
 use super::leg::{Invitation, Leg, Party};
 use super::negotiation::Negotiation;
@@ -52,7 +53,8 @@ impl Calls {
         extension: Option<&str>,
         route: Route,
     ) {
-        let from = caller_name(core, extension, &incoming);
+        let caller = Calling::phone(core, extension, &incoming);
+        let from = caller.name.clone();
         let dialled = uri::user(&incoming.request.uri).unwrap_or_default();
         let party = Party::Handset(extension.map(str::to_string));
         match route {
@@ -73,33 +75,33 @@ impl Calls {
                     }
                 };
                 let target = trunk_target(core, trunk, extension, extension.unwrap_or("gateway"), &number);
-                if let Some(call) = self.admit(core, incoming, party, Kind::Outbound, from, number) {
+                if let Some(call) = self.admit(core, incoming, party, Kind::Outbound, caller, number) {
                     self.open(core, call, vec![target]);
                 }
             }
             Route::Local { extensions } => {
-                let targets = handset_targets(core, &extensions, &incoming, &from);
-                self.ring_handsets(core, incoming, party, Kind::Local, from, extensions.join(","), targets);
+                let targets = handset_targets(core, &extensions, &incoming, &caller.shown);
+                self.ring_handsets(core, incoming, party, Kind::Local, caller, extensions.join(","), targets);
             }
         }
     }
 
     /// An INVITE from the SIP domain: for the extension in its Request-URI (TWILIO.md "Call to an extension").
     pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, incoming: Invite) {
-        let from = caller_name(core, None, &incoming);
+        let caller = Calling::outside(core, &incoming);
         let called = uri::user(&incoming.request.uri).unwrap_or_default();
         if core.cx.config.extension(&called).is_none() {
-            tell_refused(core, Level::Notice, incoming.flow, &from, &called, "no such extension");
+            tell_refused(core, Level::Notice, incoming.flow, &caller.name, &called, "no such extension");
             refuse(core, &incoming, 404, "no such extension");
             return;
         }
         let party = Party::Trunk(Some(called.clone()));
-        if let Some(targets) = self.call_back_targets(core, &called, &incoming, &from) {
-            self.ring_handsets(core, incoming, party, Kind::CallBack, from, called, targets);
+        if let Some(targets) = self.call_back_targets(core, &called, &incoming, &caller.shown) {
+            self.ring_handsets(core, incoming, party, Kind::CallBack, caller, called, targets);
             return;
         }
-        let targets = handset_targets(core, std::slice::from_ref(&called), &incoming, &from);
-        self.ring_handsets(core, incoming, party, Kind::Inbound, from, called, targets);
+        let targets = handset_targets(core, std::slice::from_ref(&called), &incoming, &caller.shown);
+        self.ring_handsets(core, incoming, party, Kind::Inbound, caller, called, targets);
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a call is made of; a struct would only rename them")]
@@ -109,17 +111,17 @@ impl Calls {
         incoming: Invite,
         party: Party,
         kind: Kind,
-        from: String,
+        caller: Calling,
         to: String,
         targets: Vec<Target>,
     ) {
         if targets.is_empty() {
             // At once, so that Twilio asks the action of its `<Dial>`, which goes on (TWILIO.md "Dial action").
-            tell_refused(core, Level::Notice, incoming.flow, &from, &to, &Cause::NotRegistered.text());
+            tell_refused(core, Level::Notice, incoming.flow, &caller.name, &to, &Cause::NotRegistered.text());
             refuse(core, &incoming, Cause::NotRegistered.status(), "no handset is registered");
             return;
         }
-        if let Some(call) = self.admit(core, incoming, party, kind, from, to) {
+        if let Some(call) = self.admit(core, incoming, party, kind, caller, to) {
             self.open(core, call, targets);
         }
     }
@@ -131,7 +133,7 @@ impl Calls {
         incoming: Invite,
         party: Party,
         kind: Kind,
-        from: String,
+        calling: Calling,
         to: String,
     ) -> Option<CallId> {
         let mut incoming = incoming;
@@ -144,20 +146,20 @@ impl Calls {
             Err(response) => {
                 let code = response.status_code.code();
                 let why = format!("{code} {}", status::reason(code));
-                tell_refused(core, Level::Notice, incoming.flow, &from, &to, &why);
+                tell_refused(core, Level::Notice, incoming.flow, &calling.name, &to, &why);
                 core.cx.transactions.respond(core.cx.now, incoming.server, *response);
                 return None;
             }
         };
         if !kind.priority().is_emergency() && self.calls.len() >= core.cx.config.limits.calls {
-            tell_refused(core, Level::Warning, incoming.flow, &from, &to, &Cause::Limit.text());
+            tell_refused(core, Level::Warning, incoming.flow, &calling.name, &to, &Cause::Limit.text());
             refuse(core, &incoming, 503, "too many calls");
             return None;
         }
         let id = CallId(self.number());
         let caller = self.new_leg(id, party, kind.priority(), incoming.flow);
         self.servers.insert(incoming.server, caller);
-        let call = Call::new(kind, from, to, core.cx.now, caller);
+        let call = Call::new(kind, calling, to, core.cx.now, caller);
         let text = format!("{} call from {} to {}", call.kind.word(), call.from, call.to);
         core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));
         self.calls.insert(id, call);
@@ -299,19 +301,16 @@ impl Calls {
         call_id: CallId,
         extension: Option<&str>,
         route: &Route,
-        from: &str,
+        caller: &NameAddr,
     ) -> Result<(), u16> {
         let targets = match route {
             Route::Refuse { code, .. } => return Err(*code),
-            Route::Local { extensions } => {
-                let caller = NameAddr::new(uri::sip(Some(from), "gateway.invalid", None));
-                extensions
-                    .iter()
-                    .flat_map(|name| bindings_of(core, name, None))
-                    .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, MAX_FORWARDS))
-                    .take(MAX_FORKS)
-                    .collect()
-            }
+            Route::Local { extensions } => extensions
+                .iter()
+                .flat_map(|name| bindings_of(core, name, None))
+                .map(|(name, flow, contact)| handset_target(name, flow, contact, caller, MAX_FORWARDS))
+                .take(MAX_FORKS)
+                .collect(),
             // Refused when the transfer was asked for.
             Route::Emergency { .. } => return Err(403),
             Route::Outside { number, .. } => {
@@ -360,19 +359,6 @@ fn refuse(core: &mut Core<'_, '_>, incoming: &Invite, code: u16, text: &str) {
     core.cx.transactions.respond(core.cx.now, incoming.server, response);
 }
 
-/// Who calls, as the called handset and the log see it: an extension's name, or the number that Twilio names.
-pub(super) fn caller_name(core: &Core<'_, '_>, extension: Option<&str>, incoming: &Invite) -> String {
-    if let Some(extension) = extension {
-        return extension.to_string();
-    }
-    let user = header::from(&incoming.request.headers).ok().and_then(|from| uri::user(&from.uri));
-    match user {
-        Some(user) if !user.is_empty() => user,
-        _ if core.trunk.is_trunk(incoming.flow) => "anonymous".into(),
-        _ => "unknown".into(),
-    }
-}
-
 /// Twilio wants the domain in Request-URI and To, and the extension (or, for an emergency, its number) in From.
 fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &str, number: &str) -> Target {
     let domain = &core.cx.config.trunk.domain;
@@ -415,15 +401,12 @@ pub(super) fn bindings_of(core: &Core<'_, '_>, extension: &str, but: Option<Flow
         .collect()
 }
 
-fn handset_targets(core: &Core<'_, '_>, extensions: &[String], incoming: &Invite, from: &str) -> Vec<Target> {
+fn handset_targets(core: &Core<'_, '_>, extensions: &[String], incoming: &Invite, caller: &NameAddr) -> Vec<Target> {
     let hops = header::max_forwards(&incoming.request.headers).ok().flatten().unwrap_or(MAX_FORWARDS);
-    let display = core.cx.config.extension(from).and_then(|caller| caller.display_name.clone());
-    // A placeholder host: each handset sees the address that it reaches us by.
-    let caller = NameAddr { display, ..NameAddr::new(uri::sip(Some(from), "gateway.invalid", None)) };
     extensions
         .iter()
         .flat_map(|name| bindings_of(core, name, Some(incoming.flow)))
-        .map(|(name, flow, contact)| handset_target(name, flow, contact, &caller, hops.saturating_sub(1)))
+        .map(|(name, flow, contact)| handset_target(name, flow, contact, caller, hops.saturating_sub(1)))
         .take(MAX_FORKS)
         .collect()
 }
@@ -431,7 +414,11 @@ fn handset_targets(core: &Core<'_, '_>, extensions: &[String], incoming: &Invite
 pub(super) fn handset_target(name: String, flow: Flow, contact: Uri, caller: &NameAddr, max_forwards: u32) -> Target {
     let host = flow.local.ip().to_string();
     let user = uri::user(&caller.uri);
-    let from = NameAddr { display: caller.display.clone(), ..NameAddr::new(uri::sip(user.as_deref(), &host, None)) };
+    let from = match caller.is_anonymous() {
+        true => caller.clone(),
+        // Each phone sees the address that it reaches us by.
+        false => NameAddr { display: caller.display.clone(), ..NameAddr::new(uri::sip(user.as_deref(), &host, None)) },
+    };
     Target {
         party: Party::Handset(Some(name.clone())),
         flow,

@@ -1,10 +1,13 @@
 //! REFER from a handset (RFC 3515), done here: blind by ringing the target, attended by joining two calls (RFC 3891
 //! Replaces, RFC 5589). The far ends notice nothing but another voice: the media is re-plugged.
+//!
+//! Rule: a phone may transfer at any time. While its second call rings, that is a blind transfer to what rings; what it
+//! names and we do not know is refused so that the call it has goes on.
 
 use rsip::Request;
 
 use super::leg::Party;
-use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
+use super::{CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer, calling};
 use crate::event::{Code, Event, Level};
 use crate::route::{self, Caller, Route, route_dialled};
 use crate::sip::dialled::Dialled;
@@ -19,6 +22,13 @@ pub(super) struct Transfer {
     /// The handset that asked; it stays connected until the target answers.
     pub referrer: LegId,
     pub referrer_gone: bool,
+}
+
+/// The leg that an attended transfer names.
+enum Replaced {
+    Answered(LegId),
+    /// It called, and nobody has answered yet.
+    Ringing(LegId),
 }
 
 impl Calls {
@@ -55,11 +65,22 @@ impl Calls {
             // Not a blind transfer: somebody else would ring.
             let Ok(replaces) = Replaces::parse(&replaces) else { return reply(core, 400) };
             return match self.replaced(&replaces, &extension, id) {
-                Some(other) => {
+                Some(Replaced::Answered(other)) => {
                     reply(core, 202);
                     self.join(core, call_id, id, other);
                 }
-                None => reply(core, 481),
+                Some(Replaced::Ringing(other)) => {
+                    reply(core, 202);
+                    self.take_over(core, call_id, id, other);
+                }
+                // Not 481: that would end the call that the phone has (RFC 5057 section 5.1).
+                None => {
+                    let text =
+                        format!("transfer by {extension} refused: the call that it names is over, or not its own");
+                    core.cx
+                        .event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text).at(Level::Notice));
+                    reply(core, 603);
+                }
             };
         }
         let route = match Dialled::of_uri(&target.uri) {
@@ -79,38 +100,68 @@ impl Calls {
             return reply(core, *code);
         }
         reply(core, 202);
-        self.with(core, id, |leg, scope| leg.notify_transfer(scope, 100));
+        self.begin_transfer(core, call_id, id);
+        self.ring_target(core, call_id, &extension, &route);
+    }
+
+    /// From now on the call is between the one who is kept, as its caller, and whoever answers.
+    fn begin_transfer(&mut self, core: &mut Core<'_, '_>, call_id: CallId, referrer: LegId) {
+        self.with(core, referrer, |leg, scope| leg.notify_transfer(scope, 100));
         if let Some(call) = self.calls.get_mut(&call_id) {
-            // From now on the caller is the one who is kept.
             if let Phase::Answered(answered) = call.phase
-                && call.caller == id
+                && call.caller == referrer
             {
                 call.caller = answered;
             }
             call.phase = Phase::Ringing;
             call.refusal = None;
-            call.transfer = Some(Transfer { referrer: id, referrer_gone: false });
+            call.transfer = Some(Transfer { referrer, referrer_gone: false });
         }
-        self.ring_target(core, call_id, &extension, &route);
+    }
+
+    /// Attended transfer to a call that still rings: what rings there rings in the call of `a` from now on, as after a
+    /// blind transfer, and the phone's own call to it is over.
+    fn take_over(&mut self, core: &mut Core<'_, '_>, call_id: CallId, a: LegId, b: LegId) {
+        let Some(other_id) = self.legs.get(&b).map(|leg| leg.call) else { return };
+        let until = self.timers.get(Timer::Ring(other_id));
+        let Some(other) = self.calls.get_mut(&other_id) else { return };
+        let ringing = std::mem::take(&mut other.ringing);
+        let text = format!("takes over what rings in call {}, by a transfer", other_id.0);
+        core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text));
+        self.begin_transfer(core, call_id, a);
+        for id in &ringing {
+            if let Some(leg) = self.legs.get_mut(id) {
+                leg.call = call_id;
+            }
+        }
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            call.ringing = ringing;
+        }
+        if let Some(until) = until {
+            self.timers.set(Timer::Ring(call_id), until);
+        }
+        self.end(core, other_id, Cause::Transferred);
     }
 
     /// Rings the target of a transfer that was accepted.
     fn ring_target(&mut self, core: &mut Core<'_, '_>, call_id: CallId, extension: &str, route: &Route) {
         let Some(kept) = self.calls.get(&call_id).map(|call| call.caller) else { return };
-        let from = match self.legs.get(&kept).map(|leg| &leg.party) {
-            Some(Party::Handset(Some(kept))) => kept.clone(),
-            _ => self.calls.get(&call_id).map(|call| call.outside_party()).unwrap_or_default(),
+        let Some(call) = self.calls.get(&call_id) else { return };
+        let shown = match (self.legs.get(&kept).map(|leg| &leg.party), &call.kind) {
+            (Some(Party::Handset(Some(kept))), _) if *kept != call.from => calling::colleague(core, kept),
+            (Some(Party::Trunk(_)), Kind::Local | Kind::Outbound) => calling::named(&call.to),
+            _ => call.shown.clone(),
         };
         let text = format!("transfer by {extension} to {route:?}");
         core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text));
-        if let Err(code) = self.ring_for_transfer(core, call_id, Some(extension), route, &from) {
+        if let Err(code) = self.ring_for_transfer(core, call_id, Some(extension), route, &shown) {
             self.transfer_failed(core, call_id, Cause::Refused(code));
         }
     }
 
-    /// The leg that an attended transfer names: in another answered call of the same extension. The tags in Replaces
-    /// are those of the referrer's dialog with us, seen from us as its target.
-    fn replaced(&self, replaces: &Replaces, extension: &str, referrer: LegId) -> Option<LegId> {
+    /// The leg that an attended transfer names: in another call of the same extension, answered or one that it made and
+    /// that rings. The tags in Replaces are those of the referrer's dialog with us, seen from us as its target.
+    fn replaced(&self, replaces: &Replaces, extension: &str, referrer: LegId) -> Option<Replaced> {
         let dialog = DialogId {
             call_id: replaces.call_id.clone(),
             local_tag: replaces.to_tag.clone(),
@@ -121,8 +172,21 @@ impl Calls {
         // The two ends of one call can not be joined: nobody would be left.
         let other_call = self.legs.get(&referrer).is_some_and(|own| own.call != leg.call);
         let same = matches!(&leg.party, Party::Handset(Some(name)) if name == extension);
-        let joinable = other_call && same && !self.was_dialled_for_help(leg.call);
-        (joinable && self.partner(leg.call, id).is_some()).then_some(id)
+        if !other_call || !same || self.was_dialled_for_help(leg.call) {
+            return None;
+        }
+        let call = self.calls.get(&leg.call)?;
+        match call.phase {
+            // RFC 3891 section 3: `early-only` spares a call that has been answered meanwhile.
+            Phase::Answered(_) => {
+                (self.partner(leg.call, id).is_some() && !replaces.early_only).then_some(Replaced::Answered(id))
+            }
+            Phase::Ringing => {
+                let rings = call.caller == id && call.transfer.is_none() && !call.ringing.is_empty();
+                rings.then_some(Replaced::Ringing(id))
+            }
+            Phase::Opening(_) | Phase::WaitingForTrunk | Phase::Announcing(_) => None,
+        }
     }
 
     /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.
@@ -199,15 +263,5 @@ impl Calls {
         let text = format!("transfer failed: {}", cause.text());
         core.cx.event(Event::new(Code::CallTransfer, format!("call {}", call_id.0), text).at(Level::Notice));
         self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, cause.status()));
-    }
-}
-
-impl super::Call {
-    /// The number of the party outside, for the one who is rung.
-    fn outside_party(&self) -> String {
-        match self.kind {
-            super::Kind::Inbound => self.from.clone(),
-            _ => self.to.clone(),
-        }
     }
 }

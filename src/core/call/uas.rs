@@ -121,13 +121,13 @@ impl Leg {
         self.end(scope);
     }
 
-    /// Their CANCEL: the transaction layer has answered it, the INVITE gets its 487 here.
-    pub fn on_cancel(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+    /// Their CANCEL, or a BYE as early: it has been answered, the INVITE gets its 487 here.
+    pub fn on_cancel(&mut self, scope: &mut Scope<'_, '_>, request: &Request) -> Option<LegEvent> {
         if !matches!(self.state, State::Incoming(_)) {
             return None;
         }
         self.refuse(scope, 487, "");
-        Some(LegEvent::Cancelled)
+        Some(LegEvent::Cancelled(self.reasons(request)))
     }
 
     /// The ACK to a 2xx of ours.

@@ -17,7 +17,7 @@ pub struct Plan {
     pub test: Option<&'static str>,
     /// Numbers that people dial as well; an extension of that name goes first.
     pub also: &'static [&'static str],
-    /// What people dial from habit before a number: to get an outside line, a long-distance line, or to hide theirs.
+    /// What people dial from habit before a number: to get an outside line, or a long-distance line.
     pub prefixes: &'static [&'static str],
 }
 
@@ -31,7 +31,7 @@ pub const NANP: Plan = Plan {
     numbers: &["911"],
     test: Some("933"),
     also: &[],
-    prefixes: &["9", "1", "*67", "*82"],
+    prefixes: &["9", "1"],
 };
 
 /// Everybody whose plan is not in the table: the file can name more numbers.

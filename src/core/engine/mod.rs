@@ -500,8 +500,8 @@ impl Engine {
             transaction::Event::Ack { flow, request } => {
                 self.call_part(now, wall, |calls, core| calls.handle_ack(core, flow, &request));
             }
-            transaction::Event::Cancelled { id } => {
-                self.call_part(now, wall, |calls, core| calls.handle_cancel(core, id));
+            transaction::Event::Cancelled { id, cancel } => {
+                self.call_part(now, wall, |calls, core| calls.handle_cancel(core, id, &cancel));
             }
             transaction::Event::Crowded { flow } => self.on_crowded(now, flow),
             // The leg was over with its refusal.

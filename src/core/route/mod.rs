@@ -3,6 +3,7 @@
 //! Emergency is decided first, before anything can say no.
 
 pub mod number;
+pub mod shown;
 
 use crate::config::{Config, Extension};
 use crate::emergency::Wanted;

@@ -24,6 +24,29 @@ pub enum Dialled {
     Service(String),
 }
 
+/// Whether the called party is to see who calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presentation {
+    Shown,
+    Withheld,
+}
+
+/// What people dial before a number to hide theirs, or to show it: in North America, and on mobile phones
+/// (3GPP TS 22.030 annex B).
+const CODES: [(&str, Presentation); 4] = [
+    ("*67", Presentation::Withheld),
+    ("*82", Presentation::Shown),
+    ("#31#", Presentation::Withheld),
+    ("*31#", Presentation::Shown),
+];
+
+/// What was dialled behind such a code, and what the code asks for.
+pub fn presentation(dialled: &str) -> (Option<Presentation>, &str) {
+    let dialled = dialled.trim();
+    let behind = |(code, asked)| Some((Some(asked), dialled.strip_prefix(code)?.trim_start()));
+    CODES.into_iter().find_map(behind).filter(|(_, rest)| !rest.is_empty()).unwrap_or((None, dialled))
+}
+
 /// Why nothing can have been dialled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DialledError {

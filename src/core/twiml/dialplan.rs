@@ -7,6 +7,7 @@ use super::form::Form;
 use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::{Config, Number};
 use crate::emergency::callback::Phone;
+use crate::route::shown::shown;
 use crate::route::{self, Caller, Route, number};
 use crate::setting::Setting;
 use crate::sip::header;
@@ -154,7 +155,7 @@ fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Nu
     let domain =
         config.environment(&number.environment).map_or(&config.trunk.domain, |environment| &environment.domain);
     let dial = ring(config, base, &number.ring, domain);
-    rings(request, number.number.clone(), number.ring.clone(), dial)
+    rings(config, request, number.number.clone(), number.ring.clone(), dial)
 }
 
 /// The emergency service calls back: the phone that called rings first, past every rule, and for as long as it must.
@@ -167,7 +168,7 @@ fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone) -> An
         action: Some(Setting::new(format!("{}{CALLED_BACK_PATH}", base.expose()))),
         ..ring(config, base, &[], "")
     };
-    rings(request, phone.number.clone(), vec![phone.extension.clone()], dial)
+    rings(config, request, phone.number.clone(), vec![phone.extension.clone()], dial)
 }
 
 /// The phone that is called back did not answer: now all ring that the number rings.
@@ -182,21 +183,13 @@ fn called_back(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     }
 }
 
-fn rings(request: &WebhookRequest<'_>, number: String, ring: Vec<String>, dial: Dial) -> Answer {
+fn rings(config: &Config, request: &WebhookRequest<'_>, number: String, ring: Vec<String>, dial: Dial) -> Answer {
     let form = &request.form;
-    let from = caller(form.get("From").or(form.get("Caller")).unwrap_or_default());
+    let from = number::dialled(form.get("From").or(form.get("Caller")).unwrap_or_default()).unwrap_or_default();
+    let from = shown(config, &from).text().to_owned();
     let dial = Dial { caller_id: Some(from.clone()), ..dial };
     let event = WebhookEvent::Incoming { call_sid: call_sid(form), from, number, ring };
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
-}
-
-/// The caller's number or name where a `<Sip>` noun can carry it (letters, digits and `+-_.`), else `anonymous`:
-/// From may be blank, `anonymous`, `unknown` or raw digits.
-fn caller(from: &str) -> String {
-    match number::dialled(from) {
-        Ok(user) if user.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(&b)) => user,
-        _ => "anonymous".to_owned(),
-    }
 }
 
 /// A `<Dial>` ended: Twilio asks what comes next.

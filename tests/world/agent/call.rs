@@ -46,6 +46,8 @@ pub struct Call {
     pub call_id: String,
     pub local_tag: String,
     pub remote_tag: Option<String>,
+    /// The tag of a provisional response: what a transfer names while it rings.
+    pub early_tag: Option<String>,
     /// From and To of our requests, without tags.
     pub local: String,
     pub remote: String,
@@ -116,6 +118,7 @@ impl Agent {
             call_id: String::new(),
             local_tag: self.random.hex(5),
             remote_tag: None,
+            early_tag: None,
             local: String::new(),
             remote: String::new(),
             target: String::new(),
@@ -347,7 +350,8 @@ impl Agent {
             }
             State::Incoming => self.refuse(id, 486),
             State::Talking => {
-                let request = self.in_dialog(id, Method::Bye);
+                let mut request = self.in_dialog(id, Method::Bye);
+                self.give_reason(&mut request);
                 self.send(request, Purpose::Bye(id), 0);
                 self.calls[id].state = State::Leaving;
                 self.calls[id].ended = Some(Ended::WeHungUp);
@@ -445,7 +449,7 @@ impl Agent {
     /// Attended transfer: `id` shall be connected with the other end of `other`.
     pub fn refer_to_call(&mut self, id: usize, other: usize) {
         let call = &self.calls[other];
-        let theirs = call.remote_tag.clone().unwrap_or_default();
+        let theirs = call.remote_tag.clone().or(call.early_tag.clone()).unwrap_or_default();
         let target = call.target.clone();
         let replaces = format!("{};to-tag={theirs};from-tag={}", call.call_id, call.local_tag);
         let escaped = replaces.replace('@', "%40").replace(';', "%3B").replace('=', "%3D");

@@ -99,6 +99,8 @@ pub struct Traits {
     pub never_pracks: bool,
     /// What it makes of each INVITE and UPDATE, and of each response with a description, before they leave.
     pub dress: Option<Dress>,
+    /// The Reason of its CANCELs and BYEs.
+    pub reason: Option<String>,
 }
 
 /// Headers and body as an odd phone writes them.
@@ -118,6 +120,7 @@ impl Default for Traits {
             offers_in_prack: false,
             never_pracks: false,
             dress: None,
+            reason: None,
         }
     }
 }

@@ -104,6 +104,7 @@ impl Agent {
                 self.calls[call].provisional.push(code);
                 if code > 100 && self.calls[call].state == State::Calling {
                     self.calls[call].state = State::Ringing;
+                    self.calls[call].early_tag = tag_of(&response.headers, "To");
                 }
                 self.early(call, response);
             }

@@ -196,11 +196,18 @@ impl Agent {
     }
 
     fn send_cancel(&mut self, id: usize) {
-        let request = self.like(id, Method::Cancel);
+        let mut request = self.like(id, Method::Cancel);
+        self.give_reason(&mut request);
         if let Purpose::Invite(call) = self.clients[id].purpose {
             self.send(request, Purpose::Cancel(call), 0);
             // RFC 3261 section 9.1: as if the INVITE had never been answered.
             self.wake(Wake::Abandon(call), TIMEOUT);
+        }
+    }
+
+    pub(super) fn give_reason(&self, request: &mut Request) {
+        if let Some(reason) = &self.traits.reason {
+            request.headers.push(header::make("Reason", reason.as_str()));
         }
     }
 

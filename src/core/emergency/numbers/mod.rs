@@ -3,7 +3,7 @@
 //! Rule: what a person may mean by it is an emergency call; everything else is not, however much it looks like one.
 
 use super::plan::{NANP, Plan};
-use crate::sip::dialled::{Dialled, digits};
+use crate::sip::dialled::{Dialled, digits, presentation};
 
 /// The label of the emergency services (RFC 5031 section 4.2); its children are `sos.fire` and so on.
 const SOS: &str = "sos";
@@ -111,14 +111,15 @@ impl Numbers {
     /// | --- | --- |
     /// | `911`, `9-1-1`, `(911)`, `+911` | visual separators and a plus say nothing |
     /// | `911#` | the dial key, sent as a digit |
-    /// | `9911`, `1911`, `+1911`, `*67911` | habit, in the North American Numbering Plan alone |
+    /// | `9911`, `1911`, `+1911` | habit, in the North American Numbering Plan alone |
+    /// | `*67911`, `#31#112` | a code that hides the number |
     /// | `112`, `911` | mean help in every country |
     /// | `urn:service:sos`, `urn:service:sos.fire`, `sip:sos@…` | RFC 5031 |
     /// | `urn:service:test.sos` | the test line (RFC 6881), where there is one |
     pub fn wanted(&self, dialled: &Dialled, is_extension: impl Fn(&str) -> bool) -> Option<Wanted> {
         let text = match dialled {
             Dialled::Service(label) => return self.service(label),
-            Dialled::Text(text) => text.as_str(),
+            Dialled::Text(text) => presentation(text).1,
         };
         let taken = is_extension(text);
         // Registered phones have no such name; a key for help may be set to it.

@@ -32,6 +32,9 @@ fn every_spelling_that_a_person_may_mean_is_an_emergency_call() {
         "+9-1-1#",
         "*67911",
         "*82911",
+        "#31#911",
+        "*679911",
+        "*67 9-1-1#",
         "112",
         "+112",
         "tel:911",
@@ -107,7 +110,10 @@ fn the_prefixes_nine_and_one_count_in_the_north_american_plan_alone() {
     for (country, number) in [("GB", "999"), ("DE", "112"), ("AU", "000"), ("NZ", "111")] {
         let numbers = site(&[country]);
         assert_eq!(dial(&numbers, number).as_deref(), Some(number));
-        for prefix in ["9", "1", "*67"] {
+        for code in ["*67", "#31#", "*31#"] {
+            assert_eq!(dial(&numbers, &format!("{code}{number}")).as_deref(), Some(number), "{country} {code}");
+        }
+        for prefix in ["9", "1"] {
             assert_eq!(dial(&numbers, &format!("{prefix}{number}")), None, "{country} {prefix}");
         }
         assert_eq!(dial(&numbers, "9911"), None);

@@ -44,7 +44,7 @@ impl NameAddr {
             },
         };
         let (addr_spec, params) = rest.strip_prefix('<')?.split_once('>')?;
-        Some(NameAddr { display, uri: uri::parse_any(addr_spec).ok()?, params: Params::parse(params)? })
+        Some(NameAddr { display, uri: uri_in(addr_spec)?, params: Params::parse(params)? })
     }
 
     fn read_addr_spec(value: &str) -> Option<NameAddr> {
@@ -53,17 +53,23 @@ impl NameAddr {
         if addr_spec.contains([',', '?']) {
             return None;
         }
-        Some(NameAddr {
-            display: None,
-            uri: uri::parse_any(addr_spec.trim_end()).ok()?,
-            params: Params::parse(params)?,
-        })
+        Some(NameAddr { display: None, uri: uri_in(addr_spec.trim_end())?, params: Params::parse(params)? })
     }
 
     /// The dialog's tag.
     pub fn tag(&self) -> Option<&str> {
         self.params.value("tag").filter(|t| !t.is_empty())
     }
+}
+
+/// A URI. For a caller whose number is withheld some write an empty user (`sip:@host`), which the grammar has not.
+fn uri_in(addr_spec: &str) -> Option<Uri> {
+    let bare = addr_spec.split_once(":@").filter(|(scheme, _)| !scheme.contains([':', '@']));
+    match bare {
+        Some((scheme, host)) => uri::parse_any(&format!("{scheme}:{host}")),
+        None => uri::parse_any(addr_spec),
+    }
+    .ok()
 }
 
 /// The tag of a From or To value that [`NameAddr::parse`] takes, without reading the address: transactions and dialogs
@@ -176,6 +182,18 @@ mod tests {
         ] {
             assert_eq!(tag(text).as_deref(), NameAddr::parse(text).unwrap().tag(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_empty_user_is_none() {
+        for (text, host) in
+            [("<sip:@pbx>;tag=1", "pbx"), ("\"\" <sips:@pbx:5061>", "pbx"), ("sip:@192.0.2.1;tag=1", "192.0.2.1")]
+        {
+            let a = NameAddr::parse(text).unwrap();
+            assert_eq!((uri::user(&a.uri), uri::host(&a.uri).as_str()), (None, host), "{text}");
+        }
+        assert!(NameAddr::parse("<sip:@>").is_err());
+        assert!(NameAddr::parse("<sip:a:@pbx>").is_ok(), "an empty password is none of this");
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | `auth` | challenges and credentials |
 //! | `content` | Content-Type and Accept, with their kin |
 //! | `note`, `reason` | User-Agent, Server, Warning, events, what Twilio and our own TwiML say |
+//! | `privacy` | Privacy, and a From that names nobody |
 //! | `date` | Date |
 //! | `untyped` | any, by name: for [`crate::sip`] and for tests |
 
@@ -28,6 +29,7 @@ mod note;
 mod number;
 mod option;
 mod params;
+mod privacy;
 mod reason;
 mod replaces;
 mod routing;
@@ -50,8 +52,8 @@ pub use date::{date, push_date, write_date};
 pub use identity::{call_id, from, from_tag, push_call_id, push_from, push_to, refer_to, request, to, to_tag};
 pub use name::{long_name, make, parts};
 pub use note::{
-    CALL_BACK, is_call_back, push_event, push_server, push_subscription_state, push_user_agent, push_warning,
-    twilio_error, user_agent,
+    CALL_BACK, PRIVACY, PRIVACY_FIELD, is_call_back, push_event, push_server, push_subscription_state, push_user_agent,
+    push_warning, twilio_error, user_agent,
 };
 pub use number::{
     cseq, expires, max_forwards, min_expires, push_cseq, push_expires, push_max_forwards, push_min_expires, push_rack,
@@ -61,7 +63,8 @@ pub use option::{
     push_allow, push_require, push_supported, push_unsupported, remove_require, require, requires, supports,
 };
 pub use params::Params;
-pub use reason::{Reason, push_reason};
+pub use privacy::{Privacy, privacy, push_privacy};
+pub use reason::{Reason, push_reason, reasons};
 pub use replaces::Replaces;
 pub(super) use routing::push_route;
 pub use routing::{push_record_route, record_routes, remove_record_routes, via};

@@ -11,6 +11,13 @@ use super::value;
 /// begin with `X-` (TWILIO.md "Sip noun").
 pub const CALL_BACK: &str = "X-Gateway-Call-Back";
 
+/// Header of a call to Twilio whose caller withholds the number; the webhook sees it as [`PRIVACY_FIELD`]
+/// (TWILIO.md "Headers for the webhook").
+pub const PRIVACY: &str = "X-Gateway-Privacy";
+
+/// [`PRIVACY`] as a field of the webhook.
+pub const PRIVACY_FIELD: &str = "SipHeader_X-Gateway-Privacy";
+
 /// Whether an INVITE carries [`CALL_BACK`].
 pub fn is_call_back(headers: &Headers) -> bool {
     value(headers, CALL_BACK).is_some()

@@ -20,7 +20,7 @@ pub enum Event<O> {
     /// An ACK that is not for a final response of this layer: to a 2xx, or to nothing that we know.
     Ack { flow: Flow, request: Request },
     /// CANCEL for a pending INVITE. The layer has answered it with 200; the user answers the INVITE with 487.
-    Cancelled { id: ServerId },
+    Cancelled { id: ServerId, cancel: Request },
     /// A source asks more than its share of the table: see [`super::sources`].
     Crowded { flow: Flow },
     /// Our final non-2xx to INVITE was never acknowledged (timer H).

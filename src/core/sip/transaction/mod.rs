@@ -340,7 +340,7 @@ impl<O: Copy> Transactions<O> {
         let id = self.start_server(flow, via, key, None, server::Machine::Other(server::Other::Trying));
         self.respond(now, id, response);
         if pending {
-            self.events.push_back(Event::Cancelled { id: invite });
+            self.events.push_back(Event::Cancelled { id: invite, cancel: request });
         }
     }
 
