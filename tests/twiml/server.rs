@@ -340,11 +340,88 @@ async fn a_slow_client_is_cut_off_in_head_and_body_and_between_requests() {
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408 "), "{answer}");
     }
     // A whole request that keeps its connection; the server need not have been quick enough to answer it.
+    let limits = Limits { header_timeout: short, idle_timeout: short, ..Limits::default() };
+    let slow_head = Server::start(office::secrets(), limits).await;
     slow_head.send(signed("/twilio/status", "", "CallSid=CA1").as_bytes()).await;
     let slow_body = Server::start(office::secrets(), Limits { body_timeout: short, ..Limits::default() }).await;
     let begun = "POST /twilio/incoming HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nCallSid=";
     assert_status(&slow_body.send(begun.as_bytes()).await, 408);
     assert_eq!(slow_body.shared.counts().of(Refusal::TooSlow), 1);
+}
+
+/// A server that gives a head so little time that a silent connection of a stranger tells when it is over.
+async fn hurried() -> Server {
+    let limits = Limits { header_timeout: Duration::from_millis(300), ..Limits::default() };
+    Server::start(office::secrets(), limits).await
+}
+
+/// Sends a request and reads the head of its answer, which has no body.
+async fn exchange(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+#[tokio::test]
+async fn a_connection_of_twilios_outlives_the_header_timeout_between_its_requests() {
+    let server = hurried().await;
+    let mut twilio = server.connect().await;
+    for call in 0..3 {
+        let answer = exchange(&mut twilio, &signed("/twilio/status", "", &format!("CallSid=CA{call}"))).await;
+        assert_status(&answer, 204);
+        assert!(!answer.contains("close"), "{answer}");
+        assert_eq!(server.send(b"").await, "", "a silent stranger was closed: the header time-out is over");
+    }
+    assert_status(&exchange(&mut twilio, &signed("/twilio/status", CLOSE, "CallSid=CA9")).await, 204);
+}
+
+#[tokio::test]
+async fn a_head_that_has_begun_is_cut_off_on_a_connection_of_twilios_too() {
+    let server = hurried().await;
+    let mut twilio = server.connect().await;
+    exchange(&mut twilio, &signed("/twilio/status", "", "CallSid=CA1")).await;
+    twilio.write_all(b"POST /twilio/incoming HTTP/1.1\r\nHost: ").await.unwrap();
+    let rest = read_to_end(&mut twilio).await;
+    assert!(!rest.contains("200"), "{rest}");
+}
+
+#[tokio::test]
+async fn every_answer_that_is_not_twilios_fresh_one_says_that_its_connection_ends() {
+    let server = Server::usual().await;
+    let signed_once = signed("/twilio/status", "", "CallSid=CA1");
+    assert!(!exchange(&mut server.connect().await, &signed_once).await.contains("close"));
+    let head = |answer: String| answer.split("\r\n\r\n").next().unwrap_or_default().to_owned();
+    let others = [
+        signed_once,
+        "GET /twilio/nonce/0123456789abcdef HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        "GET /robots.txt HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        post("/twilio/incoming", "", INCOMING),
+    ];
+    for request in others {
+        let answer = head(server.send(request.as_bytes()).await);
+        assert!(answer.contains("connection: close"), "{request}{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_of_another_account_is_refused_though_twilio_signed_it() {
+    let ours = "AccountSid=AC0123456789abcdef0123456789abcdef";
+    let other = "AccountSid=ACffffffffffffffffffffffffffffffff";
+    for (fields, status) in [
+        (format!("{ours}&CallSid=CA1"), 204),
+        ("CallSid=CA2".to_owned(), 204),
+        (format!("{other}&CallSid=CA3"), 403),
+        (format!("{ours}&{other}&CallSid=CA4"), 403),
+        ("AccountSid=&CallSid=CA5".to_owned(), 403),
+    ] {
+        let server = Server::usual().await;
+        assert_status(&server.send(signed("/twilio/status", CLOSE, &fields).as_bytes()).await, status);
+        let refused = WebhookEvent::OtherAccount { endpoint: Endpoint::Status, in_a_row: 1 };
+        assert_eq!(server.events().contains(&refused), status == 403, "{fields}");
+    }
 }
 
 #[tokio::test]
@@ -477,6 +554,28 @@ async fn after_the_tunnel_has_another_url_signatures_over_it_and_for_a_while_ove
     assert_status(&server.send(over(new).as_bytes()).await, 200);
     server.shared.set_public_urls(vec![new.into()]);
     assert_status(&server.send(over(old).as_bytes()).await, 403);
+}
+
+#[tokio::test]
+async fn a_signature_is_good_over_the_host_as_it_was_written_and_in_small_letters_with_and_without_the_port() {
+    let path = "/twilio/incoming";
+    let status = async |public_url: &str, signed_over: &str| {
+        let mut config = office::config();
+        public_url.clone_into(&mut config.webhook.public_url);
+        let server = Server::of(config, office::secrets(), Limits::default()).await;
+        let signature = signature_over(&format!("{signed_over}{path}"), INCOMING);
+        let request = post(path, &format!("X-Twilio-Signature: {signature}\r\n{CLOSE}"), INCOMING);
+        server.send(request.as_bytes()).await[9..12].to_owned()
+    };
+    for signed_over in ["https://GW.Example.NET", "https://gw.example.net", "https://gw.example.net:443"] {
+        assert_eq!(status("https://GW.Example.NET", signed_over).await, "200", "{signed_over}");
+    }
+    assert_eq!(status("https://GW.Example.NET:8443/Base", "https://gw.example.net:8443/Base").await, "200");
+    assert_eq!(status("http://Box.LAN:8080", "http://box.lan:8080").await, "200");
+    for signed_over in ["http://gw.example.net", "https://gw.example.net:80", "https://gw.example.org"] {
+        assert_eq!(status("https://GW.Example.NET", signed_over).await, "403", "{signed_over}");
+    }
+    assert_eq!(status("https://gw.example.net/Base", "https://gw.example.net/base").await, "403");
 }
 
 #[tokio::test]

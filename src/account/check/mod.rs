@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::owned::Owned;
 use gateway_core::config::{Config, Environment};
-use gateway_core::url::{Url, masked};
+use gateway_core::url::{Url, is_same, masked};
 use observed::Observed;
 
 /// The way out where the config is right and the account is not.
@@ -117,7 +117,7 @@ pub(crate) fn resource_name(config: &Config, environment: &str) -> String {
 
 /// Whether a URL at Twilio is that path of a base; credentials in it do not count.
 fn is_url(set: Option<&str>, base: &str, path: &str) -> bool {
-    set.and_then(Url::parse).is_some_and(|url| url.without_user_info() == format!("{base}{path}"))
+    set.and_then(Url::parse).is_some_and(|url| is_same(&url.without_user_info(), &format!("{base}{path}")))
 }
 
 /// A field that holds something.

@@ -421,6 +421,8 @@ fn the_credentials_of_a_url_do_not_make_it_another_one() {
     for (set, same) in [
         (Some("https://a.example.com/x"), true),
         (Some("https://u:p@a.example.com/x"), true),
+        (Some("https://A.Example.com:443/x"), true),
+        (Some("https://a.example.com/X"), false),
         (Some("https://u:p@b.example.com/x"), false),
         (Some("http://a.example.com/x"), false),
         (Some("https://a.example.com/x?y"), false),

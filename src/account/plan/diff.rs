@@ -7,6 +7,7 @@ use crate::actual::{Actual, Found};
 use crate::model::{Desired, Id, Kind, Resource, Value, fingerprint, reply_name};
 use crate::owned::{Owned, Record};
 use gateway_core::setting::Setting;
+use gateway_core::url::is_same;
 
 /// What leads from `actual` to `desired`; `buy` holds the numbers that may be bought. Applied, it leaves nothing to do.
 pub fn diff(desired: &Desired, actual: &Actual, owned: &Owned, buy: &BTreeSet<String>) -> Plan {
@@ -146,7 +147,7 @@ impl Diff<'_> {
 
     fn is_set(&self, from: &Setting, to: &Value) -> bool {
         match to {
-            Value::Text(text) => from == text,
+            Value::Text(text) => is_same(from.expose(), text.expose()),
             Value::Bool(wanted) => from.expose() == wanted.to_string(),
             Value::Decimal(wanted) => is_same_number(from.expose(), wanted),
             Value::Sid(id) => self.sid(id).is_some_and(|sid| sid == from.expose()),

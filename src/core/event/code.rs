@@ -291,6 +291,9 @@ codes! {
     WebhookNoCredentials "webhook.no-credentials": Error, Config,
         "There are no credentials for webhooks yet."
         => "Run `gateway setup`.";
+    WebhookOtherAccount "webhook.other-account": Warning, Twilio,
+        "Twilio sent a request of another account, such as a subaccount. It was refused."
+        => "If the account is yours, correct `twilio.account_sid`; else remove your URLs from that account.";
     WebhookOutgoing "webhook.outgoing": Info, Nobody,
         "Twilio asks what to do with a call from one of your phones.";
     WebhookRejected "webhook.rejected": Notice, Varies,

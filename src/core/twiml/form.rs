@@ -51,6 +51,11 @@ impl<'a> Form<'a> {
         self.fields().find(|(field, _)| *field == name).map(|(_, value)| value)
     }
 
+    /// Whether it is of this account. The rule: no field `AccountSid` names another one; a callback may have none.
+    pub fn is_of_account(&self, account_sid: &str) -> bool {
+        self.fields().all(|(name, value)| name != "AccountSid" || value == account_sid)
+    }
+
     /// All fields in the order of the request.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()))

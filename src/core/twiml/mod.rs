@@ -97,6 +97,8 @@ pub enum WebhookEvent {
     NoCredentials { in_a_row: u64 },
     /// A signed request whose body is no form; answered 400.
     BadForm { endpoint: Endpoint, error: form::FormError, in_a_row: u64 },
+    /// Twilio's request names an account that is not the config's; answered 403. Told as [`Self::Unsigned`] is.
+    OtherAccount { endpoint: Endpoint, in_a_row: u64 },
     /// A connection was closed, as too many are open. Told as [`Self::Unsigned`] is.
     TooManyConnections { in_a_row: u64 },
     /// The listener could not accept a connection, by the system's word. Told as [`Self::Unsigned`] is.
@@ -126,6 +128,7 @@ impl WebhookEvent {
             | WebhookEvent::NoAuthToken { .. }
             | WebhookEvent::NoCredentials { .. }
             | WebhookEvent::BadForm { .. }
+            | WebhookEvent::OtherAccount { .. }
             | WebhookEvent::TooManyConnections { .. }
             | WebhookEvent::AcceptFailed { .. }
             | WebhookEvent::Replayed { .. }
@@ -189,6 +192,11 @@ impl WebhookEvent {
                 Code::WebhookBadForm,
                 endpoint.path(),
                 format!("answered 400: {error} ({in_a_row} in a row)"),
+            ),
+            WebhookEvent::OtherAccount { endpoint, in_a_row } => Event::new(
+                Code::WebhookOtherAccount,
+                endpoint.path(),
+                format!("answered 403: AccountSid is not twilio.account_sid of the config ({in_a_row} in a row)"),
             ),
             WebhookEvent::TooManyConnections { in_a_row } => Event::new(
                 Code::WebhookTooManyConnections,

@@ -27,11 +27,13 @@ pub enum Refusal {
     TooManyConnections,
     /// The system gave no connection.
     AcceptFailed,
+    /// Twilio's, but for another account: 403.
+    OtherAccount,
 }
 
 impl Refusal {
     /// All of them.
-    pub const ALL: [Refusal; 12] = [
+    pub const ALL: [Refusal; 13] = [
         Refusal::Unsigned,
         Refusal::Unauthorized,
         Refusal::NothingToCheckWith,
@@ -44,6 +46,7 @@ impl Refusal {
         Refusal::TooMany,
         Refusal::TooManyConnections,
         Refusal::AcceptFailed,
+        Refusal::OtherAccount,
     ];
 
     /// For metrics.
@@ -61,6 +64,7 @@ impl Refusal {
             Refusal::TooMany => "too-many",
             Refusal::TooManyConnections => "too-many-connections",
             Refusal::AcceptFailed => "accept-failed",
+            Refusal::OtherAccount => "other-account",
         }
     }
 }

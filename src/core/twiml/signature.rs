@@ -144,7 +144,7 @@ pub struct SignedRequest<'a> {
 pub struct Verifier {
     keys: Vec<Key>,
     /// The public URLs, each in the spellings that Twilio may sign, likeliest first.
-    bases: Vec<[String; 2]>,
+    bases: Vec<Vec<String>>,
 }
 
 impl Verifier {
@@ -191,7 +191,7 @@ impl Verifier {
         let mut parts = Vec::with_capacity(2 + 2 * fields.len());
         let mut matches = |skip: &[&str]| {
             let spellings =
-                self.bases.iter().enumerate().flat_map(|(of, pair)| pair.iter().map(move |base| (of, base)));
+                self.bases.iter().enumerate().flat_map(|(of, bases)| bases.iter().map(move |base| (of, base)));
             spellings.into_iter().find_map(|(of, base)| {
                 parts.clear();
                 parts.extend([base.as_str(), path]);
@@ -225,17 +225,20 @@ fn check_body_hash(path_and_query: &str, body: &[u8]) -> Result<(), SignatureErr
 }
 
 /// Without user info and fragment. Voice over https is signed without the port, over http with it; as other products
-/// differ, SDKs test both, and so do we.
-fn bases(public_url: &str) -> [String; 2] {
+/// differ, SDKs test both, and so do we. A host is the same in any case (RFC 3986 section 6.2.2.1): it may be signed as
+/// it was written, or in small letters.
+fn bases(public_url: &str) -> Vec<String> {
     let Some(url) = Url::parse(public_url) else {
-        return [public_url.to_owned(), public_url.to_owned()];
+        return vec![public_url.to_owned()];
     };
-    let (scheme, host, path) = (url.scheme(), url.host(), url.path_and_query().trim_end_matches('/'));
-    let with = |port: &str| format!("{scheme}://{host}:{port}{path}");
-    let without = format!("{scheme}://{host}{path}");
-    match url.written_port() {
-        Some(port) if url.is_https() => [without, with(port)],
-        Some(port) => [with(port), without],
-        None => [without, with(if url.is_https() { "443" } else { "80" })],
-    }
+    let (scheme, path) = (url.scheme(), url.path_and_query().trim_end_matches('/'));
+    let default = if url.is_https() { "443" } else { "80" };
+    let port = format!(":{}", url.written_port().unwrap_or(default));
+    let ports = match url.written_port() {
+        Some(_) if !url.is_https() => [port.as_str(), ""],
+        _ => ["", port.as_str()],
+    };
+    let mut hosts = vec![url.host().to_owned(), url.host().to_ascii_lowercase()];
+    hosts.dedup();
+    hosts.iter().flat_map(|host| ports.map(|port| format!("{scheme}://{host}{port}{path}"))).collect()
 }

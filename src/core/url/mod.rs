@@ -116,6 +116,22 @@ impl Url {
         self.text.split_once('#').map(|(_, fragment)| fragment)
     }
 
+    /// The URL in the one spelling of all that mean the same (RFC 3986 sections 6.2.2.1 and 6.2.3): scheme and host in
+    /// small letters, no default port, `/` for an empty path. Path, query and user stay as written.
+    fn normal(&self) -> String {
+        let scheme = self.scheme().to_ascii_lowercase();
+        let user = self.user_info().map(|user| format!("{user}@")).unwrap_or_default();
+        let port = match (self.port(), scheme.as_str()) {
+            (Port::Default, _) | (Port::Malformed(""), _) => String::new(),
+            (Port::Number(443), "https") | (Port::Number(80), "http") => String::new(),
+            (Port::Number(port), _) => format!(":{port}"),
+            (Port::Malformed(port), _) => format!(":{port}"),
+        };
+        let rest = &self.text[self.origin().len()..];
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        format!("{scheme}://{user}{}{port}{slash}{rest}", self.host().to_ascii_lowercase())
+    }
+
     /// The URL with this user information in place of its own.
     pub fn with_user_info(&self, user_info: &str) -> String {
         let rest = &self.text[self.origin().len()..];
@@ -140,6 +156,11 @@ impl fmt::Debug for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", masked(&self.text))
     }
+}
+
+/// Whether two texts are the same, or URLs that mean the same. Whether a URL at Twilio is ours is asked here.
+pub fn is_same(a: &str, b: &str) -> bool {
+    a == b || matches!((Url::parse(a), Url::parse(b)), (Some(a), Some(b)) if a.normal() == b.normal())
 }
 
 /// Whether a text is a host name as DNS has them; a dot is not needed. Underscores are in use, though no RFC allows them.
@@ -222,6 +243,32 @@ mod tests {
             ["", "/", "*", "x", "x:80", "/path", "https://", "https:///x", "://x", "https://a b/", "https://x/#a b"]
         {
             assert_eq!(Url::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn urls_are_the_same_whatever_the_case_of_the_host_and_with_a_port_that_is_the_scheme_s_own() {
+        let same = [
+            ("https://Hooks.Example.com/x", "https://hooks.example.com/x"),
+            ("HTTPS://hooks.example.com", "https://hooks.example.com:443/"),
+            ("http://192.168.1.1:80/x?y#z", "http://192.168.1.1/x?y#z"),
+            ("https://u:P@A.example/x", "https://u:P@a.example:/x"),
+            ("https://[2001:DB8::1]:443/", "https://[2001:db8::1]/"),
+            ("no URL", "no URL"),
+        ];
+        let others = [
+            ("https://a.example/x", "https://a.example/X"),
+            ("https://a.example", "http://a.example"),
+            ("https://a.example:80", "https://a.example"),
+            ("http://a.example:443", "http://a.example"),
+            ("https://u@a.example", "https://U@a.example"),
+            ("https://a.example?", "https://a.example"),
+            ("Office", "office"),
+            ("", "https://a.example"),
+        ];
+        assert!(same.iter().all(|(a, b)| is_same(a, b) && is_same(b, a)));
+        for (a, b) in others {
+            assert!(!is_same(a, b), "{a} {b}");
         }
     }
 

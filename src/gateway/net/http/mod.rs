@@ -11,13 +11,15 @@ mod replies;
 mod respond;
 mod seen;
 mod shared;
+mod turn;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
@@ -30,6 +32,7 @@ pub use gateway_core::twiml::refusal::{Counts, Refusal};
 use respond::{respond, stray};
 pub use seen::MAX_SEEN;
 pub use shared::Shared;
+use turn::{Timed, Turn};
 
 /// Largest body; Twilio's requests are about 1 kB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -42,8 +45,10 @@ pub const MAX_HEADERS: usize = 64;
 /// has to go is chosen here, where it is known what came. And so a bound of memory: [`MAX_HEAD`] and [`MAX_BODY`] for each,
 /// 8 MB together.
 pub const MAX_CONNECTIONS: usize = 96;
-/// From the start of a connection, or the end of its last request, to the end of the next request's headers.
+/// From the start of a connection, or the first octet of a request, to the end of its headers.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection that carried a fresh request of Twilio's waits for the next one; see [`turn`].
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(960);
 /// From the end of the headers to the end of the body. Twilio itself gives up after 15 s (TWILIO.md "Webhook limits").
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked how many connections there may be: the system's limit may be lowered, and calls take from strangers.
@@ -56,6 +61,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     pub connections: usize,
     pub header_timeout: Duration,
+    pub idle_timeout: Duration,
     pub body_timeout: Duration,
     pub rates: Rates,
 }
@@ -65,6 +71,7 @@ impl Default for Limits {
         Limits {
             connections: MAX_CONNECTIONS,
             header_timeout: HEADER_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
             body_timeout: BODY_TIMEOUT,
             rates: Rates::default(),
         }
@@ -133,20 +140,28 @@ fn report(in_a_row: Option<u64>, events: &impl Fn(WebhookEvent), event: impl FnO
 async fn connection<E: Fn(WebhookEvent)>(stream: TcpStream, shared: Arc<Shared>, events: Arc<E>, freshness: Freshness) {
     // An answer is one small write; a failure costs a delay, not the answer.
     let _ = stream.set_nodelay(true);
+    let turn = Turn::new(shared.limits.header_timeout);
     let service = service_fn(|request| {
-        let (shared, events, freshness) = (shared.clone(), events.clone(), freshness.clone());
-        async move { Ok::<_, Infallible>(respond(&shared, request, &*events, &freshness).await) }
+        let (shared, events, freshness, turn) = (shared.clone(), events.clone(), freshness.clone(), turn.clone());
+        async move {
+            turn.is_ours();
+            let mut reply = respond(&shared, request, &*events, &freshness).await;
+            if !freshness.is_twilio() {
+                reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            turn.is_over(shared.limits.idle_timeout);
+            Ok::<_, Infallible>(reply)
+        }
     });
-    let served = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(shared.limits.header_timeout)
+    // Garbage, a time-out or a reset: hyper has answered what can be answered, and it is over.
+    let _ = hyper::server::conn::http1::Builder::new()
+        .header_read_timeout(None)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Timed::new(stream, turn.clone())), service)
         .await;
-    // Garbage, a time-out or a reset: hyper has answered what can be answered, and it is over. Twilio's own connection
-    // may wait for the next request until it is closed.
-    if served.is_err_and(|error| error.is_timeout()) && !freshness.is_twilio() {
+    // Twilio's own connection may wait for the next request until it is closed.
+    if turn.is_late() && !freshness.is_twilio() {
         stray(&shared, Refusal::TooSlow, &*events);
     }
 }

@@ -158,6 +158,11 @@ pub(super) async fn respond(
         }
         Guard::Credentials(_) | Guard::Nothing => (Covered::All, named_url(&current.urls, &head.headers)),
     };
+    if !form.is_of_account(&current.config.twilio.account_sid) {
+        let row = shared.refuse(Refusal::OtherAccount);
+        report(row, events, |in_a_row| WebhookEvent::OtherAccount { endpoint, in_a_row });
+        return refusal(StatusCode::FORBIDDEN);
+    }
     shared.counts.answered.fetch_add(1, Ordering::Relaxed);
     // Twilio's own question for the credentials came before its request with them.
     shared.refusals().end_row(Refusal::Unauthorized);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Output;
 use gateway_core::time::Instant;
+use gateway_core::url::is_same;
 
 /// How long a former URL is still good for signatures: Twilio asks the URLs of a call's documents until it ends, and
 /// calls are an hour long at most by default.
@@ -48,8 +49,8 @@ impl Urls {
 
     /// The tunnel says what its URL is. Whether it is to be proved anew.
     pub fn announce(&mut self, url: &str) -> bool {
-        let is_news = url != self.subject();
-        self.announced = (url != self.present).then(|| url.to_owned());
+        let is_news = !is_same(url, self.subject());
+        self.announced = (!is_same(url, &self.present)).then(|| url.to_owned());
         is_news
     }
 
