@@ -9,7 +9,7 @@
 //! The modules stand in layers, lowest first. Each refers to lower layers alone; `tests/layers` proves it.
 //!
 //! ```text
-//! dns, event, hex, secret, subnet, time, url: values
+//! dns, event, hex, plain, secret, subnet, time, url: values
 //! random, setting, timers, wake: small tools
 //! backoff, media, secrets: waits, RTP, passwords
 //! sip: messages, transactions, dialogs
@@ -39,6 +39,7 @@ pub mod engine;
 pub mod event;
 pub mod hex;
 pub mod media;
+pub mod plain;
 pub mod random;
 pub mod registrar;
 pub mod route;

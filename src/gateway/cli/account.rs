@@ -142,12 +142,12 @@ impl Opened {
 
 /// A line for people, beside what the command prints.
 pub(super) fn print_note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "gateway: {line}");
+    super::print_error(&format!("gateway: {line}"));
 }
 
 /// Each request and its answer on stderr.
 fn tracing() -> Trace {
-    Box::new(|line: &str| drop(writeln!(std::io::stderr(), "{line}")))
+    Box::new(super::print_error)
 }
 
 /// A client for people: it tells on stderr when it waits, and with `trace` each request and its answer.

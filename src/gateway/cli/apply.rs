@@ -10,6 +10,7 @@ use super::show::{self, Colours};
 use super::{Done, failed};
 use gateway_account::plan::{Change, Plan};
 use gateway_account::progress::Progress;
+use gateway_core::plain::plain_lines;
 
 /// How the question before the changes went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +122,9 @@ pub(super) fn announce(opened: &Opened, plan: &Plan) -> Done {
 pub(super) fn print_progress(progress: &Progress<'_>) {
     match progress {
         Progress::Begins { at, of, change } => {
-            super::print(&format!("{at}/{of} {} ... ", show::clean(&change.headline())));
+            super::print(&format!("{at}/{of} {} ... ", plain_lines(&change.headline())));
         }
-        Progress::Waits { reason } => super::print(&format!("\n  {} ... ", show::clean(reason))),
+        Progress::Waits { reason } => super::print(&format!("\n  {} ... ", plain_lines(reason))),
         Progress::Done => super::print("done\n"),
         Progress::Failed => super::print("failed\n"),
     }

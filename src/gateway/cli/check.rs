@@ -5,13 +5,14 @@ use std::path::Path;
 
 use super::account::{self, Opened, Purpose};
 use super::arguments::Trace;
-use super::show::{self, Colours};
+use super::show::Colours;
 use super::{Done, failed};
 use crate::config_file;
 use crate::twilio::url_proof;
 use gateway_account::account_status::AccountStatus;
 use gateway_account::check::{self, Finding, Severity, observed};
 use gateway_core::config::Environment;
+use gateway_core::plain::plain_lines;
 use gateway_core::twiml::NONCE_PATH;
 use gateway_core::twiml::proof::proof;
 use gateway_core::url::Url;
@@ -95,7 +96,7 @@ fn text(findings: &[Finding], colours: Colours) -> String {
     let mut text = String::new();
     for Finding { severity, what, breaks, mend } in findings {
         // What stands at Twilio is not for the terminal to obey.
-        let [what, breaks, mend] = [what, breaks, mend].map(|part| show::clean(part));
+        let [what, breaks, mend] = [what, breaks, mend].map(|part| plain_lines(part));
         let title = match severity {
             Severity::Error => colours.red(&severity.to_string()),
             Severity::Warning => colours.yellow(&severity.to_string()),

@@ -65,9 +65,7 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(code) => ExitCode::from(code),
         Err(lines) => {
-            for line in lines {
-                let _ = writeln!(std::io::stderr(), "gateway: {line}");
-            }
+            lines.iter().for_each(|line| account::print_note(line));
             ExitCode::from(FAILURE)
         }
     }
@@ -157,7 +155,7 @@ fn no_extension(config: &Config, path: &std::path::Path, name: &str) -> String {
 /// Tells on stderr what is no failure.
 fn warn(lines: &[String]) {
     for line in lines {
-        let _ = writeln!(std::io::stderr(), "gateway: warning: {line}");
+        account::print_note(&format!("warning: {line}"));
     }
 }
 
@@ -170,13 +168,18 @@ fn warn_of_lan(config: &Config) {
 
 /// Prints to stdout. A reader that went away (`| head`) is no failure.
 fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    let _ = std::io::stdout().lock().write_all(show::printable(text).as_bytes());
+}
+
+/// Writes a line to stderr, beside what the command prints.
+fn print_error(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", show::printable(line));
 }
 
 /// Tells what was odd about a state file.
 fn told<T>(loaded: Loaded<T>) -> T {
     if let Some(warning) = loaded.warning {
-        let _ = writeln!(std::io::stderr(), "gateway: warning: {warning}");
+        warn(&[warning.to_string()]);
     }
     loaded.value
 }

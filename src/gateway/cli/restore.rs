@@ -14,6 +14,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::store::files::{self, Fate};
 use crate::store::{Outside, Store};
 use gateway_core::config::{self, Config};
+use gateway_core::plain::plain;
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
@@ -92,7 +93,7 @@ fn title(backup: &Backup) -> String {
     let day = about.made.date().map(|(year, month, day)| format!(", made {year}-{month:02}-{day:02} by its clock"));
     // Before it is trusted it is not for the terminal to obey.
     let title = format!("backup of {} by gateway {}{}", about.site, about.gateway, day.unwrap_or_default());
-    format!("{}:\n", super::show::clean(&title))
+    format!("{}:\n", plain(&title))
 }
 
 /// The config as it will stand at `path`. What does not fit this box is told at the end; what no box could read, now.

@@ -6,6 +6,7 @@ use std::io::IsTerminal;
 use gateway_account::grouping::groups;
 use gateway_account::plan::{Change, Plan};
 use gateway_core::config::ACCOUNT;
+use gateway_core::plain::{is_plain, plain_lines};
 
 const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
@@ -68,7 +69,7 @@ pub(super) fn text(plan: &Plan, colours: Colours) -> String {
     let mut text = String::new();
     // Writing to a String does not fail.
     for note in &plan.notes {
-        let _ = writeln!(text, "note: {}", clean(note));
+        let _ = writeln!(text, "note: {}", plain_lines(note));
     }
     for (name, changes) in groups(plan) {
         let title = match name {
@@ -79,7 +80,7 @@ pub(super) fn text(plan: &Plan, colours: Colours) -> String {
         for change in changes {
             let (sign, colour) = look(change);
             // What stands at Twilio is not for the terminal to obey.
-            let steps = clean(&format!("{change:#}")).replace('\n', "\n  ");
+            let steps = plain_lines(&format!("{change:#}")).replace('\n', "\n  ");
             let _ = writeln!(text, "  {}", colours.paint(colour, &format!("{sign} {steps}")));
         }
     }
@@ -87,9 +88,21 @@ pub(super) fn text(plan: &Plan, colours: Colours) -> String {
     text
 }
 
-/// Without control characters but the ends of lines.
-pub(super) fn clean(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect()
+/// What a command writes, for the terminal that it may go to: all but plain text, ends of lines and our own colours is
+/// escaped as in JSON. Texts from outside have lost it before; what passes by accident, or in JSON, ends here.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let own = [GREEN, YELLOW, RED, BOLD, RESET].into_iter().find(|colour| rest.starts_with(colour));
+        let len = own.map_or(c.len_utf8(), str::len);
+        match own.is_some() || c == '\n' || is_plain(c) {
+            true => shown.push_str(&rest[..len]),
+            false => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}"))),
+        }
+        rest = &rest[len..];
+    }
+    shown
 }
 
 /// `3 to create, 1 to change, 2 to delete`, or that there is nothing.
@@ -186,6 +199,19 @@ mod tests {
              1 to create, 2 to change, 1 to delete\n"
         );
         assert_eq!(text(&Plan::default(), Colours::Off), "nothing to change\n");
+    }
+
+    #[test]
+    fn what_is_written_to_a_terminal_holds_our_colours_and_no_other_command() {
+        let painted = format!("{}\n", Colours::On.red("red"));
+        assert_eq!(printable(&painted), painted);
+        for (text, shown) in [
+            ("{\"name\": \"gnp\u{202e}.exe\u{2028}\"}", "{\"name\": \"gnp\\u202e.exe\\u2028\"}"),
+            ("\x1b]0;title\x07 \x1b[2J\u{9b}31m", "\\u001b]0;title\\u0007 \\u001b[2J\\u009b31m"),
+            ("\u{e0041}\r\tx", "\\udb40\\udc41\\u000d\\u0009x"),
+        ] {
+            assert_eq!(printable(text), shown);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Done, failed};
+use gateway_core::plain::{plain, plain_lines};
 use gateway_core::status::{ClockStatus, DriftStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus};
 use gateway_core::time::WallClock;
 
@@ -22,9 +23,7 @@ pub(super) fn run(path: &Path, json: bool, drift: bool) -> Done {
         return Ok(());
     }
     // Also what Twilio's side said is not for the terminal to obey.
-    let mut text = table(&status);
-    text.retain(|c| c == '\n' || !c.is_control());
-    super::print(&text);
+    super::print(&plain_lines(&table(&status)));
     Ok(())
 }
 
@@ -206,10 +205,9 @@ fn upstream(registration: &RegistrationStatus) -> String {
     }
 }
 
-/// Columns as wide as their widest cell. What handsets wrote is shown without control characters.
+/// Columns as wide as their widest cell, which may hold what handsets wrote.
 pub(super) fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let clean = |cell: &String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();
+    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| plain(cell))).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let mut text = String::new();

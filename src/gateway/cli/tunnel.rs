@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::status::span;
 use super::{Done, failed};
+use gateway_core::plain::plain_lines;
 use gateway_core::status::{TunnelState, TunnelStatus};
 
 /// `gateway tunnel status`
@@ -16,9 +17,7 @@ pub(super) fn status(path: &Path, json: bool) -> Done {
         true => super::print(&format!("{:#}\n", serde_json::json!(tunnel))),
         false => {
             // What a server or a program said is not for the terminal to obey.
-            let mut text = text(&tunnel);
-            text.retain(|c| c == '\n' || !c.is_control());
-            super::print(&text);
+            super::print(&plain_lines(&text(&tunnel)));
         }
     }
     match tunnel.state {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{MAX_SUBJECT, MAX_TEXT};
 use gateway_core::event::{Code, Level};
+use gateway_core::plain::is_plain;
 use gateway_core::time::WallClock;
 
 /// What a line has beside subject, text and code, in bytes, about: field names, numbers, the time.
@@ -79,7 +80,6 @@ impl std::fmt::Display for KeptCode {
 /// Bounded, and without what a terminal obeys: events may hold what strangers sent.
 pub(super) fn clean(text: &str, max: usize) -> String {
     const CUT: char = '…';
-    let is_plain = |c: char| !c.is_control() && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if text.len() <= max && text.chars().all(is_plain) {
         return text.to_owned();
     }

@@ -18,6 +18,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use gateway_core::event::Level;
 use gateway_core::event::{Code, Event};
+use gateway_core::plain::is_plain;
 use gateway_core::time::Instant;
 use limit::Limit;
 
@@ -201,13 +202,8 @@ fn line(text: &str) -> String {
     for c in text.chars() {
         let whole = line.len();
         match c {
-            // C0, DEL, C1, and what turns a terminal's line around or breaks it.
-            c if c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                line.extend(c.escape_default());
-            }
-            c => line.push(c),
+            c if is_plain(c) => line.push(c),
+            c => line.extend(c.escape_default()),
         }
         if line.len() + CUT.len() > MAX_LINE {
             line.truncate(whole);

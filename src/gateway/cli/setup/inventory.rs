@@ -6,6 +6,7 @@ use gateway_account::account_status::{AccountKind, AccountStatus};
 use gateway_account::api::{Api, ApiError};
 use gateway_account::kind::{Id, Kind};
 use gateway_account::owned::Owned;
+use gateway_core::plain::plain;
 
 /// An account that answered.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,10 +56,7 @@ pub(super) fn greeting(standing: &AccountStatus) -> Vec<String> {
                 .to_owned(),
         );
     }
-    for line in &mut lines {
-        line.retain(|c| !c.is_control());
-    }
-    lines
+    lines.iter().map(|line| plain(line)).collect()
 }
 
 fn number(fields: &Value) -> AccountNumber {
@@ -84,7 +82,7 @@ fn first(fields: &Value, names: &[&str]) -> Option<String> {
 /// A field as text that a terminal may be given.
 fn text(fields: &Value, name: &str) -> String {
     let text = fields.get(name).and_then(Value::as_str).unwrap_or_default();
-    text.chars().filter(|c| !c.is_control()).collect()
+    plain(text)
 }
 
 impl Inventory {

@@ -9,11 +9,11 @@ use super::ask;
 use super::question::Prompt;
 use super::wizard::interrupted;
 use crate::cli::account::Opened;
-use crate::cli::show::clean;
 use crate::cli::{check, failed, print, reload};
 use gateway_account::api::{Api, ApiError, Collection, Form, Product};
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::Driver;
+use gateway_core::plain::{plain, plain_lines};
 use gateway_core::status::{RegistrationState, Status, TunnelState};
 use gateway_core::twiml::dialplan::extension_uri;
 
@@ -121,7 +121,7 @@ fn unregistered(config: &Config, status: &Status) -> Vec<String> {
             let reason = extension.registration.reason.as_ref().or(trunk);
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             let text = format!("{name} is {} at Twilio{reason}", extension.registration.state);
-            Some(text.chars().filter(|c| !c.is_control()).collect())
+            Some(plain(&text))
         }
     };
     config.extensions.iter().filter_map(|extension| open(&extension.name)).collect()
@@ -171,7 +171,7 @@ fn tunnelled(config: &Config) -> bool {
         }
         match &tunnel {
             Some(tunnel) if tunnel.state == TunnelState::Proved && tunnel.written => {
-                print(&format!("{} leads to this box\n", clean(&tunnel.public_url)));
+                print(&format!("{} leads to this box\n", plain_lines(&tunnel.public_url)));
                 return true;
             }
             Some(_) | None if began.elapsed() < TUNNEL_LIMIT => std::thread::sleep(LOOK),
@@ -179,7 +179,7 @@ fn tunnelled(config: &Config) -> bool {
                 let reason = tunnel.as_ref().and_then(|tunnel| tunnel.reason.as_deref());
                 print(&format!(
                     "proof failed: the tunnel is not proved: {}\n  \"gateway tunnel status\" shows more\n",
-                    clean(reason.unwrap_or("the service says no more"))
+                    plain_lines(reason.unwrap_or("the service says no more"))
                 ));
                 return false;
             }
@@ -249,7 +249,7 @@ fn call(opened: &mut Opened, extension: &str) -> Result<bool, ApiError> {
     let mut status = text(&answer, "status");
     loop {
         if told != status {
-            let shown: String = status.chars().filter(|c| !c.is_control()).collect();
+            let shown = plain(&status);
             print(&format!("{extension}: {}\n", if shown == "in-progress" { "answered" } else { &shown }));
             told.clone_from(&status);
         }

@@ -1,7 +1,6 @@
 //! The first run: asks what is open, keeps every answer at once, and leaves a config file. The thin layer between
 //! [`super::question`] and a person.
 
-use std::io::Write;
 use std::path::Path;
 
 use super::answers::Answers;
@@ -344,7 +343,7 @@ impl Wizard<'_> {
 
 /// A line for the person who is asked: beside what the command prints.
 pub(super) fn println_error(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    crate::cli::print_error(line);
 }
 
 /// The terminal went away.
