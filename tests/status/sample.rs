@@ -74,6 +74,7 @@ fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
     HandsetStatus {
         contact: format!("sip:101@{address}"),
         address: address.to_owned(),
+        answers_at: None,
         transport: HandsetTransport::Udp,
         expires_in: 240,
         user_agent: user_agent.map(str::to_owned),
@@ -140,7 +141,12 @@ fn full(status: &mut Status) {
             name: name.to_string(),
             handsets: [HandsetTransport::Udp, HandsetTransport::Tcp, HandsetTransport::Tls]
                 .map(|transport| HandsetStatus { transport, ..handset("192.168.1.20:5060", Some("Yealink")) })
-                .to_vec(),
+                .into_iter()
+                .chain([HandsetStatus {
+                    answers_at: Some("192.168.1.20:5060".to_owned()),
+                    ..handset("192.168.1.20:50933", Some("Cisco-CP7970G/9.4.2"))
+                }])
+                .collect(),
             registration: registration(state, reason),
         })
         .collect();

@@ -332,6 +332,13 @@ impl Leg {
         }
     }
 
+    /// A request that went by this flow was answered: the handset listens at that port.
+    pub fn answers_on(&mut self, flow: Flow) {
+        if self.flow.at_port(flow.remote.port()) == flow {
+            self.flow = flow;
+        }
+    }
+
     /// The media driver hears it again.
     pub fn is_heard(&mut self) {
         if let State::Confirmed(confirmed) = &mut self.state {

@@ -234,7 +234,7 @@ pub struct Calls {
 pub struct Core<'a, 'b> {
     pub cx: &'a mut Context<'b>,
     pub trunk: &'a mut Trunk,
-    pub registrar: &'a Registrar,
+    pub registrar: &'a mut Registrar,
 }
 
 impl Calls {
@@ -315,8 +315,21 @@ impl Calls {
         self.drive(core, id, |leg, scope| leg.on_cancel(scope, cancel));
     }
 
-    /// A response to a leg's request.
-    pub fn handle_response(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId, response: &Response) {
+    /// A response to a leg's request, which went by `flow`.
+    pub fn handle_response(
+        &mut self,
+        core: &mut Core<'_, '_>,
+        id: LegId,
+        client: ClientId,
+        flow: Flow,
+        response: &Response,
+    ) {
+        if let Some(leg) = self.legs.get_mut(&id)
+            && matches!(leg.party, Party::Handset(_))
+        {
+            leg.answers_on(flow);
+            core.registrar.answered(core.cx, flow);
+        }
         self.drive(core, id, |leg, scope| leg.on_response(scope, client, response));
     }
 

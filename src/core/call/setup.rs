@@ -396,8 +396,8 @@ pub(super) fn bindings_of(core: &Core<'_, '_>, extension: &str, but: Option<Flow
     core.registrar
         .bindings(extension, core.cx.now)
         .into_iter()
-        .filter(|binding| Some(binding.flow) != but)
-        .filter_map(|binding| Some((extension.to_string(), binding.flow, uri::parse(&binding.contact).ok()?)))
+        .filter(|binding| !but.is_some_and(|but| binding.is_at(but)))
+        .filter_map(|binding| Some((extension.to_string(), binding.reach(), uri::parse(&binding.contact).ok()?)))
         .collect()
 }
 

@@ -416,7 +416,7 @@ impl Engine {
     /// Runs `f` on the calls with all that they may touch.
     fn call_part<T>(&mut self, now: Instant, wall: WallClock, f: impl FnOnce(&mut Calls, &mut Core<'_, '_>) -> T) -> T {
         let cx = &mut self.shared.context(now, wall);
-        f(&mut self.calls, &mut Core { cx, trunk: &mut self.trunk, registrar: &self.registrar })
+        f(&mut self.calls, &mut Core { cx, trunk: &mut self.trunk, registrar: &mut self.registrar })
     }
 
     fn on_datagram(&mut self, now: Instant, flow: Flow, bytes: &[u8]) {
@@ -506,7 +506,7 @@ impl Engine {
             transaction::Event::Crowded { flow } => self.on_crowded(now, flow),
             // The leg was over with its refusal.
             transaction::Event::NoAck { .. } => {}
-            transaction::Event::Response { id, owner, response } => match owner {
+            transaction::Event::Response { id, owner, flow, response } => match owner {
                 Owner::Registration(index) => {
                     self.trunk.handle_response(&mut self.shared.context(now, wall), id, Some(index), &response);
                 }
@@ -514,7 +514,7 @@ impl Engine {
                     self.trunk.handle_response(&mut self.shared.context(now, wall), id, None, &response);
                 }
                 Owner::Leg(leg) => {
-                    self.call_part(now, wall, |calls, core| calls.handle_response(core, leg, id, &response));
+                    self.call_part(now, wall, |calls, core| calls.handle_response(core, leg, id, flow, &response));
                 }
             },
             transaction::Event::Over { id, owner } => {

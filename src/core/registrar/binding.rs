@@ -20,8 +20,11 @@ pub struct Binding {
     pub contact: String,
     /// `+sip.instance` (with `reg-id`, if there is one): what tells one handset from another after a reboot (RFC 5626).
     pub instance: Option<String>,
-    /// Where its REGISTER came from: calls go there, NAT or not.
+    /// Where its REGISTER came from, NAT or not.
     pub flow: Flow,
+    /// The port of that address where calls go: where it got the challenge that it answered, until a request is answered
+    /// at another one (see [`crate::sip::transaction`], ways). Some phones send from another port than they listen on.
+    pub port: u16,
     pub expires: Instant,
     /// What was granted at the last REGISTER, and when that was.
     pub granted: Duration,
@@ -46,9 +49,29 @@ impl Binding {
         self.contact != new.contact || self.flow != new.flow || self.instance != new.instance
     }
 
-    /// Whether a request came from this handset.
-    pub(super) fn is_at(&self, flow: Flow) -> bool {
-        (self.flow.transport, self.flow.remote, self.flow.connection) == (flow.transport, flow.remote, flow.connection)
+    /// Whether this handset sends or listens there.
+    pub(crate) fn is_at(&self, flow: Flow) -> bool {
+        let is =
+            |own: Flow| (own.transport, own.remote, own.connection) == (flow.transport, flow.remote, flow.connection);
+        is(self.flow) || is(self.reach())
+    }
+
+    /// Where calls go.
+    pub fn reach(&self) -> Flow {
+        self.flow.at_port(self.port)
+    }
+
+    /// Whether it may be the one that answered there.
+    pub(super) fn may_be_at(&self, flow: Flow) -> bool {
+        let port = flow.remote.port();
+        self.flow.at_port(port) == flow && (port == self.port || self.other_port() == Some(port))
+    }
+
+    /// The other port where they may be answered: that of its Contact, if it is at the same address, or the one that it
+    /// sends from.
+    pub(super) fn other_port(&self) -> Option<u16> {
+        let named = uri::parse(&self.contact).ok().and_then(|contact| self.reach().other_port(&contact));
+        named.or(Some(self.flow.remote.port()).filter(|port| *port != self.port))
     }
 }
 
@@ -90,6 +113,9 @@ struct Saved {
     instance: Option<String>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// Where calls go, if that is another port than that of `remote`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     /// Seconds, [`coarse`]. A restored binding lives that long from the restart on: a wrong clock must not lose a
     /// handset. A living handset refreshes before; a dead one costs a call 32 s of ringing nowhere, beside those that
     /// do ring.
@@ -114,6 +140,7 @@ pub(super) fn save(table: &Table, wall: WallClock) -> String {
             instance: binding.instance.clone(),
             local: binding.flow.local,
             remote: binding.flow.remote,
+            port: (binding.port != binding.flow.remote.port()).then_some(binding.port),
             granted: binding.good_for.as_secs(),
             user_agent: binding.user_agent.clone(),
             call_id: binding.call_id.clone(),
@@ -141,6 +168,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
             contact: saved.contact,
             instance: saved.instance,
             flow,
+            port: saved.port.unwrap_or(flow.remote.port()),
             expires: now + granted,
             granted,
             refreshed: now,

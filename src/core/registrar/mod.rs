@@ -106,7 +106,8 @@ impl Registrar {
             Err(refusal) => return self.refuse(context, id, flow, request, refusal),
         };
         let tag = context.random.hex(4);
-        let response = match self.update(context, &identity, flow, request) {
+        let reply = context.transactions.reply_flow(id).unwrap_or(flow);
+        let response = match self.update(context, &identity, flow, reply, request) {
             Ok(()) => self.listing(context, &identity.extension, request, &tag),
             Err(refused) => refused.response(request, &tag),
         };
@@ -228,11 +229,26 @@ impl Registrar {
         let status = |binding: &Binding| HandsetStatus {
             contact: binding.contact.clone(),
             address: binding.flow.remote.to_string(),
+            answers_at: (binding.reach() != binding.flow).then(|| binding.reach().remote.to_string()),
             transport: binding.flow.transport.into(),
             expires_in: binding.expires.since(now).as_secs(),
             user_agent: binding.user_agent.clone(),
         };
         self.bindings(extension, now).into_iter().map(status).collect()
+    }
+
+    /// A handset has answered a request that went by this flow: later ones go there at once.
+    pub fn answered(&mut self, context: &mut Context<'_>, flow: Flow) {
+        let mut changed = false;
+        for binding in self.table.values_mut().flatten() {
+            if binding.port != flow.remote.port() && binding.may_be_at(flow) {
+                binding.port = flow.remote.port();
+                changed = true;
+            }
+        }
+        if changed {
+            self.persist(context);
+        }
     }
 
     /// A handset's stream ended: its binding cannot be reached any more.
@@ -277,6 +293,7 @@ impl Registrar {
         context: &mut Context<'_>,
         Identity { extension, challenged }: &Identity,
         flow: Flow,
+        reply: Flow,
         request: &Request,
     ) -> Result<(), Refused> {
         let extension = extension.as_str();
@@ -337,6 +354,7 @@ impl Registrar {
                 contact: uri::write(&address.uri),
                 instance: instance(address),
                 flow,
+                port: reply.remote.port(),
                 expires: context.now + granted,
                 granted,
                 refreshed: context.now,
@@ -373,6 +391,12 @@ impl Registrar {
                 self.unregistered(context, extension, old);
             }
             return;
+        }
+        // What was answered there says more than where a response went.
+        if let [old] = &old[..]
+            && !old.is_changed_by(&new)
+        {
+            new.port = old.port;
         }
         // A full house: the one not heard of for longest goes. Living handsets refresh, so that it is the most likely
         // to be dead (a reinstalled app, a phone given away); refusing the new one would leave a person without a phone.

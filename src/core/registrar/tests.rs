@@ -26,6 +26,8 @@ struct Lan {
     transactions: Transactions<Owner>,
     outputs: VecDeque<Output>,
     registrar: Registrar,
+    /// Where the last answer went.
+    replied: Option<Flow>,
 }
 
 impl Lan {
@@ -55,6 +57,7 @@ impl Lan {
             transactions: Transactions::default(),
             outputs: VecDeque::new(),
             registrar: Registrar::new(None, Instant::ZERO, WallClock(0)),
+            replied: None,
         }
     }
 
@@ -100,7 +103,7 @@ impl Lan {
             }
         }
         let (to, octets) = self.transactions.poll_transmit().expect("an answer");
-        assert_eq!(to, flow);
+        self.replied = Some(to);
         let Ok(Datagram::Message(SipMessage::Response(response))) = wire::read_datagram(&octets) else { panic!() };
         (response, verdict)
     }
@@ -140,6 +143,8 @@ struct Handset {
     challenge: Option<(Challenge, u32)>,
     algorithm: Option<Algorithm>,
     branch: u32,
+    /// Its Via, but for the branch; the usual one says where it sends from, with rport.
+    via: Option<&'static str>,
 }
 
 fn flow(transport: Transport, remote: &str, connection: u64) -> Flow {
@@ -158,6 +163,7 @@ fn handset(user: &str, address: &str) -> Handset {
         challenge: None,
         algorithm: None,
         branch: 0,
+        via: None,
     }
 }
 
@@ -193,9 +199,10 @@ impl Handset {
         self.branch += 1;
         let Handset { user, flow, call_id, cseq, branch, .. } = self.clone();
         let (transport, from) = (flow.transport.via_token(), flow.remote);
+        let via = self.via.map_or(format!("{from};rport"), str::to_owned);
         let to = if method == "REGISTER" { format!("sip:{user}@192.168.1.1") } else { uri.to_string() };
         let mut text = format!(
-            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {from};rport;branch=z9hG4bK{call_id}{branch}\r\n\
+            "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/{transport} {via};branch=z9hG4bK{call_id}{branch}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:{user}@192.168.1.1>;tag=f\r\nTo: <{to}>\r\nCall-ID: {call_id}\r\n\
              CSeq: {cseq} {method}\r\nUser-Agent: Test/1\r\n{headers}"
         );
@@ -208,6 +215,9 @@ impl Handset {
         }
         text += "Content-Length: 0\r\n\r\n";
         let (response, verdict) = lan.ask(flow, &text);
+        if self.via.is_none() {
+            assert_eq!(lan.replied, Some(flow));
+        }
         if let Some(value) = header::value(&response.headers, "WWW-Authenticate") {
             self.challenge = Some((Challenge::parse(value).unwrap(), 0));
         }
@@ -599,6 +609,67 @@ fn a_wrong_password_names_the_command_that_shows_the_right_one() {
         _ => None,
     });
     assert!(said.unwrap().contains("`gateway handset 101` shows"), "{said:?}");
+}
+
+/// A phone at 192.168.1.21 that sends from port 50933, with this Via and Contact: where calls go once it is registered.
+fn asymmetric(lan: &mut Lan, via: &'static str, contact: &str) -> (Handset, u16) {
+    let mut phone = handset("101", "192.168.1.21:50933");
+    (phone.via, phone.contact) = (Some(via), contact.to_owned());
+    assert_eq!(code(&phone.register(lan, 300)), 200);
+    let port = lan.registrar.bindings("101", lan.now)[0].reach().remote.port();
+    (phone, port)
+}
+
+#[test]
+fn calls_go_where_the_handset_got_its_challenge() {
+    for (via, contact, expected) in [
+        ("192.168.1.21:5060", "sip:101@192.168.1.21:5060", 5060),
+        ("192.168.1.21", "sip:101@192.168.1.21", 5060),
+        ("192.168.1.21:50933", "sip:101@192.168.1.21:5060", 50933),
+        ("192.168.1.21:5060;rport", "sip:101@192.168.1.21:5060", 50933),
+        ("10.35.21.143:18944", "sip:101@10.35.21.143:18944", 50933),
+    ] {
+        let mut lan = Lan::new();
+        let (_, port) = asymmetric(&mut lan, via, contact);
+        assert_eq!(port, expected, "{via} {contact}");
+        let status = &lan.registrar.status("101", lan.now)[0];
+        assert_eq!(status.address, "192.168.1.21:50933");
+        let at = (expected != 50933).then(|| format!("192.168.1.21:{expected}"));
+        assert_eq!(status.answers_at, at);
+    }
+}
+
+#[test]
+fn the_port_where_a_handset_answers_is_kept_over_refreshes_and_a_restart() {
+    let mut lan = Lan::new();
+    let (mut phone, port) = asymmetric(&mut lan, "192.168.1.21:5060;rport", "sip:101@192.168.1.21:5062");
+    assert_eq!(port, 50933);
+    lan.persisted();
+    let at = |port| phone.flow.at_port(port);
+    let (elsewhere, contact) = (at(6000), at(5062));
+    lan.with(|registrar, context| registrar.answered(context, elsewhere));
+    assert!(lan.persisted().is_none(), "a port that nobody named");
+    lan.with(|registrar, context| registrar.answered(context, contact));
+    let saved = lan.persisted().expect("it is worth a write");
+    assert_eq!(code(&phone.register(&mut lan, 300)), 200);
+    let reach = |registrar: &Registrar, now| registrar.bindings("101", now)[0].reach();
+    assert_eq!(reach(&lan.registrar, lan.now), contact);
+    lan.registrar = Registrar::new(Some(&saved), lan.now, lan.wall);
+    assert_eq!(reach(&lan.registrar, lan.now), contact);
+    // From another place it is asked anew.
+    phone.flow = flow(Transport::Udp, "192.168.1.21:50934", 0);
+    assert_eq!(code(&phone.register(&mut lan, 300)), 200);
+    assert_eq!(reach(&lan.registrar, lan.now), phone.flow);
+}
+
+#[test]
+fn a_handset_is_known_by_either_of_its_ports() {
+    let mut lan = Lan::new();
+    let (phone, _) = asymmetric(&mut lan, "192.168.1.21", "sip:101@192.168.1.21");
+    for port in [50933, 5060] {
+        assert!(lan.registrar.is_registered(phone.flow.at_port(port), lan.now), "{port}");
+    }
+    assert!(!lan.registrar.is_registered(phone.flow.at_port(5061), lan.now));
 }
 
 #[test]

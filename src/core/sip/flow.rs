@@ -1,6 +1,10 @@
 //! Where bytes come from and go to.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use rsip::Uri;
+
+use super::uri;
 
 /// The transports of RFC 3261 section 19.1.1 that we speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,4 +56,20 @@ pub struct Flow {
     pub remote: SocketAddr,
     /// Number of the connection since the start of the process; 0 for UDP.
     pub connection: u64,
+}
+
+impl Flow {
+    /// The same to another port of the other end.
+    pub fn at_port(self, port: u16) -> Flow {
+        Flow { remote: SocketAddr::new(self.remote.ip(), port), ..self }
+    }
+
+    /// The port that a URI names at the other end's own address, where it is another one. Over UDP alone: a connection has
+    /// its two ends.
+    pub fn other_port(self, uri: &Uri) -> Option<u16> {
+        let host: IpAddr = uri::host(uri).trim_matches(['[', ']']).parse().ok()?;
+        let port = uri::port(uri).unwrap_or(self.transport.default_port());
+        let is_here = self.transport == Transport::Udp && host.to_canonical() == self.remote.ip().to_canonical();
+        (is_here && port != 0 && port != self.remote.port()).then_some(port)
+    }
 }

@@ -146,7 +146,11 @@ pub struct ExtensionStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HandsetStatus {
     pub contact: String,
+    /// Where its REGISTER came from.
     pub address: String,
+    /// Where calls go, if that is another port of that address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers_at: Option<String>,
     pub transport: HandsetTransport,
     /// Seconds left.
     pub expires_in: u64,

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{Done, failed};
 use gateway_core::plain::{plain, plain_lines};
-use gateway_core::status::{ClockStatus, DriftStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus};
+use gateway_core::status::{
+    ClockStatus, DriftStatus, HandsetStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus,
+};
 use gateway_core::time::WallClock;
 
 /// How long the comparison of the account may take: Twilio may be busy.
@@ -99,7 +101,7 @@ fn table(status: &Status) -> String {
                 name,
                 upstream,
                 next,
-                format!("{} {}", handset.address, handset.transport),
+                place(handset),
                 span(handset.expires_in),
                 handset.user_agent.clone().unwrap_or_default(),
             ]);
@@ -122,6 +124,15 @@ fn table(status: &Status) -> String {
         rows.push([call.id.to_string(), call.from.clone(), call.to.clone(), state, span(call.since)]);
     }
     text.push_str(&columns(&rows));
+    text
+}
+
+/// Where a handset is.
+fn place(handset: &HandsetStatus) -> String {
+    let mut text = format!("{} {}", handset.address, handset.transport);
+    if let Some(at) = &handset.answers_at {
+        let _ = write!(text, ", answers at {at}");
+    }
     text
 }
 

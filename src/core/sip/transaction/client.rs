@@ -13,7 +13,10 @@ use crate::sip::{header, wire};
 /// One request of ours.
 #[derive(Debug)]
 pub(super) struct Client<O> {
+    /// Where it was sent last.
     pub flow: Flow,
+    /// The port that the next repeat goes to, as long as nothing has answered (see [`super::ways`]).
+    pub other: Option<u16>,
     pub branch: String,
     /// `None`: a CANCEL that the layer sent by itself, nobody wants to hear of it.
     pub owner: Option<O>,

@@ -25,8 +25,9 @@ pub enum Event<O> {
     Crowded { flow: Flow },
     /// Our final non-2xx to INVITE was never acknowledged (timer H).
     NoAck { id: ServerId },
-    /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too.
-    Response { id: ClientId, owner: O, response: Response },
+    /// A provisional or final response; further 2xx to one INVITE (forks, retransmissions) come too. `flow` is where the
+    /// request went that was answered: over UDP perhaps another port than it was given (see [`super::ways`]).
+    Response { id: ClientId, owner: O, flow: Flow, response: Response },
     /// The 2xx to an INVITE will not be repeated any more (timer M).
     Over { id: ClientId, owner: O },
     /// No final response came (timer B or F, or none within 64·T1 of a CANCEL), or the flow is gone.

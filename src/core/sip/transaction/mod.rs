@@ -16,6 +16,7 @@ pub mod sources;
 mod tests;
 mod timer;
 mod via;
+mod ways;
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,8 +33,9 @@ use self::server::{Acknowledged, Server};
 use self::sources::Sources;
 pub use self::timer::{T1, T2, T4, TIMEOUT};
 use self::timer::{Timer, Timers, all_of};
+use self::ways::Ways;
 use super::flow::Flow;
-use super::header::{self, Via};
+use super::header;
 use super::wire;
 use crate::random::Random;
 use crate::time::Instant;
@@ -60,6 +62,7 @@ pub struct Transactions<O> {
     events: VecDeque<Event<O>>,
     transmits: VecDeque<(Flow, Vec<u8>)>,
     sources: Sources,
+    ways: Ways,
     /// Of transactions of both sides: timers know a transaction by its number alone.
     last_id: u64,
     strays: u64,
@@ -77,6 +80,7 @@ impl<O> Default for Transactions<O> {
             events: VecDeque::new(),
             transmits: VecDeque::new(),
             sources: Sources::default(),
+            ways: Ways::default(),
             last_id: 0,
             strays: 0,
         }
@@ -173,7 +177,7 @@ impl<O: Copy> Transactions<O> {
             }
             SipMessage::Response(response) => {
                 let via = header::via(&response.headers).ok();
-                (via.map_or(flow, |via| via::response_flow(flow, &via)), wire::write_response(&response))
+                (via.map_or(flow, |via| self.ways.repeat(flow, &via)), wire::write_response(&response))
             }
         };
         self.transmits.push_back((flow, octets));
@@ -223,6 +227,11 @@ impl<O: Copy> Transactions<O> {
         }
     }
 
+    /// Where responses of a server transaction go.
+    pub fn reply_flow(&self, id: ServerId) -> Option<Flow> {
+        self.servers.get(&id).map(|server| server.reply)
+    }
+
     /// How many live, for limits, metrics and the leak check after each test.
     pub fn len(&self) -> usize {
         self.clients.len() + self.servers.len()
@@ -256,20 +265,26 @@ impl<O: Copy> Transactions<O> {
         via::mark_received(&mut via, flow.remote);
         via::set_top(&mut request.headers, &via);
 
+        // ACK is answered by nothing.
+        let reply = match request.method {
+            Method::Ack => self.ways.repeat(flow, &via),
+            method => self.ways.answer(flow, &via, method),
+        };
         if let Some(&id) = self.server_keys.get(&key) {
-            return self.on_known_request(now, id, flow, request);
+            return self.on_known_request(now, id, flow, reply, request);
         }
         match request.method {
             Method::Ack => self.events.push_back(Event::Ack { flow, request }),
-            Method::Cancel => self.on_cancel(now, flow, &via, key, request),
-            _ => self.on_new_request(now, flow, &via, key, request, priority),
+            Method::Cancel => self.on_cancel(now, flow, reply, key, request),
+            _ => self.on_new_request(now, flow, reply, key, request, priority),
         }
     }
 
-    fn on_known_request(&mut self, now: Instant, id: ServerId, flow: Flow, request: Request) {
+    fn on_known_request(&mut self, now: Instant, id: ServerId, flow: Flow, reply: Flow, request: Request) {
         let Some(server) = self.servers.get_mut(&id) else {
             return;
         };
+        server.reply = reply;
         let mut io = Io { now, id: id.0, flow: server.reply, timers: &mut self.timers, transmits: &mut self.transmits };
         match &mut server.machine {
             server::Machine::Invite(invite) if request.method == Method::Ack => match invite.on_ack(&mut io) {
@@ -286,7 +301,7 @@ impl<O: Copy> Transactions<O> {
         &mut self,
         now: Instant,
         flow: Flow,
-        via: &Via,
+        reply: Flow,
         key: ServerKey,
         request: Request,
         priority: Priority,
@@ -305,28 +320,28 @@ impl<O: Copy> Transactions<O> {
         if crowded || self.servers.len() >= room(priority) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
             header::push_retry_after(&mut response.headers, RETRY_AFTER);
-            return self.refuse(flow, via, &response);
+            return self.refuse(reply, &response);
         }
         let merge = MergeKey::of_request(&request);
         if merge.as_ref().is_some_and(|merge| self.merge_keys.contains_key(merge)) {
             // The same request by another way (RFC 3261 section 8.2.2.2).
             let response = response_to(&request, 482, Some(&key::stateless_tag(&request)));
-            return self.refuse(flow, via, &response);
+            return self.refuse(reply, &response);
         }
         let machine = if request.method == Method::Invite {
             server::Machine::Invite(server::Invite::Proceeding { last: None })
         } else {
             server::Machine::Other(server::Other::Trying)
         };
-        let id = self.start_server(flow, via, key, merge, machine);
+        let id = self.start_server(flow, reply, key, merge, machine);
         self.events.push_back(Event::Request { id, flow, request });
     }
 
     /// CANCEL is answered hop by hop, in a transaction of its own (RFC 3261 section 9.2).
-    fn on_cancel(&mut self, now: Instant, flow: Flow, via: &Via, key: ServerKey, request: Request) {
+    fn on_cancel(&mut self, now: Instant, flow: Flow, reply: Flow, key: ServerKey, request: Request) {
         let Some(&invite) = self.server_keys.get(&key.cancelled()) else {
             let response = response_to(&request, 481, Some(&key::stateless_tag(&request)));
-            return self.refuse(flow, via, &response);
+            return self.refuse(reply, &response);
         };
         let (to_tag, pending) = match self.servers.get(&invite) {
             Some(Server { to_tag, machine: server::Machine::Invite(invite), .. }) => {
@@ -337,7 +352,7 @@ impl<O: Copy> Transactions<O> {
         let to_tag = to_tag.unwrap_or_else(|| key::stateless_tag(&request));
         let response = response_to(&request, 200, Some(&to_tag));
         // At most one for each INVITE: no need for a limit.
-        let id = self.start_server(flow, via, key, None, server::Machine::Other(server::Other::Trying));
+        let id = self.start_server(flow, reply, key, None, server::Machine::Other(server::Other::Trying));
         self.respond(now, id, response);
         if pending {
             self.events.push_back(Event::Cancelled { id: invite, cancel: request });
@@ -345,14 +360,14 @@ impl<O: Copy> Transactions<O> {
     }
 
     /// Answers without a transaction; a repetition of the request gets the same again.
-    fn refuse(&mut self, flow: Flow, via: &Via, response: &Response) {
-        self.transmits.push_back((via::response_flow(flow, via), wire::write_response(response)));
+    fn refuse(&mut self, reply: Flow, response: &Response) {
+        self.transmits.push_back((reply, wire::write_response(response)));
     }
 
     fn start_server(
         &mut self,
         flow: Flow,
-        via: &Via,
+        reply: Flow,
         key: ServerKey,
         merge: Option<MergeKey>,
         machine: server::Machine,
@@ -362,7 +377,6 @@ impl<O: Copy> Transactions<O> {
         if let Some(merge) = &merge {
             self.merge_keys.insert(merge.clone(), id);
         }
-        let reply = via::response_flow(flow, via);
         if let Some(source) = sources::of(flow) {
             self.sources.begin(source);
         }
@@ -411,6 +425,7 @@ impl<O: Copy> Transactions<O> {
         owner: Option<O>,
     ) -> ClientId {
         let id = ClientId(self.next_id());
+        let other = flow.other_port(&request.uri);
         let mut io = Io { now, id: id.0, flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let method = request.method;
         let machine = if method == Method::Invite {
@@ -419,7 +434,7 @@ impl<O: Copy> Transactions<O> {
             client::Machine::Other(client::Other::new(&request, &mut io))
         };
         self.client_keys.insert(ClientKey::new(&branch, method), id);
-        self.clients.insert(id, Client { flow, branch, owner, machine });
+        self.clients.insert(id, Client { flow, other, branch, owner, machine });
         id
     }
 
@@ -431,13 +446,14 @@ impl<O: Copy> Transactions<O> {
             self.strays += 1;
             return;
         };
+        client.other = None;
         let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let ((up, next), cancel) = match &mut client.machine {
             client::Machine::Invite(invite) => (invite.on_response(&response, &mut io), invite.cancel_due()),
             client::Machine::Other(other) => (other.on_response(&response, &mut io), false),
         };
         if let (Up::Response, Some(owner)) = (up, client.owner) {
-            self.events.push_back(Event::Response { id, owner, response });
+            self.events.push_back(Event::Response { id, owner, flow: client.flow, response });
         }
         if cancel {
             self.send_cancel(now, id);
@@ -465,6 +481,10 @@ impl<O: Copy> Transactions<O> {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
+        if let (Timer::A | Timer::E, Some(other)) = (timer, &mut client.other) {
+            let port = std::mem::replace(other, client.flow.remote.port());
+            client.flow = client.flow.at_port(port);
+        }
         let mut io = Io { now, id: id.0, flow: client.flow, timers: &mut self.timers, transmits: &mut self.transmits };
         let (up, next) = match &mut client.machine {
             client::Machine::Invite(invite) => invite.on_timer(timer, &mut io),

@@ -57,18 +57,32 @@ pub(super) fn set_top(headers: &mut Headers, via: &Via) {
     }
 }
 
-/// The flow that a response with this top Via takes, when its request came on `flow` (RFC 3261 section 18.2.2): the
-/// same connection; over UDP the source with `rport`, else the source address and the port of sent-by. `maddr` is not
-/// followed: it would let anybody point us at anybody.
+/// The flow that a response with this top Via takes at first, when its request came on `flow` (RFC 3261 section 18.2.2):
+/// the same connection; over UDP the source with `rport`, else the source address and the port of sent-by. That port is
+/// not believed where sent-by is another address: that is a NAT between. `maddr` is not followed: it would let anybody
+/// point us at anybody.
 pub(super) fn response_flow(flow: Flow, via: &Via) -> Flow {
-    if flow.transport != Transport::Udp {
-        return flow;
-    }
-    let number = |name: &str| via.params.value(name).and_then(|port| port.parse::<u16>().ok());
-    let ip = via.params.value("received").unwrap_or(&via.host);
-    let ip = ip.trim_matches(['[', ']']).parse::<IpAddr>().unwrap_or(flow.remote.ip());
-    let port = number("rport").or(via.port).unwrap_or(Transport::Udp.default_port());
-    // The address family of our socket: a mapped address stays one.
-    let ip = if ip.to_canonical() == flow.remote.ip().to_canonical() { flow.remote.ip() } else { ip };
-    Flow { remote: SocketAddr::new(ip, port), ..flow }
+    let noted = via.params.value("rport").and_then(|port| port.parse().ok());
+    let port = match noted {
+        Some(port) => port,
+        None if names_source(flow.remote, via) || is_foreign(flow.remote, via) => flow.remote.port(),
+        None => named_port(via),
+    };
+    if flow.transport == Transport::Udp { flow.at_port(port) } else { flow }
+}
+
+/// The port of sent-by (RFC 3261 section 18.2.2); nothing listens on 0.
+pub(super) fn named_port(via: &Via) -> u16 {
+    via.port.filter(|port| *port != 0).unwrap_or(Transport::Udp.default_port())
+}
+
+/// Whether the source's own port is asked for, or named.
+pub(super) fn names_source(source: SocketAddr, via: &Via) -> bool {
+    via.params.get("rport").is_some() || named_port(via) == source.port()
+}
+
+/// Whether sent-by is the address of somebody else. A host name may be anybody's.
+fn is_foreign(source: SocketAddr, via: &Via) -> bool {
+    let host = via.host.trim_matches(['[', ']']).parse::<IpAddr>();
+    host.is_ok_and(|host| host.to_canonical() != source.ip().to_canonical())
 }

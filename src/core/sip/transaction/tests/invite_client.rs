@@ -31,7 +31,9 @@ fn an_invite_over_a_stream_is_sent_once() {
 #[test]
 fn every_repetition_has_the_same_octets() {
     let mut layer = Layer::new();
-    layer.send(udp(), ours(Method::Invite));
+    // At a phone that names the port that it sends from.
+    let uri = crate::sip::uri::parse("sip:102@192.0.2.101:40000").unwrap();
+    layer.send(udp(), Request { uri, ..ours(Method::Invite) });
     let first = layer.transactions.poll_transmit().unwrap();
     layer.transactions.handle_timeout(Instant::from_secs(1));
     assert_eq!(layer.transactions.poll_transmit().unwrap(), first);
@@ -42,7 +44,7 @@ fn the_request_gets_our_via_in_front_and_max_forwards() {
     let mut layer = Layer::new();
     layer.send(tls(), ours(Method::Invite));
     let sent = layer.sent_request();
-    let via = Via::parse(header::value(&sent.headers, "Via").unwrap()).unwrap();
+    let via = header::Via::parse(header::value(&sent.headers, "Via").unwrap()).unwrap();
     assert_eq!((via.transport.as_str(), via.host.as_str(), via.port), ("TLS", "192.0.2.1", Some(5060)));
     assert_eq!(via.params.get("rport"), Some(None));
     assert!(via.branch().unwrap().starts_with("z9hG4bK"));

@@ -4,8 +4,8 @@ use super::sources::{MAX_ANSWERED, MAX_UNANSWERED};
 use super::*;
 use crate::sip::uri;
 
-fn via_of(headers: &rsip::Headers) -> Via {
-    Via::parse(header::value(headers, "Via").unwrap()).unwrap()
+fn via_of(headers: &rsip::Headers) -> header::Via {
+    header::Via::parse(header::value(headers, "Via").unwrap()).unwrap()
 }
 
 fn with_via(mut request: Request, via: &str) -> Request {
@@ -30,7 +30,9 @@ fn without_rport_the_response_goes_to_the_source_address_and_the_port_of_the_via
     for (via, remote, received) in [
         ("SIP/2.0/UDP 192.0.2.101:5066;branch=z9hG4bK1", "192.0.2.101:5066", None),
         ("SIP/2.0/UDP 192.0.2.101;branch=z9hG4bK1", "192.0.2.101:5060", None),
-        ("SIP/2.0/UDP 10.0.0.9:5066;branch=z9hG4bK1", "192.0.2.101:5066", Some("192.0.2.101")),
+        // A NAT is between: its port is of no use to us.
+        ("SIP/2.0/UDP 10.0.0.9:5066;branch=z9hG4bK1", "192.0.2.101:40000", Some("192.0.2.101")),
+        ("SIP/2.0/UDP 192.0.2.101:0;branch=z9hG4bK1", "192.0.2.101:5060", None),
         ("SIP/2.0/UDP phone.local;branch=z9hG4bK1;received=198.51.100.1", "192.0.2.101:5060", Some("192.0.2.101")),
         ("SIP/2.0/UDP 192.0.2.101;maddr=198.51.100.1;branch=z9hG4bK1", "192.0.2.101:5060", None),
     ] {

@@ -6,6 +6,7 @@ mod layer;
 mod noise;
 mod non_invite;
 mod pair;
+mod ways;
 
 use std::net::SocketAddr;
 
