@@ -25,6 +25,8 @@ pub enum Owner {
     Registration(usize),
     /// OPTIONS on the trunk flow.
     Probe,
+    /// OPTIONS to the handset that is reached by this flow.
+    Handset(Flow),
     /// A call's leg.
     Leg(LegId),
 }

@@ -78,6 +78,7 @@ fn handset(address: &str, user_agent: Option<&str>) -> HandsetStatus {
         transport: HandsetTransport::Udp,
         expires_in: 240,
         user_agent: user_agent.map(str::to_owned),
+        not_responding_for: None,
     }
 }
 
@@ -144,6 +145,7 @@ fn full(status: &mut Status) {
                 .into_iter()
                 .chain([HandsetStatus {
                     answers_at: Some("192.168.1.20:5060".to_owned()),
+                    not_responding_for: Some(240),
                     ..handset("192.168.1.20:50933", Some("Cisco-CP7970G/9.4.2"))
                 }])
                 .collect(),

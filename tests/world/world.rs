@@ -252,6 +252,42 @@ impl World {
         self.add(name, flow, &remote.to_string())
     }
 
+    /// A handset that sends from port 50933 and hears nothing there: it listens on 5060, as Contact and Via say.
+    pub fn asymmetric_handset(&mut self, name: &str, asks_rport: bool) -> usize {
+        let agent = self.handset(name);
+        let listens = self.agents[agent].flow.expect("UDP is always there").remote;
+        self.agents[agent].listens = Some(listens);
+        self.agents[agent].asks_rport = asks_rport;
+        self.moves_to(agent, 50933);
+        agent
+    }
+
+    /// A handset behind a NAT of the LAN, which knows nothing of it.
+    pub fn nat_handset(&mut self, name: &str) -> usize {
+        let agent = self.handset(name);
+        let own = "10.35.21.143:18944".to_owned();
+        (self.agents[agent].contact_at, self.agents[agent].sent_by) = (own.clone(), own);
+        self.agents[agent].asks_rport = false;
+        self.moves_to(agent, 40001);
+        agent
+    }
+
+    /// It sends from another port.
+    pub fn moves_to(&mut self, agent: usize, port: u16) {
+        let flow = self.agents[agent].flow.map(|flow| flow.at_port(port));
+        self.agents[agent].set_flow(flow);
+    }
+
+    /// A handset loses its power.
+    pub fn power_off(&mut self, agent: usize) {
+        (self.agents[agent].off, self.agents[agent].resting) = (true, true);
+    }
+
+    /// It is back, and does not know that it was away.
+    pub fn power_on(&mut self, agent: usize) {
+        self.agents[agent].off = false;
+    }
+
     /// A handset on TCP.
     pub fn tcp_handset(&mut self, name: &str) -> usize {
         let host = self.agents.len() + 100;
@@ -377,7 +413,7 @@ impl World {
                 self.input(Input::Received { flow, bytes });
             }
             Delivery::ToAgent(agent, flow, bytes) => {
-                if self.agents[agent].flow == Some(flow) && !self.broken.contains(&flow) {
+                if self.agent_at(flow) == Some(agent) && !self.broken.contains(&flow) {
                     self.agents[agent].receive(self.now, &bytes);
                 }
             }
@@ -560,7 +596,8 @@ impl World {
     fn agent_at(&self, flow: Flow) -> Option<usize> {
         self.agents.iter().position(|agent| match flow.transport {
             Transport::Udp => {
-                agent.flow.is_some_and(|own| own.transport == Transport::Udp && own.remote == flow.remote)
+                let own = agent.flow.filter(|own| own.transport == Transport::Udp);
+                own.is_some_and(|own| agent.listens.unwrap_or(own.remote) == flow.remote)
             }
             _ => agent.flow == Some(flow),
         })
@@ -598,7 +635,7 @@ impl World {
     fn flush(&mut self) {
         for id in 0..self.agents.len() {
             for bytes in self.agents[id].take_output() {
-                let Some(flow) = self.agents[id].flow else { continue };
+                let Some(flow) = self.agents[id].flow.filter(|_| !self.agents[id].off) else { continue };
                 for at in self.links[id].carry(self.now, Way::ToEngine, &bytes, &mut self.random) {
                     self.later(at, Delivery::ToEngine(flow, bytes.clone()));
                 }

@@ -198,7 +198,10 @@ impl Calls {
             true => setup::bindings_of(core, &phone.extension, None),
             false => Vec::new(),
         };
-        let is_here = |flow: Flow| flow.remote.ip().to_canonical() == phone.address;
+        // One that does not respond is rung beside the others, not alone.
+        let is_here = |flow: Flow| {
+            flow.remote.ip().to_canonical() == phone.address && !core.registrar.is_silent(flow, core.cx.now)
+        };
         if bindings.iter().any(|(_, flow, _)| is_here(*flow)) {
             bindings.retain(|(_, flow, _)| is_here(*flow));
         }

@@ -8,7 +8,7 @@ use rsip::{Method, Request, Response};
 use super::Timer;
 use super::description;
 use super::leg::{
-    Answered, Leg, LegEvent, LegTimer, Party, Purpose, Reinvite, Role, SUPPORTED, Scope, State, Unacknowledged,
+    Answered, Leg, LegEvent, LegTimer, Party, Purpose, Reinvite, Role, SUPPORTED, Scope, Sign, State, Unacknowledged,
 };
 use super::media_target::media_target;
 use super::session_timer;
@@ -349,12 +349,18 @@ impl Leg {
                 self.end(scope);
                 None
             }
-            LegTimer::Unheard => {
-                if self.is_unheard() {
+            LegTimer::Unheard => match (&mut self.state, &self.party) {
+                (State::Outgoing(outgoing), _) if outgoing.sign == Sign::Heard => None,
+                (State::Outgoing(_), Party::Trunk(_)) => {
                     scope.trunk.abandon(scope.cx, self.flow, "the SIP domain does not answer an emergency call");
+                    None
                 }
-                None
-            }
+                (State::Outgoing(outgoing), Party::Handset(_)) => {
+                    outgoing.sign = Sign::Overdue;
+                    Some(LegEvent::Unheard)
+                }
+                _ => None,
+            },
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
                 // Before a repair their refresh has no way to us, and no timer of ours ends an emergency call: ask instead

@@ -79,7 +79,8 @@ pub enum LegTimer {
     Reinvite,
     /// No flow came for the BYE that waits for one.
     Farewell,
-    /// An emergency INVITE has had no response at all: its flow is dead, TCP only does not know it yet.
+    /// An INVITE has had no response at all. That of an emergency call: its flow is dead, TCP only does not know it yet.
+    /// That to a handset: it may be dead.
     Unheard,
 }
 
@@ -92,6 +93,8 @@ pub enum LegEvent {
     Answered,
     /// They did not, with this cause.
     Refused(Cause),
+    /// The handset says nothing at all to our INVITE, which goes on.
+    Unheard,
     /// They cancelled their INVITE, and why; it is answered.
     Cancelled(Vec<Reason>),
     /// Their ACK to our 2xx came; with `answer`, it answered an offer in it.
@@ -158,10 +161,19 @@ pub(super) struct Reliable {
 pub struct Outgoing {
     pub(super) early: Vec<Dialog>,
     pub(super) cancelled: bool,
-    /// Any response came, even a 100: there is somebody.
-    pub(super) heard: bool,
+    pub(super) sign: Sign,
     /// When it was sent, with credentials perhaps the second time.
     pub(super) sent: Instant,
+}
+
+/// Whether anything came back of an INVITE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    None,
+    /// Nothing for so long that the call does not wait for it.
+    Overdue,
+    /// Any response, even a 100: there is somebody.
+    Heard,
 }
 
 /// What a re-INVITE of ours carries.
@@ -390,9 +402,14 @@ impl Leg {
     /// Since when.
     pub fn unheard_since(&self) -> Option<Instant> {
         match &self.state {
-            State::Outgoing(outgoing) if !outgoing.heard => Some(outgoing.sent),
+            State::Outgoing(outgoing) if outgoing.sign != Sign::Heard => Some(outgoing.sent),
             _ => None,
         }
+    }
+
+    /// Whether its call waits for it: something is to come, and not for too long.
+    pub fn is_waited_for(&self) -> bool {
+        !matches!(&self.state, State::Outgoing(outgoing) if outgoing.sign == Sign::Overdue)
     }
 
     /// Puts credentials for the SIP domain on a request. `false` when there are none.
@@ -678,7 +695,7 @@ impl Leg {
         self.pending.remove(position);
         if let State::Outgoing(outgoing) = &mut self.state {
             // What was heard was said of the request before.
-            (outgoing.heard, outgoing.sent) = (false, scope.cx.now);
+            (outgoing.sign, outgoing.sent) = (Sign::None, scope.cx.now);
         }
         self.send(scope, request, purpose, attempts);
         true

@@ -351,6 +351,15 @@ impl Calls {
             LegEvent::Progress { media, .. } => self.on_progress(core, call_id, id, media),
             LegEvent::Answered => self.on_answered(core, call_id, id),
             LegEvent::Refused(cause) => self.on_refused(core, call_id, id, cause),
+            LegEvent::Unheard => {
+                if let Some(leg) = self.legs.get(&id) {
+                    core.registrar.silent(core.cx, leg.flow);
+                }
+                // One that was called off is of no account.
+                if self.calls.get(&call_id).is_some_and(|call| call.ringing.contains(&id)) {
+                    self.go_on_without(core, call_id, Cause::Refused(408));
+                }
+            }
             LegEvent::Cancelled(reasons) => {
                 let cause = self.cancelled(core, call_id, &reasons);
                 self.pass_on(call_id, &reasons);
@@ -501,7 +510,16 @@ impl Calls {
             emergency.ways.end(id, cause);
             return self.search_on(core, call_id);
         }
-        if !call.ringing.is_empty() {
+        self.go_on_without(core, call_id, cause);
+    }
+
+    /// A leg failed for this cause, or says nothing. Where no other is waited for, the call goes on as if all had failed;
+    /// calls that help depends on wait for each leg as long as it may still answer.
+    fn go_on_without(&mut self, core: &mut Core<'_, '_>, call_id: CallId, cause: Cause) {
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
+        let is_urgent = matches!(call.kind, Kind::CallBack | Kind::Notice | Kind::Emergency(_));
+        let is_waited_for = |id: &LegId| is_urgent || self.legs.get(id).is_none_or(Leg::is_waited_for);
+        if call.ringing.iter().any(is_waited_for) {
             return;
         }
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();

@@ -6,7 +6,7 @@ use rsip::{Request, Uri};
 
 use super::calling::Calling;
 use super::description::Demand;
-use super::leg::{Invitation, Leg, Party};
+use super::leg::{Invitation, Leg, LegTimer, Party};
 use super::negotiation::Negotiation;
 use super::{
     CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
@@ -255,8 +255,13 @@ impl Calls {
         }
         for (id, invitation) in plan {
             self.with(core, id, |leg, scope| leg.invite(scope, invitation, &codecs));
-            if is_emergency {
-                self.listen_for(core, call_id, id);
+            match self.legs.get(&id) {
+                Some(leg) if matches!(leg.party, Party::Handset(_)) => {
+                    let patience = core.registrar.patience(leg.flow, now);
+                    self.timers.set(Timer::Leg(id, LegTimer::Unheard), now + patience);
+                }
+                _ if is_emergency => self.listen_for(core, call_id, id),
+                _ => {}
             }
         }
     }

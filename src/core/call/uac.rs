@@ -3,7 +3,7 @@
 use rsip::{Method, Response};
 
 use super::cause::Cause;
-use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, State};
+use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, Sign, State};
 use super::negotiation::NegotiationError;
 use super::session_timer;
 use crate::sip::body;
@@ -43,7 +43,7 @@ impl Leg {
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
         self.authorize(scope, &mut request, None, Choice::First);
         self.state =
-            State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, heard: false, sent: scope.cx.now });
+            State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, sign: Sign::None, sent: scope.cx.now });
         self.send(scope, request, Purpose::Invite, 0);
     }
 
@@ -55,7 +55,7 @@ impl Leg {
         response: &Response,
     ) -> Option<LegEvent> {
         if let State::Outgoing(outgoing) = &mut self.state {
-            outgoing.heard = true;
+            outgoing.sign = Sign::Heard;
         }
         match code {
             ..=100 => None,

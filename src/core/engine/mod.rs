@@ -513,6 +513,7 @@ impl Engine {
                 Owner::Probe => {
                     self.trunk.handle_response(&mut self.shared.context(now, wall), id, None, &response);
                 }
+                Owner::Handset(_) => self.registrar.answered_options(&mut self.shared.context(now, wall), flow),
                 Owner::Leg(leg) => {
                     self.call_part(now, wall, |calls, core| calls.handle_response(core, leg, id, flow, &response));
                 }
@@ -527,6 +528,7 @@ impl Engine {
                     self.trunk.handle_failure(&mut self.shared.context(now, wall), id, Some(index), failure);
                 }
                 Owner::Probe => self.trunk.handle_failure(&mut self.shared.context(now, wall), id, None, failure),
+                Owner::Handset(flow) => self.registrar.left_options(&mut self.shared.context(now, wall), flow),
                 Owner::Leg(leg) => {
                     self.call_part(now, wall, |calls, core| calls.handle_failure(core, leg, id, failure));
                 }

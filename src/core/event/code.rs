@@ -123,6 +123,11 @@ codes! {
         => "Look whether the phone has power and network.";
     HandsetRegistered "handset.registered": Info, Nobody,
         "A phone registered.";
+    HandsetResponding "handset.responding": Notice, Nobody,
+        "A phone that did not respond does so again.";
+    HandsetSilent "handset.silent": Warning, Phone,
+        "A phone does not respond. Calls go on without it."
+        => "Look whether the phone has power and network.";
     HandsetUnregistered "handset.unregistered": Info, Nobody,
         "A phone signed off.";
     HandsetWrongPassword "handset.wrong-password": Warning, Phone,

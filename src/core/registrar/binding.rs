@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::pulse::Life;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::uri;
 use crate::time::{Instant, WallClock};
@@ -36,6 +37,8 @@ pub struct Binding {
     pub cseq: u32,
     /// When the challenge left that its last REGISTER answered.
     pub challenged: Instant,
+    /// Whether it answers.
+    pub life: Life,
 }
 
 impl Binding {
@@ -177,6 +180,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
             call_id: saved.call_id,
             cseq: saved.cseq,
             challenged: now,
+            life: Life::new(now),
         });
     }
     table

@@ -5,6 +5,7 @@
 mod auth;
 mod binding;
 mod date;
+mod pulse;
 #[cfg(test)]
 mod tests;
 mod throttle;
@@ -16,6 +17,7 @@ use rsip::{Request, Response};
 
 use auth::{Auth, Identity, Refusal};
 pub use binding::Binding;
+use pulse::Life;
 
 use crate::config::Lan;
 use crate::context::{Context, Output};
@@ -51,8 +53,8 @@ pub struct Registrar {
     /// By extension, the most recently refreshed handset first.
     table: binding::Table,
     auth: Auth,
-    /// No binding expires before; may be early, never late.
-    next_expiry: Option<Instant>,
+    /// No binding expires before, and no handset is asked; may be early, never late.
+    next_due: Option<Instant>,
 }
 
 /// Why an authenticated REGISTER changes nothing.
@@ -95,8 +97,9 @@ impl Registrar {
     /// those over UDP: a TCP connection did not survive, and its handset will notice and register again.
     pub fn new(persisted: Option<&str>, now: Instant, _wall: WallClock) -> Self {
         let table = persisted.map(|text| binding::load(text, now)).unwrap_or_default();
-        let next_expiry = table.values().flatten().map(|binding| binding.expires).min();
-        Registrar { table, auth: Auth::default(), next_expiry }
+        let mut registrar = Registrar { table, auth: Auth::default(), next_due: None };
+        registrar.next_due = registrar.due();
+        registrar
     }
 
     /// A REGISTER.
@@ -117,7 +120,11 @@ impl Registrar {
     /// Checks the digest of any request from the LAN; challenges with 401 when there is none.
     pub fn authenticate(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) -> Verdict {
         match self.check(context, flow, request) {
-            Ok(identity) => Verdict::Extension(identity.extension),
+            Ok(identity) => {
+                let own = self.table.get_mut(&identity.extension).into_iter().flatten();
+                own.filter(|one| one.is_at(flow)).for_each(|one| one.revive(context, &identity.extension));
+                Verdict::Extension(identity.extension)
+            }
             Err(refusal) => {
                 self.refuse(context, id, flow, request, refusal);
                 Verdict::Answered
@@ -233,22 +240,9 @@ impl Registrar {
             transport: binding.flow.transport.into(),
             expires_in: binding.expires.since(now).as_secs(),
             user_agent: binding.user_agent.clone(),
+            not_responding_for: binding.life.silent_for(now).map(|silent| silent.as_secs()),
         };
         self.bindings(extension, now).into_iter().map(status).collect()
-    }
-
-    /// A handset has answered a request that went by this flow: later ones go there at once.
-    pub fn answered(&mut self, context: &mut Context<'_>, flow: Flow) {
-        let mut changed = false;
-        for binding in self.table.values_mut().flatten() {
-            if binding.port != flow.remote.port() && binding.may_be_at(flow) {
-                binding.port = flow.remote.port();
-                changed = true;
-            }
-        }
-        if changed {
-            self.persist(context);
-        }
     }
 
     /// A handset's stream ended: its binding cannot be reached any more.
@@ -260,15 +254,23 @@ impl Registrar {
 
     /// When [`Registrar::handle_timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.next_expiry
+        self.next_due
     }
 
-    /// Removes what has expired.
+    /// When the first binding expires, or the first handset is asked.
+    fn due(&self) -> Option<Instant> {
+        let all = self.table.values().flatten();
+        all.map(|one| one.ask_at().map_or(one.expires, |ask| ask.min(one.expires))).min()
+    }
+
+    /// Removes what has expired, and asks handsets that were not heard of for long.
     pub fn handle_timeout(&mut self, context: &mut Context<'_>) {
         let now = context.now;
-        if self.next_expiry.is_some_and(|expiry| expiry <= now) {
+        if self.next_due.is_some_and(|due| due <= now) {
             let cause = "it did not register again in time; see whether it has power and network";
             self.drop_where(context, cause, |binding| binding.expires <= now);
+            self.ask(context);
+            self.next_due = self.due();
         }
     }
 
@@ -281,7 +283,7 @@ impl Registrar {
             }
         }
         self.table.retain(|_, bindings| !bindings.is_empty());
-        self.next_expiry = self.table.values().flatten().map(|binding| binding.expires).min();
+        self.next_due = self.due();
         if changed {
             self.persist(context);
         }
@@ -363,6 +365,7 @@ impl Registrar {
                 call_id: call_id.clone(),
                 cseq,
                 challenged: *challenged,
+                life: Life::new(context.now),
             };
             let mut old = self.table.get(extension).into_iter().flatten().filter(|old| old.is_same_handset(&new));
             if new.contact.len() > MAX_CONTACT {
@@ -392,21 +395,37 @@ impl Registrar {
             }
             return;
         }
-        // What was answered there says more than where a response went.
-        if let [old] = &old[..]
-            && !old.is_changed_by(&new)
-        {
-            new.port = old.port;
+        for old in &old {
+            // What was answered there says more than where a response went.
+            if !old.is_changed_by(&new) {
+                new.port = old.port;
+            }
+            new.life = old.life.renewed(context.now);
+        }
+        if let Some(back) = old.iter().find_map(|old| old.life.silent_for(context.now)) {
+            let text = format!("{} at {} responds again, after {} s", agent(&new), new.flow.remote, back.as_secs());
+            context.event(Event::new(Code::HandsetResponding, extension, text));
         }
         // A full house: the one not heard of for longest goes. Living handsets refresh, so that it is the most likely
         // to be dead (a reinstalled app, a phone given away); refusing the new one would leave a person without a phone.
-        let evicted = if bindings.len() >= limit { bindings.pop() } else { None };
+        // One that does not respond goes before.
+        let dead = bindings.iter().rposition(|one| one.life.silent_for(context.now).is_some());
+        let leaves = dead.or(bindings.len().checked_sub(1)).filter(|_| bindings.len() >= limit);
+        let evicted = leaves.map(|at| bindings.remove(at));
         let changed = old.len() != 1 || old[0].is_changed_by(&new);
         let known_for = old.iter().map(|old| old.good_for).max().unwrap_or_default();
         let longer = new.good_for > known_for;
         new.good_for = new.good_for.max(known_for);
         let udp = new.flow.transport == Transport::Udp || old.iter().any(|old| old.flow.transport == Transport::Udp);
-        self.next_expiry = soonest(self.next_expiry, Some(new.expires));
+        if changed {
+            if new.other_port().is_some() {
+                new.life.doubt(context.now);
+            }
+            let twins = bindings.iter_mut().filter(|one| one.user_agent == new.user_agent);
+            twins.for_each(|twin| twin.life.doubt(context.now));
+        }
+        let asked = bindings.iter().chain([&new]).filter_map(Binding::ask_at).min();
+        self.next_due = soonest(soonest(self.next_due, Some(new.expires)), asked);
         if changed {
             let agent = new.user_agent.as_deref().unwrap_or("unknown handset");
             let moved = if old.is_empty() { "registered" } else { "registered again, from elsewhere" };

@@ -83,11 +83,27 @@ impl Lan {
         }
         self.now = end;
         self.transactions.handle_timeout(end);
+        self.questions();
+    }
+
+    /// The ports that OPTIONS went to.
+    fn questions(&mut self) -> Vec<u16> {
+        let sent = std::iter::from_fn(|| self.transactions.poll_transmit());
+        let asked: Vec<u16> =
+            sent.filter(|(_, octets)| octets.starts_with(b"OPTIONS ")).map(|(flow, _)| flow.remote.port()).collect();
+        asked
+    }
+
+    /// Fires what is due now, and gives the ports that are asked.
+    fn due(&mut self) -> Vec<u16> {
+        self.with(|registrar, context| registrar.handle_timeout(context));
+        self.questions()
     }
 
     /// A request in, the final response out, both as octets.
     fn ask(&mut self, flow: Flow, text: &str) -> (Response, Option<Verdict>) {
         let Ok(Datagram::Message(message)) = wire::read_datagram(text.as_bytes()) else { panic!("{text}") };
+        self.questions();
         self.transactions.receive(self.now, flow, message, Priority::Ordinary);
         let mut verdict = None;
         while let Some(event) = self.transactions.poll_event() {
@@ -673,6 +689,83 @@ fn a_handset_is_known_by_either_of_its_ports() {
 }
 
 #[test]
+fn a_handset_is_asked_at_once_where_its_port_is_in_doubt_and_else_when_it_was_quiet_for_long() {
+    for (contact, expected) in [("sip:101@192.168.1.21:5060", vec![50933]), ("sip:101@10.0.0.7:5060", vec![])] {
+        let mut lan = Lan::new();
+        asymmetric(&mut lan, "192.168.1.21:5060;rport", contact);
+        assert_eq!(lan.due(), expected, "{contact}");
+        assert!(lan.due().is_empty(), "once");
+        lan.now = lan.now + Duration::from_secs(299);
+        assert!(lan.due().is_empty());
+    }
+    let mut lan = Lan::new();
+    let mut phone = handset("101", "192.168.1.21:5060");
+    phone.register(&mut lan, 3600);
+    for quiet in [599, 601, 1202, 1802] {
+        let at = lan.now;
+        lan.now = Instant::from_secs(1000 + quiet);
+        assert_eq!(lan.due().len(), usize::from(quiet > 600), "{at:?} {quiet}");
+    }
+}
+
+#[test]
+fn silence_to_options_says_something_of_a_model_that_answers_them_alone() {
+    let (mut lan, mut first, mut second) =
+        (Lan::new(), handset("101", "192.168.1.21:5060"), handset("102", "192.168.1.22:5060"));
+    first.register(&mut lan, 3600);
+    second.register(&mut lan, 3600);
+    lan.codes();
+    lan.with(|registrar, context| registrar.left_options(context, first.flow));
+    assert!(!lan.registrar.is_silent(first.flow, lan.now), "it may be one that never answers them");
+    lan.with(|registrar, context| registrar.answered_options(context, second.flow));
+    lan.with(|registrar, context| registrar.left_options(context, first.flow));
+    assert!(lan.registrar.is_silent(first.flow, lan.now));
+    assert_eq!(lan.codes(), ["handset.silent"]);
+    lan.now = lan.now + Duration::from_secs(7);
+    assert_eq!(lan.registrar.status("101", lan.now)[0].not_responding_for, Some(7));
+    // Its own request with the right password brings it back, over a refresh that changes nothing.
+    first.register(&mut lan, 3600);
+    assert_eq!(lan.codes(), ["handset.responding"]);
+    assert_eq!(lan.registrar.status("101", lan.now)[0].not_responding_for, None);
+}
+
+#[test]
+fn the_same_model_from_another_address_casts_doubt_on_the_first_and_a_full_house_loses_the_dead_one() {
+    let mut lan = Lan::new();
+    let mut phones: Vec<Handset> = (1..=4).map(|n| handset("101", &format!("192.168.1.{n}:506{n}"))).collect();
+    phones[0].register(&mut lan, 3600);
+    assert!(lan.due().is_empty());
+    phones[1].register(&mut lan, 3600);
+    assert_eq!(lan.due(), [5061]);
+    phones[2].register(&mut lan, 3600);
+    lan.due();
+    let dead = phones[1].flow;
+    lan.with(|registrar, context| registrar.silent(context, dead));
+    phones[3].register(&mut lan, 3600);
+    assert_eq!(
+        lan.contacts("101"),
+        ["sip:101@192.168.1.4:5064", "sip:101@192.168.1.3:5063", "sip:101@192.168.1.1:5061"]
+    );
+}
+
+#[test]
+fn many_handsets_are_asked_a_few_at_a_time() {
+    let mut lan = Lan::new();
+    lan.config.limits.bindings_per_extension = 100;
+    for n in 0..40 {
+        handset("101", &format!("192.168.1.{n}:5060")).register(&mut lan, 3600);
+    }
+    lan.questions();
+    lan.now = lan.now + Duration::from_secs(700);
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        asked.push(lan.due().len());
+        lan.now = lan.now + Duration::from_secs(1);
+    }
+    assert_eq!(asked, [16, 16, 8, 0]);
+}
+
+#[test]
 fn an_unknown_required_extension_is_refused_by_name() {
     let (mut lan, mut phone) = (Lan::new(), handset("101", "192.168.1.21:5060"));
     let response = phone.register_with(&mut lan, "Require: gruu\r\nContact: <sip:101@192.168.1.21>\r\n");
@@ -738,7 +831,7 @@ fn bindings_survive_a_restart_whatever_the_clock_says() {
         );
         assert!(registrar.bindings("102", Instant::ZERO).is_empty());
         // The time that it was registered for, rounded up.
-        assert_eq!(registrar.poll_timeout(), Some(Instant::from_secs(1024)));
+        assert_eq!(restored[0].expires, Instant::from_secs(1024));
     }
 }
 

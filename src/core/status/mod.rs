@@ -155,6 +155,9 @@ pub struct HandsetStatus {
     /// Seconds left.
     pub expires_in: u64,
     pub user_agent: Option<String>,
+    /// Seconds that it has not been responding, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_responding_for: Option<u64>,
 }
 
 /// The registration at the SIP domain.

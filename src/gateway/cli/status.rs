@@ -133,6 +133,9 @@ fn place(handset: &HandsetStatus) -> String {
     if let Some(at) = &handset.answers_at {
         let _ = write!(text, ", answers at {at}");
     }
+    if let Some(silent) = handset.not_responding_for {
+        let _ = write!(text, ", not responding since {} ago", span(silent));
+    }
     text
 }
 
@@ -265,6 +268,22 @@ mod tests {
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"
         );
+    }
+
+    #[test]
+    fn a_handset_is_shown_with_the_port_where_it_answers_and_since_when_it_does_not() {
+        let mut status = sample::status();
+        let handset = &mut status.extensions[0].handsets[0];
+        (handset.address, handset.answers_at) = ("192.168.1.20:50933".into(), Some("192.168.1.20:5060".into()));
+        assert!(table(&status).contains(" 192.168.1.20:50933 udp, answers at 192.168.1.20:5060  4 min"));
+        let handset = &mut status.extensions[0].handsets[1];
+        handset.not_responding_for = Some(240);
+        assert!(table(&status).contains(" 192.168.1.21:5060 udp, not responding since 4 min ago  "));
+        // A service older than this command says nothing of it.
+        let mut older = serde_json::to_value(&status).unwrap();
+        let handset = older["extensions"][0]["handsets"][1].as_object_mut().unwrap();
+        handset.remove("not_responding_for");
+        assert_eq!(serde_json::from_value::<Status>(older).unwrap().extensions[0].handsets[1].not_responding_for, None);
     }
 
     #[test]

@@ -178,6 +178,12 @@ pub struct Agent {
     pub answers: Vec<(Method, u16)>,
     /// Refreshes nothing any more, so that a run can become quiet.
     pub resting: bool,
+    /// Where it listens, if not where it sends from; its Via names no rport then.
+    pub listens: Option<std::net::SocketAddr>,
+    /// Its Via asks for rport.
+    pub asks_rport: bool,
+    /// It has no power: it hears nothing and says nothing.
+    pub off: bool,
     nonce_counts: BTreeMap<String, u32>,
 }
 
@@ -210,6 +216,9 @@ impl Agent {
             options_seen: 0,
             answers: Vec::new(),
             resting: false,
+            listens: None,
+            asks_rport: true,
+            off: false,
             nonce_counts: BTreeMap::new(),
         }
     }
@@ -287,7 +296,7 @@ impl Agent {
     }
 
     fn on_message(&mut self, message: SipMessage) {
-        if self.domain.as_ref().is_some_and(|domain| domain.deaf) {
+        if self.off || self.domain.as_ref().is_some_and(|domain| domain.deaf) {
             return;
         }
         match message {
@@ -317,7 +326,7 @@ impl Agent {
     fn vias(&mut self, behind_proxy: bool) -> (String, Vec<String>) {
         let branch = format!("z9hG4bK{}", self.random.hex(8));
         let transport = self.flow.map_or("TLS", |flow| flow.transport.via_token());
-        let rport = if self.reliable { "" } else { ";rport" };
+        let rport = if self.reliable || !self.asks_rport { "" } else { ";rport" };
         let mut vias = vec![format!("SIP/2.0/{transport} {};branch={branch}{rport}", self.sent_by)];
         if behind_proxy {
             vias.push(format!("SIP/2.0/UDP 172.25.75.240:5060;rport=5060;branch=z9hG4bK{}", self.random.hex(6)));
