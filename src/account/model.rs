@@ -176,7 +176,7 @@ impl Wish<'_> {
                 field("VoiceStatusCallbackMethod", text("POST")),
                 field("SipRegistration", Value::Bool(true)),
                 field("EmergencyCallingEnabled", Value::Bool(true)),
-                field("Secure", Value::Bool(config.trunk.secure)),
+                field("Secure", Value::Bool(config.trunk.secure.is_on())),
             ]
             .into_iter()
             .filter(known(public_url))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway_core::config::{Config, Protection};
+use gateway_core::config::{Config, Protection, Secure};
 use gateway_core::emergency::callback::Phone;
 use gateway_core::route::Route;
 use gateway_core::twiml::credentials::told;
@@ -173,7 +173,7 @@ fn a_usage_trigger_that_fires_is_told_however_its_fields_are_spelled() {
 #[test]
 fn a_trunk_without_srtp_asks_for_none() {
     let mut config = office::config();
-    config.trunk.secure = false;
+    config.trunk.secure = Secure::Off;
     let answer = ask(&config, Endpoint::Incoming, "From=%2B12125550111&To=%2B15035550101");
     assert!(xml(&answer).contains("<Sip>sip:101@office.sip.twilio.com</Sip>"));
 }

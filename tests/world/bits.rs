@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_core::config::Secure;
 use rsip::Method;
 
 use crate::agent::{Ended, Reaction, State, ms};
@@ -129,7 +130,7 @@ fn a_handset_with_pcma_only_talks_to_the_outside() {
 #[test]
 fn a_domain_that_is_not_secure_gets_plain_rtp() {
     let mut config = crate::world::office(&["101"]);
-    config.trunk.secure = false;
+    config.trunk.secure = Secure::Off;
     let mut world = World::office_of(9, config);
     let (call, _) = world.connect("5035551212");
     world.act(call, |agent, call| agent.hang_up(call));
@@ -220,21 +221,9 @@ fn update_refreshes_and_holds_like_a_re_invite() {
 }
 
 #[test]
-fn a_call_in_with_plain_rtp_is_refused_where_the_trunk_is_secure() {
-    let mut world = World::office(15, &["101"]);
-    world.agents[DOMAIN].domain.as_mut().unwrap().secure = false;
-    let call = world.call_in("101", "+15035550111");
-    world.run(ms(500));
-    assert_eq!(world.ended(call), Some(Ended::Refused(488)));
-    let phone = world.find("101");
-    assert_eq!(world.calls_of(phone), 0);
-    world.finish();
-}
-
-#[test]
 fn a_call_in_may_use_srtp_on_a_domain_that_is_not_secure() {
     let mut config = crate::world::office(&["101"]);
-    config.trunk.secure = false;
+    config.trunk.secure = Secure::Off;
     let mut world = World::office_of(16, config);
     let phone = world.find("101");
     world.agents[phone].reaction = Reaction::answers(300);

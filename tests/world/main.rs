@@ -30,3 +30,4 @@ mod shown;
 mod sound;
 mod story;
 mod transfer;
+mod twilio_says;

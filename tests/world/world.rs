@@ -143,7 +143,7 @@ fn edge_of(config: &Config, name: &str, at: &str, seed: u64) -> Agent {
     let mut edge = Agent::new(name, None, at, "168.86.130.1".parse().expect("an address"), seed);
     let passwords =
         config.extensions.iter().map(|extension| (extension.name.clone(), format!("trunk-secret-{}", extension.name)));
-    edge.become_domain(passwords.collect(), config.trunk.secure);
+    edge.become_domain(passwords.collect(), config.trunk.secure.is_on());
     edge
 }
 
@@ -615,7 +615,9 @@ impl World {
             self.faults.push("a password on the wire".into());
         }
         if flow.transport == Transport::Tls {
-            if self.config.trunk.secure && text.contains("RTP/AVP") {
+            // Where Twilio offers plain RTP, it gets it.
+            let offers_srtp = self.agents[DOMAIN].domain.as_ref().is_none_or(|domain| domain.secure);
+            if self.config.trunk.secure.is_on() && offers_srtp && text.contains("RTP/AVP") {
                 self.faults.push("plain RTP described on the trunk".into());
             }
             if text.contains("192.168.") {

@@ -27,7 +27,7 @@ impl Check<'_> {
         if !domain.sip_registration {
             self.error(format!("{name}: registration is off"), "no extension can be called", APPLY);
         }
-        match (self.config.trunk.secure, domain.secure) {
+        match (self.config.trunk.secure.is_on(), domain.secure) {
             (true, false) => self.warning(
                 format!("{name}: Secure is off, the config says on"),
                 "calls may go over the internet without encryption",

@@ -12,6 +12,7 @@ use super::{
     CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
     description, emergency_invite,
 };
+use crate::config::Secure;
 use crate::context::Output;
 use crate::emergency::Priority;
 use crate::event::{Code, Event, Level};
@@ -139,13 +140,17 @@ impl Calls {
         let mut incoming = incoming;
         let timer = match kind.priority() {
             Priority::Emergency => Ok(emergency_invite::settle(&mut incoming.request, incoming.flow)),
-            Priority::Ordinary => admission::check(core, &incoming.request, demand_of(core, &party)),
+            Priority::Ordinary => {
+                let demand = demand_of(core, &party, Some((&incoming.request, kind.priority())));
+                admission::check(core, &incoming.request, demand)
+            }
         };
         let timer = match timer {
             Ok(timer) => timer,
             Err(response) => {
                 let code = response.status_code.code();
-                let why = format!("{code} {}", status::reason(code));
+                let warning = header::value(&response.headers, "Warning").map(|warning| format!(": {warning}"));
+                let why = format!("{code} {}{}", status::reason(code), warning.unwrap_or_default());
                 tell_refused(core, Level::Notice, incoming.flow, &calling.name, &to, &why);
                 core.cx.transactions.respond(core.cx.now, incoming.server, *response);
                 return None;
@@ -155,6 +160,11 @@ impl Calls {
             tell_refused(core, Level::Warning, incoming.flow, &calling.name, &to, &Cause::Limit.text());
             refuse(core, &incoming, 503, "too many calls");
             return None;
+        }
+        if matches!(party, Party::Trunk(_)) && core.cx.config.trunk.secure.is_on() && is_plain(&incoming.request) {
+            core.trunk.note_plain(core.cx.now);
+            let text = format!("call from {} to {to}: Twilio offers plain RTP, without ;secure=true", calling.name);
+            core.cx.event(Event::new(Code::CallPlain, incoming.flow.remote.to_string(), text));
         }
         let id = CallId(self.number());
         let caller = self.new_leg(id, party, kind.priority(), incoming.flow);
@@ -214,7 +224,8 @@ impl Calls {
             Party::Trunk(_) => core.cx.config.media.public_address.unwrap_or(local.ip()),
             Party::Handset(_) => local.ip(),
         };
-        let demand = demand_of(core, &leg.party);
+        let offered = leg.invite_to_answer().map(|(_, invite)| (invite, leg.priority));
+        let demand = demand_of(core, &leg.party, offered);
         let mut negotiation = Negotiation::new(local, address, demand, core.cx.random);
         if let Some(offer) = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.priority)) {
             negotiation.take_offer(offer);
@@ -331,12 +342,21 @@ impl Calls {
     }
 }
 
-/// What the description of that party must be.
-fn demand_of(core: &Core<'_, '_>, party: &Party) -> Demand {
-    match party {
-        Party::Trunk(_) if core.cx.config.trunk.secure => Demand::Srtp,
-        Party::Trunk(_) | Party::Handset(_) => Demand::Any,
+/// What the description of that party must be: [`Secure`]'s rule. `offered` is its INVITE, where it calls. An emergency
+/// service that calls back is taken in any case.
+fn demand_of(core: &Core<'_, '_>, party: &Party, offered: Option<(&Request, Priority)>) -> Demand {
+    match (party, core.cx.config.trunk.secure) {
+        (Party::Handset(_), _) | (_, Secure::Off) => Demand::Any,
+        (_, Secure::On) if offered.is_some_and(|(invite, _)| is_plain(invite)) => Demand::Any,
+        (_, Secure::Only) if offered.is_some_and(|(invite, of)| of.is_emergency() && is_plain(invite)) => Demand::Any,
+        (_, Secure::On | Secure::Only) => Demand::Srtp,
     }
+}
+
+/// Whether an INVITE offers RTP alone.
+fn is_plain(invite: &Request) -> bool {
+    let offer = description::offer(&invite.headers, &invite.body, Demand::Any);
+    offer.is_ok_and(|offer| offer.is_some_and(|offer| offer.crypto.is_none()))
 }
 
 /// What an INVITE that was admitted offers.

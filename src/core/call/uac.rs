@@ -6,11 +6,14 @@ use super::cause::Cause;
 use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, Sign, State};
 use super::negotiation::NegotiationError;
 use super::session_timer;
+use crate::event::{Code, Event, Level};
 use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{self, SessionExpires};
 use crate::sip::sdp::Codec;
+use crate::sip::status;
 use crate::trunk::Choice;
+use crate::trunk::twilio_error::{TwilioError, clip};
 
 /// Early dialogs of one INVITE that are kept (a forking proxy behind a handset's address is rare; ten is Twilio's own
 /// limit of contacts).
@@ -57,6 +60,7 @@ impl Leg {
         if let State::Outgoing(outgoing) = &mut self.state {
             outgoing.sign = Sign::Heard;
         }
+        self.note_refusal(scope, code, response);
         match code {
             ..=100 => None,
             101..=199 => self.on_provisional(scope, position, code, response),
@@ -73,6 +77,33 @@ impl Leg {
                 (!cancelled).then_some(LegEvent::Refused(cause))
             }
         }
+    }
+
+    /// Tells what Twilio says of its final response: its own error code and a Reason (RFC 3326).
+    fn note_refusal(&self, scope: &mut Scope<'_, '_>, code: u16, response: &Response) {
+        if !matches!(self.party, Party::Trunk(_)) || code <= 100 {
+            return;
+        }
+        if code < 300 {
+            return scope.trunk.note_taken();
+        }
+        let reason = header::value(&response.headers, "Reason").map(|reason| clip(&format!(", Reason: {reason}")));
+        let said = TwilioError::of(response);
+        let refused = format!("refused with {code} {}{}", status::reason(code), reason.as_deref().unwrap_or_default());
+        let event = match (said, reason) {
+            (None, None) => return,
+            (None, Some(_)) => Event::new(Code::TrunkRefusedCall, self.subject(), refused).at(Level::Info),
+            (Some(error), _) => {
+                let why = format!("{refused}, {error}; {}", error.next_step());
+                scope.trunk.note_refused(scope.cx.now, why.clone());
+                Event::new(Code::TrunkRefusedCall, self.subject(), why)
+            }
+        };
+        scope.cx.event(event);
+    }
+
+    fn subject(&self) -> String {
+        format!("call {}", self.call.0)
     }
 
     fn on_provisional(
@@ -174,11 +205,8 @@ impl Leg {
                 None
             }
             (false, Err(error)) => {
-                scope.cx.event(crate::event::Event::new(
-                    crate::event::Code::CallIncompatible,
-                    self.flow.remote.to_string(),
-                    error.to_string(),
-                ));
+                let far_end = self.flow.remote.to_string();
+                scope.cx.event(Event::new(Code::CallIncompatible, far_end, error.to_string()));
                 self.bye(scope, Cause::Incompatible);
                 Some(LegEvent::Refused(Cause::Incompatible))
             }

@@ -226,7 +226,7 @@ fn trunk(mut section: Section<'_>, selected: Option<&Environment>, folder: &Path
         server_name: section.optional("server_name", value::host),
         ca_file: path(&mut section, "ca_file", folder),
         expires: section.optional("expires", value::seconds(600..=3600)).unwrap_or(Duration::from_secs(600)),
-        secure: section.optional("secure", value::boolean).unwrap_or(true),
+        secure: section.optional("secure", value::secure).unwrap_or_default(),
         keepalive: section.optional("keepalive", value::seconds(5..=120)).unwrap_or(Duration::from_secs(25)),
     };
     section.finish();

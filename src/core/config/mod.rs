@@ -153,10 +153,33 @@ pub struct Trunk {
     pub ca_file: Option<PathBuf>,
     /// Registration interval asked for, 600–3600 s (TWILIO.md "Registration").
     pub expires: Duration,
-    /// SRTP on the trunk, as the domain's Secure flag demands. Default true.
-    pub secure: bool,
+    /// SRTP on the trunk, and the domain's Secure flag. Default on.
+    pub secure: Secure,
     /// Between keepalives on the flow (CRLF CRLF). Default 25 s.
     pub keepalive: Duration,
+}
+
+/// Whether the sound of calls is SRTP on its way to Twilio.
+///
+/// The rule: what we offer is SRTP unless it is off. What Twilio offers to a registered extension may be plain without
+/// our doing, as where somebody's own TwiML lacks `;secure=true` (TWILIO.md "SRTP"): such a call is taken with a warning,
+/// unless the config wants SRTP alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Secure {
+    /// `false`
+    Off,
+    /// `true`
+    #[default]
+    On,
+    /// `"only"`: a plain offer gets 488.
+    Only,
+}
+
+impl Secure {
+    /// Whether we ask for SRTP.
+    pub fn is_on(self) -> bool {
+        self != Secure::Off
+    }
 }
 
 /// A next hop.

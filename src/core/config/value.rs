@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::host::is_private;
-use super::{Ipv4Network, Protection, Server};
+use super::{Ipv4Network, Protection, Secure, Server};
 use crate::url::{Port, Url, is_host_name};
 
 /// Digits of an E.164 number, country code included (ITU-T E.164 section 6).
@@ -37,6 +37,16 @@ pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
 /// `true` or `false`.
 pub(super) fn boolean(value: &DeValue<'_>) -> Read<bool> {
     value.as_bool().ok_or_else(|| "is not a boolean; write true or false".to_owned())
+}
+
+/// `[trunk] secure`
+pub(super) fn secure(value: &DeValue<'_>) -> Read<Secure> {
+    match (value.as_bool(), value.as_str()) {
+        (Some(true), _) => Ok(Secure::On),
+        (Some(false), _) => Ok(Secure::Off),
+        (None, Some("only")) => Ok(Secure::Only),
+        (None, _) => Err("is none of true, false and \"only\"; write one of them".to_owned()),
+    }
 }
 
 /// A whole number in a range.

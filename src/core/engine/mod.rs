@@ -398,8 +398,8 @@ impl Engine {
             trunk: self.trunk.status(now),
             extensions: extensions.collect(),
             calls: self.calls.status(now),
+            troubles: self.trunk.troubles(now),
             // The drivers know these and fill them in.
-            troubles: Vec::new(),
             lan: LanStatus::default(),
             drift: DriftStatus::default(),
             tunnel: None,

@@ -87,6 +87,9 @@ codes! {
     CallNotRepaired "call.not-repaired": Warning, Line,
         "The connection changed during a call, and the far end does not take the new one."
         => "If people hear nothing, hang up and call again.";
+    CallPlain "call.plain": Warning, Twilio,
+        "Twilio sent a call in without encryption; its sound crosses the internet in the clear."
+        => "Write `;secure=true` behind the address in each `<Sip>` of your own TwiML; `trunk.secure = \"only\"` refuses such calls.";
     CallRefused "call.refused": Notice or Warning, Varies,
         "A call was refused before it began; the text says why."
         => "If the call should have worked, correct what the text names.";
@@ -218,6 +221,9 @@ codes! {
     TrunkRefused "trunk.refused": Error, Twilio,
         "Twilio refuses to register an extension."
         => "Do what the text says, such as `gateway extension rotate 101`.";
+    TrunkRefusedCall "trunk.refused-call": Warning or Info, Twilio,
+        "Twilio refused a call and said why."
+        => "Do what the text says; with level info, nothing.";
     TrunkRegisterFailed "trunk.register-failed": Warning, Varies,
         "An extension could not register at Twilio. Your box tries again."
         => "If it lasts, see `gateway status`.";

@@ -11,6 +11,7 @@ mod credentials;
 mod keepalive;
 mod link;
 mod locate;
+mod noted;
 mod own;
 mod registration;
 mod round_trip;
@@ -19,6 +20,7 @@ mod standby;
 mod status;
 #[cfg(test)]
 mod tests;
+pub mod twilio_error;
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -45,6 +47,7 @@ use keepalive::{Action, Keepalive};
 pub use link::Link;
 use link::PublicAddress;
 use locate::Lookup;
+use noted::Noted;
 use own::{instance, options};
 use registration::{Origin, Outcome, Registration};
 use round_trip::RoundTrip;
@@ -94,6 +97,7 @@ pub struct Trunk {
     /// The local address of the way to the SIP domain, once it was looked at; see [`Link`].
     path: Option<Option<IpAddr>>,
     public: PublicAddress,
+    noted: Noted,
     /// What the flow and its search hang on; a reload that changes it begins anew.
     config: Option<crate::config::Trunk>,
     stopping: bool,
@@ -192,6 +196,7 @@ impl Trunk {
             dialled: false,
             path: None,
             public: PublicAddress::default(),
+            noted: Noted::default(),
             config: None,
             stopping: false,
         }
@@ -252,6 +257,26 @@ impl Trunk {
     /// Whether a request that came on this flow is from the SIP domain (only the TLS flow that we opened is).
     pub fn is_trunk(&self, flow: Flow) -> bool {
         matches!(&self.state, State::Up(up) if up.flow == flow)
+    }
+
+    /// A call came in on it without SRTP, and was taken.
+    pub fn note_plain(&mut self, now: Instant) {
+        self.noted.plain(now);
+    }
+
+    /// Twilio refused a call, and said why.
+    pub fn note_refused(&mut self, now: Instant, why: String) {
+        self.noted.refused(now, why);
+    }
+
+    /// Twilio took a call.
+    pub fn note_taken(&mut self) {
+        self.noted.taken();
+    }
+
+    /// What calls showed of it, for people: a sentence each.
+    pub fn troubles(&self, now: Instant) -> Vec<String> {
+        self.noted.troubles(now)
     }
 
     /// Our Contact URI on the flow for a user, without `<>`: what is registered, and what calls must carry too.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rsip::{Method, Response};
 
 use super::credentials::{Choice, Known, Passwords};
+use super::twilio_error::TwilioError;
 use crate::backoff::Backoff;
 use crate::context::Context;
 use crate::context::Owner;
@@ -535,13 +536,15 @@ fn address_of(text: &str) -> Option<(Option<String>, String, Option<u16>)> {
 }
 
 fn refusal(extension: &str, code: u16, response: &Response) -> String {
-    let next = match code {
-        403 => {
+    let said = TwilioError::of(response).filter(|error| error.meaning().is_some());
+    let next = match (code, said) {
+        (_, Some(error)) => error.next_step(),
+        (403, None) => {
             "see whether registration is on at the SIP domain and its credential list is mapped to it; `gateway setup` \
              does both"
         }
-        404 => "see whether trunk.domain in gateway.toml is the SIP domain's name",
-        _ => "see the debugger in Twilio's console",
+        (404, None) => "see whether trunk.domain in gateway.toml is the SIP domain's name",
+        (_, None) => "see the debugger in Twilio's console",
     };
     format!("the SIP domain refuses {extension} ({}); {next}", cause(response))
 }
@@ -550,8 +553,8 @@ fn refusal(extension: &str, code: u16, response: &Response) -> String {
 fn cause(response: &Response) -> String {
     let code = response.status_code.code();
     let phrase = crate::sip::status::reason(code);
-    match header::twilio_error(&response.headers) {
-        Some(error) => format!("{code} {phrase}, Twilio error {}", error.chars().take(200).collect::<String>()),
+    match TwilioError::of(response) {
+        Some(error) => format!("{code} {phrase}, {error}"),
         None => format!("{code} {phrase}"),
     }
 }

@@ -290,7 +290,7 @@ fn capped(config: &Config, base: &Setting) -> Dial {
 /// Where Twilio finds an extension that is registered at a domain. `secure=true` makes it offer SRTP, without which a
 /// secure domain's own extensions would be offered plain RTP (TWILIO.md "SRTP").
 pub fn extension_uri(config: &Config, extension: &str, domain: &str) -> String {
-    let secure = if config.trunk.secure { ";secure=true" } else { "" };
+    let secure = if config.trunk.secure.is_on() { ";secure=true" } else { "" };
     format!("sip:{extension}@{domain}{secure}")
 }
 

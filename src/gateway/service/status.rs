@@ -38,7 +38,7 @@ impl Overview {
         status.public_url = self.tunnel.urls().into_iter().next().unwrap_or_default();
         status.tunnel = Some(self.tunnel.status());
         status.store = persist::status(&self.store);
-        status.troubles = self.troubles.list();
+        status.troubles.extend(self.troubles.list());
         status.upgrade = crate::upgrade::on_trial();
         status
     }

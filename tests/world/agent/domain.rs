@@ -31,6 +31,8 @@ pub struct Domain {
     /// Users in the order of their registrations.
     pub registered: Vec<String>,
     pub challenges: usize,
+    /// How every INVITE with the right credentials is refused, and with which headers.
+    pub refusal: Option<(u16, &'static [(&'static str, &'static str)])>,
     /// A number in From is refused with 403, and this X-Twilio-Error.
     pub numbers_refused: Option<&'static str>,
 }
@@ -84,6 +86,12 @@ impl Agent {
             if !right.is_some_and(|password| credentials.verify(&method, password)) {
                 let response = response_to(request, 403, Some("domain"));
                 self.respond(server, &response, request.method == rsip::Method::Invite);
+                return false;
+            }
+            if let Some((code, headers)) = domain.refusal.filter(|_| request.method == rsip::Method::Invite) {
+                let mut response = response_to(request, code, Some("domain"));
+                headers.iter().for_each(|(name, value)| response.headers.push(header::make(name, *value)));
+                self.respond(server, &response, true);
                 return false;
             }
             if let Some(error) = domain.numbers_refused.filter(|_| from.starts_with('+')) {

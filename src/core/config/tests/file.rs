@@ -43,7 +43,7 @@ fn the_shortest_file_has_the_documented_defaults() {
     assert_eq!(config.media.ports, (20000, 29999));
     assert_eq!(config.media.trunk_sources, ["168.86.128.0/18".parse().unwrap()]);
     assert_eq!(config.emergency.numbers.list(), ["911", "933"]);
-    assert_eq!((config.trunk.secure, config.trunk.expires), (true, Duration::from_secs(600)));
+    assert_eq!((config.trunk.secure, config.trunk.expires), (Secure::On, Duration::from_secs(600)));
     assert_eq!(config.site.state_dir, Path::new("/var/lib/gateway"));
 }
 
@@ -125,7 +125,7 @@ fn a_value_of_the_wrong_kind_says_which_kind_is_right() {
     says(
         "[trunk]",
         "secure = \"yes\"",
-        &["gateway.toml:6: trunk: secure \"yes\" is not a boolean; write true or false"],
+        &["gateway.toml:6: trunk: secure \"yes\" is none of true, false and \"only\"; write one of them"],
     );
     says("[lan]", "realm = 7", &["gateway.toml:10: lan: realm 7 is not text; put it in quotes"]);
     says(
