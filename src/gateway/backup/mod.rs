@@ -54,6 +54,9 @@ pub struct About {
     /// By the clock of the box.
     #[serde(default)]
     pub made: WallClock,
+    /// Where the config was, as an absolute path; empty where no older version said so.
+    #[serde(default)]
+    pub folder: String,
 }
 
 /// A file that the config names.
@@ -101,8 +104,9 @@ pub enum BackupError {
 
 impl Backup {
     /// Says what it is.
-    pub fn about(site: &str, made: WallClock) -> About {
-        About { format: FORMAT, gateway: env!("CARGO_PKG_VERSION").to_owned(), site: site.to_owned(), made }
+    pub fn about(site: &str, made: WallClock, folder: &Path) -> About {
+        let folder = std::path::absolute(folder).unwrap_or_default().display().to_string();
+        About { format: FORMAT, gateway: env!("CARGO_PKG_VERSION").to_owned(), site: site.to_owned(), made, folder }
     }
 
     /// Names and sizes of all files in it, in the archive's spelling.
@@ -166,6 +170,25 @@ impl Backup {
         Ok(Backup { about, config, named, state })
     }
 
+    /// The config for a box where it lies in another folder. What it names by an absolute path, and what came with it from
+    /// its former folder, is named from the new one: it goes beside the config, as it was.
+    pub fn moved(&self, config: &Config) -> String {
+        let former = Path::new(&self.about.folder);
+        let mut text = self.config.clone();
+        for file in named(config).iter().filter(|_| !self.about.folder.is_empty()) {
+            let Some(beside) = file.below(former).filter(|beside| self.holds(beside)) else { continue };
+            let Some(absolute) = file.path.to_str() else { continue };
+            text = text.split_inclusive('\n').map(|line| renamed(line, file.key, absolute, &beside)).collect();
+        }
+        text
+    }
+
+    /// Whether it has this file, or files in this folder.
+    fn holds(&self, name: &str) -> bool {
+        let below = format!("{name}/");
+        self.named.keys().any(|path| path == name || path.starts_with(&below))
+    }
+
     /// Whether the config names every file that came with it: nothing else is put beside it.
     pub fn is_named_by(&self, config: &Config, folder: &Path) -> Result<(), BackupError> {
         let names: Vec<_> =
@@ -181,6 +204,20 @@ impl Backup {
             None => Ok(()),
         }
     }
+}
+
+/// A line of a config; where it says `KEY = "FROM"`, it says `KEY = "TO"`.
+fn renamed(line: &str, key: &str, from: &str, to: &str) -> String {
+    let name = key.rsplit('.').next().unwrap_or(key);
+    let Some((before, value)) = line.split_once('=') else { return line.to_owned() };
+    let is_it = before.trim().rsplit('.').next().is_some_and(|last| last.trim().trim_matches(['"', '\'']) == name);
+    for quote in ['"', '\''] {
+        let quoted = format!("{quote}{from}{quote}");
+        if is_it && value.trim_start().starts_with(&quoted) {
+            return format!("{before}={}", value.replacen(&quoted, &format!("{quote}{to}{quote}"), 1));
+        }
+    }
+    line.to_owned()
 }
 
 /// What is wrong with a passphrase, for who chose it; it is not repeated.
@@ -225,7 +262,7 @@ mod tests {
     const PASSPHRASE: &str = "correct horse battery";
 
     fn backup() -> Backup {
-        let about = Backup::about("office", WallClock(1_800_000_000));
+        let about = Backup::about("office", WallClock(1_800_000_000), Path::new("/etc/gateway"));
         let key = NamedFile { content: b"key".to_vec(), is_private: true };
         let state = BTreeMap::from([
             (files::SECRETS, b"{\"auth_token\": \"sesame\"}".to_vec()),
@@ -314,6 +351,44 @@ mod tests {
         for path in ["tls/other.pem", "assets", "assetsx", "cron.d/job"] {
             assert_eq!(with(path), Err(format!("holds {:?}, which is no part of a backup", format!("config/{path}"))));
         }
+    }
+
+    #[test]
+    fn files_beside_a_config_that_names_them_by_absolute_paths_move_with_it() {
+        let office = OfficeFile::new()
+            .table("twilio")
+            .with("ca_file", "/etc/gateway/tls/ca.pem")
+            .table("trunk")
+            .with("ca_file", "/etc/ssl/ca.pem")
+            .table("hosted")
+            .with("assets", "/etc/gateway/assets")
+            .table("tunnel")
+            .with("driver", "command")
+            .with("command", ["/etc/gateway/tls/ca.pem"]);
+        let text = office.to_string();
+        let read = |text: &str, at: &str| config::parse(text, at, &Host::default()).unwrap();
+        let file = || NamedFile { content: Vec::new(), is_private: false };
+        let named = ["tls/ca.pem", "assets/a/b.mp3"].map(|name| (name.to_owned(), file()));
+        let backup = Backup { config: text.clone(), named: BTreeMap::from(named), ..backup() };
+        let at = "/srv/box/gateway.toml";
+        assert!(backup.is_named_by(&read(&text, at), Path::new("/srv/box")).is_err());
+        let moved = backup.moved(&read(&text, at));
+        let config = read(&moved, at);
+        assert_eq!(backup.is_named_by(&config, Path::new("/srv/box")), Ok(()));
+        assert_eq!(config.twilio.ca_file.as_deref(), Some(Path::new("/srv/box/tls/ca.pem")));
+        assert_eq!(config.hosted.assets.as_deref(), Some(Path::new("/srv/box/assets")));
+        assert_eq!(config.trunk.ca_file.as_deref(), Some(Path::new("/etc/ssl/ca.pem")), "it was left where it is");
+        assert!(
+            moved.contains("command = [\"/etc/gateway/tls/ca.pem\"]"),
+            "a program's arguments are its own: {moved}"
+        );
+        // In its own folder nothing changes, and a backup of an older version says nothing of its folder.
+        assert_eq!(backup.is_named_by(&read(&text, "/etc/gateway/gateway.toml"), Path::new("/etc/gateway")), Ok(()));
+        let older = Backup { about: About { folder: String::new(), ..backup.about.clone() }, ..backup.clone() };
+        assert_eq!(older.moved(&read(&text, at)), text);
+        // A folder of a stranger's making moves no file out of the new one.
+        let odd = Backup { about: About { folder: "/".to_owned(), ..backup.about.clone() }, ..backup };
+        assert_eq!(odd.moved(&read(&text, at)), text);
     }
 
     #[test]

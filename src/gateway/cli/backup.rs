@@ -111,7 +111,7 @@ fn collect(path: &Path, config: &Config, store: &Store) -> Result<(Backup, Strin
         left.push_str("  the auth token that systemd lends (LoadCredential): write it on the new box, too\n");
     }
     left.push_str("  this program, its units and what else is changed in the system\n");
-    let about = Backup::about(&config.site.name, WallClock::from_system(SystemTime::now()));
+    let about = Backup::about(&config.site.name, WallClock::from_system(SystemTime::now()), folder);
     Ok((Backup { about, config: text, named: beside, state }, left))
 }
 

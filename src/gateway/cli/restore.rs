@@ -13,8 +13,9 @@ use crate::config_file;
 use crate::disk::{Disk, RealDisk};
 use crate::store::files::{self, Fate};
 use crate::store::{Outside, Store};
+use gateway_core::config::tunnel::Driver;
 use gateway_core::config::{self, Config};
-use gateway_core::plain::plain;
+use gateway_core::plain::{plain, plain_lines};
 
 #[derive(Debug, Args)]
 pub(super) struct RestoreArguments {
@@ -36,17 +37,28 @@ pub(super) fn run(path: &Path, arguments: &RestoreArguments) -> Done {
     let of_file = |error: &dyn std::fmt::Display| failed(format!("{} {error}", file.display()));
     let sealed = read(file)?;
     let passphrase = passphrase::known(arguments.passphrase_file.as_deref())?;
-    let backup =
+    let mut backup =
         Backup::open(&sealed, passphrase.expose(), super::backup::spare_memory()).map_err(|error| of_file(&error))?;
     drop(sealed);
     super::print(&title(&backup));
     if arguments.list {
         super::print(&super::backup::list(&backup));
+    }
+    let mut config = parse(&backup.config, path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    if backup.is_named_by(&config, folder).is_err() {
+        let mut moved = backup.moved(&config);
+        std::mem::swap(&mut backup.config, &mut moved);
+        config = parse(&backup.config, path)?;
+    }
+    super::print(&programs(&config));
+    backup.is_named_by(&config, folder).map_err(|error| {
+        let way = "the config names it by a path of another folder: restore it where it was, by --config";
+        failed(format!("{} {error}; {way}", file.display()))
+    })?;
+    if arguments.list {
         return Ok(());
     }
-    let config = parse(&backup.config, path)?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    backup.is_named_by(&config, folder).map_err(|error| of_file(&error))?;
     is_stopped(path, &config)?;
     let outside = outside(&backup, path, folder);
     // Nothing has been written until here.
@@ -104,6 +116,21 @@ fn parse(text: &str, path: &Path) -> Result<Config, Vec<String>> {
         let of_backup = |mistake: &config::ConfigError| format!("the backup's config: {mistake}");
         mistakes.iter().map(of_backup).collect()
     })
+}
+
+/// The programs that the config runs, and as whom: a backup may be a stranger's.
+fn programs(config: &Config) -> String {
+    let mut lines = String::new();
+    if let Driver::Command(program) = &config.tunnel.driver {
+        lines.push_str(&format!("  runs {:?} as the service's user (tunnel.command)\n", program.argv));
+    }
+    if !config.upgrade.restart.is_empty() {
+        lines.push_str(&format!(
+            "  runs {:?} as root, at \"gateway upgrade\" (upgrade.restart)\n",
+            config.upgrade.restart
+        ));
+    }
+    plain_lines(&lines)
 }
 
 /// A service that runs would write its own state over the restored one.

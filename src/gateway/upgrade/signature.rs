@@ -62,18 +62,19 @@ impl Signature {
     /// Reads `FILE.minisig` for a key.
     pub fn parse(text: &str, key: &PublicKey) -> Result<Signature, SignatureError> {
         use SignatureError::Malformed;
-        let mut lines = text.lines().map(str::trim_end);
+        // Ends of lines of any system are none of the text; what was signed with the comment stays.
+        let mut lines = text.trim_start_matches('\u{feff}').lines().map(|line| line.trim_end_matches('\r'));
         let first = lines.next().unwrap_or_default();
         if !first.starts_with(UNTRUSTED) {
             return Err(Malformed("the first line is no \"untrusted comment:\""));
         }
-        let signature = lines.next().and_then(|line| STANDARD.decode(line).ok());
+        let signature = lines.next().and_then(|line| STANDARD.decode(line.trim_end()).ok());
         let signature: [u8; 74] = signature
             .and_then(|bytes| bytes.try_into().ok())
             .ok_or(Malformed("the second line is not 74 bytes in base64"))?;
         let comment = lines.next().and_then(|line| line.strip_prefix(TRUSTED));
         let comment = comment.ok_or(Malformed("the third line is no \"trusted comment:\""))?.to_owned();
-        let of_comment = lines.next().and_then(|line| STANDARD.decode(line).ok());
+        let of_comment = lines.next().and_then(|line| STANDARD.decode(line.trim_end()).ok());
         let of_comment: [u8; 64] =
             of_comment.and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed("the fourth line is not 64 bytes"))?;
         match array(&signature, 0) {
@@ -145,6 +146,21 @@ mod tests {
     #[test]
     fn what_minisign_signed_is_taken_and_its_comment_told() {
         assert_eq!(verify(FILE, SIGNED).as_deref(), Ok("gateway 0.2.0"));
+    }
+
+    #[test]
+    fn the_ends_of_lines_of_any_system_are_read() {
+        let crlf = SIGNED.replace('\n', "\r\n");
+        for text in
+            [&crlf, crlf.trim_end(), SIGNED.trim_end(), &format!("\u{feff}{crlf}"), &SIGNED.replace("==\n", "== \r\n")]
+        {
+            assert_eq!(verify(FILE, text).as_deref(), Ok("gateway 0.2.0"), "{text:?}");
+        }
+        // What was signed is the comment to its last octet.
+        for comment in ["gateway 0.2.0 ", "gateway 0.2.0\t\r"] {
+            let text = crlf.replace("gateway 0.2.0", comment);
+            assert_eq!(verify(FILE, &text), Err(SignatureError::WrongComment), "{comment:?}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Applier, ApplyError};
 use crate::api::{ApiError, Collection, Form, Product, Upload};
-use crate::hosted::{BUILD_TIME, File, HostedError, fingerprint};
+use crate::hosted::{BUILD_TIME, File, HostedError, fingerprint, media_type};
 use crate::kind::{Id, Kind};
 use crate::model::{Build, Deployment};
 use crate::owned::{self, Record, Undo};
@@ -34,7 +34,7 @@ impl Applier<'_> {
         let asset = self.owned.iter().find(is_it).map(|record| record.id.clone());
         let (asset, service) = self.child(&asset.unwrap_or_else(|| Id::new(Kind::Asset, &file.path)))?;
         let content = self.content(file)?;
-        let upload = Upload { path: &file.path, content_type: content_type(&file.path), content: &content };
+        let upload = Upload { path: &file.path, content_type: media_type(&file.path).0, content: &content };
         self.commit()?;
         let answer = self.api.upload(&service, &asset, &upload)?;
         let version_sid = sid(&answer, "the upload")?;
@@ -186,36 +186,6 @@ impl Applier<'_> {
 fn sid(answer: &Value, of: &str) -> Result<String, ApiError> {
     let sid = answer.get("sid").and_then(Value::as_str).map(str::to_owned);
     sid.ok_or_else(|| ApiError::Nonsense { request: format!("POST of {of}"), reason: "no sid".to_owned() })
-}
-
-/// What Twilio serves a file as, by the end of its name.
-fn content_type(path: &str) -> &'static str {
-    let extension =
-        path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, extension)| extension);
-    match extension.to_ascii_lowercase().as_str() {
-        "wav" => "audio/wav",
-        "mp3" => "audio/mpeg",
-        "ogg" | "oga" | "opus" => "audio/ogg",
-        "gsm" => "audio/x-gsm",
-        "ulaw" | "ul" => "audio/basic",
-        "aif" | "aiff" => "audio/aiff",
-        "txt" => "text/plain",
-        "md" => "text/markdown",
-        "csv" => "text/csv",
-        "html" | "htm" => "text/html",
-        "css" => "text/css",
-        "js" => "text/javascript",
-        "json" => "application/json",
-        "xml" | "twiml" => "application/xml",
-        "pdf" => "application/pdf",
-        "png" => "image/png",
-        "jpg" | "jpeg" => "image/jpeg",
-        "gif" => "image/gif",
-        "svg" => "image/svg+xml",
-        "ico" => "image/x-icon",
-        "mp4" => "video/mp4",
-        _ => "application/octet-stream",
-    }
 }
 
 #[cfg(test)]

@@ -21,9 +21,11 @@ fn a_file_is_served_as_what_its_name_says() {
         ("/a.b/c.wav", "audio/wav"),
         ("/a.wav/c", "application/octet-stream"),
         ("/x.xml", "application/xml"),
+        ("/sounds/no-line.ulaw", "audio/ulaw"),
+        ("/sounds/no-line.UL", "audio/ulaw"),
         ("/x", "application/octet-stream"),
     ] {
-        assert_eq!(content_type(path), expected, "{path}");
+        assert_eq!(media_type(path).0, expected, "{path}");
     }
 }
 
