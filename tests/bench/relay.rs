@@ -63,7 +63,7 @@ fn rss() -> u64 {
 fn relay(seconds: u64) {
     let (sender, notices) = mpsc::channel();
     let origin = Instant::now();
-    let config = MediaConfig { ports: (20_000, 29_999), origin, random: Random::from_number(1) };
+    let config = MediaConfig { ports: (20_000, 29_999), dscp: 46, origin, random: Random::from_number(1) };
     let handle = start(config, move |notice| drop(sender.send(notice))).expect("the driver starts");
     let before = rss();
     let ports: Vec<u16> = (0..2 * CALLS as u64).map(|leg| open(&handle, &notices, leg)).collect();

@@ -241,6 +241,8 @@ fn webhook(mut section: Section<'_>, selected: Option<&Environment>) -> Webhook 
             .unwrap_or(SocketAddr::from(([127, 0, 0, 1], WEBHOOK_PORT))),
         fallback_url: selected.and_then(|environment| environment.fallback_url.clone()),
         protect: section.optional("protect", value::protection).unwrap_or_default(),
+        allow_http: section.optional("allow_http", value::boolean).unwrap_or(false),
+        allow_wan: section.optional("allow_wan", value::boolean).unwrap_or(false),
     };
     section.finish();
     webhook

@@ -83,6 +83,7 @@ pub struct Config {
     pub trunk: Trunk,
     pub lan: Lan,
     pub media: Media,
+    pub dscp: Dscp,
     pub webhook: Webhook,
     /// `[tunnel]`
     pub tunnel: tunnel::Settings,
@@ -102,6 +103,15 @@ pub struct Config {
     /// All environments, sorted by name; at least the one that [`Site::environment`] names. `trunk` and `webhook` are
     /// already what that one says.
     pub environments: Vec<Environment>,
+}
+
+/// `[dscp]`: the class of the packets of calls (RFC 2474), 0 to 63. With 0 they are sent as the system does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dscp {
+    /// RTP and RTCP. Default 46, EF (RFC 3246).
+    pub rtp: u8,
+    /// SIP. Default 24, CS3 (RFC 4594 section 4.3).
+    pub sip: u8,
 }
 
 /// `[metrics]`
@@ -228,6 +238,10 @@ pub struct Webhook {
     pub fallback_url: Option<String>,
     /// How a request proves that it is Twilio's.
     pub protect: Protection,
+    /// `http://` may cross the internet: somebody said so by name. Default false.
+    pub allow_http: bool,
+    /// So may `listen` be an address of the internet. Default false.
+    pub allow_wan: bool,
 }
 
 /// How a webhook request proves that it is Twilio's.

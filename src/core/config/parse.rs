@@ -65,6 +65,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
         trunk,
         lan: lan(root.section("lan"), host),
         media: media(root.section("media"), &limits),
+        dscp: dscp(root.section("dscp")),
         webhook,
         tunnel,
         metrics,
@@ -171,6 +172,13 @@ fn media(mut section: Section<'_>, limits: &Limits) -> Media {
     };
     section.finish();
     media
+}
+
+fn dscp(mut section: Section<'_>) -> Dscp {
+    let mut class = |key, usual| section.optional(key, value::integer(0..=63)).map_or(usual, |class| class as u8);
+    let dscp = Dscp { rtp: class("rtp", 46), sip: class("sip", 24) };
+    section.finish();
+    dscp
 }
 
 fn limits(mut section: Section<'_>) -> Limits {

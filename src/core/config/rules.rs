@@ -42,8 +42,8 @@ pub fn host(text: &str) -> Checked {
 }
 
 /// `[webhook] public_url`
-pub fn base_url(text: &str) -> Checked {
-    check(text, value::base_url)
+pub fn public_url(text: &str) -> Checked {
+    check(text, value::public_url)
 }
 
 /// `[environment.NAME]`

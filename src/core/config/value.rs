@@ -338,6 +338,15 @@ pub(super) fn base_url(value: &DeValue<'_>) -> Read<String> {
     base(text(value)?)
 }
 
+/// A base URL that a person is asked for. The file may allow more by name ([`super::Config::open_doors`]).
+pub(super) fn public_url(value: &DeValue<'_>) -> Read<String> {
+    let text = base_url(value)?;
+    match Url::parse(&text).is_some_and(|url| is_in_clear(&url)) {
+        true => Err("sends what proves Twilio over the internet in clear; write \"https://…\"".to_owned()),
+        false => Ok(text),
+    }
+}
+
 /// An `http(s)` URL, perhaps with a query.
 pub(super) fn url(value: &DeValue<'_>) -> Read<String> {
     let text = text(value)?;
@@ -367,14 +376,16 @@ fn base(text: String) -> Read<String> {
     }
 }
 
+/// Whether what is sent to a URL crosses more than this machine and this network in clear.
+pub(super) fn is_in_clear(url: &Url) -> bool {
+    let host = url.bare_host();
+    !url.is_https() && !host.eq_ignore_ascii_case("localhost") && !host.parse().is_ok_and(is_private)
+}
+
 /// A base URL that gets our credentials: in clear only to this machine and this network.
 pub(super) fn api_url(value: &DeValue<'_>) -> Read<String> {
     let text = base_url(value)?;
-    let goes_in_clear = |url: &Url| {
-        let host = url.bare_host();
-        !url.is_https() && host != "localhost" && !host.parse().is_ok_and(is_private)
-    };
-    match Url::parse(&text).filter(goes_in_clear) {
+    match Url::parse(&text).filter(is_in_clear) {
         None => Ok(text),
         Some(url) => Err(format!(
             "would send the auth token in clear; write \"https://{}{}\"",

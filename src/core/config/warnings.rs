@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Config, Extension};
+use super::host::is_private;
+use super::value::is_in_clear;
+use super::{Config, Extension, Webhook};
+use crate::url::Url;
 
 impl Config {
     /// What `gateway check` warns of, one sentence or two each.
@@ -12,6 +15,30 @@ impl Config {
         warnings.extend(self.different_addresses());
         warnings.extend(self.silenced_phones());
         warnings
+    }
+
+    /// Doors that are open to the internet and that nobody allowed by name: `gateway check` refuses them. The service runs
+    /// on with them and says so, for a phone that cannot call for help is worse.
+    ///
+    /// The rule: webhooks cross the internet by https alone, and their plain listener is at a private address.
+    pub fn open_doors(&self) -> Vec<String> {
+        let Webhook { listen, allow_http, allow_wan, .. } = self.webhook;
+        let in_clear = |url: &str| Url::parse(url).is_some_and(|url| is_in_clear(&url));
+        let urls = self.environments.iter().filter(|one| !allow_http && in_clear(&one.public_url)).map(|one| {
+            format!(
+                "webhook: public_url \"{}\" of {} sends callers' numbers and what proves Twilio in clear; write \
+                 https://, or allow it with allow_http = true",
+                one.public_url, one.name
+            )
+        });
+        let at = Some(listen).filter(|listen| !allow_wan && !is_private(listen.ip())).map(|listen| {
+            format!(
+                "webhook: listen \"{listen}\" can be reached from the internet, without TLS; write a private address \
+                 such as \"127.0.0.1:{}\", or allow it with allow_wan = true",
+                listen.port()
+            )
+        });
+        urls.chain(at).collect()
     }
 
     /// Where Twilio does not take an extension's own number, it shows the domain's `EmergencyCallerSid`

@@ -8,9 +8,10 @@ use super::arguments::Trace;
 use super::show::Colours;
 use super::{Done, failed};
 use crate::config_file;
-use crate::twilio::url_proof;
+use crate::twilio::{hosted_folder, url_proof};
 use gateway_account::account_status::AccountStatus;
 use gateway_account::check::{self, Finding, Severity, observed};
+use gateway_account::hosted::unplayable;
 use gateway_core::config::Environment;
 use gateway_core::plain::plain_lines;
 use gateway_core::twiml::NONCE_PATH;
@@ -26,6 +27,16 @@ pub(super) fn run(file: &Path) -> Done {
     let (extensions, numbers) = (config.extensions.len(), config.numbers.len());
     super::warn(&config.warnings());
     super::warn(&gateway_core::trunk::second_edge_warning(&config.trunk).into_iter().collect::<Vec<_>>());
+    if let Some(folder) = &config.hosted.assets {
+        match hosted_folder::scan(folder) {
+            Ok(files) => super::warn(&unplayable(&files).into_iter().collect::<Vec<_>>()),
+            Err(error) => super::warn(&[error.to_string()]),
+        }
+    }
+    let doors = config.open_doors();
+    if !doors.is_empty() {
+        return Err(doors.iter().map(|door| format!("{}: {door}", file.display())).collect());
+    }
     super::print(&format!("{}: no mistakes; extensions: {extensions}, numbers: {numbers}\n", file.display()));
     Ok(())
 }

@@ -36,6 +36,8 @@ pub struct Driver {
     dns: Resolver,
     media: MediaHandle,
     trust: RefCell<Trust>,
+    /// The class of SIP; see [`super::dscp`].
+    pub sip_class: u8,
     recorder: Recorder,
     udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
@@ -52,13 +54,21 @@ pub struct Driver {
 
 impl Driver {
     /// A driver whose sockets are added by [`Driver::add_udp`].
-    pub fn new(engine: Engine, clock: Clock, media: MediaHandle, trust: Trust, recorder: Recorder) -> Rc<Self> {
+    pub fn new(
+        engine: Engine,
+        clock: Clock,
+        media: MediaHandle,
+        trust: Trust,
+        sip_class: u8,
+        recorder: Recorder,
+    ) -> Rc<Self> {
         Rc::new(Driver {
             engine: RefCell::new(engine),
             dns: Resolver::new(clock.clone()),
             clock,
             media,
             trust: RefCell::new(trust),
+            sip_class,
             recorder,
             udp: RefCell::default(),
             streams: RefCell::default(),
@@ -247,13 +257,17 @@ mod tests {
         let host = Host { addresses: vec!["192.168.1.1".parse().unwrap()] };
         let config = config::parse(&file, "gateway.toml", &host).unwrap();
         let clock = Clock::start(None);
-        let media =
-            rtp::MediaConfig { ports: config.media.ports, origin: clock.origin(), random: Random::new([1; 32]) };
+        let media = rtp::MediaConfig {
+            ports: config.media.ports,
+            dscp: config.dscp.rtp,
+            origin: clock.origin(),
+            random: Random::new([1; 32]),
+        };
         let media = rtp::start(media, |_| {}).unwrap();
         let recorder = Recorder::open(Store::open(folder).unwrap(), clock.clone());
         let (now, wall) = (clock.now(), clock.wall());
         let engine = Engine::new(Arc::new(config), Arc::new(Secrets::default()), None, [2; 32], now, wall);
-        Driver::new(engine, clock.clone(), media, Trust::new(None, &clock), recorder)
+        Driver::new(engine, clock.clone(), media, Trust::new(None, &clock), 0, recorder)
     }
 
     #[test]

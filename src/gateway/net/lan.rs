@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, UdpSocket};
 
 use super::descriptors::Descriptors;
 use super::driver::Driver;
+use super::dscp::mark;
 use super::listening::way_out;
 use super::stream::Accepting;
 use super::{stream, udp};
@@ -111,7 +112,7 @@ impl Lan {
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<()> {
-        let (local, socket, listener) = match open(address).await {
+        let (local, socket, listener) = match open(address, self.driver.sip_class).await {
             Ok(opened) => opened,
             Err(error) => {
                 self.places.borrow_mut().insert(address, Err(reason(address, &error)));
@@ -144,9 +145,25 @@ fn reason(address: SocketAddr, error: &io::Error) -> String {
 type Opened = (SocketAddr, Rc<UdpSocket>, TcpListener);
 
 /// UDP and TCP on the same address; port 0 means the same free port for both.
-async fn open(listen: SocketAddr) -> io::Result<Opened> {
+async fn open(listen: SocketAddr, class: u8) -> io::Result<Opened> {
     let listener = TcpListener::bind(listen).await?;
     let local = listener.local_addr()?;
     let socket = UdpSocket::bind(local).await?;
+    mark(&socket, local.ip(), class);
     Ok((local, Rc::new(socket), listener))
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{getsockopt, sockopt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_phones_are_sent_has_the_class_of_sip() {
+        for (class, octet) in [(24, 0x60), (46, 0xb8), (0, 0)] {
+            let (_, socket, _) = open("127.0.0.1:0".parse().unwrap(), class).await.unwrap();
+            assert_eq!(getsockopt(&*socket, sockopt::Ipv4Tos), Ok(octet));
+        }
+    }
 }

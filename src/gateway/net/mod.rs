@@ -6,6 +6,7 @@ pub mod control_socket;
 pub mod descriptors;
 pub mod dns;
 pub mod driver;
+pub mod dscp;
 pub mod http;
 pub mod lan;
 pub mod listening;

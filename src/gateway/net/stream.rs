@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::descriptors::{Descriptors, Kind};
 use super::driver::Driver;
+use super::dscp::mark;
 use super::tls::{Tls, is_about_time};
 use gateway_core::engine::Input;
 use gateway_core::sip::flow::{Flow, Transport};
@@ -90,6 +91,7 @@ pub async fn accept(driver: Rc<Driver>, local: SocketAddr, listener: TcpListener
         let number = accepting.numbers.get() + 1;
         accepting.numbers.set(number);
         let _ = socket.set_nodelay(true);
+        mark(&socket, local.ip(), driver.sip_class);
         let flow = Flow { transport: Transport::Tcp, local, remote, connection: ACCEPTED | number };
         let queue = driver.add_stream(flow.connection);
         driver.input(Input::Accepted { flow });
@@ -110,7 +112,7 @@ pub async fn connect(driver: Rc<Driver>, connection: u64, address: SocketAddr, s
         Err(error) => return driver.input(Input::ConnectFailed { connection, error }),
     };
     let name = server_name.clone();
-    match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name)).await {
+    match tokio::time::timeout(CONNECT_LIMIT, handshake(&tls, address, server_name, driver.sip_class)).await {
         Ok(Ok((socket, local))) => {
             driver.clock.verified();
             let flow = Flow { transport: Transport::Tls, local, remote: address, connection };
@@ -138,11 +140,13 @@ async fn handshake(
     tls: &Tls,
     address: SocketAddr,
     server_name: String,
+    class: u8,
 ) -> std::io::Result<(tokio_rustls::client::TlsStream<TcpStream>, SocketAddr)> {
     let name = ServerName::try_from(server_name)
         .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidInput, error))?;
     let socket = TcpStream::connect(address).await?;
     socket.set_nodelay(true)?;
+    mark(&socket, address.ip(), class);
     let local = socket.local_addr()?;
     Ok((tls.connector().connect(name, socket).await?, local))
 }
@@ -275,7 +279,7 @@ mod tests {
                     let _ = socket.read(&mut [0; CHUNK]).await;
                 }
             };
-            let (error, ()) = tokio::join!(handshake(&tls, address, name.into()), server);
+            let (error, ()) = tokio::join!(handshake(&tls, address, name.into(), 24), server);
             explain(&error.unwrap_err(), name)
         })
     }

@@ -178,6 +178,10 @@ impl Reloader {
             config.media.ports = running.media.ports;
             notes.push("media.ports needs a restart".to_string());
         }
+        if config.dscp != running.dscp {
+            config.dscp = running.dscp;
+            notes.push("[dscp] needs a restart".to_string());
+        }
         if config.site.state_dir != running.site.state_dir || config.site.run_dir != running.site.run_dir {
             config.site.state_dir.clone_from(&running.site.state_dir);
             config.site.run_dir.clone_from(&running.site.run_dir);
@@ -195,6 +199,9 @@ impl Reloader {
         self.fit(&mut config);
         self.troubles.clear("config");
         self.troubles.clear("secrets");
+        let doors = config.open_doors();
+        self.troubles.set_all("webhook", &doors);
+        notes.extend(doors);
         self.keep(text);
         // Whatever kept it down may have been mended.
         self.tunnel.retry();

@@ -102,6 +102,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
         recorder.record(&Event::new(Code::ConfigBroken, config_path.display().to_string(), fault));
         troubles.set("config", fault.clone());
     }
+    troubles.set_all("webhook", &config.open_doors());
     if let Some(odd) = odd {
         recorder.record(&Event::new(Code::StoreWarning, "state", &odd).at(Level::Error));
         troubles.set("state", odd);
@@ -122,7 +123,12 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let (notices, noticed) = mpsc::unbounded_channel();
     let media = rtp::start(
-        rtp::MediaConfig { ports: config.media.ports, origin: clock.origin(), random: Random::new(seed()?) },
+        rtp::MediaConfig {
+            ports: config.media.ports,
+            dscp: config.dscp.rtp,
+            origin: clock.origin(),
+            random: Random::new(seed()?),
+        },
         // Not bounded: the engine bounds calls, and each makes a handful of notices; blocking would stop all media.
         move |notice| drop(notices.send(notice)),
     )
@@ -130,7 +136,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let driver = Driver::new(engine, clock.clone(), media, trust, recorder.clone());
+    let driver = Driver::new(engine, clock.clone(), media, trust, config.dscp.sip, recorder.clone());
     let descriptors = Descriptors::default();
     let lan = Lan::start(&driver, &config.lan, descriptors.clone()).await;
 

@@ -30,6 +30,14 @@ impl Troubles {
         self.0.borrow_mut().remove(what).is_some()
     }
 
+    /// All that is wrong with it now; none: it is right.
+    pub fn set_all(&self, what: &'static str, texts: &[String]) {
+        match texts.is_empty() {
+            true => drop(self.clear(what)),
+            false => drop(self.set(what, texts.join("; "))),
+        }
+    }
+
     /// For `gateway status`.
     pub fn list(&self) -> Vec<String> {
         self.0.borrow().values().cloned().collect()

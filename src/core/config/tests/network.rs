@@ -186,3 +186,56 @@ fn metrics_are_served_where_the_file_says_and_never_to_the_internet() {
         &[&format!("gateway.toml:10: metrics: listen \"127.0.0.1:8080\" {way}")],
     );
 }
+
+/// What `gateway check` refuses of a file with these lines of [webhook].
+fn doors(public_url: &str, more: &str) -> Vec<String> {
+    let text = MINIMAL.replace("https://gateway.example.com", public_url);
+    assert!(text.contains(public_url), "{text}");
+    read(&text.replacen("[webhook]\n", &format!("[webhook]\n{more}\n"), 1)).open_doors()
+}
+
+#[test]
+fn webhooks_cross_the_internet_by_https_alone_unless_http_is_allowed_by_name() {
+    for url in ["http://shop.example.com", "http://203.0.113.7:8080", "http://[2001:db8::1]"] {
+        let told = doors(url, "");
+        assert!(told.len() == 1 && told[0].contains(url) && told[0].contains("allow_http = true"), "{told:?}");
+        assert!(doors(url, "allow_http = true").is_empty());
+        assert_eq!(doors(url, "allow_wan = true").len(), 1, "another door");
+    }
+    for url in
+        ["https://shop.example.com", "http://127.0.0.1:8080", "http://localhost", "http://192.168.1.1", "http://[::1]"]
+    {
+        assert!(doors(url, "").is_empty(), "{url}");
+    }
+}
+
+#[test]
+fn the_plain_listener_of_webhooks_is_at_a_private_address_unless_the_internet_is_allowed_by_name() {
+    let at = |listen: &str, more: &str| doors("https://gateway.example.com", &format!("listen = \"{listen}\"\n{more}"));
+    for listen in ["0.0.0.0:8080", "[::]:8080", "203.0.113.7:80", "100.64.0.9:8080"] {
+        let told = at(listen, "");
+        assert!(told.len() == 1 && told[0].contains(listen) && told[0].contains("allow_wan = true"), "{told:?}");
+        assert!(at(listen, "allow_wan = true").is_empty());
+        assert_eq!(at(listen, "allow_http = true").len(), 1);
+    }
+    for listen in ["127.0.0.1:8080", "192.168.1.1:8080", "[::1]:8080", "10.0.0.1:80"] {
+        assert!(at(listen, "").is_empty(), "{listen}");
+    }
+}
+
+#[test]
+fn the_class_of_packets_is_ef_and_cs3_and_what_the_file_says() {
+    assert_eq!(read(MINIMAL).dscp, Dscp { rtp: 46, sip: 24 });
+    let dscp = |rtp, sip| read(&format!("{MINIMAL}[dscp]\nrtp = {rtp}\nsip = {sip}\n")).dscp;
+    assert_eq!(dscp(34, 26), Dscp { rtp: 34, sip: 26 });
+    assert_eq!(dscp(0, 63), Dscp { rtp: 0, sip: 63 });
+    says("[dscp]", "rtp = 64", &["gateway.toml:10: dscp: rtp is out of range; write a whole number from 0 to 63"]);
+}
+
+#[test]
+fn srtp_on_the_trunk_is_on_off_or_the_only_thing() {
+    let secure =
+        |text: &str| read(&MINIMAL.replacen("[trunk]\n", &format!("[trunk]\nsecure = {text}\n"), 1)).trunk.secure;
+    assert_eq!(read(MINIMAL).trunk.secure, Secure::On);
+    assert_eq!([secure("true"), secure("false"), secure("\"only\"")], [Secure::On, Secure::Off, Secure::Only]);
+}

@@ -32,7 +32,7 @@ pub(super) fn mistakes(answers: &mut Answers) -> Vec<String> {
             check(format!("domain of {name}"), value, &|text| domain(text, &unchanged));
         }
         if let Some(value) = of.public_url.as_mut().filter(|url| !url.is_empty()) {
-            check(format!("public_url of {name}"), value, &|text| rules::base_url(text.trim_end_matches('/')));
+            check(format!("public_url of {name}"), value, &|text| rules::public_url(text.trim_end_matches('/')));
         }
     }
     for extension in answers.extensions.iter_mut().flatten() {

@@ -15,8 +15,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use nix::sys::socket::{setsockopt, sockopt};
 
+use super::dscp::mark;
 use gateway_core::media::packet::BUFFER;
 use gateway_core::media::relay::{Forward, Relay, Slot};
 use gateway_core::media::{Command, KEPT_CALLS, LastPorts, MediaLeg, Notice};
@@ -25,9 +25,6 @@ use gateway_core::time::Instant;
 
 /// How long a closed port stays unused: what is still on its way to the old call must not reach a new one.
 pub const PORT_REST: Duration = Duration::from_secs(2);
-
-/// Expedited forwarding (RFC 3246) in the traffic class octet.
-const EXPEDITED: i32 = 46 << 2;
 
 /// Sockets that one wait reports at most.
 const EVENTS: usize = 64;
@@ -40,6 +37,8 @@ const WAKE: u64 = u64::MAX;
 pub struct MediaConfig {
     /// First and last port of the range, both usable. RTP takes even ports and RTCP the odd ones above.
     pub ports: (u16, u16),
+    /// The class of what is sent; see [`super::dscp`].
+    pub dscp: u8,
     /// Origin of [`Instant`]: the same for all drivers.
     pub origin: std::time::Instant,
     /// SSRCs, first sequence numbers, order of ports.
@@ -89,13 +88,13 @@ impl Drop for MediaHandle {
 /// Starts the thread. `notices` is called on it and must not block; `move |notice| { let _ = sender.send(notice); }`
 /// with any unbounded sender fits, since there are as many notices as commands and a few for each leg's life.
 pub fn start(config: MediaConfig, notices: impl FnMut(Notice) + Send + 'static) -> io::Result<MediaHandle> {
-    let MediaConfig { ports, origin, mut random } = config;
+    let MediaConfig { ports, dscp, origin, mut random } = config;
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let wake = Arc::new(EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?);
     epoll.add(&*wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
     let (commands, inbox) = mpsc::channel();
     let driver = Driver {
-        ports: Ports::new(ports, &mut random),
+        ports: Ports::new(ports, dscp, &mut random),
         relay: Relay::new(random),
         sockets: Vec::new(),
         epoll,
@@ -288,8 +287,7 @@ impl<F: FnMut(Notice)> Driver<F> {
     fn move_to(&mut self, now: Instant, slot: Slot, bind: IpAddr) -> Result<SocketAddr, String> {
         let former = self.sockets.get(slot.0 as usize).and_then(Option::as_ref).map(|sockets| sockets.port);
         // The same numbers, so that a port forwarded by hand still leads here.
-        let same = former
-            .and_then(|port| Some(Sockets { rtp: socket(bind, port).ok()?, rtcp: socket(bind, port + 1).ok()?, port }));
+        let same = former.and_then(|port| self.ports.pair(bind, port).ok());
         let sockets = match same {
             Some(sockets) => sockets,
             // A call that talks keeps talking.
@@ -342,22 +340,29 @@ struct Ports {
     free: VecDeque<(u16, Instant)>,
     /// Pairs that are kept back for emergency calls.
     kept: usize,
+    dscp: u8,
 }
 
 impl Ports {
     /// All even ports with their odd neighbour inside the range, in random order (RFC 6056: not to be guessed).
-    fn new((first, last): (u16, u16), random: &mut Random) -> Self {
+    fn new((first, last): (u16, u16), dscp: u8, random: &mut Random) -> Self {
         let mut ports: Vec<_> = (first..last).filter(|port| port % 2 == 0).map(|port| (port, Instant::ZERO)).collect();
         for at in (1..ports.len()).rev() {
             ports.swap(at, random.below(at as u64 + 1) as usize);
         }
         // A range that is as small as can be is not used up by what is kept back.
         let kept = KEPT_PAIRS.min(ports.len() / 8);
-        Ports { free: ports.into(), kept }
+        Ports { free: ports.into(), kept, dscp }
     }
 
     fn give_back(&mut self, now: Instant, port: u16) {
         self.free.push_back((port, now + PORT_REST));
+    }
+
+    /// The sockets of these ports.
+    fn pair(&self, address: IpAddr, port: u16) -> io::Result<Sockets> {
+        let open = |port| socket(address, port, self.dscp);
+        Ok(Sockets { rtp: open(port)?, rtcp: open(port + 1)?, port })
     }
 
     /// The next rested pair that nobody else on this machine uses.
@@ -373,9 +378,9 @@ impl Ports {
                 self.free.push_back((port, rested));
                 continue;
             }
-            let pair = socket(address, port).and_then(|rtp| Ok((rtp, socket(address, port + 1)?)));
+            let pair = self.pair(address, port);
             match pair {
-                Ok((rtp, rtcp)) => return Ok(Sockets { rtp, rtcp, port }),
+                Ok(sockets) => return Ok(sockets),
                 Err(error) => {
                     self.free.push_back((port, rested));
                     if error.kind() != io::ErrorKind::AddrInUse {
@@ -388,15 +393,11 @@ impl Ports {
     }
 }
 
-/// A socket that never blocks, with media's priority.
-fn socket(address: IpAddr, port: u16) -> io::Result<UdpSocket> {
+/// A socket that never blocks, with media's class.
+fn socket(address: IpAddr, port: u16, dscp: u8) -> io::Result<UdpSocket> {
     let socket = UdpSocket::bind((address, port))?;
     socket.set_nonblocking(true)?;
-    // Networks that do not honour it may also refuse it: media flows all the same.
-    let _ = match address {
-        IpAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4Tos, &EXPEDITED),
-        IpAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6TClass, &EXPEDITED),
-    };
+    mark(&socket, address, dscp);
     Ok(socket)
 }
 

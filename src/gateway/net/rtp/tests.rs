@@ -31,7 +31,7 @@ fn own_address(test: u8) -> IpAddr {
 fn running(test: u8, pairs: u16) -> Running {
     let (sender, notices) = mpsc::channel();
     let ports = (FIRST, FIRST + 2 * pairs - 1);
-    let config = MediaConfig { ports, origin: std::time::Instant::now(), random: Random::from_number(1) };
+    let config = MediaConfig { ports, dscp: 46, origin: std::time::Instant::now(), random: Random::from_number(1) };
     let handle = start(config, move |notice| drop(sender.send(notice))).unwrap();
     Running { handle, notices, bind: own_address(test) }
 }
@@ -192,7 +192,7 @@ fn stopping_closes_every_leg_with_its_report() {
 
 #[test]
 fn a_closed_port_rests_before_it_is_used_again() {
-    let mut ports = Ports::new((FIRST, FIRST + 1), &mut Random::from_number(1));
+    let mut ports = Ports::new((FIRST, FIRST + 1), 0, &mut Random::from_number(1));
     let opened = ports.bind(Instant::from_secs(1), own_address(6), LastPorts::Take);
     let port = opened.map(|sockets| sockets.port).unwrap();
     ports.give_back(Instant::from_secs(10), port);
@@ -246,7 +246,7 @@ fn the_last_ports_are_an_emergency_call_s() {
     let now = Instant::from_secs(1);
     // How many pairs of a range ordinary calls may have, and how many are left after that.
     let taken = |pairs: u16| {
-        let mut ports = Ports::new((FIRST, FIRST + 2 * pairs - 1), &mut Random::from_number(1));
+        let mut ports = Ports::new((FIRST, FIRST + 2 * pairs - 1), 0, &mut Random::from_number(1));
         let mut take = |last| -> Vec<_> { std::iter::from_fn(|| ports.bind(now, own_address(7), last).ok()).collect() };
         let ordinary = take(LastPorts::Leave);
         let emergency = take(LastPorts::Take);
@@ -255,4 +255,15 @@ fn the_last_ports_are_an_emergency_call_s() {
     assert_eq!(taken(80), (72, KEPT_PAIRS));
     assert_eq!(taken(16), (14, 2));
     assert_eq!(taken(2), (2, 0), "a range as small as can be is all in use");
+}
+
+#[test]
+fn sound_and_its_reports_have_the_class_of_rtp() {
+    for (class, octet) in [(46, 0xb8), (24, 0x60), (0, 0)] {
+        let mut ports = Ports::new((FIRST, FIRST + 99), class, &mut Random::from_number(1));
+        let sockets = ports.bind(Instant::from_secs(1), own_address(8), LastPorts::Take).unwrap();
+        for socket in [&sockets.rtp, &sockets.rtcp] {
+            assert_eq!(nix::sys::socket::getsockopt(socket, nix::sys::socket::sockopt::Ipv4Tos), Ok(octet));
+        }
+    }
 }

@@ -230,7 +230,7 @@ impl Question {
             Question::Tunnel(key) => key.put(text, answers)?,
             Question::OwnUrl(name) if text.is_empty() => answers.environment(name).public_url = Some(String::new()),
             Question::PublicUrl(name) | Question::OwnUrl(name) => {
-                answers.environment(name).public_url = Some(rules::base_url(text.trim_end_matches('/'))?);
+                answers.environment(name).public_url = Some(rules::public_url(text.trim_end_matches('/'))?);
             }
             Question::Extensions => answers.extensions = Some(extensions(text)?),
             Question::DisplayName(name) => {
