@@ -229,7 +229,7 @@ fn the_class_of_packets_is_ef_and_cs3_and_what_the_file_says() {
     let dscp = |rtp, sip| read(&format!("{MINIMAL}[dscp]\nrtp = {rtp}\nsip = {sip}\n")).dscp;
     assert_eq!(dscp(34, 26), Dscp { rtp: 34, sip: 26 });
     assert_eq!(dscp(0, 63), Dscp { rtp: 0, sip: 63 });
-    says("[dscp]", "rtp = 64", &["gateway.toml:10: dscp: rtp is out of range; write a whole number from 0 to 63"]);
+    says("[dscp]", "rtp = 64", &["gateway.toml:10: dscp: rtp 64 is out of range; write a whole number from 0 to 63"]);
 }
 
 #[test]
