@@ -1,5 +1,7 @@
 //! Phones that have lost their power, and some that come back.
 
+use gateway_core::engine::Input;
+
 use crate::agent::{Ended, Reaction, State, Then, ms};
 use crate::world::{CallRef, World, office};
 
@@ -165,5 +167,30 @@ fn a_call_back_goes_on_trying_a_phone_that_does_not_respond() {
     world.run(ms(17_000));
     assert_eq!(world.state(back), State::Talking);
     world.act(back, |agent, call| agent.hang_up(call));
+    world.finish();
+}
+
+#[test]
+fn a_refused_port_is_a_dead_phone_within_a_second_unless_it_answers_meanwhile() {
+    let (mut world, caller, phones) = with_dead(9, 0, 2);
+    world.close_port(phones[0]);
+    world.agents[phones[1]].reaction = Reaction::refuses(486);
+    let (took, ended) = fails(&mut world, caller);
+    assert_eq!(ended, Some(Ended::Refused(486)));
+    assert!(took < 1500, "{took}");
+    assert!(silent_for(&world, phones[0]).is_some());
+    // Forged: the phone answers, and talks on.
+    let (mut world, caller, phones) = with_dead(10, 0, 1);
+    world.agents[phones[0]].reaction = Reaction::answers(3000);
+    let flow = world.agents[phones[0]].flow.unwrap();
+    let call = world.dial(caller, "102");
+    for _ in 0..50 {
+        world.run(ms(100));
+        world.input(Input::Unreachable { flow });
+    }
+    let answered = world.last_call(phones[0]);
+    world.assert_talk(call, answered);
+    assert_eq!(silent_for(&world, phones[0]), None);
+    world.act(call, |agent, call| agent.hang_up(call));
     world.finish();
 }

@@ -278,6 +278,12 @@ impl World {
         self.agents[agent].set_flow(flow);
     }
 
+    /// The handset's program ends: its machine refuses what is sent there.
+    pub fn close_port(&mut self, agent: usize) {
+        self.power_off(agent);
+        self.agents[agent].refuses = true;
+    }
+
     /// A handset loses its power.
     pub fn power_off(&mut self, agent: usize) {
         (self.agents[agent].off, self.agents[agent].resting) = (true, true);
@@ -628,6 +634,9 @@ impl World {
             self.faults.push("keys in the clear on the LAN".into());
         }
         let Some(agent) = self.agent_at(flow) else { return };
+        if self.agents[agent].refuses {
+            return self.later(self.now + ms(2), Delivery::Input(Input::Unreachable { flow }));
+        }
         for at in self.links[agent].carry(self.now, Way::ToAgent, &bytes, &mut self.random) {
             self.later(at, Delivery::ToAgent(agent, flow, bytes.clone()));
         }

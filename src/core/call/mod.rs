@@ -333,6 +333,18 @@ impl Calls {
         self.drive(core, id, |leg, scope| leg.on_response(scope, client, response));
     }
 
+    /// The network says that a handset does not listen there: calls wait for it as for one that is known not to respond.
+    pub fn handle_unreachable(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
+        let at = core.cx.now + core.registrar.patience(flow, core.cx.now);
+        let rung = self.legs.values().filter(|leg| leg.flow.at_port(flow.remote.port()) == flow && leg.is_unheard());
+        for leg in rung.filter(|leg| matches!(leg.party, Party::Handset(_))) {
+            let timer = Timer::Leg(leg.id, LegTimer::Unheard);
+            if self.timers.get(timer).is_some_and(|due| due > at) {
+                self.timers.set(timer, at);
+            }
+        }
+    }
+
     /// The 2xx to a leg's INVITE comes no more.
     pub fn handle_over(&mut self, core: &mut Core<'_, '_>, id: LegId, client: ClientId) {
         self.with(core, id, |leg, _| leg.on_over(client));

@@ -125,6 +125,8 @@ pub enum Input {
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
     /// Stop; see [what holds then](self#after-a-stop).
     Stop,
+    /// The network says that nothing listens at the other end of this flow over UDP (ICMP).
+    Unreachable { flow: Flow },
     /// Nothing but time passed.
     Tick,
 }
@@ -255,6 +257,12 @@ impl Engine {
             Input::Stop => {
                 self.stopping = Stopping::Calls;
                 self.call_part(now, wall, |calls, core| calls.stop(core));
+            }
+            Input::Unreachable { flow } => {
+                if self.shared.transactions.unreachable(now, flow) {
+                    self.registrar.silent(&mut self.shared.context(now, wall), flow);
+                    self.call_part(now, wall, |calls, core| calls.handle_unreachable(core, flow));
+                }
             }
             Input::Tick => {}
         }

@@ -17,7 +17,7 @@ use super::dns::Resolver;
 use super::recorder::Recorder;
 use super::rtp::MediaHandle;
 use super::tls::{Tls, Trust};
-use super::{http, stream};
+use super::{http, stream, unreachable};
 use gateway_core::context::Output;
 use gateway_core::engine::{Engine, Input};
 use gateway_core::event::Event;
@@ -166,9 +166,8 @@ impl Driver {
     fn send(&self, flow: Flow, bytes: Vec<u8>) {
         if flow.transport == Transport::Udp {
             let socket = self.udp.borrow().get(&flow.local).cloned();
-            // A full socket buffer loses a datagram, as the network may: SIP repeats it.
             if let Some(socket) = socket {
-                let _ = socket.try_send_to(&bytes, flow.remote);
+                unreachable::send(|| socket.try_send_to(&bytes, flow.remote));
             }
             return;
         }

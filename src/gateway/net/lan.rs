@@ -17,7 +17,7 @@ use super::driver::Driver;
 use super::dscp::mark;
 use super::listening::way_out;
 use super::stream::Accepting;
-use super::{stream, udp};
+use super::{stream, udp, unreachable};
 use gateway_core::config;
 use gateway_core::event::{Code, Event};
 use gateway_core::status::LanStatus;
@@ -120,6 +120,7 @@ impl Lan {
             }
         };
         let (driver, accepting) = (&self.driver, self.accepting.clone());
+        unreachable::watch(driver, local, &*socket);
         driver.add_udp(local, Rc::clone(&socket));
         tokio::task::spawn_local(udp::receive(Rc::clone(driver), local, socket));
         tokio::task::spawn_local(stream::accept(Rc::clone(driver), local, listener, accepting));

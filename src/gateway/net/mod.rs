@@ -17,3 +17,4 @@ pub mod sntp;
 pub mod stream;
 pub mod tls;
 pub mod udp;
+pub mod unreachable;

@@ -184,6 +184,8 @@ pub struct Agent {
     pub asks_rport: bool,
     /// It has no power: it hears nothing and says nothing.
     pub off: bool,
+    /// Its machine answers by ICMP that nothing listens there.
+    pub refuses: bool,
     nonce_counts: BTreeMap<String, u32>,
 }
 
@@ -219,6 +221,7 @@ impl Agent {
             listens: None,
             asks_rport: true,
             off: false,
+            refuses: false,
             nonce_counts: BTreeMap::new(),
         }
     }

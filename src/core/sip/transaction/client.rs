@@ -38,6 +38,16 @@ impl Machine {
     }
 }
 
+impl Machine {
+    /// Whether no response has come at all.
+    pub fn is_unheard(&self) -> bool {
+        match self {
+            Machine::Invite(invite) => matches!(invite.state, InviteState::Calling { .. }),
+            Machine::Other(other) => matches!(other.state, OtherState::Trying { .. }),
+        }
+    }
+}
+
 /// What a response or a timer means to the user.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Up {

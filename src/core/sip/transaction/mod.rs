@@ -195,6 +195,27 @@ impl<O: Copy> Transactions<O> {
         }
     }
 
+    /// The network says that nothing listens there. What waits for a first answer from there is sent to the phone's other
+    /// port at once, if it names one (see [`ways`]), and not to the refused one again. Whether something waits that has no
+    /// other port. It goes on all the same: anybody on the LAN can say so.
+    pub fn unreachable(&mut self, now: Instant, flow: Flow) -> bool {
+        let waits = |client: &Client<O>| client.flow == flow && client.machine.is_unheard();
+        let waiting: Vec<ClientId> = self.clients.iter().filter(|(_, one)| waits(one)).map(|(&id, _)| id).collect();
+        let mut is_refused = false;
+        for id in waiting {
+            let Some(client) = self.clients.get_mut(&id) else { continue };
+            let timer = if client.machine.method() == Method::Invite { Timer::A } else { Timer::E };
+            match client.other {
+                Some(_) => {
+                    self.on_client_timer(now, id, timer);
+                    self.clients.entry(id).and_modify(|client| client.other = None);
+                }
+                None => is_refused = true,
+            }
+        }
+        is_refused
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event<O>> {
         self.events.pop_front()

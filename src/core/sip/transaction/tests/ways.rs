@@ -140,3 +140,32 @@ fn what_was_answered_is_acknowledged_and_cancelled_at_that_port() {
         assert_eq!((flow.remote.port(), summary(&sent).as_str()), (5060, expected));
     }
 }
+
+#[test]
+fn a_refused_port_sends_the_request_to_the_other_one_at_once_and_two_refusals_make_no_storm() {
+    for method in [Method::Invite, Method::Options] {
+        let mut layer = Layer::new();
+        layer.send(udp(), ours(method));
+        assert_eq!(layer.sent().0.remote.port(), 40000);
+        assert!(!layer.transactions.unreachable(layer.now, udp()));
+        assert_eq!(layer.sent().0.remote.port(), 5060);
+        assert!(layer.transactions.unreachable(layer.now, udp().at_port(5060)), "both");
+        assert!(!layer.transactions.unreachable(layer.now, udp()), "nothing waits there");
+        assert!(layer.transactions.poll_transmit().is_none());
+        layer.now = layer.transactions.poll_timeout().unwrap();
+        layer.transactions.handle_timeout(layer.now);
+        assert_eq!(layer.sent().0.remote.port(), 5060, "it goes on all the same");
+    }
+}
+
+#[test]
+fn a_forged_refusal_changes_nothing_once_the_phone_has_answered() {
+    let mut layer = Layer::new();
+    layer.send(udp(), ours(Method::Invite));
+    let invite = layer.sent_request();
+    let mut answer = response_to(&invite, 180, Some("theirs"));
+    header::set(&mut answer.headers, "Via", header::value(&invite.headers, "Via").unwrap());
+    layer.receive(udp(), answer);
+    assert!(!layer.transactions.unreachable(layer.now, udp()));
+    assert!(layer.transactions.poll_transmit().is_none());
+}
