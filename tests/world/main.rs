@@ -20,6 +20,7 @@ mod emergency;
 mod flows;
 mod hold;
 mod idle;
+mod money;
 mod network;
 mod odd_bodies;
 mod ports;

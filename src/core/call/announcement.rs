@@ -97,6 +97,8 @@ fn is_failure(cause: Cause) -> bool {
         | Cause::NoMedia
         | Cause::Incompatible
         | Cause::Lost
-        | Cause::Duration => true,
+        | Cause::Duration
+        | Cause::Allowance
+        | Cause::Spend => true,
     }
 }

@@ -29,6 +29,10 @@ pub enum Cause {
     Lost,
     /// The call lasted as long as `limits.call_duration` allows.
     Duration,
+    /// What the extension may use outside is used up.
+    Allowance,
+    /// A usage trigger has stopped calls outside.
+    Spend,
     /// The service stops.
     Stopping,
     /// The call goes on between two others.
@@ -47,6 +51,7 @@ impl Cause {
             Cause::Incompatible => 488,
             Cause::Lost => 504,
             Cause::Duration => 480,
+            Cause::Allowance | Cause::Spend => 403,
         }
     }
 
@@ -67,6 +72,8 @@ impl Cause {
             Cause::Incompatible => (65, "No common codec"),
             Cause::Lost => (27, "Far end is gone"),
             Cause::Duration => (102, "Longest call duration"),
+            Cause::Allowance => (21, "No minutes left"),
+            Cause::Spend => (21, "Calls outside are stopped"),
             Cause::Stopping => (41, "Service stops"),
         };
         format!("Q.850;cause={cause};text=\"{text}\"")
@@ -88,6 +95,8 @@ impl Cause {
             Cause::Incompatible => "incompatible",
             Cause::Lost => "lost",
             Cause::Duration => "duration",
+            Cause::Allowance => "allowance",
+            Cause::Spend => "spend",
             Cause::Stopping => "stopping",
             Cause::Transferred => "transferred",
         }
@@ -111,6 +120,8 @@ impl Cause {
             Cause::Incompatible => "no codec in common; enable PCMU or PCMA on the handset".into(),
             Cause::Lost => "the far end does not answer any more".into(),
             Cause::Duration => "limits.call_duration is reached".into(),
+            Cause::Allowance => "no minutes are left for calls outside; see `gateway spend`".into(),
+            Cause::Spend => "a usage trigger has stopped calls outside; see `gateway spend`".into(),
             Cause::Stopping => "the service stops".into(),
             Cause::Transferred => "transferred".into(),
         }

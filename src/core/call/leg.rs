@@ -294,6 +294,8 @@ pub struct Leg {
     pub server: Option<ServerId>,
     /// What the other side of the call gave as the reason of its end: this side hears it ([`super::farewell`]).
     pub(super) passed_on: Option<String>,
+    /// The extension that its minutes count for ([`super::outside`]).
+    pub paid_by: Option<String>,
     pub(super) pending: Vec<Pending>,
     /// Our BYE, while there is no flow to send it on.
     pub(super) parked: Option<Request>,
@@ -331,6 +333,7 @@ impl Leg {
             state: State::New,
             server: None,
             passed_on: None,
+            paid_by: None,
             pending: Vec::new(),
             parked: None,
             indexed: Vec::new(),

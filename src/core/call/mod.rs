@@ -5,7 +5,9 @@
 
 pub mod cause;
 pub mod counts;
+pub mod ledger;
 pub mod leg;
+pub mod outside;
 pub mod setup;
 
 mod admission;
@@ -69,6 +71,8 @@ pub enum Timer {
     Ring(CallId),
     /// `limits.call_duration`.
     Duration(CallId),
+    /// The next minute of a leg outside begins ([`outside`]).
+    Minute(LegId),
     /// A call waits for the trunk to come up.
     TrunkWait(CallId),
     /// An emergency INVITE has no response yet; see [`emergency_ways`].
@@ -227,6 +231,8 @@ pub struct Calls {
     emergency_bound: Bound,
     call_backs: CallBacks,
     counts: Counts,
+    ledger: ledger::Ledger,
+    spending: outside::Spending,
     next: u64,
 }
 
@@ -279,6 +285,7 @@ impl Calls {
     /// A leg is over: out of every table, its media closed.
     fn remove(&mut self, core: &mut Core<'_, '_>, id: LegId) {
         self.close_media(core, id);
+        self.stop_charging(id);
         if let Some(server) = self.legs.remove(&id).and_then(|leg| leg.server) {
             self.servers.remove(&server);
         }
@@ -452,6 +459,7 @@ impl Calls {
     }
 
     fn on_answered(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
+        self.minute_begins(core, id);
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         if let Some(at) = call.ringing.iter().position(|ringing| *ringing == id) {
             call.ringing.remove(at);
@@ -576,6 +584,7 @@ impl Calls {
     /// Takes one leg out of its call and lets it wind down.
     fn drop_leg(&mut self, core: &mut Core<'_, '_>, id: LegId, cause: Cause) {
         self.close_media(core, id);
+        self.stop_charging(id);
         self.with(core, id, |leg, scope| leg.hang_up(scope, cause));
     }
 
@@ -638,6 +647,7 @@ impl Calls {
                     }
                 }
                 Timer::Duration(id) => self.end(core, id, Cause::Duration),
+                Timer::Minute(id) => self.minute_begins(core, id),
                 Timer::TrunkWait(id) => {
                     let refusal = self.calls.get(&id).and_then(|call| call.refusal);
                     self.end(core, id, refusal.unwrap_or(Cause::TrunkDown));

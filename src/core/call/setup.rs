@@ -8,6 +8,7 @@ use super::calling::Calling;
 use super::description::Demand;
 use super::leg::{Invitation, Leg, LegTimer, Party};
 use super::negotiation::Negotiation;
+use super::outside::{Denied, Paid};
 use super::{
     CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
     description, emergency_invite,
@@ -43,6 +44,8 @@ pub(super) struct Target {
     pub party: Party,
     flow: Flow,
     invitation: Invitation,
+    /// Who pays for it, where it is outside.
+    paid: Option<Paid>,
 }
 
 impl Calls {
@@ -75,12 +78,34 @@ impl Calls {
                         return;
                     }
                 };
-                let target = trunk_target(core, trunk, extension, extension.unwrap_or("gateway"), &number);
+                let paid = match extension {
+                    Some(extension) => {
+                        self.admit_outside(core, extension, &number).map_err(|denied| denied.to_string())
+                    }
+                    None => Err("no extension pays for it".to_owned()),
+                };
+                let paid = match paid {
+                    Ok(paid) => paid,
+                    Err(reason) => {
+                        tell_refused(core, Level::Warning, incoming.flow, &caller.name, &number, &reason);
+                        refuse(core, &incoming, Denied::STATUS, &reason);
+                        return;
+                    }
+                };
+                let target = outside_target(core, trunk, paid, &number);
                 if let Some(call) = self.admit(core, incoming, party, Kind::Outbound, caller, number) {
                     self.open(core, call, vec![target]);
                 }
             }
             Route::Local { extensions } => {
+                if let Some(extension) = extension
+                    && let Err(denied) = self.admit_call(core, extension)
+                {
+                    let reason = denied.to_string();
+                    tell_refused(core, Level::Warning, incoming.flow, &caller.name, &dialled, &reason);
+                    refuse(core, &incoming, Denied::STATUS, &reason);
+                    return;
+                }
                 let targets = handset_targets(core, &extensions, &incoming, &caller.shown);
                 self.ring_handsets(core, incoming, party, Kind::Local, caller, extensions.join(","), targets);
             }
@@ -205,6 +230,9 @@ impl Calls {
         let priority = self.calls.get(&call_id).map_or(Priority::Ordinary, |call| call.kind.priority());
         for target in targets {
             let id = self.new_leg(call_id, target.party, priority, target.flow);
+            if let Some((leg, paid)) = self.legs.get_mut(&id).zip(target.paid) {
+                leg.paid_by = Some(paid.extension().to_owned());
+            }
             self.open_media(core, id);
             plan.push((id, target.invitation));
         }
@@ -280,12 +308,19 @@ impl Calls {
     /// A call leaves by the trunk, or waits for it.
     pub(super) fn dial_trunk(&mut self, core: &mut Core<'_, '_>, call_id: CallId) {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
-        let extension = self.legs.get(&call.caller).and_then(|leg| leg.extension());
+        let extension = self.legs.get(&call.caller).and_then(|leg| leg.extension()).map(str::to_owned);
         match core.trunk.flow() {
             Ok(flow) => {
-                let target = trunk_target(core, flow, extension, extension.unwrap_or("gateway"), &call.to);
+                let number = call.to.clone();
                 self.timers.cancel(Timer::TrunkWait(call_id));
-                self.open(core, call_id, vec![target]);
+                match extension.map(|extension| self.admit_again(&extension)) {
+                    Some(Ok(paid)) => {
+                        let target = outside_target(core, flow, paid, &number);
+                        self.open(core, call_id, vec![target]);
+                    }
+                    // Who pays is gone, or nobody may.
+                    Some(Err(_)) | None => self.end(core, call_id, Cause::Spend),
+                }
             }
             Err(reason) => {
                 let (kind, to) = (call.kind.word(), &call.to);
@@ -331,7 +366,9 @@ impl Calls {
             Route::Emergency { .. } => return Err(403),
             Route::Outside { number, .. } => {
                 let flow = core.trunk.flow().map_err(|_| 503_u16)?;
-                vec![trunk_target(core, flow, extension, extension.unwrap_or("gateway"), number)]
+                let extension = extension.ok_or(Denied::STATUS)?;
+                let paid = self.admit_outside(core, extension, number).map_err(|_| Denied::STATUS)?;
+                vec![outside_target(core, flow, paid, number)]
             }
         };
         if targets.is_empty() {
@@ -390,6 +427,7 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
     let target = uri::sip(Some(number), domain, None);
     Target {
         party: Party::Trunk(account.map(str::to_string)),
+        paid: None,
         flow,
         invitation: Invitation {
             to: NameAddr::new(target.clone()),
@@ -400,6 +438,13 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
             max_forwards: MAX_FORWARDS,
         },
     }
+}
+
+/// A leg to the telephone network, which its extension pays.
+pub(super) fn outside_target(core: &Core<'_, '_>, flow: Flow, paid: Paid, number: &str) -> Target {
+    let extension = paid.extension();
+    let target = trunk_target(core, flow, Some(extension), extension, number);
+    Target { paid: Some(paid), ..target }
 }
 
 /// An emergency call: From is a number, because it is what Twilio looks at (TWILIO.md "Emergency caller"); the
@@ -446,6 +491,7 @@ pub(super) fn handset_target(name: String, flow: Flow, contact: Uri, caller: &Na
     };
     Target {
         party: Party::Handset(Some(name.clone())),
+        paid: None,
         flow,
         invitation: Invitation {
             target: contact,

@@ -7,6 +7,7 @@
 use rsip::Request;
 
 use super::leg::Party;
+use super::outside::Denied;
 use super::{CallId, Calls, Cause, Core, Kind, LegId, Phase, Timer, calling};
 use crate::event::{Code, Event, Level};
 use crate::route::{self, Caller, Route, route_dialled};
@@ -66,8 +67,14 @@ impl Calls {
             let Ok(replaces) = Replaces::parse(&replaces) else { return reply(core, 400) };
             return match self.replaced(&replaces, &extension, id) {
                 Some(Replaced::Answered(other)) => {
+                    let ends = self.legs.get(&other).map(|leg| leg.call).and_then(|call| self.partner(call, other));
+                    if let Some(ends) = self.partner(call_id, id).zip(ends)
+                        && self.admit_bridge(core, &extension, ends.into()).is_err()
+                    {
+                        return reply(core, Denied::STATUS);
+                    }
                     reply(core, 202);
-                    self.join(core, call_id, id, other);
+                    self.join(core, call_id, &extension, id, other);
                 }
                 Some(Replaced::Ringing(other)) => {
                     reply(core, 202);
@@ -190,7 +197,7 @@ impl Calls {
     }
 
     /// Attended transfer: the two partners of `a` and `b` are connected, `a` and `b` are hung up.
-    fn join(&mut self, core: &mut Core<'_, '_>, call_a: CallId, a: LegId, b: LegId) {
+    fn join(&mut self, core: &mut Core<'_, '_>, call_a: CallId, extension: &str, a: LegId, b: LegId) {
         let Some(call_b) = self.legs.get(&b).map(|leg| leg.call) else { return };
         let (Some(kept), Some(other)) = (self.partner(call_a, a), self.partner(call_b, b)) else { return };
         if !self.have_common_codec(kept, other) {
@@ -218,6 +225,7 @@ impl Calls {
         self.unhold(core, kept);
         self.unhold(core, other);
         self.connect_media(core, kept, other);
+        self.bridge(core, call_a, extension, [kept, other]);
     }
 
     /// Whoever was held for the transfer is taken off hold.
@@ -244,6 +252,9 @@ impl Calls {
         }
         self.unhold(core, kept);
         self.connect_media(core, kept, target);
+        if let Some(extension) = self.legs.get(&target).and_then(|leg| leg.paid_by.clone()) {
+            self.bridge(core, call_id, &extension, [kept, target]);
+        }
     }
 
     /// The target of a blind transfer did not answer: the one who asked has the call again, if still there.

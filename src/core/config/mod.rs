@@ -386,6 +386,30 @@ pub struct Limits {
     pub call_duration: Duration,
     /// How long an unanswered call rings. Default 30 s.
     pub ring: Duration,
+    /// What an extension may use that says nothing of its own.
+    pub allowance: Allowance,
+    /// Minutes outside that all extensions together may use in a day. Default: as many as four extensions, or as a quarter
+    /// of all of them.
+    pub house_minutes: u32,
+    /// New numbers that all extensions together may call in an hour. Default as for minutes.
+    pub house_new_numbers: u32,
+}
+
+/// What an extension may use: a stolen password costs no more than this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Calls at once that it began or pays for. Default 4.
+    pub calls: usize,
+    /// Minutes outside in 24 hours. Default 240.
+    pub minutes: u32,
+    /// Numbers in an hour that nobody here called in the last 30 days. Default 20.
+    pub new_numbers: u32,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Allowance { calls: 4, minutes: 240, new_numbers: 20 }
+    }
 }
 
 /// `[[extension]]`
@@ -399,6 +423,8 @@ pub struct Extension {
     pub caller_id: Option<String>,
     /// May call 911 and 933. Default true.
     pub emergency: bool,
+    /// What it may use.
+    pub allowance: Allowance,
 }
 
 /// `[[number]]`

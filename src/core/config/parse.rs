@@ -47,10 +47,12 @@ pub fn parse(text: &str, file_name: &str, host: &Host) -> Result<Config, Vec<Con
 
 fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let limits_section = root.section("limits");
-    let limits = limits(limits_section);
+    let mut limits_section = limits_section;
+    let allowance = allowance(&mut limits_section, "calls_per_extension", Allowance::default());
     let emergency_section = root.section("emergency");
     let (extensions, lines) =
-        extensions(root.sections("extension", MAX_EXTENSIONS), emergency_section.has("caller_id"));
+        extensions(root.sections("extension", MAX_EXTENSIONS), emergency_section.has("caller_id"), allowance);
+    let limits = limits(limits_section, allowance, extensions.len());
     let emergency = emergency::read(emergency_section, &lines, folder);
     let tunnel = tunnel::tunnel(root.section("tunnel"), folder);
     let (site, trunk, webhook, environments) = environment::read(&mut root, folder, &tunnel.url_from);
@@ -181,7 +183,25 @@ fn dscp(mut section: Section<'_>) -> Dscp {
     dscp
 }
 
-fn limits(mut section: Section<'_>) -> Limits {
+/// What an extension may use: `[limits]`, or an extension's own table, where what it leaves out is as in `[limits]`.
+fn allowance(section: &mut Section<'_>, calls: &'static str, default: Allowance) -> Allowance {
+    let amount = |value: Option<u64>, default| value.map_or(default, |amount| amount as u32);
+    Allowance {
+        calls: section.optional(calls, value::integer(0..=2000)).map_or(default.calls, |calls| calls as usize),
+        minutes: amount(section.optional("minutes_per_day", value::integer(0..=100_000)), default.minutes),
+        new_numbers: amount(section.optional("new_numbers_per_hour", value::integer(0..=1000)), default.new_numbers),
+    }
+}
+
+fn limits(mut section: Section<'_>, allowance: Allowance, extensions: usize) -> Limits {
+    // One extension alone never uses up what the house may; a big house has more than four that call.
+    let shares = (extensions as u64).div_ceil(4).max(4);
+    let mut house = |key, own: u32| {
+        let bound = section.optional(key, value::integer(0..=100_000_000)).unwrap_or(u64::from(own) * shares);
+        u32::try_from(bound).unwrap_or(u32::MAX)
+    };
+    let house_minutes = house("house_minutes_per_day", allowance.minutes);
+    let house_new_numbers = house("house_new_numbers_per_hour", allowance.new_numbers);
     let limits = Limits {
         calls: section.optional("calls", value::integer(1..=2000)).unwrap_or(100) as usize,
         bindings_per_extension: section.optional("bindings_per_extension", value::integer(1..=100)).unwrap_or(10)
@@ -191,13 +211,20 @@ fn limits(mut section: Section<'_>) -> Limits {
             .optional("call_duration", value::seconds(60..=14400))
             .unwrap_or(Duration::from_secs(3600)),
         ring: section.optional("ring", value::seconds(5..=600)).unwrap_or(Duration::from_secs(30)),
+        allowance,
+        house_minutes,
+        house_new_numbers,
     };
     section.finish();
     limits
 }
 
 /// The extensions, and the line of each name. `site_has_number`: `[emergency] caller_id` stands for those without one.
-fn extensions(sections: Vec<Section<'_>>, site_has_number: bool) -> (Vec<Extension>, BTreeMap<String, usize>) {
+fn extensions(
+    sections: Vec<Section<'_>>,
+    site_has_number: bool,
+    usual: Allowance,
+) -> (Vec<Extension>, BTreeMap<String, usize>) {
     let mut lines = BTreeMap::new();
     let mut extensions = Vec::new();
     for mut section in sections {
@@ -214,6 +241,7 @@ fn extensions(sections: Vec<Section<'_>>, site_has_number: bool) -> (Vec<Extensi
             display_name: section.optional("display_name", value::display),
             caller_id: section.optional("caller_id", value::e164),
             emergency: section.optional("emergency", value::boolean).unwrap_or(true),
+            allowance: allowance(&mut section, "calls", usual),
             name,
         };
         // Twilio refuses an emergency call whose From is not an E.164 number of the account

@@ -74,6 +74,7 @@ use std::sync::Arc;
 
 use rsip::{Method, Request, SipMessage};
 
+use crate::call::outside::Spending;
 use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, options_response};
 use crate::config::Config;
@@ -90,6 +91,7 @@ use crate::sip::flow::{Flow, Transport};
 use crate::sip::header;
 use crate::sip::transaction::{self, Priority, ServerId, Transactions, response_to};
 use crate::sip::wire::{self, Datagram, Frame, ReadError};
+use crate::status::usage::{ExtensionUsage, Usage};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
 pub use crate::streams::MAX_STREAMS;
 use crate::streams::{Kept, Streams};
@@ -123,6 +125,10 @@ pub enum Input {
     Time(TimeState),
     /// A new configuration, already checked.
     Reload { config: Arc<Config>, secrets: Arc<Secrets> },
+    /// What [`Engine::ledger`] gave out in a former process.
+    Ledger(String),
+    /// Whether calls outside are stopped.
+    Spending(Spending),
     /// Stop; see [what holds then](self#after-a-stop).
     Stop,
     /// The network says that nothing listens at the other end of this flow over UDP (ICMP).
@@ -252,6 +258,8 @@ impl Engine {
             Input::Media(notice) => self.call_part(now, wall, |calls, core| calls.handle_media(core, notice)),
             Input::Time(time) => self.trunk.handle_time(&mut self.shared.context(now, wall), time),
             Input::Reload { config, secrets } => self.on_reload(now, wall, config, secrets),
+            Input::Ledger(text) => self.call_part(now, wall, |calls, core| calls.restore_ledger(core, &text)),
+            Input::Spending(spending) => self.call_part(now, wall, |calls, core| calls.set_spending(core, spending)),
             // Once is enough: a second signal hurries nobody who called for help.
             Input::Stop if self.stopping != Stopping::No => {}
             Input::Stop => {
@@ -388,6 +396,38 @@ impl Engine {
     /// The registrar's bindings as JSON, for [`Engine::new`] after a restart.
     pub fn bindings(&self, wall: WallClock) -> String {
         self.registrar.save(wall)
+    }
+
+    /// What extensions used outside, as JSON, for [`Input::Ledger`] after a restart.
+    pub fn ledger(&self, now: Instant, wall: WallClock) -> String {
+        self.calls.ledger().save(now, wall)
+    }
+
+    /// How often that changed.
+    pub fn ledger_changes(&self) -> u64 {
+        self.calls.ledger().changes()
+    }
+
+    /// What was used of what may be, for `gateway spend`.
+    pub fn usage(&self, now: Instant) -> Usage {
+        let (config, ledger) = (&self.shared.config, self.calls.ledger());
+        let extensions = config.extensions.iter().map(|extension| ExtensionUsage {
+            name: extension.name.clone(),
+            calls: self.calls.at_once(&extension.name),
+            minutes: ledger.minutes(&extension.name, now),
+            new_numbers: ledger.new_numbers(&extension.name, now),
+            allowed_calls: extension.allowance.calls,
+            allowed_minutes: extension.allowance.minutes,
+            allowed_new_numbers: extension.allowance.new_numbers,
+        });
+        Usage {
+            extensions: extensions.collect(),
+            minutes: ledger.house_minutes(now),
+            new_numbers: ledger.house_new_numbers(now),
+            allowed_minutes: config.limits.house_minutes,
+            allowed_new_numbers: config.limits.house_new_numbers,
+            stopped: None,
+        }
     }
 
     /// The picture for `gateway status`.

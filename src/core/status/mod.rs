@@ -3,6 +3,7 @@
 mod sizes;
 mod state;
 mod tunnel;
+pub mod usage;
 mod word;
 
 use serde::{Deserialize, Serialize};
