@@ -18,6 +18,15 @@ use crate::time::{Instant, WallClock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LegId(pub u64);
 
+/// Whether money may be spent outside at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Spending {
+    #[default]
+    Open,
+    /// A usage trigger has fired; why, for people.
+    Stopped(String),
+}
+
 /// Whose client transaction it is; each event of the transaction gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use gateway_core::config::{Config, Protection, Secure};
+use gateway_core::context::Spending;
 use gateway_core::emergency::callback::Phone;
 use gateway_core::route::Route;
 use gateway_core::twiml::credentials::told;
@@ -20,7 +21,7 @@ fn ask(config: &Config, endpoint: Endpoint, body: &str) -> Answer {
 
 fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
     let base = &told(config, &office::secrets(), &config.webhook.public_url);
-    answer(config, &WebhookRequest { endpoint, base, form, call_back: &|_| None })
+    answer(config, &WebhookRequest { endpoint, base, form, call_back: &|_| None, spending: &Spending::Open })
 }
 
 fn xml(answer: &Answer) -> String {
@@ -171,6 +172,31 @@ fn a_usage_trigger_that_fires_is_told_however_its_fields_are_spelled() {
 }
 
 #[test]
+fn while_spending_is_stopped_twilio_dials_no_number_but_for_help() {
+    let config = office::config();
+    let base = &told(&config, &office::secrets(), &config.webhook.public_url);
+    let spending = &Spending::Stopped("totalprice has reached 12.75".to_owned());
+    let ask = |endpoint, body: &str| {
+        let form = Form::decode(body.as_bytes()).unwrap();
+        let request = WebhookRequest { endpoint, base, form, call_back: &|_| None, spending };
+        xml(&answer(&config, &request))
+    };
+    let outgoing = |to: &str| {
+        ask(
+            Endpoint::Outgoing,
+            &format!("From=sip%3A101%40office.sip.twilio.com&To=sip%3A{to}%40office.sip.twilio.com"),
+        )
+    };
+    for number in ["5035551212", "011525555536266", "8005551212"] {
+        assert!(outgoing(number).contains("<Reject"), "{number}: {}", outgoing(number));
+    }
+    assert!(outgoing("911").contains("<Number>911</Number>"), "{}", outgoing("911"));
+    assert!(outgoing("102").contains("<Sip>"), "{}", outgoing("102"));
+    let incoming = ask(Endpoint::Incoming, "From=%2B15035551212&To=%2B15035550100");
+    assert!(incoming.contains("<Sip>"), "{incoming}");
+}
+
+#[test]
 fn a_trunk_without_srtp_asks_for_none() {
     let mut config = office::config();
     config.trunk.secure = Secure::Off;
@@ -291,7 +317,10 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
         let body = format!("CallSid=CA1&From=%2B15035559111&To={to}");
         let form = Form::decode(body.as_bytes()).unwrap();
         let call_back = &|number: &str| (number == shown).then(|| phone(shown));
-        xml(&answer(&config, &WebhookRequest { endpoint: Endpoint::Incoming, base, form, call_back }))
+        xml(&answer(
+            &config,
+            &WebhookRequest { endpoint: Endpoint::Incoming, base, form, call_back, spending: &Spending::Open },
+        ))
     };
     let first = ask("%2B15035550100", "+15035550100");
     let own = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial></Response>";

@@ -1,8 +1,8 @@
 //! What a stolen password can do, and what it cannot: bounds of an extension and of the house, and a usage trigger. They
 //! refuse their own extension; other extensions, calls from outside and emergency calls go on.
 
-use gateway_core::call::outside::Spending;
 use gateway_core::config::{Allowance, Config};
+use gateway_core::context::Spending;
 use gateway_core::engine::Input;
 
 use crate::agent::{Ended, Reaction, State, ms};
@@ -265,5 +265,47 @@ fn a_usage_trigger_stops_what_is_outside_and_nothing_else_until_it_is_answered()
     for call in [again, local, help, more_help] {
         hang_up(&mut world, call);
     }
+    world.finish();
+}
+
+/// The figure that README names: one stolen password for an hour, with all defaults.
+#[test]
+fn one_stolen_password_reaches_240_minutes_and_20_numbers_in_an_hour() {
+    let mut world = world(9, allowing(Allowance::default()));
+    let began = world.now;
+    let (mut tries, mut answered, mut joined) = (0, 0, 0);
+    for last in 10..60 {
+        // As fast as it can: two calls a minute, every second one sent on to another number.
+        for number in [format!("50355512{last}"), format!("50355512{}", 69 - last)] {
+            let call = dial(&mut world, "101", &number);
+            tries += 1;
+            if talks(&world, call) {
+                answered += 1;
+                if answered % 2 == 0 {
+                    world.act(call, |agent, call| agent.refer(call, &format!("<sip:50355512{last}@192.168.1.1>")));
+                    world.run(ms(2000));
+                    joined += usize::from(world.ended(call).is_some());
+                }
+            }
+        }
+        world.run(ms(60_000));
+        let help = dial(&mut world, "101", "911");
+        assert!(talks(&world, help), "a phone whose password was stolen still calls for help");
+        hang_up(&mut world, help);
+        if world.now.since(began) >= ms(3_600_000) {
+            break;
+        }
+    }
+    let usage = world.engine.usage(world.now);
+    let (one, hour) = (&usage.extensions[0], world.now.since(began).as_secs());
+    println!(
+        "{hour} s: {tries} calls tried, {answered} answered, {joined} joined outside; {} minutes, {} new numbers",
+        one.minutes, one.new_numbers
+    );
+    assert!(one.minutes <= 240 && one.new_numbers <= 20, "{one:?}");
+    assert!(one.minutes >= 200, "the attack is one: {one:?}");
+    world.run(ms(900_000));
+    assert!(world.engine.usage(world.now).extensions[0].minutes <= 240);
+    world.agents[DOMAIN].calls.iter().for_each(|call| assert_ne!(call.state, State::Talking));
     world.finish();
 }

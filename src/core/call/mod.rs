@@ -41,7 +41,7 @@ pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Role, Scope};
 use self::transfer::Transfer;
-use crate::context::{Context, LegId, Output};
+use crate::context::{Context, LegId, Output, Spending};
 use crate::emergency::Priority;
 use crate::emergency::bound::Bound;
 use crate::emergency::callback::CallBacks;
@@ -232,7 +232,7 @@ pub struct Calls {
     call_backs: CallBacks,
     counts: Counts,
     ledger: ledger::Ledger,
-    spending: outside::Spending,
+    spending: Spending,
     next: u64,
 }
 

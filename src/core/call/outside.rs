@@ -13,20 +13,12 @@ use std::time::Duration;
 use super::leg::{Leg, Party};
 use super::{Call, CallId, Calls, Cause, Core, Kind, LegId, Timer};
 use crate::config::{Allowance, Config};
+use crate::context::Spending;
 use crate::event::{Code, Event};
 use crate::time::Instant;
 
 /// What Twilio bills by.
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Whether money may be spent outside at all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Spending {
-    #[default]
-    Open,
-    /// A usage trigger has fired; why, for people.
-    Stopped(String),
-}
 
 /// The right to one leg outside, and who pays.
 #[derive(Debug)]

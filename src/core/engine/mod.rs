@@ -74,11 +74,10 @@ use std::sync::Arc;
 
 use rsip::{Method, Request, SipMessage};
 
-use crate::call::outside::Spending;
 use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, options_response};
 use crate::config::Config;
-use crate::context::{Context, Output, Owner};
+use crate::context::{Context, Output, Owner, Spending};
 use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
 use crate::media;

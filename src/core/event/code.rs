@@ -69,8 +69,10 @@ codes! {
     AccountDriftWaits "account.drift-waits": Info, Twilio,
         "Twilio asks your box to wait, so the comparison of the account takes longer.";
     AccountSpend "account.spend": Warning, Twilio,
-        "A spending limit that your config sets has been reached."
+        "A spending limit that your config sets has been reached. Your box makes no calls outside until the period ends."
         => "Look at the calls with `gateway history call` and in Twilio's console; raise the limit if they are yours.";
+    AccountSpendResumed "account.spend-resumed": Notice, Nobody,
+        "Calls outside may be made again, after a spending limit had stopped them.";
     CallAnswered "call.answered": Info, Nobody,
         "A call was answered.";
     CallBegun "call.begun": Info, Nobody,

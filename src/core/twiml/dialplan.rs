@@ -6,6 +6,7 @@ use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
 use super::form::Form;
 use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
 use crate::config::{Config, Number};
+use crate::context::Spending;
 use crate::emergency::callback::Phone;
 use crate::route::shown::shown;
 use crate::route::{self, Caller, Route, number};
@@ -32,6 +33,8 @@ pub struct WebhookRequest<'a> {
     pub form: Form<'a>,
     /// The phone that a call to a number (E.164) is for before all others: it made an emergency call that showed it.
     pub call_back: &'a dyn Fn(&str) -> Option<Phone>,
+    /// Whether an extension's call may leave at all; an emergency call always may.
+    pub spending: &'a Spending,
 }
 
 /// What to answer, and what to tell the log.
@@ -100,6 +103,10 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         };
     };
     let (dial, to) = match route::route(config, Caller::Extension(&extension.name), to) {
+        Route::Outside { .. } if let Spending::Stopped(why) = request.spending => {
+            let reason = format!("calls outside are stopped: {why}; run \"gateway spend resume\"");
+            return reject(form, Endpoint::Outgoing, 403, reason);
+        }
         Route::Emergency { number, caller_id } => return emergency(request, &extension.name, number, caller_id),
         Route::Outside { number, caller_id } => {
             let nouns = vec![Noun::Number(number.clone())];
@@ -259,6 +266,7 @@ fn usage(form: &Form<'_>) -> Answer {
         value: usage_field(form, "CurrentValue"),
         limit: usage_field(form, "TriggerValue"),
         period: usage_field(form, "Recurring"),
+        token: usage_field(form, "IdempotencyToken"),
     };
     Answer { document: None, event }
 }

@@ -6,6 +6,7 @@ use super::document::Document;
 use super::form::Form;
 use super::{Endpoint, OUTGOING_PATH};
 use crate::config::Config;
+use crate::context::Spending;
 use crate::route::{Caller, Route, number, route};
 use crate::sip::uri;
 
@@ -31,7 +32,8 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
         ("SipDomain", domain.clone()),
     ]);
     let base = &shown(config, &config.webhook.public_url);
-    let request = WebhookRequest { endpoint: Endpoint::Outgoing, base, form, call_back: &|_| None };
+    let request =
+        WebhookRequest { endpoint: Endpoint::Outgoing, base, form, call_back: &|_| None, spending: &Spending::Open };
     let document = answer(config, &request).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }

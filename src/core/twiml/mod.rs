@@ -81,8 +81,9 @@ pub enum WebhookEvent {
     Dialed { call_sid: String, outcome: dialplan::Outcome, sip_code: Option<u16> },
     /// A status callback.
     Status { call_sid: String, status: String },
-    /// A usage trigger has fired: a period has cost more than its limit. Amounts are Twilio's text.
-    Spend { trigger: String, category: String, value: String, limit: String, period: String },
+    /// A usage trigger has fired: a period has cost more than its limit. Amounts are Twilio's text. `token` stays the same
+    /// when it is repeated.
+    Spend { trigger: String, category: String, value: String, limit: String, period: String, token: String },
     /// A request that Twilio did not sign; answered 403. Told at the 1st, 2nd, 4th, 8th … in a row, which a
     /// minute without any ends.
     Unsigned { endpoint: Endpoint, error: SignatureError, in_a_row: u64 },
@@ -161,7 +162,7 @@ impl WebhookEvent {
                 endpoint.path(),
                 format!("answered 403: {error} ({in_a_row} in a row)"),
             ),
-            WebhookEvent::Spend { trigger, category, value, limit, period } => Event::new(
+            WebhookEvent::Spend { trigger, category, value, limit, period, .. } => Event::new(
                 Code::AccountSpend,
                 trigger,
                 format!("{category} has reached {value}, the limit is {limit} ({period})"),

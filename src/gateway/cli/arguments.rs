@@ -127,6 +127,14 @@ pub(super) enum Command {
         #[arg(long)]
         drift: bool,
     },
+    /// Show what phones used outside of what they may, and whether a spending limit has stopped that
+    Spend {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(subcommand)]
+        what: Option<Spend>,
+    },
     /// Show the tunnel that Twilio's requests come through, and what its SSH server has to know
     Tunnel {
         #[command(subcommand)]
@@ -180,6 +188,12 @@ pub(super) enum Command {
         #[arg(long)]
         show_password: bool,
     },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(super) enum Spend {
+    /// Let phones call outside again, before the period of the spending limit ends
+    Resume,
 }
 
 #[derive(Debug, Subcommand)]

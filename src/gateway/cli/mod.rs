@@ -22,6 +22,7 @@ mod restore;
 mod run;
 mod setup;
 mod show;
+mod spend;
 mod status;
 mod tunnel;
 mod undo;
@@ -37,7 +38,7 @@ use clap::error::ErrorKind;
 use crate::config_file;
 use crate::net::clock::Clock;
 use crate::store::{Loaded, Store};
-use arguments::{Arguments, Command, Extension, Number, Tunnel};
+use arguments::{Arguments, Command, Extension, Number, Spend, Tunnel};
 use gateway_core::config::Config;
 use gateway_core::random::Random;
 
@@ -109,6 +110,13 @@ fn run(arguments: Arguments) -> Result<u8, Vec<String>> {
             check::account(&file.unwrap_or(path), environment, json, trace)
         }
         Command::Status { json, drift } => status::run(&path, json, drift),
+        Command::Spend { what, json } => {
+            let wish = match what {
+                None => spend::Wish::Show,
+                Some(Spend::Resume) => spend::Wish::Resume,
+            };
+            spend::run(&path, wish, json)
+        }
         Command::Tunnel { what: Tunnel::Status { json } } => tunnel::status(&path, json),
         Command::Tunnel { what: Tunnel::Key } => tunnel::key(&path),
         Command::Tunnel { what: Tunnel::AcceptHostKey { yes } } => tunnel::accept_host_key(&path, yes.as_deref()),

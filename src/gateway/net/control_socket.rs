@@ -45,6 +45,10 @@ pub enum Ask {
     History,
     /// Prometheus' text.
     Metrics,
+    /// What was used outside, and whether that is stopped.
+    Spend,
+    /// Calls outside may be made again; answered as [`Ask::Spend`] is.
+    SpendResume,
 }
 
 /// Why the socket is not bound.
@@ -135,6 +139,8 @@ async fn converse<F: Future<Output = String>>(stream: UnixStream, answer: &impl 
         "drift" => answer(Ask::Drift).await,
         "history" => answer(Ask::History).await,
         "metrics" => answer(Ask::Metrics).await,
+        "spend" => answer(Ask::Spend).await,
+        "spend resume" => answer(Ask::SpendResume).await,
         _ => r#"{"error":"say status, reload, drift, history or metrics"}"#.to_string(),
     };
     if !reply.ends_with('\n') {

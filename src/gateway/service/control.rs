@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::drift::Drift;
 use super::reload::Reloader;
+use super::spend::Spend;
 use super::status::Overview;
 use crate::net::control_socket::Ask;
 use crate::net::recorder::Recorder;
@@ -15,6 +16,7 @@ pub struct Control {
     pub drift: Rc<Drift>,
     pub overview: Rc<Overview>,
     pub recorder: Recorder,
+    pub spend: Rc<Spend>,
 }
 
 impl Control {
@@ -26,6 +28,8 @@ impl Control {
             Ask::Drift => self.drift.look(&self.reloader.drift_wanted().environment).await,
             Ask::History => return self.recorder.lines(),
             Ask::Metrics => return self.overview.metrics(),
+            Ask::Spend => return self.spend.told(),
+            Ask::SpendResume => return self.spend.resume(),
         }
         serde_json::to_string(&self.overview.status()).unwrap_or_else(|error| error.to_string())
     }

@@ -7,6 +7,7 @@ mod persist;
 mod reload;
 pub mod run;
 pub mod sd_notify;
+mod spend;
 pub mod status;
 pub mod timekeeper;
 pub mod trouble;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use super::control::Control;
 use super::drift::Drift;
 use super::reload::{InForce, Reloader};
+use super::spend::{Fired, Spend};
 use super::status::Overview;
 use super::trouble::{Opening, Troubles};
 use super::tunnel::{self, Tunnel};
@@ -39,6 +40,9 @@ use gateway_core::twiml::WebhookEvent;
 
 /// How long a stop waits for BYEs and deregistrations to be answered.
 const STOP_LIMIT: Duration = Duration::from_secs(3);
+
+/// Usage triggers that fired and were not seen to yet: there are a handful.
+const FIRED: usize = 8;
 
 /// Between two looks at whether it is through.
 const STOP_LOOK: Duration = Duration::from_millis(20);
@@ -157,7 +161,10 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let shared = Arc::new(http::Shared::new(Arc::clone(&config), secrets).with_descriptors(descriptors));
     driver.set_webhooks(Arc::clone(&shared));
     let (webhooks, local) = first_try(webhooks, config.webhook.listen).await;
-    let requests = serve_webhooks(webhooks, &shared, &config, &recorder);
+    let spend = Spend::open(&driver, &shared, &store, &recorder, &troubles);
+    let (fired, firing) = mpsc::channel(FIRED);
+    tokio::task::spawn_local(Rc::clone(&spend).keep(firing));
+    let requests = serve_webhooks(webhooks, &shared, &config, &recorder, fired);
     let place = Place { local, store: store.clone(), clock: clock.clone() };
     let random = Random::new(seed()?);
     let tunnel = tunnel::of_service(&config, &config_path, place, &shared, &recorder, random);
@@ -196,8 +203,13 @@ async fn serve(options: Options) -> Result<(), RunError> {
             metrics::serve(scrapers, Rc::new(move || overview.metrics())).await;
         });
     }
-    let control =
-        Control { reloader: Rc::clone(&reloader), drift: Rc::clone(&drift), overview, recorder: recorder.clone() };
+    let control = Control {
+        reloader: Rc::clone(&reloader),
+        drift: Rc::clone(&drift),
+        overview,
+        recorder: recorder.clone(),
+        spend: Rc::clone(&spend),
+    };
     let socket_path = config.site.run_dir.join(control_socket::SOCKET);
     let opening_socket = opening(
         "control socket",
@@ -254,6 +266,7 @@ async fn serve(options: Options) -> Result<(), RunError> {
     if let Some(json) = driver.take_bindings() {
         persist::save_last(&store, &json, &recorder);
     }
+    spend.save_last();
     recorder.save_last();
     control_socket::unbind(&socket_path);
     Ok(())
@@ -297,6 +310,7 @@ fn serve_webhooks(
     shared: &Arc<http::Shared>,
     config: &Config,
     recorder: &Recorder,
+    fired: mpsc::Sender<Fired>,
 ) -> mpsc::Receiver<()> {
     let (came_in, requests) = mpsc::channel(1);
     let (told, shared) = (recorder.clone(), Arc::clone(shared));
@@ -317,6 +331,10 @@ fn serve_webhooks(
                 let _ = came_in.try_send(());
             }
             told.record(&event.event());
+            if let Some(trigger) = Fired::of(&event) {
+                // One that finds no room is one more of many.
+                let _ = fired.try_send(trigger);
+            }
         };
         http::serve(webhooks, shared, events).await;
     });

@@ -18,6 +18,8 @@ pub const ANSWERS: &str = "answers.toml";
 pub const HISTORY: &str = "history.jsonl";
 /// A time that has passed for sure.
 pub const TIME: &str = "time.json";
+/// What extensions used outside, and whether that is stopped.
+pub const SPEND: &str = "spend.json";
 /// Our key for the SSH server of the tunnel.
 pub const TUNNEL_KEY: &str = "tunnel_key";
 /// The keys of that server that were accepted.
@@ -43,13 +45,14 @@ pub enum Fate {
 }
 
 /// All of them. What is beside them is part of one of them: `.new` is being written, `.bad` and `.old` were kept aside.
-pub const ALL: [(&str, Fate); 13] = [
+pub const ALL: [(&str, Fate); 14] = [
     (SECRETS, Fate::Taken),
     (OWNED, Fate::Taken),
     (BINDINGS, Fate::Taken),
     (HISTORY, Fate::Taken),
     // A floor for the clock of a new box, too.
     (TIME, Fate::Taken),
+    (SPEND, Fate::Taken),
     (TUNNEL_KEY, Fate::Taken),
     (TUNNEL_KNOWN_HOSTS, Fate::Taken),
     (TUNNEL_URL, Fate::Taken),
@@ -70,7 +73,7 @@ pub fn check(name: &str, content: &[u8]) -> Result<(), String> {
     match name {
         SECRETS => json::<Secrets>(content),
         OWNED => json::<Owned>(content),
-        BINDINGS | TIME => json::<IgnoredAny>(content),
+        BINDINGS | TIME | SPEND => json::<IgnoredAny>(content),
         // Each line by itself, broken ones are left out by their readers.
         _ => std::str::from_utf8(content).map(drop).map_err(|_| "it is no text".to_owned()),
     }

@@ -26,7 +26,7 @@ pub use restore::Outside;
 pub use crate::disk::atomic::Existing;
 use crate::disk::atomic::{self, Exposed, Found};
 use crate::disk::{Disk, RealDisk, folder};
-use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, TIME};
+use files::{ANSWERS, BINDINGS, LOCK, OWNED, SECRETS, SPEND, TIME};
 use gateway_account::owned::Owned;
 use gateway_core::secret::Secret;
 use gateway_core::secrets::Secrets;
@@ -256,6 +256,16 @@ impl Store {
     /// Replaces `bindings.json` by what [`gateway_core::engine::Engine::bindings`] gave out.
     pub fn save_bindings(&self, json: &str) -> Result<(), StoreError> {
         self.save_bytes(BINDINGS, json.as_bytes())
+    }
+
+    /// `spend.json`: what was used outside, and a stop; absent at first.
+    pub fn spend<T: DeserializeOwned>(&self) -> Result<Loaded<Option<T>>, StoreError> {
+        self.load_or_none(SPEND)
+    }
+
+    /// Replaces `spend.json`.
+    pub fn save_spend<T: Serialize>(&self, spend: &T) -> Result<(), StoreError> {
+        self.save(SPEND, spend)
     }
 
     /// `answers.toml`: what set-up was told before it was stopped; its own shape, absent as a rule.

@@ -201,7 +201,10 @@ pub(super) async fn respond(
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
     let call_back = &|number: &str| shared.call_back(number);
-    let answer = answer(&current.config, &WebhookRequest { endpoint, base: &current.base, form, call_back });
+    let answer = answer(
+        &current.config,
+        &WebhookRequest { endpoint, base: &current.base, form, call_back, spending: &shared.spending() },
+    );
     // What came before was told then.
     if is_fresh {
         events(answer.event);

@@ -10,6 +10,7 @@ use super::replies::Replies;
 use super::seen::{Mark, Seen, USUAL_REPEATS};
 use crate::net::descriptors::Descriptors;
 use gateway_core::config::{Config, Protection};
+use gateway_core::context::Spending;
 use gateway_core::emergency::callback::{CALL_BACK, CallBacks, Phone};
 use gateway_core::secrets::Secrets;
 use gateway_core::setting::Setting;
@@ -30,6 +31,7 @@ pub struct Shared {
     pub(super) counts: Counters,
     gate: Mutex<Gate>,
     call_backs: Mutex<CallBacks>,
+    spending: Mutex<Spending>,
     /// Outlives a configuration: what Twilio signed then is nothing new now.
     seen: Mutex<Seen>,
     pub(super) descriptors: Descriptors,
@@ -103,6 +105,7 @@ impl Shared {
             counts: Counters::default(),
             gate: Mutex::new(Gate::new(limits.rates)),
             call_backs: Mutex::default(),
+            spending: Mutex::default(),
             seen: Mutex::default(),
             descriptors: Descriptors::default(),
             began: std::time::Instant::now(),
@@ -171,6 +174,15 @@ impl Shared {
     /// The phone that a call to this number is for before all others.
     pub(super) fn call_back(&self, number: &str) -> Option<Phone> {
         self.call_backs().of_number(self.now(), number).cloned()
+    }
+
+    /// From the next request on, calls outside may be made or not.
+    pub fn set_spending(&self, spending: Spending) {
+        *self.spending.lock().unwrap_or_else(PoisonError::into_inner) = spending;
+    }
+
+    pub(super) fn spending(&self) -> Spending {
+        self.spending.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn call_backs(&self) -> MutexGuard<'_, CallBacks> {
