@@ -125,10 +125,7 @@ fn programs(config: &Config) -> String {
         lines.push_str(&format!("  runs {:?} as the service's user (tunnel.command)\n", program.argv));
     }
     if !config.upgrade.restart.is_empty() {
-        lines.push_str(&format!(
-            "  runs {:?} as root, at \"gateway upgrade\" (upgrade.restart)\n",
-            config.upgrade.restart
-        ));
+        lines.push_str(&format!("  runs {:?} as root, at an upgrade (upgrade.restart)\n", config.upgrade.restart));
     }
     plain_lines(&lines)
 }
