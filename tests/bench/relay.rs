@@ -131,6 +131,7 @@ fn open(handle: &MediaHandle, notices: &mpsc::Receiver<Notice>, leg: u64) -> u16
 fn params(remote: SocketAddr, srtp: Option<SrtpKeys>) -> LegParams {
     LegParams {
         remote: Some(remote),
+        rtcp: None,
         latch: vec![Subnet::host(HOST)],
         send: true,
         receive: true,

@@ -102,6 +102,7 @@ fn packets_from_ever_more_foreign_sources_cost_no_memory_and_take_no_latch() {
     let phone: SocketAddr = "192.168.1.101:4000".parse().expect("an address");
     let params = |remote: SocketAddr| LegParams {
         remote: Some(remote),
+        rtcp: None,
         latch: vec![Subnet::host(remote.ip())],
         send: true,
         receive: true,

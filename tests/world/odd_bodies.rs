@@ -191,6 +191,64 @@ fn zeros_after_an_address_are_a_hold_and_a_fax_beside_audio_0_is_refused() {
     world.finish();
 }
 
+/// Turns the sound off in a description, with more lines behind it.
+fn without_sound(body: &mut Body, more: &str) {
+    edit(body, |text| text.replace("m=audio 3", "m=audio 0 RTP/AVP 0\r\na=was:3") + more);
+}
+
+#[test]
+fn an_offer_without_sound_is_refused_and_the_sound_goes_on() {
+    let offers: [Dress; 3] = [
+        |_, body| without_sound(body, ""),
+        |_, body| without_sound(body, "m=video 30000 RTP/AVP 99\r\n"),
+        |_, body| without_sound(body, "m=image 0 udptl t38\r\nm=audio 0 RTP/SAVP 0\r\n"),
+    ];
+    for (seed, dress) in (60..).zip(offers) {
+        let (mut world, call, far) = World::talking(seed, "102");
+        world.agents[call.agent].traits.dress = Some(dress);
+        world.act(call, |agent, call| agent.reinvite(call));
+        world.run(ms(1000));
+        assert_eq!(world.call(call).reinvite_code, Some(488));
+        world.act(call, |agent, call| agent.update(call, Some(false)));
+        world.run(ms(1000));
+        assert_eq!(world.call(call).reinvite_code, Some(488));
+        world.assert_talk(call, far);
+        hang_up(&mut world, call);
+        let phone = world.find("101");
+        let call = world.dial(phone, "102");
+        world.run(ms(1000));
+        assert_eq!(world.ended(call), Some(Ended::Refused(488)));
+        world.finish();
+    }
+}
+
+#[test]
+fn an_answer_without_sound_ends_a_call_that_begins_and_leaves_one_that_is_there() {
+    let mut world = World::office(64, &["101", "102"]);
+    let (phone, other) = (world.find("101"), world.find("102"));
+    world.agents[other].reaction = Reaction::answers(500);
+    let fax: Dress = |_, body| without_sound(body, "m=image 5010 udptl t38\r\n");
+    world.agents[other].traits.dress = Some(fax);
+    let call = world.dial(phone, "102");
+    world.run(ms(2000));
+    assert_eq!(world.ended(call), Some(Ended::Refused(488)));
+    assert_eq!(world.ended(world.last_call(other)), Some(Ended::TheyHungUp));
+    world.agents[other].traits.dress = None;
+    let call = world.dial(phone, "102");
+    world.run(ms(2000));
+    let far = world.last_call(other);
+    world.agents[other].traits.dress = Some(fax);
+    // The hold is passed on by a re-INVITE of ours, and answered so.
+    for hold in [true, false] {
+        world.act(call, |agent, call| agent.hold(call, hold));
+        world.run(ms(1000));
+    }
+    world.agents[other].traits.dress = None;
+    world.assert_talk(call, far);
+    hang_up(&mut world, call);
+    world.finish();
+}
+
 #[test]
 fn our_later_offers_keep_the_lines_and_profiles_of_the_phone() {
     let mut world = World::office(43, &["101", "102"]);

@@ -9,7 +9,6 @@ use super::{CODECS, CallId, Calls, Cause, Core, LegId, Phase, Timer, in_dialog};
 use crate::context::Output;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
-use crate::sip::sdp::Place;
 
 /// How long after the end of the sentence the refusal leaves at the latest: the media driver says sooner that it is
 /// over.
@@ -59,7 +58,7 @@ impl Calls {
         let wish = leg.wish;
         let Some(negotiation) = &mut leg.negotiation else { return false };
         let Some(remote) = negotiation.remote() else { return false };
-        if !remote.direction.receives() || remote.place == Place::Nowhere {
+        if !remote.direction.receives() {
             return false;
         }
         let direction = in_dialog::meet(remote.direction, wish);

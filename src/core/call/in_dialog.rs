@@ -400,7 +400,9 @@ impl Leg {
             (Priority::Emergency, Party::Handset(_)) => QUIET,
             _ => SILENCE,
         };
-        let params = negotiation.params(target, latch, Some(silence))?;
+        let rtcp = negotiation.remote().and_then(|remote| rtcp(remote, named, self.flow));
+        let rtcp = rtcp.and_then(|rtcp| media_target(scope.cx.config, &self.party, self.flow, rtcp));
+        let params = negotiation.params(target, rtcp, latch, Some(silence))?;
         // Our own relay would send to itself for ever.
         let is_own = named.is_some() && target.is_none();
         Some(crate::media::LegParams { send: params.send && !is_own, ..params })
@@ -414,8 +416,15 @@ fn named(remote: &Remote, flow: Flow) -> Option<SocketAddr> {
         Place::At(rtp) => Some(rtp),
         Place::Port(port) => Some(SocketAddr::new(flow.remote.ip(), port)),
         Place::Zeros { port, .. } if remote.is_awaiting() => Some(SocketAddr::new(flow.remote.ip(), port)),
-        Place::Zeros { .. } | Place::Unknown | Place::Nowhere => None,
+        Place::Zeros { .. } | Place::Unknown => None,
     }
+}
+
+/// Where their `a=rtcp` says that RTCP shall go (RFC 3605); `named` is where RTP goes.
+fn rtcp(remote: &Remote, named: Option<SocketAddr>, flow: Flow) -> Option<SocketAddr> {
+    let rtcp = remote.rtcp?;
+    let address = rtcp.address.unwrap_or(named.map_or(flow.remote.ip(), |rtp| rtp.ip()));
+    Some(SocketAddr::new(address, rtcp.port))
 }
 
 /// The direction of an answer: what their offer leaves (RFC 3264 section 6.1), within what the other leg wants.

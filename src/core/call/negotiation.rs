@@ -228,22 +228,25 @@ impl Negotiation {
             streams: Vec::new(),
             audio: 0,
             ptime: None,
+            rtcp: None,
         });
     }
 
     /// What the media driver must know; `None` until both descriptions are there. `target` is where RTP goes until
-    /// their first packet shows it.
+    /// their first packet shows it, `rtcp` where RTCP goes by their `a=rtcp`.
     pub fn params(
         &self,
         target: Option<SocketAddr>,
+        rtcp: Option<SocketAddr>,
         latch: Vec<Subnet>,
         silence: Option<Duration>,
     ) -> Option<LegParams> {
         let (local, remote) = (self.local.as_ref()?, self.remote.as_ref()?);
         Some(LegParams {
             remote: target,
+            rtcp,
             latch,
-            send: local.direction.sends() && remote.direction.receives() && remote.place != Place::Nowhere,
+            send: local.direction.sends() && remote.direction.receives(),
             receive: self.listens(),
             payload_types: self.codecs().iter().map(|codec| codec.payload_type()).collect(),
             dtmf_in: local.telephone_event,

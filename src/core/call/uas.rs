@@ -139,6 +139,8 @@ impl Leg {
         let hang_up = confirmed.hang_up.take();
         let answered = match (&mut self.negotiation, unacknowledged.role) {
             (Some(negotiation), Role::Offer) => match negotiation.take_answer(&ack.headers, &ack.body) {
+                // What was agreed before goes on.
+                Err(_) if unacknowledged.answered == Answered::Reinvite => true,
                 Err(_) if self.priority.is_emergency() => {
                     negotiation.assume_answer();
                     true

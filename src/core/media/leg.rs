@@ -14,7 +14,7 @@ use super::relay::Slot;
 use super::rtcp::{self, Block, CNAME_LEN, Translation};
 use super::sound::{Playing, Sound, Step};
 use super::srtp::{SrtpError, SrtpReceiver, SrtpSender};
-use super::{LegParams, MediaLeg, Notice, Report, SrtpKeys};
+use super::{LegParams, MediaLeg, Notice, Report, SrtpKeys, port_above};
 use crate::random::Random;
 use crate::time::{Instant, soonest};
 
@@ -124,6 +124,8 @@ impl Leg {
         let former = self.params.as_ref();
         if former.is_none_or(|former| former.remote != params.remote) {
             self.latch.release();
+        }
+        if former.is_none_or(|former| former.declared_rtcp() != params.declared_rtcp()) {
             self.rtcp_latch.release();
         }
         let waited = former.is_some_and(|former| former.receive && former.silence == params.silence);
@@ -185,7 +187,7 @@ impl Leg {
             self.report.foreign += 1;
             return None;
         };
-        let is_event = params.dtmf_in == Some(header.payload_type);
+        let is_event = params.takes_event(header.payload_type);
         if !(is_event || params.payload_types.contains(&header.payload_type))
             || !self.latch.admits(now, from, params.remote, &params.latch)
         {
@@ -258,7 +260,7 @@ impl Leg {
         buffer: &mut [u8],
         len: usize,
     ) -> Option<usize> {
-        let declared = self.params.as_ref().and_then(|params| params.remote).and_then(port_above);
+        let declared = self.params.as_ref().and_then(LegParams::declared_rtcp);
         let admitted = self.params.as_ref().is_some_and(|p| self.rtcp_latch.admits(now, from, declared, &p.latch));
         if !admitted || !readable(buffer, len).is_some_and(|packet| is_rtp_or_rtcp(packet[0])) {
             self.report.foreign += 1;
@@ -373,8 +375,7 @@ impl Leg {
 
     /// Sends a report of the partner's on, in our numbers.
     pub(super) fn relay_rtcp(&mut self, partner: &Leg, buffer: &mut [u8], len: usize) -> Option<(SocketAddr, usize)> {
-        let to =
-            self.rtcp_latch.source().or_else(|| port_above(self.latch.source().or(self.params.as_ref()?.remote)?))?;
+        let to = self.rtcp_latch.source().or_else(|| self.rtcp_destination())?;
         let (theirs, ours) = (Origin { leg: partner.id, stream: partner.streams }, self.origin());
         let translation =
             Translation {
@@ -392,6 +393,15 @@ impl Leg {
             None => Some((to, len)),
             Some(crypto) => Some((to, crypto.sender.protect_rtcp(buffer, len).ok()?)),
         }
+    }
+
+    /// Where RTCP goes before any came: where their SDP says (RFC 3605), else above the port of RTP. An SDP that is wrong
+    /// about RTP is not believed about RTCP, either.
+    fn rtcp_destination(&self) -> Option<SocketAddr> {
+        let params = self.params.as_ref()?;
+        let Some(latched) = self.latch.source() else { return params.declared_rtcp() };
+        let believed = params.remote.is_some_and(|remote| remote.ip() == latched.ip());
+        params.rtcp.filter(|_| believed).or_else(|| port_above(latched))
     }
 
     fn origin(&self) -> Origin {
@@ -472,9 +482,4 @@ impl Leg {
 /// The packet, if it has at least one octet and is not longer than a packet may be.
 fn readable(buffer: &[u8], len: usize) -> Option<&[u8]> {
     (1..=MAX_PACKET).contains(&len).then(|| buffer.get(..len)).flatten()
-}
-
-/// RTCP's address when nothing else is known (RFC 3550 section 11).
-fn port_above(rtp: SocketAddr) -> Option<SocketAddr> {
-    Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))
 }

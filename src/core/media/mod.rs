@@ -85,6 +85,8 @@ pub enum Notice {
 pub struct LegParams {
     /// Where their SDP says to send; `None` while unknown: their first packet from a `latch` address shows it.
     pub remote: Option<SocketAddr>,
+    /// Where their SDP says to send RTCP (`a=rtcp`); `None`: to the port above RTP's.
+    pub rtcp: Option<SocketAddr>,
     /// Addresses whose packets may move `remote` to their source (symmetric RTP behind NAT). For SRTP legs a
     /// packet must in addition be authentic.
     pub latch: Vec<Subnet>,
@@ -94,7 +96,8 @@ pub struct LegParams {
     pub receive: bool,
     /// Payload types that we declared to them, the only ones we take (0, 8).
     pub payload_types: Vec<u8>,
-    /// telephone-event payload type that we declared to them (they send it).
+    /// telephone-event payload type that we declared to them. They send it, or their own: an answer may renumber it
+    /// (RFC 3264 section 6.1), and of the phones that do so some send by the one number, some by the other.
     pub dtmf_in: Option<u8>,
     /// telephone-event payload type that they declared to us (we send it).
     pub dtmf_out: Option<u8>,
@@ -102,6 +105,23 @@ pub struct LegParams {
     pub srtp: Option<SrtpKeys>,
     /// How long nothing may come before [`Notice::Silent`].
     pub silence: Option<Duration>,
+}
+
+impl LegParams {
+    /// Whether a payload type from them is a telephone-event.
+    fn takes_event(&self, payload_type: u8) -> bool {
+        self.dtmf_in.is_some() && [self.dtmf_in, self.dtmf_out].contains(&Some(payload_type))
+    }
+
+    /// Where their SDP has RTCP.
+    fn declared_rtcp(&self) -> Option<SocketAddr> {
+        self.rtcp.or_else(|| self.remote.and_then(port_above))
+    }
+}
+
+/// RTCP's address when nothing else is known (RFC 3550 section 11).
+fn port_above(rtp: SocketAddr) -> Option<SocketAddr> {
+    Some(SocketAddr::new(rtp.ip(), rtp.port().checked_add(1)?))
 }
 
 /// The SRTP suites of RFC 4568 section 6.2 that Twilio takes.

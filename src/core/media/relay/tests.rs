@@ -32,6 +32,7 @@ fn keys() -> SrtpKeys {
 fn params(remote: &str) -> LegParams {
     LegParams {
         remote: Some(address(remote)),
+        rtcp: None,
         latch: vec![Subnet::host(address(remote).ip())],
         send: true,
         receive: true,
@@ -248,9 +249,27 @@ fn a_telephone_event_gets_the_number_that_the_other_side_declared() {
         assert_eq!(out[HEADER..], [5, 10, 0, 160]);
     }
     assert_eq!(office.report(TRUNK).dtmf, 1);
-    assert_eq!(office.phone_says(20, &event(101, 6, 320)), None);
+    assert_eq!(office.phone_says(20, &event(102, 6, 320)), None);
     office.relay.set(at(30), TRUNK, LegParams { dtmf_out: None, ..trunk_params() });
     assert_eq!(office.phone_says(40, &event(96, 6, 320)), None);
+}
+
+#[test]
+fn an_event_is_taken_by_the_number_that_we_declared_and_by_theirs() {
+    for (ours, theirs) in [(101, 96), (96, 101), (101, 127), (101, 101)] {
+        let mut office = Office::new();
+        office.relay.set(at(0), LAN, LegParams { dtmf_in: Some(ours), dtmf_out: Some(theirs), ..params(PHONE) });
+        for (sequence, number) in [(1, ours), (2, theirs)] {
+            let out = office.phone_says(20, &event(number, sequence, 320)).unwrap();
+            assert_eq!(header(&out).payload_type, 101, "{ours} {theirs}: {number}");
+        }
+        // The other way it leaves by theirs.
+        let (_, out) = office.give_secure(40, TWILIO, &event(101, 1, 320)).unwrap();
+        assert_eq!(header(&out).payload_type, theirs);
+    }
+    let mut office = Office::new();
+    office.relay.set(at(0), LAN, LegParams { dtmf_in: None, ..params(PHONE) });
+    assert_eq!(office.phone_says(20, &event(101, 1, 320)), None, "none was declared");
 }
 
 #[test]
@@ -509,6 +528,41 @@ fn reports_cross_in_the_numbers_of_each_side() {
     assert_eq!(forward.to, address("192.168.1.20:4001"));
     assert_eq!((word(&buffer, 1), word(&buffer, 2), word(&buffer, 4)), (played.ssrc, 7, 500));
     assert_eq!(word(&buffer, 3), 0x0500_0001);
+}
+
+#[test]
+fn reports_go_where_the_phone_has_them_unless_its_sdp_is_wrong_about_rtp() {
+    let report = |office: &mut Office| {
+        let report = words(&[0x80c9_0001, 9]);
+        let mut buffer = [0; BUFFER];
+        buffer[..report.len()].copy_from_slice(&report);
+        let len = office.theirs.protect_rtcp(&mut buffer, report.len()).unwrap();
+        let from = address("168.86.128.7:40001");
+        office.relay.rtcp(at(20), office.slot(TRUNK), from, &mut buffer, len).unwrap().to.to_string()
+    };
+    let nat = || vec!["192.168.1.0/24".parse().unwrap()];
+    for (rtcp, heard_at, to) in [
+        (None, None, "192.168.1.20:4001"),
+        (Some("192.168.1.20:53020"), None, "192.168.1.20:53020"),
+        (Some("192.168.1.20:53020"), Some("192.168.1.20:4100"), "192.168.1.20:53020"),
+        (Some("192.168.1.21:53020"), Some(PHONE), "192.168.1.21:53020"),
+        (Some("192.168.1.20:53020"), Some("192.168.1.99:4000"), "192.168.1.99:4001"),
+    ] {
+        let mut office = Office::new();
+        let rtcp = rtcp.map(address);
+        office.relay.set(at(0), LAN, LegParams { rtcp, latch: nat(), ..params(PHONE) });
+        if let Some(from) = heard_at {
+            office.give(10, LAN, from, &rtp(0, 1, 7)).unwrap();
+        }
+        assert_eq!(report(&mut office), to, "{rtcp:?} {heard_at:?}");
+    }
+    // A report of the phone's shows its place better than any SDP.
+    let mut office = Office::new();
+    office.relay.set(at(0), LAN, LegParams { rtcp: Some(address("192.168.1.20:53020")), ..params(PHONE) });
+    let mut buffer = [0; BUFFER];
+    buffer[..8].copy_from_slice(&words(&[0x80c9_0001, 7]));
+    office.relay.rtcp(at(10), office.slot(LAN), address("192.168.1.20:4001"), &mut buffer, 8);
+    assert_eq!(report(&mut office), "192.168.1.20:4001");
 }
 
 #[test]

@@ -111,6 +111,16 @@ pub struct Remote {
     pub audio: usize,
     /// `a=ptime`, ms.
     pub ptime: Option<u32>,
+    /// `a=rtcp`: where they want RTCP, if not at the port above RTP's.
+    pub rtcp: Option<RtcpPlace>,
+}
+
+/// What `a=rtcp` says (RFC 3605).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RtcpPlace {
+    pub port: u16,
+    /// `None`: the address is RTP's.
+    pub address: Option<IpAddr>,
 }
 
 impl Remote {
@@ -151,8 +161,6 @@ pub enum Place {
     },
     /// Port 9 (discard): the address would come by ICE (RFC 8839), which we do not do.
     Unknown,
-    /// Port 0: the stream is refused, or out of use.
-    Nowhere,
 }
 
 /// One `m=` line, to be refused or answered.

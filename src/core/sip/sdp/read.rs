@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Codec, Crypto, Direction, MAX_STREAMS, Place, Remote, SdpError, Stream};
+use super::{Codec, Crypto, Direction, MAX_STREAMS, Place, Remote, RtcpPlace, SdpError, Stream};
 
 /// Most `a=crypto` lines of a stream that are looked at.
 const MAX_CRYPTO: usize = 16;
@@ -14,17 +14,14 @@ const DISCARD: u16 = 9;
 
 /// Reads an offer or answer. An active audio stream over RTP with a codec of ours is wanted, the first that we can
 /// take. ICE, rtcp-mux, feedback and other attributes are ignored: an answer of ours has none of them, and so they are
-/// not used (RFC 8839, RFC 5761 section 5.1.1, RFC 4585). An audio stream with port 0 is taken when no stream at all is
-/// active; beside an active one of another kind (a fax by T.38) it would leave a call without sound, so that is no
-/// audio.
+/// not used (RFC 8839, RFC 5761 section 5.1.1, RFC 4585). **A session without sound is no call**: an audio stream with
+/// port 0 is no audio, whatever stands beside it (a fax by T.38), and in an answer as in an offer.
 pub fn read(body: &[u8]) -> Result<Remote, SdpError> {
     let text = String::from_utf8_lossy(body);
     let description = Description::split(&text)?;
-    let is_active = |section: &Section<'_>| section.stream.port != 0;
-    let is_in_use = description.media.iter().any(is_active);
     let mut refusal = SdpError::NoAudio;
     for (index, section) in description.media.iter().enumerate() {
-        if !section.is_audio() || is_active(section) != is_in_use {
+        if !section.is_audio() || section.stream.port == 0 {
             continue;
         }
         match description.audio(section) {
@@ -72,6 +69,7 @@ struct Audio {
     direction: Direction,
     crypto: Option<Vec<Crypto>>,
     ptime: Option<u32>,
+    rtcp: Option<RtcpPlace>,
 }
 
 /// The lines, sorted to the sections that they belong to.
@@ -139,7 +137,6 @@ impl<'a> Description<'a> {
         let written = section.direction().or_else(|| direction(&self.attributes)).unwrap_or(Direction::SendRecv);
         let connection = section.connection.or(self.connection);
         let place = match (section.stream.port, connection.and_then(address)) {
-            (0, _) => Place::Nowhere,
             (DISCARD, _) => Place::Unknown,
             (port, None) => Place::Port(port),
             (port, Some(address)) if address.is_unspecified() => Place::Zeros { port, written },
@@ -150,7 +147,8 @@ impl<'a> Description<'a> {
             _ => written,
         };
         let ptime = section.values("ptime").next().and_then(|ms| ms.parse().ok()).filter(|ms| PTIME.contains(ms));
-        Audio { place, codecs, telephone_event, direction, crypto, ptime }
+        let rtcp = section.values("rtcp").next().and_then(rtcp);
+        Audio { place, codecs, telephone_event, direction, crypto, ptime, rtcp }
     }
 
     fn into_remote(self, index: usize, audio: Audio) -> Remote {
@@ -163,6 +161,7 @@ impl<'a> Description<'a> {
             streams: self.media.into_iter().map(|section| section.stream).collect(),
             audio: index,
             ptime: audio.ptime,
+            rtcp: audio.rtcp,
         }
     }
 }
@@ -265,6 +264,13 @@ fn stream(value: &str) -> Option<Stream> {
     let port = port.split('/').next()?.parse().ok()?;
     let fmt = words.collect::<Vec<_>>().join(" ");
     Some(Stream { media: media.to_owned(), port, proto: proto.to_owned(), fmt })
+}
+
+/// `53020` or `53020 IN IP4 192.0.2.1` (RFC 3605 section 2.1). The discard port, and an address of zeros, say nothing.
+fn rtcp(value: &str) -> Option<RtcpPlace> {
+    let (port, connection) = value.split_once([' ', '\t']).unwrap_or((value, ""));
+    let port = port.parse().ok().filter(|port| ![0, DISCARD].contains(port))?;
+    Some(RtcpPlace { port, address: address(connection).filter(|address| !address.is_unspecified()) })
 }
 
 /// `IN IP4 192.0.2.1/127`. Unicast or unspecified; names are not looked up.

@@ -94,10 +94,28 @@ fn an_address_that_cannot_be_used_is_no_fault_and_the_port_still_counts() {
         assert_eq!((remote.place, remote.rtp()), (Place::Port(5004), None), "{session}");
         assert_eq!(remote.direction, Direction::SendRecv, "{session}");
     }
-    for (m, place) in [("m=audio 9 RTP/AVP 0", Place::Unknown), ("m=audio 0 RTP/AVP 0", Place::Nowhere)] {
-        assert_eq!(ok(&plain(C, m, "")).place, place);
-        assert_eq!(ok(&plain("c=IN IP4 0.0.0.0\r\n", m, "")).place, place);
+    for connection in [C, "c=IN IP4 0.0.0.0\r\n"] {
+        assert_eq!(ok(&plain(connection, "m=audio 9 RTP/AVP 0", "")).place, Place::Unknown);
     }
+}
+
+#[test]
+fn rtcp_has_its_own_port_and_perhaps_its_own_address() {
+    for (line, port, own) in [
+        ("a=rtcp:53020", 53020, None),
+        ("a=rtcp:53020 IN IP4 10.0.0.9", 53020, Some("10.0.0.9")),
+        ("a=rtcp:53020 IN IP6 2001:db8::9", 53020, Some("2001:db8::9")),
+        ("a=rtcp:53020 IN IP4 0.0.0.0", 53020, None),
+        ("a=rtcp:53020 IN IP4 phone.local", 53020, None),
+    ] {
+        let expected = RtcpPlace { port, address: own.map(|text| text.parse().unwrap()) };
+        assert_eq!(ok(&plain(C, M, &format!("{line}\r\n"))).rtcp, Some(expected), "{line}");
+    }
+    for line in ["a=rtcp:9 IN IP4 0.0.0.0", "a=rtcp:0", "a=rtcp:70000", "a=rtcp", "a=rtcp-mux", "a=rtcp-fb:0 nack"] {
+        assert_eq!(ok(&plain(C, M, &format!("{line}\r\n"))).rtcp, None, "{line}");
+    }
+    let of_another_stream = format!("a=sendrecv\r\nm=video 6000 RTP/AVP 96\r\na=rtcp:53020\r\n");
+    assert_eq!(ok(&plain(C, M, &of_another_stream)).rtcp, None);
 }
 
 #[test]
@@ -120,16 +138,22 @@ fn profiles_with_feedback_are_taken_and_answered_with_their_own_name() {
 }
 
 #[test]
-fn audio_with_port_0_beside_another_active_stream_is_no_audio() {
-    for (active, off) in [
-        ("m=image 5010 udptl t38", "m=image 0 udptl t38"),
-        ("m=video 6000 RTP/AVP 96", "m=video 0 RTP/AVP 96"),
-        ("m=text 6002 RTP/AVP 98", "m=text 0 RTP/AVP 98"),
+fn audio_with_port_0_is_no_audio_whatever_stands_beside_it() {
+    for other in [
+        "",
+        "m=image 5010 udptl t38",
+        "m=image 0 udptl t38",
+        "m=video 6000 RTP/AVP 96",
+        "m=text 6002 RTP/AVP 98",
+        "m=audio 0 RTP/SAVP 8",
+        "m=audio 5004 RTP/AVP 18",
     ] {
-        let with = |other: &str| plain(C, &format!("m=audio 0 RTP/AVP 0\r\n{other}"), "");
-        assert_eq!(read(with(active).as_bytes()), Err(SdpError::NoAudio), "{active}");
-        assert_eq!(ok(&with(off)).place, Place::Nowhere, "{off}");
+        let text = plain(C, &format!("m=audio 0 RTP/AVP 0\r\n{other}"), "");
+        let error = read(text.as_bytes()).unwrap_err();
+        assert_eq!(error.code(), 488, "{other}: {error}");
     }
+    let behind = plain(C, "m=audio 0 RTP/AVP 0\r\nm=image 5010 udptl t38\r\nm=audio 5004 RTP/AVP 0", "");
+    assert_eq!(ok(&behind).audio, 2);
 }
 
 #[test]
@@ -246,13 +270,6 @@ fn the_first_active_audio_stream_that_we_can_take_is_taken() {
     assert_eq!(remote.rtp(), Some(address("10.0.0.5:5004")));
     assert_eq!(remote.direction, Direction::SendRecv, "the video's is the video's");
     assert_eq!(remote.streams[6].fmt, "t38");
-}
-
-#[test]
-fn an_audio_stream_with_port_0_is_read_when_there_is_no_other() {
-    let remote = ok(&plain(C, "m=audio 0 RTP/AVP 0", ""));
-    assert_eq!((remote.rtp(), remote.audio), (None, 0));
-    assert!(String::from_utf8(write(&local(), Some(&remote))).unwrap().contains("m=audio 0 RTP/AVP"));
 }
 
 #[test]

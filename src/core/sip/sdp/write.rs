@@ -10,21 +10,27 @@ pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
         None => {
             let mut out = session(local);
             let proto = if local.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
-            audio(&mut out, local, local.rtp.port(), proto);
+            audio(&mut out, local, proto);
             out.into_bytes()
         }
-        // What was offered with port 0 is answered so (RFC 3264 section 6).
-        Some(offer) => {
-            let refused = offer.streams.get(offer.audio).is_some_and(|stream| stream.port == 0);
-            streams(local, &offer.streams, offer.audio, if refused { 0 } else { local.rtp.port() })
-        }
+        Some(offer) => rewrite(local, &offer.streams, offer.audio),
     }
 }
 
 /// A later offer of ours to someone who has described these streams: a session never loses `m=` lines, and each keeps
-/// its place and its profile (RFC 3264 section 8).
+/// its place and its profile (RFC 3264 section 8). All have port 0, but for the audio stream at `at`.
 pub fn rewrite(local: &Local, lines: &[Stream], at: usize) -> Vec<u8> {
-    streams(local, lines, at, local.rtp.port())
+    let mut out = session(local);
+    for (index, stream) in lines.iter().enumerate() {
+        if index == at {
+            audio(&mut out, local, &stream.proto);
+        } else {
+            // A description needs at least one fmt (RFC 8866 section 5.14).
+            let fmt = if stream.fmt.is_empty() { "0" } else { &stream.fmt };
+            line(&mut out, &format!("m={} 0 {} {fmt}", stream.media, stream.proto));
+        }
+    }
+    out.into_bytes()
 }
 
 fn session(local: &Local) -> String {
@@ -37,28 +43,13 @@ fn session(local: &Local) -> String {
     )
 }
 
-/// These lines with port 0, but for the audio stream at `at`.
-fn streams(local: &Local, lines: &[Stream], at: usize, port: u16) -> Vec<u8> {
-    let mut out = session(local);
-    for (index, stream) in lines.iter().enumerate() {
-        if index == at {
-            audio(&mut out, local, port, &stream.proto);
-        } else {
-            // A description needs at least one fmt (RFC 8866 section 5.14).
-            let fmt = if stream.fmt.is_empty() { "0" } else { &stream.fmt };
-            line(&mut out, &format!("m={} 0 {} {fmt}", stream.media, stream.proto));
-        }
-    }
-    out.into_bytes()
-}
-
 /// Network type, address type and address (RFC 8866 section 5.7).
 fn connection(address: IpAddr) -> String {
     let family = if address.is_ipv4() { "IP4" } else { "IP6" };
     format!("IN {family} {address}")
 }
 
-fn audio(out: &mut String, local: &Local, port: u16, proto: &str) {
+fn audio(out: &mut String, local: &Local, proto: &str) {
     let payload_types: Vec<String> = local
         .codecs
         .iter()
@@ -66,7 +57,7 @@ fn audio(out: &mut String, local: &Local, port: u16, proto: &str) {
         .chain(local.telephone_event)
         .map(|payload_type| payload_type.to_string())
         .collect();
-    line(out, &format!("m=audio {port} {proto} {}", payload_types.join(" ")));
+    line(out, &format!("m=audio {} {proto} {}", local.rtp.port(), payload_types.join(" ")));
     for crypto in &local.crypto {
         line(out, &format!("a=crypto:{}", crypto.to_sdp()));
     }

@@ -62,6 +62,7 @@ impl Running {
     fn set(&self, leg: u64, remote: &UdpSocket, srtp: Option<SrtpKeys>) {
         let params = Box::new(LegParams {
             remote: Some(remote.local_addr().unwrap()),
+            rtcp: None,
             latch: vec![Subnet::host(HOST)],
             send: true,
             receive: true,
