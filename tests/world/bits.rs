@@ -105,16 +105,34 @@ fn unknown_codecs_are_refused_with_488_before_anybody_rings() {
 }
 
 #[test]
-fn handsets_with_no_codec_in_common_are_told_so() {
-    let mut world = World::office(7, &["101", "102"]);
-    let (a, b) = (world.find("101"), world.find("102"));
-    world.agents[a].traits.codecs = vec![0];
-    world.agents[b].traits.codecs = vec![8];
-    world.agents[b].reaction = Reaction::answers(500);
-    let call = world.dial(a, "102");
-    world.run(ms(2000));
-    assert!(matches!(world.ended(call), Some(Ended::Refused(488))), "{:?}", world.ended(call));
-    world.finish();
+fn handsets_on_one_law_each_talk_whoever_offers() {
+    for (own, theirs) in [(0, 8), (8, 0)] {
+        for (offerless, early_media) in [(false, false), (false, true), (true, false)] {
+            let mut world = World::office(7, &["101", "102"]);
+            let (a, b) = (world.find("101"), world.find("102"));
+            world.agents[a].traits.codecs = vec![own];
+            world.agents[a].traits.offerless = offerless;
+            world.agents[b].traits.codecs = vec![theirs];
+            world.agents[b].reaction = Reaction { early_media, ..Reaction::answers(500) };
+            let call = world.dial(a, "102");
+            world.run(ms(2000));
+            let far = world.last_call(b);
+            world.assert_talk(call, far);
+            assert_eq!((law_of(&world, call), law_of(&world, far)), (own, theirs), "{offerless} {early_media}");
+            world.act(call, |agent, call| agent.hang_up(call));
+            world.finish();
+        }
+    }
+}
+
+/// The one payload type of sound that was agreed with a handset.
+fn law_of(world: &World, call: crate::world::CallRef) -> u8 {
+    let theirs = world.call(call).media.theirs.as_ref().unwrap();
+    let (_, port) = world.media.at(theirs.rtp().unwrap()).unwrap();
+    match port.params.as_ref().unwrap().payload_types[..] {
+        [one] => one,
+        ref other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -105,6 +105,23 @@ fn a_re_invite_with_unknown_codecs_is_refused_and_the_call_goes_on() {
 }
 
 #[test]
+fn a_re_invite_to_the_other_law_alone_is_taken_and_the_call_goes_on() {
+    for (number, other) in [("102", 8), ("102", 0), ("5035551212", 8)] {
+        let (mut world, call, far) = World::talking(13, number);
+        world.act(call, |agent, call| {
+            let media = &agent.calls[call].media;
+            agent.calls[call].media =
+                crate::agent::Media::new(media.rtp.ip(), media.rtp.port(), media.key, media.secure, &[other]);
+            agent.reinvite(call);
+        });
+        world.run(ms(1000));
+        assert_eq!(world.call(call).reinvite_code, Some(200));
+        world.assert_talk(call, far);
+        end(world, call);
+    }
+}
+
+#[test]
 fn the_gateway_refreshes_a_session_that_it_agreed_to_refresh() {
     let mut world = World::office(7, &["101", "102"]);
     let (a, b) = (world.find("101"), world.find("102"));

@@ -178,6 +178,40 @@ fn an_attended_transfer_joins_the_two_far_ends() {
 }
 
 #[test]
+fn a_transfer_joins_legs_that_settled_on_different_laws() {
+    for (first, second) in [(8, 0), (0, 8)] {
+        for attended in [true, false] {
+            let mut world = World::office(16, &["101", "102", "103"]);
+            let (phone, target, caller) = (world.find("101"), world.find("102"), world.find("103"));
+            world.agents[caller].traits.codecs = vec![first];
+            world.agents[phone].reaction = Reaction::answers(500);
+            world.agents[target].traits.codecs = vec![second];
+            world.agents[target].reaction = Reaction::answers(500);
+            let far = world.dial(caller, "101");
+            world.run(ms(2000));
+            let call = world.last_call(phone);
+            if attended {
+                world.act(call, |agent, call| agent.hold(call, true));
+                world.run(ms(500));
+                let consult = world.dial(phone, "102");
+                world.run(ms(2000));
+                world.act(call, |agent, call| agent.refer_to_call(call, consult.call));
+            } else {
+                refer(&mut world, call, "<sip:102@192.168.1.1>");
+            }
+            world.run(ms(4000));
+            assert_eq!(world.call(call).notified.last(), Some(&200), "{first} {second} {attended}");
+            let other = world.last_call(target);
+            world.assert_talk(far, other);
+            world.act(other, |agent, call| agent.hang_up(call));
+            world.run(ms(500));
+            assert_eq!(world.ended(far), Some(Ended::TheyHungUp));
+            world.finish();
+        }
+    }
+}
+
+#[test]
 fn a_refer_on_a_leg_that_is_only_waiting_to_hang_up_is_answered() {
     let mut world = World::office(12, &["101", "102"]);
     let (a, b) = (world.find("101"), world.find("102"));

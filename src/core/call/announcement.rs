@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use super::{CODECS, CallId, Calls, Cause, Core, LegId, Phase, Timer, in_dialog};
+use super::negotiation::CODECS;
+use super::{CallId, Calls, Cause, Core, LegId, Phase, Timer};
 use crate::context::Output;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, MediaLeg};
@@ -55,14 +56,11 @@ impl Calls {
     /// Sends the caller a description by which it hears us. `false` when it cannot.
     fn describe(&mut self, core: &mut Core<'_, '_>, call_id: CallId, caller: LegId) -> bool {
         let Some(leg) = self.legs.get_mut(&caller).filter(|leg| leg.can_progress()) else { return false };
-        let wish = leg.wish;
-        let Some(negotiation) = &mut leg.negotiation else { return false };
-        let Some(remote) = negotiation.remote() else { return false };
-        if !remote.direction.receives() {
+        let remote = leg.negotiation.as_ref().and_then(|negotiation| negotiation.remote());
+        if !remote.is_some_and(|remote| remote.direction.receives()) {
             return false;
         }
-        let direction = in_dialog::meet(remote.direction, wish);
-        let body = negotiation.answer(&CODECS, direction, core.cx.random);
+        let Some(body) = leg.describe(&CODECS, core.cx.random) else { return false };
         if let Some(call) = self.calls.get_mut(&call_id) {
             call.early_media = Some(body.clone());
         }

@@ -1,7 +1,7 @@
 //! Who hears whom: what the media driver is told, hold passed on, what the caller is answered with.
 
 use super::leg::LegEvent;
-use super::{CallId, Calls, Cause, Core, Heard, LegId, describe, in_dialog};
+use super::{CallId, Calls, Cause, Core, Heard, LegId, describe};
 use crate::context::Output;
 use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg, Notice};
@@ -105,19 +105,11 @@ impl Calls {
         }
     }
 
-    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer or none of them
-    /// is left.
+    /// The caller's answer, with the codecs that the callee took. `None` when the caller made no offer, or the callee took
+    /// nothing yet.
     pub(super) fn answer_for(&mut self, core: &mut Core<'_, '_>, caller: LegId, callee: LegId) -> Option<Vec<u8>> {
-        let codecs = self.legs.get(&callee)?.codecs();
-        let leg = self.legs.get_mut(&caller)?;
-        let wish = leg.wish;
-        let negotiation = leg.negotiation.as_mut()?;
-        let remote = negotiation.remote()?;
-        if !remote.codecs.iter().any(|codec| codecs.contains(codec)) {
-            return None;
-        }
-        let direction = in_dialog::meet(remote.direction, wish);
-        Some(negotiation.answer(&codecs, direction, core.cx.random))
+        let codecs = Some(self.legs.get(&callee)?.codecs()).filter(|codecs| !codecs.is_empty())?;
+        self.legs.get_mut(&caller)?.describe(&codecs, core.cx.random)
     }
 
     /// The caller changed its description before the answer (by PRACK): the answer repeats what was agreed last.
@@ -131,11 +123,9 @@ impl Calls {
         }
     }
 
-    pub(super) fn have_common_codec(&self, a: LegId, b: LegId) -> bool {
-        match (self.legs.get(&a), self.legs.get(&b)) {
-            (Some(a), Some(b)) => a.codecs().iter().any(|codec| b.codecs().contains(codec)),
-            _ => false,
-        }
+    /// Whether both have agreed on a codec: on the same one, or the relay converts.
+    pub(super) fn can_hear_each_other(&self, a: LegId, b: LegId) -> bool {
+        [a, b].iter().all(|id| self.legs.get(id).is_some_and(|leg| !leg.codecs().is_empty()))
     }
 
     /// Hold is answered at once and then told to the other side: it must never fail because the other side is slow.

@@ -7,6 +7,7 @@ use rsip::{Method, Request, Response};
 
 use super::Timer;
 use super::description;
+use super::early::not_yet;
 use super::leg::{
     Answered, Leg, LegEvent, LegTimer, Party, Purpose, Reinvite, Role, SUPPORTED, Scope, Sign, State, Unacknowledged,
 };
@@ -38,26 +39,7 @@ impl Leg {
             return self.on_prack(scope, server, &request);
         }
         let State::Confirmed(confirmed) = &mut self.state else {
-            return match request.method {
-                // RFC 3261 section 15: the caller may end an early dialog by BYE.
-                Method::Bye => {
-                    reply(scope, 200);
-                    self.on_cancel(scope, &request)
-                }
-                Method::Options => {
-                    self.reply_options(scope, server, &request);
-                    None
-                }
-                // RFC 3311 section 5.2: an UPDATE while our answer is due; RFC 3261 section 14.2.
-                Method::Update | Method::Invite => {
-                    reply(scope, 491);
-                    None
-                }
-                _ => {
-                    reply(scope, 481);
-                    None
-                }
-            };
+            return self.on_early_request(scope, server, &request);
         };
         if !confirmed.dialog.accept(&request) {
             // RFC 3261 section 12.2.2: out of order.
@@ -90,7 +72,7 @@ impl Leg {
         }
     }
 
-    fn reply_options(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) {
+    pub(super) fn reply_options(&mut self, scope: &mut Scope<'_, '_>, server: ServerId, request: &Request) {
         scope.cx.transactions.respond(scope.cx.now, server, super::options_response(request));
     }
 
@@ -110,10 +92,7 @@ impl Leg {
             None
         };
         if let Some(code) = refusal {
-            let mut response = response_to(request, code, None);
-            if code == 500 {
-                header::push_retry_after(&mut response.headers, scope.cx.random.below(10));
-            }
+            let response = if code == 500 { not_yet(scope, request) } else { response_to(request, code, None) };
             scope.cx.transactions.respond(now, server, response);
             return None;
         }
@@ -127,10 +106,6 @@ impl Leg {
         let negotiation = self.negotiation.as_mut()?;
         // RFC 3261 section 14.2: a refused offer leaves everything as it was.
         let offer = match description::offer(&request.headers, &request.body, negotiation.demand()) {
-            Ok(Some(offer)) if !offer.codecs.iter().any(|codec| agreed.contains(codec)) => {
-                scope.cx.transactions.respond(now, server, response_to(request, 488, None));
-                return None;
-            }
             Ok(offer) => offer,
             Err(error) => {
                 let mut response = response_to(request, error.code(), None);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rsip::{Method, Request, Response, Uri};
 
+use super::admission::OPTIONS;
 use super::cause::Cause;
 use super::negotiation::Negotiation;
 use super::repair::Repair;
@@ -47,6 +48,9 @@ const AFTER_LOSS: Duration = Duration::from_secs(2);
 
 /// What we support, in Supported: session timers. Reliable provisional responses are given where they are required.
 pub const SUPPORTED: &str = "timer";
+
+/// What we support where a phone has said that it requires it (421, RFC 3261 section 21.4.15).
+const SUPPORTED_ON_DEMAND: &str = "timer, 100rel";
 
 /// Who is at the other end of a leg.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,7 +148,25 @@ pub struct Incoming {
     pub(super) rseq: u32,
     /// A final answer that waits for that PRACK (RFC 3262 section 3).
     pub(super) answer: Option<(Vec<u8>, Role)>,
+    pub(super) late_offer: LateOffer,
     pub(super) timer: Option<SessionTimer>,
+}
+
+/// An offer of ours in a reliable provisional response, where the INVITE made none: it stands in the first of them, its
+/// answer comes in the PRACK, and no other response describes anything (RFC 3261 section 13.2.1, RFC 3262 section 5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LateOffer {
+    None,
+    Sent,
+    Answered,
+}
+
+/// A dialog that a provisional response of theirs began.
+#[derive(Debug)]
+pub struct Early {
+    pub(super) dialog: Dialog,
+    /// The number of the last reliable one that was acknowledged.
+    pub(super) rseq: Option<u32>,
 }
 
 /// A provisional response under RFC 3262.
@@ -159,7 +181,7 @@ pub(super) struct Reliable {
 /// An INVITE of ours, not answered finally.
 #[derive(Debug)]
 pub struct Outgoing {
-    pub(super) early: Vec<Dialog>,
+    pub(super) early: Vec<Early>,
     pub(super) cancelled: bool,
     pub(super) sign: Sign,
     /// When it was sent, with credentials perhaps the second time.
@@ -654,8 +676,8 @@ impl Leg {
         Some(LegEvent::Broken(Cause::Lost))
     }
 
-    /// Sends a refused request again where the refusal tells how: credentials (401, 407), a longer session interval
-    /// (422). RFC 3261 section 8.1.3.5: same Call-ID, From and To, CSeq one higher.
+    /// Sends a refused request again where the refusal tells how: credentials (401, 407), reliable provisional responses
+    /// (421), a longer session interval (422). RFC 3261 section 8.1.3.5: same Call-ID, From and To, CSeq one higher.
     fn try_again(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> bool {
         let pending = &self.pending[position];
         if pending.attempts >= MAX_ATTEMPTS || matches!(&self.state, State::Outgoing(outgoing) if outgoing.cancelled) {
@@ -677,6 +699,13 @@ impl Leg {
                 if !self.authorize(scope, &mut request, None, Choice::Other) {
                     return false;
                 }
+            }
+            421 if purpose == Purpose::Invite && !header::supports(&request.headers, "100rel") => {
+                let known = |option: &str| OPTIONS.iter().any(|known| known.eq_ignore_ascii_case(option));
+                if !header::require(&response.headers).all(known) {
+                    return false;
+                }
+                header::set_supported(&mut request.headers, SUPPORTED_ON_DEMAND);
             }
             422 => {
                 let Ok(Some(least)) = header::min_se(&response.headers) else { return false };

@@ -15,6 +15,7 @@ mod announcement;
 mod bridge;
 mod calling;
 mod description;
+mod early;
 mod emergency;
 mod emergency_invite;
 mod emergency_ways;
@@ -40,6 +41,7 @@ pub use self::cause::Cause;
 pub use self::counts::Counts;
 use self::emergency::{Emergency, Heard};
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Role, Scope};
+use self::negotiation::preferring;
 use self::transfer::Transfer;
 use crate::context::{Context, LegId, Output, Spending};
 use crate::emergency::Priority;
@@ -51,7 +53,7 @@ use crate::registrar::Registrar;
 use crate::sip::dialog::DialogId;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
-use crate::sip::sdp::{Codec, Direction};
+use crate::sip::sdp::Direction;
 use crate::sip::transaction::{ClientId, Failure, ServerId, response_to};
 use crate::status::Sizes;
 use crate::status::{CallKind, CallState, CallStatus};
@@ -483,17 +485,19 @@ impl Calls {
         let (caller, early) = (call.caller, call.early_media.take());
         let offered =
             self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref()).is_some_and(|n| n.remote().is_some());
-        let role = if offered { Role::Answer } else { Role::Offer };
+        let late = self.legs.get(&caller).is_some_and(Leg::has_late_offer);
+        let role = if offered || late { Role::Answer } else { Role::Offer };
         let body = match (early, role) {
+            _ if late => Some(Vec::new()),
             // RFC 3261 section 13.2.1: the description in the 2xx is the one of the provisional response.
-            (Some(body), _) => self.have_common_codec(caller, id).then_some(body),
+            (Some(body), _) => self.can_hear_each_other(caller, id).then_some(body),
             (None, Role::Answer) => self.answer_for(core, caller, id),
             (None, Role::Offer) => {
                 let codecs = self.legs.get(&id).map(Leg::codecs).unwrap_or_default();
                 let random = &mut *core.cx.random;
                 self.legs.get_mut(&caller).and_then(|leg| {
                     let wish = leg.wish;
-                    leg.negotiation.as_mut().map(|negotiation| negotiation.offer(&codecs, wish, random))
+                    leg.negotiation.as_mut().map(|negotiation| negotiation.offer(&preferring(&codecs), wish, random))
                 })
             }
         };
@@ -751,6 +755,3 @@ pub fn options_response(request: &Request) -> Response {
     header::push_server(&mut response.headers, crate::USER_AGENT);
     response
 }
-
-/// What we offer when nothing else restricts it.
-const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];

@@ -11,6 +11,9 @@ use crate::sip::header::Headers;
 use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
 use crate::subnet::Subnet;
 
+/// What we offer when nothing else restricts it.
+pub const CODECS: [Codec; 2] = [Codec::Pcmu, Codec::Pcma];
+
 /// Our telephone-event payload type where they named none: what Twilio uses (TWILIO.md "Codecs").
 const TELEPHONE_EVENT: u8 = 101;
 
@@ -161,10 +164,14 @@ impl Negotiation {
         }
     }
 
-    /// Our answer to the last offer of theirs, taking `codecs` of it.
+    /// Our answer to the last offer of theirs, taking `codecs` of it: what the other leg takes. Where it offers none of
+    /// those, all of it is taken, for the relay converts between the two laws.
     pub fn answer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
         let Some(remote) = &self.remote else { return Vec::new() };
-        let taken: Vec<Codec> = remote.codecs.iter().copied().filter(|codec| codecs.contains(codec)).collect();
+        let mut taken = remote.codecs.clone();
+        if taken.iter().any(|codec| codecs.contains(codec)) {
+            taken.retain(|codec| codecs.contains(codec));
+        }
         // An unchanged key keeps the roll-over counter where it is; the tag must be the one of their line.
         let crypto = match remote.crypto.as_deref() {
             Some([theirs, ..]) => {
@@ -289,6 +296,13 @@ impl Negotiation {
     }
 }
 
+/// What a leg is offered whose other leg takes these codecs: those first, then the others, for the relay converts
+/// between the two laws of G.711 where nothing else is left.
+pub fn preferring(codecs: &[Codec]) -> Vec<Codec> {
+    let others = CODECS.into_iter().filter(|codec| !codecs.contains(codec));
+    codecs.iter().copied().chain(others).collect()
+}
+
 /// Both suites that Twilio takes, the longer tag first (TWILIO.md "SRTP").
 fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
     [Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32]
@@ -301,6 +315,32 @@ fn offered_crypto(random: &mut Random) -> Vec<Crypto> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_other_legs_codecs_are_taken_and_where_none_is_offered_all_that_is() {
+        let both = [Codec::Pcmu, Codec::Pcma];
+        for (m, other, taken) in [
+            ("0 8", &both[..], "0 8 101"),
+            ("8 0", &both, "8 0 101"),
+            ("0 8", &[Codec::Pcma], "8 101"),
+            ("8", &[Codec::Pcmu], "8 101"),
+            ("0", &[Codec::Pcma], "0 101"),
+        ] {
+            let mut random = Random::from_number(1);
+            let rtp: SocketAddr = "192.168.1.1:20000".parse().unwrap();
+            let mut negotiation = Negotiation::new(rtp, rtp.ip(), Demand::Any, &mut random);
+            let offer = format!(
+                "v=0\r\nc=IN IP4 192.168.1.20\r\nm=audio 4000 RTP/AVP {m} 101\r\na=rtpmap:101 telephone-event/8000\r\n"
+            );
+            negotiation.take_offer(sdp::read(offer.as_bytes()).unwrap());
+            let answer = negotiation.answer(other, Direction::SendRecv, &mut random);
+            let answer = String::from_utf8(answer).unwrap();
+            assert!(answer.contains(&format!("m=audio 20000 RTP/AVP {taken}\r\n")), "{m}: {answer}");
+        }
+        assert_eq!(preferring(&[]), both);
+        assert_eq!(preferring(&[Codec::Pcma]), [Codec::Pcma, Codec::Pcmu]);
+        assert_eq!(preferring(&[Codec::Pcma, Codec::Pcmu]), [Codec::Pcma, Codec::Pcmu]);
+    }
 
     #[test]
     fn a_socket_that_moved_is_described_by_the_next_version_of_the_same_session() {

@@ -7,10 +7,10 @@ use rsip::{Request, Uri};
 use super::calling::Calling;
 use super::description::Demand;
 use super::leg::{Invitation, Leg, LegTimer, Party};
-use super::negotiation::Negotiation;
+use super::negotiation::{Negotiation, preferring};
 use super::outside::{Denied, Paid};
 use super::{
-    CODECS, Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
+    Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
     description, emergency_invite,
 };
 use crate::config::Secure;
@@ -285,9 +285,9 @@ impl Calls {
         // After a transfer begins, the kept leg has settled on its codecs; before an answer, the caller's offer counts.
         let offered = self.legs.get(&caller).and_then(|leg| leg.negotiation.as_ref());
         let codecs = match offered.map(|negotiation| (negotiation.codecs(), negotiation.remote())) {
-            Some((agreed, _)) if !agreed.is_empty() => agreed,
-            Some((_, Some(remote))) => remote.codecs.clone(),
-            _ => CODECS.to_vec(),
+            Some((agreed, _)) if !agreed.is_empty() => preferring(&agreed),
+            Some((_, Some(remote))) => preferring(&remote.codecs),
+            _ => preferring(&[]),
         };
         if let Some(until) = until {
             self.timers.set(Timer::Ring(call_id), until);

@@ -200,8 +200,8 @@ impl Calls {
     fn join(&mut self, core: &mut Core<'_, '_>, call_a: CallId, extension: &str, a: LegId, b: LegId) {
         let Some(call_b) = self.legs.get(&b).map(|leg| leg.call) else { return };
         let (Some(kept), Some(other)) = (self.partner(call_a, a), self.partner(call_b, b)) else { return };
-        if !self.have_common_codec(kept, other) {
-            // They settled on different codecs, and we do not transcode: everything stays as it is.
+        if !self.can_hear_each_other(kept, other) {
+            // One of them has agreed on nothing: everything stays as it is.
             self.with(core, a, |leg, scope| leg.notify_transfer(scope, 488));
             return;
         }
@@ -246,7 +246,7 @@ impl Calls {
             self.with(core, transfer.referrer, |leg, scope| leg.notify_transfer(scope, 200));
             self.drop_leg(core, transfer.referrer, Cause::Transferred);
         }
-        if !self.have_common_codec(kept, target) {
+        if !self.can_hear_each_other(kept, target) {
             self.end(core, call_id, Cause::Incompatible);
             return;
         }

@@ -3,7 +3,9 @@
 use rsip::{Method, Response};
 
 use super::cause::Cause;
-use super::leg::{Confirmed, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, Sign, State};
+use super::leg::{
+    Confirmed, Early, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, Sign, State,
+};
 use super::negotiation::NegotiationError;
 use super::session_timer;
 use crate::event::{Code, Event, Level};
@@ -121,25 +123,30 @@ impl Leg {
         }
         let mut prack = None;
         if let Some(dialog) = dialog {
-            let known = outgoing.early.iter().position(|early| early.id == dialog.id);
+            let id = dialog.id.clone();
+            let known = outgoing.early.iter().position(|early| early.dialog.id == id);
             let at = match known {
                 Some(at) => at,
                 None if outgoing.early.len() < MAX_EARLY_DIALOGS => {
-                    outgoing.early.push(dialog.clone());
+                    outgoing.early.push(Early { dialog, rseq: None });
                     outgoing.early.len() - 1
                 }
                 None => return None,
             };
-            // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog.
+            let early = &mut outgoing.early[at];
+            // RFC 3262 section 4: each reliable provisional response is acknowledged inside its early dialog, and once.
             if header::requires(&response.headers, "100rel")
                 && let Ok(Some(rseq)) = header::rseq(&response.headers)
             {
+                if early.rseq.is_some_and(|last| rseq <= last) {
+                    return None;
+                }
+                early.rseq = Some(rseq);
                 let (cseq, _) = header::cseq(&invite.headers).ok()?;
-                let mut request = outgoing.early[at].request(Method::PRack);
+                let mut request = early.dialog.request(Method::PRack);
                 header::push_rack(&mut request.headers, rseq, cseq);
                 prack = Some(request);
             }
-            let id = outgoing.early[at].id.clone();
             self.index(scope, id);
         }
         if let Some(request) = prack {

@@ -8,11 +8,13 @@ use super::cause::Cause;
 use super::description;
 use super::emergency_invite::PRACK_WAIT;
 use super::in_dialog::meet;
+use super::negotiation::CODECS;
 use super::leg::{
-    Answered, Confirmed, Incoming, Leg, LegEvent, LegTimer, Reliable, Role, SUPPORTED, Scope, State, Unacknowledged,
+    Answered, Confirmed, Incoming, LateOffer, Leg, LegEvent, LegTimer, Reliable, Role, SUPPORTED, Scope, State, Unacknowledged,
 };
 use super::session_timer::{self, SessionTimer};
 use crate::emergency::Priority;
+use crate::random::Random;
 use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
@@ -38,6 +40,7 @@ impl Leg {
             reliable: None,
             rseq,
             answer: None,
+            late_offer: LateOffer::None,
             timer,
         }));
     }
@@ -58,8 +61,16 @@ impl Leg {
         if incoming.reliable.is_some() || incoming.answer.is_some() {
             return;
         }
+        let is_reliable = header::requires(&incoming.invite.headers, "100rel");
+        let body = match (&mut self.negotiation, incoming.late_offer) {
+            (Some(negotiation), LateOffer::None) if is_reliable && negotiation.remote().is_none() => {
+                incoming.late_offer = LateOffer::Sent;
+                Some(negotiation.offer(&CODECS, self.wish, scope.cx.random))
+            }
+            _ => body,
+        };
         let mut response = respond_with(incoming, code, body);
-        if header::requires(&incoming.invite.headers, "100rel") {
+        if is_reliable {
             incoming.rseq = incoming.rseq.wrapping_add(1).max(1);
             header::push_require(&mut response.headers, "100rel");
             header::push_rseq(&mut response.headers, incoming.rseq);
@@ -78,7 +89,18 @@ impl Leg {
         scope.cx.transactions.respond(now, incoming.server, response);
     }
 
-    /// 200 with this description.
+    /// The description of a response to their INVITE: the answer to their offer, taking `codecs` of it. Empty where a late
+    /// offer of ours is under way or answered. `None` where nobody has offered anything yet.
+    pub fn describe(&mut self, codecs: &[Codec], random: &mut Random) -> Option<Vec<u8>> {
+        if self.has_late_offer() {
+            return Some(Vec::new());
+        }
+        let negotiation = self.negotiation.as_mut()?;
+        let direction = meet(negotiation.remote()?.direction, self.wish);
+        Some(negotiation.answer(codecs, direction, random))
+    }
+
+    /// 200 with this description, if it is not empty.
     pub fn answer(&mut self, scope: &mut Scope<'_, '_>, body: Vec<u8>, role: Role) {
         let now = scope.cx.now;
         let State::Incoming(incoming) = &mut self.state else { return };
@@ -192,6 +214,11 @@ impl Leg {
         let waiting = incoming.answer.take();
         scope.timers.cancel(Timer::Leg(self.id, LegTimer::RepeatReliable));
         let mut response = response_to(request, 200, Some(&tag));
+        if incoming.late_offer == LateOffer::Sent {
+            incoming.late_offer = LateOffer::Answered;
+            scope.cx.transactions.respond(now, server, response);
+            return self.on_late_answer(scope, request, waiting);
+        }
         let body = self.answer_early_offer(scope, request);
         let is_modified = body.is_some();
         if let Some(body) = body {
@@ -205,18 +232,41 @@ impl Leg {
         is_modified.then_some(LegEvent::Modified { offered: true })
     }
 
-    /// The answer to an offer in a PRACK. Only where the INVITE's offer is answered already may there be another; one
-    /// that cannot be taken is answered with what is agreed.
-    fn answer_early_offer(&mut self, scope: &mut Scope<'_, '_>, request: &Request) -> Option<Vec<u8>> {
+    /// The PRACK answers our late offer.
+    fn on_late_answer(
+        &mut self,
+        scope: &mut Scope<'_, '_>,
+        prack: &Request,
+        waiting: Option<(Vec<u8>, Role)>,
+    ) -> Option<LegEvent> {
+        let negotiation = self.negotiation.as_mut()?;
+        match negotiation.take_answer(&prack.headers, &prack.body) {
+            Ok(()) => {}
+            Err(_) if self.priority.is_emergency() => negotiation.assume_answer(),
+            Err(error) => {
+                self.refuse(scope, 488, &error.to_string());
+                return Some(LegEvent::Broken(Cause::Incompatible));
+            }
+        }
+        if let Some((body, role)) = waiting {
+            self.answer(scope, body, role);
+        }
+        Some(LegEvent::Modified { offered: false })
+    }
+
+    /// Whether a late offer of ours is under way or answered: no response describes anything else.
+    pub fn has_late_offer(&self) -> bool {
+        matches!(&self.state, State::Incoming(incoming) if incoming.late_offer != LateOffer::None)
+    }
+
+    /// The answer to an offer in a PRACK or an UPDATE. Only where the INVITE's offer is answered already may there be another.
+    pub(super) fn answer_early_offer(&mut self, scope: &mut Scope<'_, '_>, request: &Request) -> Option<Vec<u8>> {
         let negotiation = self.negotiation.as_mut()?;
         let agreed = negotiation.codecs();
         if agreed.is_empty() {
             return None;
         }
         let offer = description::offer(&request.headers, &request.body, negotiation.demand()).ok().flatten()?;
-        if !offer.codecs.iter().any(|codec| agreed.contains(codec)) {
-            return Some(negotiation.repeat());
-        }
         negotiation.take_offer(offer);
         let direction = meet(negotiation.remote_direction(), self.wish);
         Some(negotiation.answer(&agreed, direction, scope.cx.random))
@@ -228,9 +278,13 @@ impl Leg {
         let State::Incoming(incoming) = &mut self.state else { return None };
         let reliable = incoming.reliable.as_mut()?;
         if now >= reliable.give_up && self.priority.is_emergency() {
-            // It goes on without: the final answer is repeated by itself.
+            // It goes on without: the final answer is repeated by itself, and makes the offer that nobody has answered.
             incoming.reliable = None;
-            if let Some((body, role)) = incoming.answer.take() {
+            let unanswered = std::mem::replace(&mut incoming.late_offer, LateOffer::None) == LateOffer::Sent;
+            if let Some((mut body, mut role)) = incoming.answer.take() {
+                if let (true, Some(negotiation)) = (unanswered, &self.negotiation) {
+                    (body, role) = (negotiation.repeat(), Role::Offer);
+                }
                 self.answer(scope, body, role);
             }
             return None;
@@ -295,7 +349,7 @@ fn respond_with(incoming: &Incoming, code: u16, body: Option<Vec<u8>>) -> Respon
     }
     header::push_contact(&mut response.headers, incoming.contact.clone());
     header::push_server(&mut response.headers, crate::USER_AGENT);
-    if let Some(body) = body {
+    if let Some(body) = body.filter(|body| !body.is_empty()) {
         header::push_content_type(&mut response.headers, body::SDP);
         response.body = body;
     }

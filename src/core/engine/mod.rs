@@ -609,9 +609,11 @@ impl Engine {
             Method::Invite => self.call_part(now, wall, |calls, core| {
                 calls.handle_trunk_invite(core, Invite { server, flow, request });
             }),
-            // RFC 6665 section 4.2.1.3: no event package that we know.
+            // RFC 6665 section 4.2.1.3: no event package that we give out, and which there are.
             Method::Subscribe | Method::Publish => {
-                self.shared.transactions.respond_once(now, server, response_to(&request, 489, Some("none")));
+                let mut response = response_to(&request, 489, Some("none"));
+                header::push_allow_events(&mut response.headers);
+                self.shared.transactions.respond_once(now, server, response);
             }
             // A subscription that we never made.
             Method::Notify => {

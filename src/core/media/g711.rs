@@ -1,4 +1,4 @@
-//! The two laws of G.711, to samples of 16 bits and back, and one to the other.
+//! The two laws of G.711, to samples of 16 bits and back, and one to the other by the tables of the Recommendation.
 
 /// Which companding law octets follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +16,14 @@ impl Law {
             0 => Some(Law::Mu),
             8 => Some(Law::A),
             _ => None,
+        }
+    }
+
+    /// The static RTP payload type of the law.
+    pub fn payload_type(self) -> u8 {
+        match self {
+            Law::Mu => 0,
+            Law::A => 8,
         }
     }
 
@@ -42,23 +50,67 @@ impl Law {
 
     /// An octet of this law in another one, by table.
     pub fn convert(self, octet: u8, to: Law) -> u8 {
+        self.table(to).map_or(octet, |table| table[octet as usize])
+    }
+
+    /// Converts octets of this law in place.
+    pub fn convert_all(self, octets: &mut [u8], to: Law) {
+        if let Some(table) = self.table(to) {
+            for octet in octets {
+                *octet = table[*octet as usize];
+            }
+        }
+    }
+
+    fn table(self, to: Law) -> Option<&'static [u8; 256]> {
         match (self, to) {
-            (Law::Mu, Law::A) => MU_TO_A[octet as usize],
-            (Law::A, Law::Mu) => A_TO_MU[octet as usize],
-            (Law::Mu, Law::Mu) | (Law::A, Law::A) => octet,
+            (Law::Mu, Law::A) => Some(&MU_TO_A),
+            (Law::A, Law::Mu) => Some(&A_TO_MU),
+            (Law::Mu, Law::Mu) | (Law::A, Law::A) => None,
         }
     }
 }
 
-const MU_TO_A: [u8; 256] = table(Law::Mu, Law::A);
-const A_TO_MU: [u8; 256] = table(Law::A, Law::Mu);
+static MU_TO_A: [u8; 256] = octets(&MU_VALUES_IN_A, 0x7f, 1, 0x55);
+static A_TO_MU: [u8; 256] = octets(&A_VALUES_IN_MU, 0x55, 0, 0x7f);
 
-const fn table(from: Law, to: Law) -> [u8; 256] {
+/// Table 3 of G.711: for each µ-law value by its number from 0 the A-law value by its number from 1. The levels of the
+/// two laws differ (3.17 and 3.14 dBm0 at the most), so this is not what a way over linear samples gives.
+#[rustfmt::skip]
+const MU_VALUES_IN_A: [u8; 128] = [
+    1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8, 8,
+    9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
+    25, 27, 29, 31, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44,
+    46, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+    64, 65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79,
+    81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95, 96,
+    97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111, 112,
+    113, 114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128,
+];
+
+/// Table 4 of G.711: the other way.
+#[rustfmt::skip]
+const A_VALUES_IN_MU: [u8; 128] = [
+    1, 3, 5, 7, 9, 11, 13, 15, 16, 17, 18, 19, 20, 21, 22, 23,
+    24, 25, 26, 27, 28, 29, 30, 31, 32, 32, 33, 33, 34, 34, 35, 35,
+    36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 48, 49, 49,
+    50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63, 64, 64,
+    65, 66, 67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 79,
+    80, 81, 82, 83, 84, 85, 86, 87, 88, 89, 90, 91, 92, 93, 94, 95,
+    96, 97, 98, 99, 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111,
+    112, 113, 114, 115, 116, 117, 118, 119, 120, 121, 122, 123, 124, 125, 126, 127,
+];
+
+/// A table of octets from one of numbers: an octet is a sign bit (set: positive) and a number, the bits of which are
+/// inverted as `mask_in` says; what comes out is inverted by `mask_out`, and its numbers begin at `first_out`.
+const fn octets(numbers: &[u8; 128], mask_in: u8, first_out: u8, mask_out: u8) -> [u8; 256] {
     let mut table = [0; 256];
-    let mut at = 0;
-    while at < table.len() {
-        table[at] = to.encode(from.decode(at as u8));
-        at += 1;
+    let mut octet = 0;
+    while octet < table.len() {
+        let number = (octet as u8 ^ mask_in) & 0x7f;
+        let sign = octet as u8 & 0x80;
+        table[octet] = sign | ((numbers[number as usize] - first_out) ^ mask_out);
+        octet += 1;
     }
     table
 }
@@ -139,6 +191,63 @@ mod tests {
             }
         }
         assert_eq!(Law::Mu.convert(7, Law::Mu), 7);
+    }
+
+    /// The value of each number of a law, in units in which its loudest stands at its own level.
+    fn values(law: Law) -> Vec<f64> {
+        let (mask, loudest, level) = match law {
+            Law::Mu => (0xff, 4.0 * 8159.0, 3.17),
+            Law::A => (0xd5, 8.0 * 4096.0, 3.14),
+        };
+        (0..128).map(|number| f64::from(law.decode(number ^ mask)) / loudest * 10_f64.powf(level / 20.0)).collect()
+    }
+
+    #[test]
+    fn the_tables_are_the_nearest_values_at_equal_levels_but_for_the_two_that_g711_names() {
+        let (mu, a) = (values(Law::Mu), values(Law::A));
+        // Of two that are as near the lower one.
+        let nearest = |value: f64, among: &[f64]| {
+            (0..128).min_by(|x, y| (among[*x] - value).abs().total_cmp(&(among[*y] - value).abs())).unwrap() as u8
+        };
+        for number in 0..128_u8 {
+            for sign in [0, 0x80] {
+                let octet = |number: u8, mask: u8| sign | (number ^ mask) & 0x7f;
+                // Note 3 to the tables: µ 80 is A 81 (counted from 1) and A 80 is µ 79, for the sake of the way back.
+                let in_a = if number == 80 { 80 } else { nearest(mu[number as usize], &a) };
+                assert_eq!(Law::Mu.convert(octet(number, 0x7f), Law::A), octet(in_a, 0x55), "µ {number}");
+                let in_mu = if number == 79 { 79 } else { nearest(a[number as usize], &mu) };
+                assert_eq!(Law::A.convert(octet(number, 0x55), Law::Mu), octet(in_mu, 0x7f), "A {number}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_way_there_and_back_changes_no_bit_but_the_last_and_only_of_few_values() {
+        let changed = |from: Law, to: Law, mask: u8| -> Vec<u8> {
+            let mut changed = Vec::new();
+            for octet in 0..=255_u8 {
+                let back = to.convert(from.convert(octet, to), from);
+                assert!((back ^ octet) & 0xfe == 0, "{from:?} {octet:#x} {back:#x}");
+                if back != octet && octet & 0x80 != 0 {
+                    changed.push(octet ^ mask);
+                }
+            }
+            changed.sort_unstable();
+            changed
+        };
+        assert_eq!(changed(Law::Mu, Law::A, 0xff), [0, 2, 4, 6, 8, 10, 12, 14]);
+        // G.711 counts them from 1.
+        assert_eq!(changed(Law::A, Law::Mu, 0xd5), [26, 28, 30, 32, 45, 47, 63, 80].map(|number| number - 1));
+    }
+
+    #[test]
+    fn many_octets_are_converted_as_each_alone() {
+        for (from, to) in [(Law::Mu, Law::A), (Law::A, Law::Mu), (Law::A, Law::A)] {
+            let mut octets: Vec<u8> = (0..=255).collect();
+            from.convert_all(&mut octets, to);
+            assert!((0..=255).zip(&octets).all(|(octet, converted)| *converted == from.convert(octet, to)));
+            assert_eq!(Law::of_payload_type(to.payload_type()), Some(to));
+        }
     }
 
     #[test]

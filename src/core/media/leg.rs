@@ -69,6 +69,8 @@ pub(super) struct Leg {
     id: MediaLeg,
     pub(super) partner: Option<Slot>,
     params: Option<LegParams>,
+    /// The one law of G.711 that was agreed; what comes in the other is converted. `None`: both or none.
+    only: Option<Law>,
     crypto: Option<Box<Crypto>>,
 
     latch: Latch,
@@ -101,6 +103,7 @@ impl Leg {
             id,
             partner: None,
             params: None,
+            only: None,
             crypto: None,
             latch: Latch::default(),
             rtcp_latch: Latch::default(),
@@ -137,6 +140,10 @@ impl Leg {
         if !params.send || params.dtmf_out.is_none() {
             self.events.clear();
         }
+        self.only = match params.payload_types[..] {
+            [payload_type] => Law::of_payload_type(payload_type),
+            _ => None,
+        };
         self.params = Some(params);
     }
 
@@ -282,16 +289,23 @@ impl Leg {
 
     // What goes out.
 
-    /// Sends a packet of the partner's on: where to, and how long it is.
+    /// Sends a packet of the partner's on: where to, and how long it is. Two legs on one law each, and not the same, hear
+    /// each other by a table: the one conversion that the relay does.
     pub(super) fn relay(&mut self, now: Instant, packet: Received, buffer: &mut [u8]) -> Option<(SocketAddr, usize)> {
         let to = self.destination()?;
-        let payload_type = match packet.is_event {
-            true => self.params.as_ref()?.dtmf_out?,
-            false => packet.header.payload_type,
-        };
         if self.events.is_sending() || self.playing.is_some() {
             return None;
         }
+        let payload_type = match (packet.is_event, self.only) {
+            (true, _) => self.params.as_ref()?.dtmf_out?,
+            (false, Some(only)) if only.payload_type() != packet.header.payload_type => {
+                let law = Law::of_payload_type(packet.header.payload_type)?;
+                let body = packet.header.body(&buffer[..packet.len])?;
+                law.convert_all(&mut buffer[body], only);
+                only.payload_type()
+            }
+            (false, _) => packet.header.payload_type,
+        };
         let numbers = self.outgoing.relay(now, packet.origin, packet.extended, packet.header.timestamp)?;
         let numbers = Numbers { begins: numbers.begins || packet.header.marker, ..numbers };
         self.finish(buffer, packet.len, packet.header.payload, payload_type, numbers, packet.is_event, to)

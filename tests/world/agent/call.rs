@@ -81,6 +81,7 @@ pub struct Call {
     pub info_code: Option<u16>,
     pub reinvite_code: Option<u16>,
     pub reinvites_seen: usize,
+    pub pracks_seen: usize,
     /// Our INVITE's transaction, theirs.
     pub(super) client: Option<usize>,
     pub(super) server: Option<usize>,
@@ -143,6 +144,7 @@ impl Agent {
             info_code: None,
             reinvite_code: None,
             reinvites_seen: 0,
+            pracks_seen: 0,
             client: None,
             server: None,
             reaction,
@@ -261,6 +263,11 @@ impl Agent {
         if early && let Some(body) = self.early_answer(id) {
             response.headers.push(header::make("Content-Type", "application/sdp"));
             response.body = body;
+        }
+        if self.traits.demands_reliable {
+            self.calls[id].rseq += 1;
+            response.headers.push(header::make("Require", "100rel"));
+            response.headers.push(header::make("RSeq", self.calls[id].rseq.to_string()));
         }
         let server = self.calls[id].server.expect("an INVITE that came has a transaction");
         self.respond(server, &response, false);
@@ -410,6 +417,16 @@ impl Agent {
             describe(&mut request, body);
         }
         self.send(request, Purpose::Other(id), 0);
+    }
+
+    /// A request inside the dialog of a call, early or not; its answer goes to `answers`.
+    pub fn ask_inside(&mut self, id: usize, method: Method, offers: bool) {
+        let mut request = self.in_dialog(id, method);
+        if offers {
+            let body = self.calls[id].media.offer();
+            describe(&mut request, body);
+        }
+        self.send(request, Purpose::Question, 0);
     }
 
     /// A request outside any call.

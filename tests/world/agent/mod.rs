@@ -97,6 +97,8 @@ pub struct Traits {
     pub offers_in_prack: bool,
     /// It never sends PRACK.
     pub never_pracks: bool,
+    /// It takes no INVITE that does not support 100rel, and rings reliably.
+    pub demands_reliable: bool,
     /// What it makes of each INVITE and UPDATE, and of each response with a description, before they leave.
     pub dress: Option<Dress>,
     /// The Reason of its CANCELs and BYEs.
@@ -119,6 +121,7 @@ impl Default for Traits {
             never_acks: false,
             offers_in_prack: false,
             never_pracks: false,
+            demands_reliable: false,
             dress: None,
             reason: None,
         }

@@ -67,6 +67,11 @@ impl Agent {
         if !self.passes(server, &request) {
             return;
         }
+        if self.traits.demands_reliable && !header::supports(&request.headers, "100rel") {
+            let mut response = response_to(&request, 421, Some("agent"));
+            response.headers.push(header::make("Require", "100rel"));
+            return self.respond(server, &response, true);
+        }
         let trying = response_to(&request, 100, None);
         self.respond(server, &trying, false);
         let mut call = self.blank_call(false, reaction);
@@ -190,6 +195,10 @@ impl Agent {
                 let body = String::from_utf8_lossy(&request.body);
                 let code = body.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
                 self.calls[call].notified.push(code);
+                self.answer(server, request, 200);
+            }
+            Method::PRack if self.calls[call].rseq > 0 => {
+                self.calls[call].pracks_seen += 1;
                 self.answer(server, request, 200);
             }
             Method::Info | Method::Options => self.answer(server, request, 200),

@@ -36,7 +36,16 @@ impl Agent {
             Purpose::Reinvite(call) => self.on_reinvite_response(id, call, &response),
             Purpose::Bye(call) if code_of(&response) >= 200 => self.over(call, Ended::WeHungUp),
             Purpose::Other(call) => self.on_other(id, call, &response),
-            Purpose::Question => self.answers.push((self.clients[id].request.method, code_of(&response))),
+            Purpose::Question if code_of(&response) >= 200 => {
+                if code_of(&response) == 500 && header::value(&response.headers, "Retry-After").is_none() {
+                    self.fault("a 500 without Retry-After");
+                }
+                if code_of(&response) == 489 && header::value(&response.headers, "Allow-Events").is_none() {
+                    self.fault("a 489 without Allow-Events");
+                }
+                self.answers.push((self.clients[id].request.method, code_of(&response)));
+            }
+            Purpose::Question => {}
             Purpose::Bye(_) | Purpose::Cancel(_) => {}
         }
     }
@@ -124,6 +133,12 @@ impl Agent {
     /// A provisional response: PRACK where it must be, and the early dialog.
     fn early(&mut self, call: usize, response: &Response) {
         self.check_echo(call, response);
+        if code_of(response) > 100 {
+            self.calls[call].remote_tag = tag_of(&response.headers, "To");
+            if let Some(contact) = contact_of(&response.headers) {
+                self.calls[call].target = contact;
+            }
+        }
         let Ok(Some(rseq)) = header::rseq(&response.headers) else {
             if self.traits.reliable_provisionals && code_of(response) > 100 {
                 self.fault("an unreliable provisional response where 100rel was required");
@@ -137,15 +152,16 @@ impl Agent {
         if self.traits.never_pracks {
             return;
         }
-        self.calls[call].remote_tag = tag_of(&response.headers, "To");
-        if let Some(contact) = contact_of(&response.headers) {
-            self.calls[call].target = contact;
-        }
         let (cseq, _) = cseq_of(&response.headers);
         let mut request = self.in_dialog(call, Method::PRack);
         header::remove(&mut request.headers, "Contact");
         request.headers.push(header::make("RAck", format!("{rseq} {cseq} INVITE")));
-        if self.traits.offers_in_prack && !response.body.is_empty() {
+        if self.traits.offerless && !response.body.is_empty() {
+            match self.calls[call].media.answer(&response.body) {
+                Ok(answer) => super::call::describe(&mut request, answer),
+                Err(error) => self.fault(format!("a late offer with {error}")),
+            }
+        } else if self.traits.offers_in_prack && !response.body.is_empty() {
             let body = self.calls[call].media.offer();
             super::call::describe(&mut request, body);
         }
@@ -185,11 +201,18 @@ impl Agent {
             Some(contact) => entry.target = contact,
             None => self.fault("a 2xx without Contact"),
         }
-        if text_of(&response.headers, "Content-Type") != "application/sdp" {
-            self.fault("a 2xx to INVITE without description");
-        }
         let offerless = self.clients[id].request.body.is_empty();
-        let body = self.take_description(call, offerless, &response.body);
+        // A late offer was answered by PRACK (RFC 3261 section 13.2.1: no other offer in a response).
+        let is_described = offerless && self.calls[call].rseq > 0 && self.calls[call].media.theirs.is_some();
+        if is_described != response.body.is_empty()
+            || !is_described && text_of(&response.headers, "Content-Type") != "application/sdp"
+        {
+            self.fault("a 2xx to INVITE without description, or with a second one");
+        }
+        let body = match is_described {
+            true => None,
+            false => self.take_description(call, offerless, &response.body),
+        };
         self.agree_as_uac(call, response);
         self.ack(call, cseq, body);
         if self.calls[call].give_up {

@@ -677,6 +677,58 @@ fn a_sound_leaves_in_real_time_as_one_stream_and_its_end_is_told() {
     assert_eq!(office.relay.poll_timeout(), None);
 }
 
+fn in_law(payload_type: u8, remote: LegParams) -> LegParams {
+    LegParams { payload_types: vec![payload_type], ..remote }
+}
+
+#[test]
+fn two_legs_on_one_law_each_hear_each_other_in_their_own() {
+    for (phone, trunk) in [(8, 0), (0, 8)] {
+        let mut office = Office::new();
+        office.relay.set(at(0), LAN, in_law(phone, params(PHONE)));
+        office.relay.set(at(0), TRUNK, in_law(trunk, trunk_params()));
+        let (theirs, ours) = (Law::of_payload_type(phone).unwrap(), Law::of_payload_type(trunk).unwrap());
+        for sequence in 1..=255 {
+            let out = office.phone_says(0, &rtp(phone, sequence, 7)).unwrap();
+            assert_eq!((header(&out).payload_type, out.len()), (trunk, 172));
+            assert!(out[HEADER..].iter().all(|octet| *octet == theirs.convert(sequence as u8, ours)));
+        }
+        let (_, out) = office.give_secure(0, TWILIO, &rtp(trunk, 3, 9)).unwrap();
+        assert_eq!((header(&out).payload_type, out[HEADER]), (phone, ours.convert(3, theirs)));
+        // Digits are no sound, and what was not agreed is not taken.
+        let out = office.phone_says(20, &event(101, 256, 320)).unwrap();
+        assert_eq!((header(&out).payload_type, &out[HEADER..]), (101, &[5, 10, 0, 160][..]));
+        assert_eq!(office.phone_says(20, &rtp(13, 257, 7)), None, "comfort noise");
+        assert_eq!(office.phone_says(20, &rtp(trunk, 257, 7)), None);
+    }
+}
+
+#[test]
+fn a_leg_on_both_laws_gets_what_comes_and_one_on_a_single_law_gets_that() {
+    let mut office = Office::new();
+    office.relay.set(at(0), TRUNK, in_law(0, trunk_params()));
+    // The phone changes in mid-stream, as both were agreed with it.
+    for (payload_type, sequence, first) in [(0, 1, 1), (8, 2, Law::A.convert(2, Law::Mu)), (0, 3, 3)] {
+        let out = office.phone_says(0, &rtp(payload_type, sequence, 7)).unwrap();
+        assert_eq!((header(&out).payload_type, out[HEADER]), (0, first));
+    }
+    let (_, out) = office.give_secure(0, TWILIO, &rtp(0, 3, 9)).unwrap();
+    assert_eq!((header(&out).payload_type, out[HEADER]), (0, 3));
+}
+
+#[test]
+fn padding_and_what_stands_before_the_payload_are_not_converted() {
+    let mut office = Office::new();
+    office.relay.set(at(0), LAN, in_law(8, params(PHONE)));
+    office.relay.set(at(0), TRUNK, in_law(0, trunk_params()));
+    let mut packet = vec![0x80 | 0x20 | 0x10 | 1, 8, 0, 1, 0, 0, 0, 160, 0, 0, 0, 7];
+    // A source, an extension of one word, two octets of sound, padding.
+    packet.extend([9, 9, 9, 9, 0xbe, 0xde, 0, 1, 1, 2, 3, 4, 0xd5, 0x2a, 0, 0, 3]);
+    let out = office.phone_says(0, &packet).unwrap();
+    assert_eq!(out[HEADER..24], packet[HEADER..24]);
+    assert_eq!(out[24..], [Law::A.convert(0xd5, Law::Mu), Law::A.convert(0x2a, Law::Mu), 0, 0, 3]);
+}
+
 #[test]
 fn a_sound_is_sent_in_the_law_and_under_the_keys_of_the_leg() {
     let mut office = Office::new();

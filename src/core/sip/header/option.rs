@@ -41,6 +41,21 @@ pub fn push_unsupported(headers: &mut Headers, options: impl Into<String>) {
     push(headers, "Unsupported", options);
 }
 
+/// Whether Supported has an option tag.
+pub fn supports(headers: &Headers, option: &str) -> bool {
+    has_token(headers, "Supported", option)
+}
+
+/// Sets Supported to a comma list of option tags.
+pub fn set_supported(headers: &mut Headers, options: impl Into<String>) {
+    set(headers, "Supported", options);
+}
+
+/// Writes Allow-Events with the one event package that we know (RFC 6665 section 8.2.2): transfers (RFC 3515).
+pub fn push_allow_events(headers: &mut Headers) {
+    push(headers, "Allow-Events", "refer");
+}
+
 /// Writes Allow with every method that we handle.
 pub fn push_allow(headers: &mut Headers) {
     push(headers, "Allow", wire::allowed());
