@@ -30,6 +30,7 @@ mod random;
 mod rotation;
 mod shown;
 mod sound;
+mod srtp;
 mod story;
 mod transfer;
 mod twilio_says;

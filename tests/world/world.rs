@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway_core::config::{self, Config};
+use gateway_core::config::{self, Config, Extension, Srtp};
 use gateway_core::context::Output;
 use gateway_core::dns::{DnsAnswer, DnsQuestion};
 use gateway_core::emergency::callback::Phone;
@@ -630,16 +630,24 @@ impl World {
                 let line = text.lines().find(|line| line.contains("192.168.")).unwrap_or_default().to_string();
                 self.faults.push(format!("an address of the LAN on the trunk: {line}"));
             }
-        } else if flow.transport == Transport::Udp && text.contains("a=crypto:") {
-            self.faults.push("keys in the clear on the LAN".into());
         }
         let Some(agent) = self.agent_at(flow) else { return };
+        if flow.transport == Transport::Udp && text.contains("a=crypto:") && !self.knows_srtp(agent) {
+            self.faults.push("keys in the clear on the LAN".into());
+        }
         if self.agents[agent].refuses {
             return self.later(self.now + ms(2), Delivery::Input(Input::Unreachable { flow }));
         }
         for at in self.links[agent].carry(self.now, Way::ToAgent, &bytes, &mut self.random) {
             self.later(at, Delivery::ToAgent(agent, flow, bytes.clone()));
         }
+    }
+
+    /// Whether a handset has asked for keys, or its extension has.
+    fn knows_srtp(&self, agent: usize) -> bool {
+        let agent = &self.agents[agent];
+        let required = |extension: &Extension| extension.srtp == Srtp::Required;
+        agent.traits.srtp || agent.offers_refused > 0 || self.config.extension(&agent.name).is_some_and(required)
     }
 
     /// Puts what the agents have to say onto their links.

@@ -14,7 +14,8 @@ use crate::sip::sdp::{self, Remote, SdpError};
 pub enum Demand {
     /// RTP or SRTP, as they like.
     Any,
-    /// `trunk.secure` promises that no RTP leaves the house in the clear, whatever the other end proposes.
+    /// `trunk.secure` promises that no RTP leaves the house in the clear, and `srtp = "required"` that none of that
+    /// extension crosses the LAN so, whatever the other end proposes.
     Srtp,
 }
 
@@ -50,8 +51,11 @@ pub fn offer(headers: &Headers, body: &[u8], demand: Demand) -> Result<Option<Re
     let Some(text) = body::description(headers, body)? else { return Ok(None) };
     let offer = sdp::read(&text)?;
     match demand {
-        Demand::Srtp if offer.crypto.is_none() => Err(SdpError::NoCrypto.into()),
-        Demand::Srtp | Demand::Any => Ok(Some(offer)),
+        Demand::Any => Ok(Some(offer)),
+        Demand::Srtp => {
+            let offer = offer.with_keys_beside();
+            if offer.crypto.is_some() { Ok(Some(offer)) } else { Err(SdpError::NoCrypto.into()) }
+        }
     }
 }
 

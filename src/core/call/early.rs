@@ -1,8 +1,8 @@
 //! Requests inside an early dialog: the INVITE that began it has no final response yet.
 //!
-//! | request | of a caller, whom we owe the answer | of a callee, who owes us one |
+//! | request | of a caller: the answer is ours to give | of a callee: it is theirs |
 //! |---|---|---|
-//! | BYE | 200, and 487 to its INVITE (RFC 3261 section 15) | 200: it may not, but it is gone; the call is told |
+//! | BYE | 200, and 487 to its INVITE (RFC 3261 section 15) | 200: it may not, but it is gone; the caller hears 480 |
 //! | INVITE | 500 with Retry-After (RFC 3261 section 14.2) | 491, ours is under way |
 //! | UPDATE without an offer | 200 (RFC 3311) | 200 |
 //! | UPDATE with an offer, one before it answered | 200 with an answer | 200 with an answer |

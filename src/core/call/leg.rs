@@ -184,6 +184,8 @@ pub struct Outgoing {
     pub(super) early: Vec<Early>,
     pub(super) cancelled: bool,
     pub(super) sign: Sign,
+    /// It was refused for its profile, and made again in another.
+    pub(super) offered_again: bool,
     /// When it was sent, with credentials perhaps the second time.
     pub(super) sent: Instant,
 }
@@ -677,7 +679,7 @@ impl Leg {
     }
 
     /// Sends a refused request again where the refusal tells how: credentials (401, 407), reliable provisional responses
-    /// (421), a longer session interval (422). RFC 3261 section 8.1.3.5: same Call-ID, From and To, CSeq one higher.
+    /// (421), a longer session interval (422), or another profile of media may be taken (488, 606: [`super::srtp`]). RFC 3261 section 8.1.3.5: same Call-ID, From and To, CSeq one higher.
     fn try_again(&mut self, scope: &mut Scope<'_, '_>, position: usize, response: &Response) -> bool {
         let pending = &self.pending[position];
         if pending.attempts >= MAX_ATTEMPTS || matches!(&self.state, State::Outgoing(outgoing) if outgoing.cancelled) {
@@ -706,6 +708,10 @@ impl Leg {
                     return false;
                 }
                 header::set_supported(&mut request.headers, SUPPORTED_ON_DEMAND);
+            }
+            488 | 606 if purpose == Purpose::Invite => {
+                let Some(offer) = self.offer_in_other_profile(scope) else { return false };
+                request.body = offer;
             }
             422 => {
                 let Ok(Some(least)) = header::min_se(&response.headers) else { return false };

@@ -27,6 +27,7 @@ mod notice;
 mod outage;
 mod repair;
 mod session_timer;
+mod srtp;
 mod transfer;
 mod uac;
 mod uas;
@@ -462,6 +463,9 @@ impl Calls {
 
     fn on_answered(&mut self, core: &mut Core<'_, '_>, call_id: CallId, id: LegId) {
         self.minute_begins(core, id);
+        if let Some(profile) = self.legs.get(&id).and_then(|leg| leg.negotiation.as_ref()).map(|n| n.profile()) {
+            self.learn_profile(core, id, profile);
+        }
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         if let Some(at) = call.ringing.iter().position(|ringing| *ringing == id) {
             call.ringing.remove(at);

@@ -8,7 +8,7 @@ use crate::media::{LegParams, MasterKey, SrtpKeys, Suite};
 use crate::random::Random;
 use crate::sip::body::BodyError;
 use crate::sip::header::Headers;
-use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Remote, SdpError, Stream};
+use crate::sip::sdp::{self, Codec, Crypto, Direction, Local, Place, Profile, Remote, SdpError, Stream};
 use crate::subnet::Subnet;
 
 /// What we offer when nothing else restricts it.
@@ -45,8 +45,9 @@ pub struct Negotiation {
     /// The address that we write for it, and the one that we wrote first.
     address: IpAddr,
     origin: IpAddr,
-    /// With [`Demand::Srtp`] our offers are RTP/SAVP, too.
     demand: Demand,
+    /// How a first offer of ours has its keys.
+    profile: Profile,
     session_id: u64,
     /// The description that we sent last.
     local: Option<Local>,
@@ -68,12 +69,32 @@ impl Negotiation {
             address,
             origin: address,
             demand,
+            profile: if demand == Demand::Srtp { Profile::Secure } else { Profile::Plain },
             session_id,
             local: None,
             remote: None,
             lines: None,
             keys: None,
         }
+    }
+
+    /// How a first offer of ours has its keys.
+    pub fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    /// Says how a first offer of ours shall have its keys. Where one was made already it has been refused: the next one
+    /// begins another session.
+    pub fn propose(&mut self, profile: Profile) {
+        self.profile = profile;
+        if self.local.take().is_some() {
+            self.session_id += 1;
+        }
+    }
+
+    /// The codecs that we described last.
+    pub fn described(&self) -> Vec<Codec> {
+        self.local.as_ref().map(|local| local.codecs.clone()).unwrap_or_default()
     }
 
     /// Our RTP socket.
@@ -128,7 +149,7 @@ impl Negotiation {
     pub fn offer(&mut self, codecs: &[Codec], direction: Direction, random: &mut Random) -> Vec<u8> {
         let crypto = match &self.local {
             Some(local) => local.crypto.clone(),
-            None if self.demand == Demand::Srtp => offered_crypto(random),
+            None if self.profile != Profile::Plain => offered_crypto(random),
             None => Vec::new(),
         };
         let telephone_event = match (&self.local, &self.remote) {
@@ -195,7 +216,10 @@ impl Negotiation {
 
     /// Takes their answer to our last offer.
     pub fn take_answer(&mut self, headers: &Headers, body: &[u8]) -> Result<(), NegotiationError> {
-        let remote = self.placed(description::answer(headers, body)?);
+        let mut remote = self.placed(description::answer(headers, body)?);
+        if self.profile == Profile::Beside {
+            remote = remote.with_keys_beside();
+        }
         let Some(local) = &self.local else { return Err(NegotiationError::NoCommonCodec) };
         if !local.codecs.iter().any(|codec| remote.codecs.contains(codec)) {
             return Err(NegotiationError::NoCommonCodec);
@@ -232,6 +256,7 @@ impl Negotiation {
             telephone_event: None,
             direction: Direction::SendRecv,
             crypto: None,
+            beside: Vec::new(),
             streams: Vec::new(),
             audio: 0,
             ptime: None,
@@ -273,6 +298,7 @@ impl Negotiation {
             codecs: codecs.to_vec(),
             telephone_event,
             direction,
+            profile: self.profile,
             crypto,
             ptime: Some(PTIME),
         };
@@ -340,6 +366,49 @@ mod tests {
         assert_eq!(preferring(&[]), both);
         assert_eq!(preferring(&[Codec::Pcma]), [Codec::Pcma, Codec::Pcmu]);
         assert_eq!(preferring(&[Codec::Pcma, Codec::Pcmu]), [Codec::Pcma, Codec::Pcmu]);
+    }
+
+    #[test]
+    fn keys_beside_rtp_are_offered_and_taken_both_ways_where_srtp_is_demanded() {
+        let mut random = Random::from_number(1);
+        let rtp: SocketAddr = "192.168.1.1:20000".parse().unwrap();
+        let typed: Headers = vec![crate::sip::header::make("Content-Type", "application/sdp")].into();
+        let mut phone = Negotiation::new(rtp, rtp.ip(), Demand::Srtp, &mut random);
+        let mut ours = Negotiation::new(rtp, rtp.ip(), Demand::Srtp, &mut random);
+        phone.propose(Profile::Beside);
+        ours.propose(Profile::Beside);
+        let offer = phone.offer(&CODECS, Direction::SendRecv, &mut random);
+        assert!(String::from_utf8_lossy(&offer).contains(" RTP/AVP "));
+        ours.take_offer(description::offer(&typed, &offer, Demand::Srtp).unwrap().unwrap());
+        let answer = ours.answer(&CODECS, Direction::SendRecv, &mut random);
+        assert!(String::from_utf8_lossy(&answer).contains(" RTP/AVP "));
+        phone.take_answer(&typed, &answer).unwrap();
+        let keys = |negotiation: &Negotiation| negotiation.keys.clone().unwrap();
+        assert_eq!((keys(&phone).local, keys(&phone).remote), (keys(&ours).remote, keys(&ours).local));
+        // Without keys in the answer there is no call.
+        let plain = String::from_utf8(answer).unwrap();
+        let plain: String = plain.lines().filter(|l| !l.contains("crypto")).map(|l| format!("{l}\r\n")).collect();
+        assert!(matches!(phone.take_answer(&typed, plain.as_bytes()), Err(NegotiationError::Profile { .. })));
+        // Keys that a plain offer gets back are passed over.
+        let mut plain_offer = Negotiation::new(rtp, rtp.ip(), Demand::Any, &mut random);
+        plain_offer.offer(&CODECS, Direction::SendRecv, &mut random);
+        plain_offer.take_answer(&typed, &ours.repeat()).unwrap();
+        assert_eq!(plain_offer.keys, None);
+    }
+
+    #[test]
+    fn a_refused_offer_in_another_profile_begins_another_session_with_keys_of_its_own() {
+        let mut random = Random::from_number(1);
+        let rtp: SocketAddr = "192.168.1.1:20000".parse().unwrap();
+        let mut negotiation = Negotiation::new(rtp, rtp.ip(), Demand::Any, &mut random);
+        let origin = |offer: &[u8]| String::from_utf8_lossy(offer).lines().nth(1).unwrap().to_owned();
+        let plain = negotiation.offer(&[Codec::Pcma], Direction::SendRecv, &mut random);
+        negotiation.propose(Profile::Secure);
+        let described = negotiation.described();
+        let secure = negotiation.offer(&CODECS, Direction::SendRecv, &mut random);
+        assert!(described.is_empty() && origin(&plain) != origin(&secure));
+        let secure = String::from_utf8(secure).unwrap();
+        assert!(secure.contains(" RTP/SAVP ") && secure.matches("a=crypto:").count() == 2, "{secure}");
     }
 
     #[test]

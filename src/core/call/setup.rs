@@ -10,10 +10,10 @@ use super::leg::{Invitation, Leg, LegTimer, Party};
 use super::negotiation::{Negotiation, preferring};
 use super::outside::{Denied, Paid};
 use super::{
-    Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission,
-    description, emergency_invite,
+    Call, CallId, Calls, Cause, Core, Kind, LegId, Phase, REDIAL_WAIT, TRUNK_RING, Timer, admission, description,
+    emergency_invite, srtp,
 };
-use crate::config::Secure;
+use crate::config::{Secure, Srtp};
 use crate::context::Output;
 use crate::emergency::Priority;
 use crate::event::{Code, Event, Level};
@@ -166,7 +166,7 @@ impl Calls {
         let timer = match kind.priority() {
             Priority::Emergency => Ok(emergency_invite::settle(&mut incoming.request, incoming.flow)),
             Priority::Ordinary => {
-                let demand = demand_of(core, &party, Some((&incoming.request, kind.priority())));
+                let demand = demand_of(core, &party, kind.priority(), Some(&incoming.request));
                 admission::check(core, &incoming.request, demand)
             }
         };
@@ -252,14 +252,22 @@ impl Calls {
             Party::Trunk(_) => core.cx.config.media.public_address.unwrap_or(local.ip()),
             Party::Handset(_) => local.ip(),
         };
-        let offered = leg.invite_to_answer().map(|(_, invite)| (invite, leg.priority));
-        let demand = demand_of(core, &leg.party, offered);
+        let offered = leg.invite_to_answer().map(|(_, invite)| invite);
+        let demand = demand_of(core, &leg.party, leg.priority, offered);
         let mut negotiation = Negotiation::new(local, address, demand, core.cx.random);
-        if let Some(offer) = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.priority)) {
+        if let Some(profile) = srtp::proposal(core, leg) {
+            negotiation.propose(profile);
+        }
+        let offer = leg.invite_to_answer().and_then(|(_, invite)| offer_of(invite, demand, leg.priority));
+        let spoken = offer.as_ref().map(Remote::profile);
+        if let Some(offer) = offer {
             negotiation.take_offer(offer);
         }
         leg.negotiation = Some(negotiation);
         let call = leg.call;
+        if let Some(spoken) = spoken {
+            self.learn_profile(core, id, spoken);
+        }
         self.invite_when_open(core, call);
     }
 
@@ -379,13 +387,15 @@ impl Calls {
     }
 }
 
-/// What the description of that party must be: [`Secure`]'s rule. `offered` is its INVITE, where it calls. An emergency
-/// service that calls back is taken in any case.
-fn demand_of(core: &Core<'_, '_>, party: &Party, offered: Option<(&Request, Priority)>) -> Demand {
+/// What the description of that party must be: [`Secure`]'s rule outside, [`Srtp`]'s inside. `offered` is its INVITE,
+/// where it calls. An emergency call, and an emergency service that calls back, is taken in any case.
+fn demand_of(core: &Core<'_, '_>, party: &Party, priority: Priority, offered: Option<&Request>) -> Demand {
+    let is_required = |name| core.cx.config.extension(name).is_some_and(|extension| extension.srtp == Srtp::Required);
     match (party, core.cx.config.trunk.secure) {
+        (Party::Handset(Some(name)), _) if !priority.is_emergency() && is_required(name) => Demand::Srtp,
         (Party::Handset(_), _) | (_, Secure::Off) => Demand::Any,
-        (_, Secure::On) if offered.is_some_and(|(invite, _)| is_plain(invite)) => Demand::Any,
-        (_, Secure::Only) if offered.is_some_and(|(invite, of)| of.is_emergency() && is_plain(invite)) => Demand::Any,
+        (_, Secure::On) if offered.is_some_and(is_plain) => Demand::Any,
+        (_, Secure::Only) if priority.is_emergency() && offered.is_some_and(is_plain) => Demand::Any,
         (_, Secure::On | Secure::Only) => Demand::Srtp,
     }
 }

@@ -47,8 +47,13 @@ impl Leg {
         request.body = description;
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
         self.authorize(scope, &mut request, None, Choice::First);
-        self.state =
-            State::Outgoing(Outgoing { early: Vec::new(), cancelled: false, sign: Sign::None, sent: scope.cx.now });
+        self.state = State::Outgoing(Outgoing {
+            early: Vec::new(),
+            cancelled: false,
+            sign: Sign::None,
+            offered_again: false,
+            sent: scope.cx.now,
+        });
         self.send(scope, request, Purpose::Invite, 0);
     }
 

@@ -8,16 +8,18 @@ use super::cause::Cause;
 use super::description;
 use super::emergency_invite::PRACK_WAIT;
 use super::in_dialog::meet;
-use super::negotiation::CODECS;
 use super::leg::{
-    Answered, Confirmed, Incoming, LateOffer, Leg, LegEvent, LegTimer, Reliable, Role, SUPPORTED, Scope, State, Unacknowledged,
+    Answered, Confirmed, Incoming, LateOffer, Leg, LegEvent, LegTimer, Reliable, Role, SUPPORTED, Scope, State,
+    Unacknowledged,
 };
+use super::negotiation::CODECS;
 use super::session_timer::{self, SessionTimer};
 use crate::emergency::Priority;
 use crate::random::Random;
 use crate::sip::body;
 use crate::sip::dialog::Dialog;
 use crate::sip::header;
+use crate::sip::sdp::Codec;
 use crate::sip::transaction::{ServerId, T1, T2, TIMEOUT, response_to};
 
 impl Leg {

@@ -425,6 +425,20 @@ pub struct Extension {
     pub emergency: bool,
     /// What it may use.
     pub allowance: Allowance,
+    /// How its handsets have their keys. Default `auto`.
+    pub srtp: Srtp,
+}
+
+/// `srtp` of an extension: SRTP on the LAN.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Srtp {
+    /// As each of its handsets does: what it offers is taken, and it is called in what it speaks.
+    #[default]
+    Auto,
+    /// SRTP only; a plain offer is refused, but for an emergency.
+    Required,
+    /// Its handsets are called in plain RTP.
+    Off,
 }
 
 /// `[[number]]`

@@ -242,6 +242,7 @@ fn extensions(
             caller_id: section.optional("caller_id", value::e164),
             emergency: section.optional("emergency", value::boolean).unwrap_or(true),
             allowance: allowance(&mut section, "calls", usual),
+            srtp: section.optional("srtp", value::srtp).unwrap_or_default(),
             name,
         };
         // Twilio refuses an emergency call whose From is not an E.164 number of the account

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::host::is_private;
-use super::{Ipv4Network, Protection, Secure, Server};
+use super::{Ipv4Network, Protection, Secure, Server, Srtp};
 use crate::url::{Port, Url, is_host_name};
 
 /// Digits of an E.164 number, country code included (ITU-T E.164 section 6).
@@ -31,6 +31,16 @@ pub(super) fn text(value: &DeValue<'_>) -> Read<String> {
         Some(text) if text.len() > MAX_TEXT => Err(format!("is longer than {MAX_TEXT} bytes; shorten it")),
         Some(text) if text.chars().any(char::is_control) => Err("has control characters; remove them".to_owned()),
         Some(text) => Ok(text.to_owned()),
+    }
+}
+
+/// How an extension's handsets have their keys.
+pub(super) fn srtp(value: &DeValue<'_>) -> Read<Srtp> {
+    match value.as_str() {
+        Some("auto") => Ok(Srtp::Auto),
+        Some("required") => Ok(Srtp::Required),
+        Some("off") => Ok(Srtp::Off),
+        _ => Err("is none of the three; write \"auto\", \"required\" or \"off\"".to_owned()),
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pulse::Life;
 use crate::sip::flow::{Flow, Transport};
+use crate::sip::sdp::Profile;
 use crate::sip::uri;
 use crate::time::{Instant, WallClock};
 
@@ -33,6 +34,8 @@ pub struct Binding {
     /// How long it is good for after a restart: at least as long as was ever granted, see [`coarse`].
     pub good_for: Duration,
     pub user_agent: Option<String>,
+    /// How its media had its keys when it last offered or answered any; lost by a restart.
+    pub spoken: Option<Profile>,
     pub call_id: String,
     pub cseq: u32,
     /// When the challenge left that its last REGISTER answered.
@@ -177,6 +180,7 @@ pub(super) fn load(text: &str, now: Instant) -> Table {
             refreshed: now,
             good_for: granted,
             user_agent: saved.user_agent,
+            spoken: None,
             call_id: saved.call_id,
             cseq: saved.cseq,
             challenged: now,

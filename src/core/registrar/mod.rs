@@ -25,6 +25,7 @@ use crate::emergency::bound::Proof;
 use crate::event::{Code, Event};
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
+use crate::sip::sdp::Profile;
 use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 use crate::status::HandsetStatus;
@@ -187,6 +188,19 @@ impl Registrar {
     /// The handsets of an extension that have not expired, most recently registered first.
     pub fn bindings(&self, extension: &str, now: Instant) -> Vec<&Binding> {
         self.table.get(extension).into_iter().flatten().filter(|binding| binding.expires > now).collect()
+    }
+
+    /// How the handset of an extension at a flow has its keys, as far as is known.
+    pub fn spoken(&self, extension: &str, flow: Flow) -> Option<Profile> {
+        self.table.get(extension)?.iter().find(|binding| binding.is_at(flow))?.spoken
+    }
+
+    /// The handset of an extension at a flow has offered or answered media so.
+    pub fn learn_profile(&mut self, extension: &str, flow: Flow, profile: Profile) {
+        let bindings = self.table.get_mut(extension).into_iter().flatten();
+        for binding in bindings.filter(|binding| binding.is_at(flow)) {
+            binding.spoken = Some(profile);
+        }
     }
 
     /// The extensions with a handset at the address of a flow, and whether it is that very flow.
@@ -362,6 +376,7 @@ impl Registrar {
                 refreshed: context.now,
                 good_for: binding::coarse(granted),
                 user_agent: user_agent.clone(),
+                spoken: None,
                 call_id: call_id.clone(),
                 cseq,
                 challenged: *challenged,
@@ -413,6 +428,7 @@ impl Registrar {
         let leaves = dead.or(bindings.len().checked_sub(1)).filter(|_| bindings.len() >= limit);
         let evicted = leaves.map(|at| bindings.remove(at));
         let changed = old.len() != 1 || old[0].is_changed_by(&new);
+        new.spoken = old.iter().find_map(|old| old.spoken);
         let known_for = old.iter().map(|old| old.good_for).max().unwrap_or_default();
         let longer = new.good_for > known_for;
         new.good_for = new.good_for.max(known_for);

@@ -88,7 +88,7 @@ pub struct Call {
     pub(super) reaction: Reaction,
     /// The last ACK that we sent, with the CSeq number of its INVITE.
     pub(super) ack: Option<(u32, Vec<u8>)>,
-    pub(super) rseq: u32,
+    pub rseq: u32,
     /// Session interval, and whether we refresh.
     pub session: Option<(u32, bool)>,
     /// A re-INVITE of ours is under way.
@@ -106,10 +106,14 @@ impl Call {
 }
 
 impl Agent {
+    pub(super) fn is_secure(&self) -> bool {
+        self.domain.as_ref().map_or(self.traits.srtp, |domain| domain.secure)
+    }
+
     pub(super) fn new_media(&mut self) -> Media {
         self.next_port += 2;
         let key = MasterKey(self.random.bytes());
-        let secure = self.domain.as_ref().is_some_and(|domain| domain.secure);
+        let secure = self.is_secure();
         Media::new(self.rtp_host, self.next_port, key, secure, &self.traits.codecs)
     }
 
@@ -341,6 +345,9 @@ impl Agent {
             return;
         }
         let Some(response) = self.reply(id, code) else { return };
+        if matches!(code, 488 | 606) {
+            self.offers_refused += 1;
+        }
         let server = self.calls[id].server.expect("an INVITE that came has a transaction");
         self.respond(server, &response, true);
         self.over(id, Ended::Declined(code));

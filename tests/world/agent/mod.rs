@@ -97,6 +97,8 @@ pub struct Traits {
     pub offers_in_prack: bool,
     /// It never sends PRACK.
     pub never_pracks: bool,
+    /// A handset that speaks SRTP and nothing else.
+    pub srtp: bool,
     /// It takes no INVITE that does not support 100rel, and rings reliably.
     pub demands_reliable: bool,
     /// What it makes of each INVITE and UPDATE, and of each response with a description, before they leave.
@@ -121,6 +123,7 @@ impl Default for Traits {
             never_acks: false,
             offers_in_prack: false,
             never_pracks: false,
+            srtp: false,
             demands_reliable: false,
             dress: None,
             reason: None,
@@ -177,6 +180,8 @@ pub struct Agent {
     pub rtp_host: std::net::IpAddr,
     pub now: Instant,
     pub options_seen: usize,
+    /// INVITEs that this handset refused for what they offer.
+    pub offers_refused: usize,
     /// Final codes of requests outside dialogs.
     pub answers: Vec<(Method, u16)>,
     /// Refreshes nothing any more, so that a run can become quiet.
@@ -219,6 +224,7 @@ impl Agent {
             rtp_host,
             now: Instant::ZERO,
             options_seen: 0,
+            offers_refused: 0,
             answers: Vec::new(),
             resting: false,
             listens: None,

@@ -72,6 +72,11 @@ impl Agent {
             response.headers.push(header::make("Require", "100rel"));
             return self.respond(server, &response, true);
         }
+        let offer = String::from_utf8_lossy(&request.body);
+        if self.domain.is_none() && !offer.is_empty() && offer.contains("RTP/SAVP") != self.is_secure() {
+            self.offers_refused += 1;
+            return self.answer(server, &request, 488);
+        }
         let trying = response_to(&request, 100, None);
         self.respond(server, &trying, false);
         let mut call = self.blank_call(false, reaction);
@@ -104,8 +109,7 @@ impl Agent {
 
     fn check_offer(&mut self, request: &Request) {
         let text = String::from_utf8_lossy(&request.body);
-        let secure = self.domain.as_ref().is_some_and(|domain| domain.secure);
-        if !text.is_empty() && text.contains("RTP/SAVP") != secure {
+        if !text.is_empty() && text.contains("RTP/SAVP") != self.is_secure() {
             self.fault("an offer with the wrong profile");
         }
     }

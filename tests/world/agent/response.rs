@@ -159,6 +159,8 @@ impl Agent {
         if self.traits.offerless && !response.body.is_empty() {
             match self.calls[call].media.answer(&response.body) {
                 Ok(answer) => super::call::describe(&mut request, answer),
+                // The offer was theirs and may be of no use to us.
+                Err(_) if !self.calls[call].media.knows_g711() => {}
                 Err(error) => self.fault(format!("a late offer with {error}")),
             }
         } else if self.traits.offers_in_prack && !response.body.is_empty() {

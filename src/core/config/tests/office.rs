@@ -48,6 +48,17 @@ fn an_extension_name_fits_twilio_and_is_unique_and_no_emergency_number() {
 }
 
 #[test]
+fn srtp_of_an_extension_is_one_of_three_words() {
+    says(
+        "[[extension]]",
+        "name = \"101\"\nemergency = false\nsrtp = \"always\"",
+        &[
+            "gateway.toml:12: extension 101: srtp \"always\" is none of the three; write \"auto\", \"required\" or \"off\"",
+        ],
+    );
+}
+
+#[test]
 fn an_extension_that_may_call_911_needs_a_number_to_call_from() {
     says(
         "[[extension]]",

@@ -60,7 +60,8 @@ pub use number::{
     push_retry_after, push_rseq, rack, retry_after, rseq, set_cseq,
 };
 pub use option::{
-    push_allow, push_require, push_supported, push_unsupported, remove_require, require, requires, supports,
+    push_allow, push_allow_events, push_require, push_supported, push_unsupported, remove_require, require, requires,
+    set_supported, supports,
 };
 pub use params::Params;
 pub use privacy::{Privacy, privacy, push_privacy};

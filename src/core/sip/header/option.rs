@@ -3,7 +3,7 @@
 use rsip::Headers;
 
 use super::untyped::{push, tokens};
-use super::{has_token, remove};
+use super::{has_token, remove, set};
 use crate::sip::wire;
 
 /// The option tags of Require.
@@ -39,11 +39,6 @@ pub fn push_supported(headers: &mut Headers, options: impl Into<String>) {
 /// Writes the Unsupported of a 420 with a comma list of option tags.
 pub fn push_unsupported(headers: &mut Headers, options: impl Into<String>) {
     push(headers, "Unsupported", options);
-}
-
-/// Whether Supported has an option tag.
-pub fn supports(headers: &Headers, option: &str) -> bool {
-    has_token(headers, "Supported", option)
 }
 
 /// Sets Supported to a comma list of option tags.

@@ -93,6 +93,18 @@ impl Direction {
     }
 }
 
+/// How an audio stream has its keys. With feedback (AVPF, SAVPF) the packets are the same (RFC 4585 section 4, RFC 5124),
+/// and an answer keeps the profile that was offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// RTP/AVP: none.
+    Plain,
+    /// RTP/SAVP with `a=crypto`.
+    Secure,
+    /// RTP/AVP with `a=crypto` beside it: SRTP where both ends can (RFC 8643).
+    Beside,
+}
+
 /// What their description says, as far as we use it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Remote {
@@ -106,6 +118,8 @@ pub struct Remote {
     pub direction: Direction,
     /// RTP/SAVP or RTP/SAVPF, with the crypto lines that we can use in their order; `None` for RTP/AVP and RTP/AVPF.
     pub crypto: Option<Vec<Crypto>>,
+    /// Of RTP/AVP the crypto lines that we could use: plain RTP does as well, unless a setting demands them.
+    pub beside: Vec<Crypto>,
     /// `m=` lines in order (media, proto, fmts) and which of them is the audio stream: an answer has as many.
     pub streams: Vec<Stream>,
     pub audio: usize,
@@ -130,6 +144,23 @@ impl Remote {
             Place::At(rtp) => Some(rtp),
             _ => None,
         }
+    }
+
+    /// How it has its keys.
+    pub fn profile(&self) -> Profile {
+        match self.crypto {
+            _ if !self.beside.is_empty() => Profile::Beside,
+            Some(_) => Profile::Secure,
+            None => Profile::Plain,
+        }
+    }
+
+    /// Takes the keys beside RTP/AVP for keys that count.
+    pub fn with_keys_beside(mut self) -> Self {
+        if self.profile() == Profile::Beside {
+            self.crypto = Some(self.beside.clone());
+        }
+        self
     }
 
     /// Takes an address of 0.0.0.0 for one that is not known yet: they receive if they wrote so.
@@ -213,7 +244,9 @@ pub struct Local {
     pub codecs: Vec<Codec>,
     pub telephone_event: Option<u8>,
     pub direction: Direction,
-    /// RTP/SAVP with these lines, or RTP/AVP.
+    /// How an offer names the stream; an answer, and an offer after one of theirs, names it as they did.
+    pub profile: Profile,
+    /// The lines of it; none for plain RTP.
     pub crypto: Vec<Crypto>,
     pub ptime: Option<u32>,
 }

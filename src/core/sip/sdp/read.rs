@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Codec, Crypto, Direction, MAX_STREAMS, Place, Remote, RtcpPlace, SdpError, Stream};
+use super::{Codec, Crypto, Direction, MAX_STREAMS, Place, Profile, Remote, RtcpPlace, SdpError, Stream};
 
 /// Most `a=crypto` lines of a stream that are looked at.
 const MAX_CRYPTO: usize = 16;
@@ -68,6 +68,7 @@ struct Audio {
     telephone_event: Option<u8>,
     direction: Direction,
     crypto: Option<Vec<Crypto>>,
+    beside: Vec<Crypto>,
     ptime: Option<u32>,
     rtcp: Option<RtcpPlace>,
 }
@@ -133,7 +134,10 @@ impl<'a> Description<'a> {
     }
 
     fn audio_with(&self, section: &Section<'_>, codecs: Vec<Codec>, telephone_event: Option<u8>) -> Audio {
-        let crypto = (section.profile() == Some(Profile::Secure)).then(|| section.crypto());
+        let (crypto, beside) = match section.profile() {
+            Some(Profile::Secure) => (Some(section.crypto()), Vec::new()),
+            _ => (None, section.crypto()),
+        };
         let written = section.direction().or_else(|| direction(&self.attributes)).unwrap_or(Direction::SendRecv);
         let connection = section.connection.or(self.connection);
         let place = match (section.stream.port, connection.and_then(address)) {
@@ -148,7 +152,7 @@ impl<'a> Description<'a> {
         };
         let ptime = section.values("ptime").next().and_then(|ms| ms.parse().ok()).filter(|ms| PTIME.contains(ms));
         let rtcp = section.values("rtcp").next().and_then(rtcp);
-        Audio { place, codecs, telephone_event, direction, crypto, ptime, rtcp }
+        Audio { place, codecs, telephone_event, direction, crypto, beside, ptime, rtcp }
     }
 
     fn into_remote(self, index: usize, audio: Audio) -> Remote {
@@ -158,6 +162,7 @@ impl<'a> Description<'a> {
             telephone_event: audio.telephone_event,
             direction: audio.direction,
             crypto: audio.crypto,
+            beside: audio.beside,
             streams: self.media.into_iter().map(|section| section.stream).collect(),
             audio: index,
             ptime: audio.ptime,
@@ -166,20 +171,12 @@ impl<'a> Description<'a> {
     }
 }
 
-/// What protects the packets of a stream. With feedback (AVPF, SAVPF) the packets are the same (RFC 4585 section 4,
-/// RFC 5124), and an answer keeps the profile that was offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Profile {
-    Plain,
-    Secure,
-}
-
 impl<'a> Section<'a> {
     fn is_audio(&self) -> bool {
         self.stream.media == "audio"
     }
 
-    /// `None` for what is not RTP, or RTP with keys of DTLS.
+    /// What its name says; `None` for what is not RTP, or RTP with keys of DTLS.
     fn profile(&self) -> Option<Profile> {
         match &*self.stream.proto.to_ascii_uppercase() {
             "RTP/AVP" | "RTP/AVPF" => Some(Profile::Plain),
@@ -191,7 +188,7 @@ impl<'a> Section<'a> {
     /// Whether its profile can be done.
     fn is_usable(&self) -> bool {
         match self.profile() {
-            Some(Profile::Plain) => true,
+            Some(Profile::Plain | Profile::Beside) => true,
             Some(Profile::Secure) => !self.crypto().is_empty(),
             None => false,
         }

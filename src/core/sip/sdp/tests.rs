@@ -333,6 +333,7 @@ fn local() -> Local {
         codecs: vec![Codec::Pcmu, Codec::Pcma],
         telephone_event: Some(101),
         direction: Direction::SendRecv,
+        profile: Profile::Plain,
         crypto: Vec::new(),
         ptime: Some(20),
     }
@@ -340,7 +341,8 @@ fn local() -> Local {
 
 fn secure() -> Local {
     let key = MasterKey(std::array::from_fn(|i| i as u8));
-    Local { crypto: vec![Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key }], ..local() }
+    let crypto = vec![Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key }];
+    Local { profile: Profile::Secure, crypto, ..local() }
 }
 
 #[test]
@@ -402,6 +404,23 @@ fn an_answer_has_the_offers_streams_in_order_and_refuses_all_but_one() {
     assert!(!text.contains("telephone-event") && !text.contains("ptime"));
     assert_eq!(read(text.as_bytes()).unwrap().audio, 1);
     assert!(sdp_types::Session::parse(text.as_bytes()).is_ok());
+}
+
+#[test]
+fn keys_beside_plain_rtp_count_only_where_they_are_demanded() {
+    let beside = Local { profile: Profile::Beside, ..secure() };
+    let text = String::from_utf8(write(&beside, None)).unwrap();
+    assert!(text.contains("m=audio 16384 RTP/AVP 0 8 101\r\na=crypto:1 "), "{text}");
+    let remote = ok(&text);
+    assert_eq!((remote.profile(), &remote.crypto), (Profile::Beside, &None));
+    let demanded = remote.with_keys_beside();
+    assert_eq!((demanded.profile(), demanded.crypto.as_ref()), (Profile::Beside, Some(&beside.crypto)));
+    let answer = String::from_utf8(write(&secure(), Some(&demanded))).unwrap();
+    assert!(answer.contains("m=audio 16384 RTP/AVP 0 8 101\r\na=crypto:1 "), "{answer}");
+    for (text, profile) in [(twilio(), Profile::Secure), (plain(C, M, ""), Profile::Plain)] {
+        let remote = ok(&text);
+        assert_eq!((remote.profile(), remote.clone().with_keys_beside()), (profile, remote), "nothing to take");
+    }
 }
 
 #[test]

@@ -2,14 +2,17 @@
 
 use std::net::IpAddr;
 
-use super::{Local, Remote, Stream};
+use super::{Local, Profile, Remote, Stream};
 
 /// An offer, or an answer to `offer` (as many `m=` lines in the same order, others refused with port 0).
 pub fn write(local: &Local, offer: Option<&Remote>) -> Vec<u8> {
     match offer {
         None => {
             let mut out = session(local);
-            let proto = if local.crypto.is_empty() { "RTP/AVP" } else { "RTP/SAVP" };
+            let proto = match local.profile {
+                Profile::Plain | Profile::Beside => "RTP/AVP",
+                Profile::Secure => "RTP/SAVP",
+            };
             audio(&mut out, local, proto);
             out.into_bytes()
         }
