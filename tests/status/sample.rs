@@ -42,7 +42,7 @@ pub fn status() -> Status {
         }],
         troubles: vec![],
         drift: DriftStatus { checked_ago: Some(90), changes: Some(0), ..DriftStatus::default() },
-        lan: LanStatus { listening: vec!["192.168.1.1:5060".to_owned()], waiting: vec![] },
+        lan: LanStatus { listening: vec!["192.168.1.1:5060".to_owned()], ..LanStatus::default() },
         tunnel: Some(tunnel()),
         store: StoreStatus::default(),
         clock: ClockStatus::default(),

@@ -67,8 +67,9 @@
 //! - A driver may end sooner, but not while `has_emergency`.
 
 mod emergency;
+pub mod glance;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -368,6 +369,12 @@ impl Engine {
     /// Whether nothing of any call or transaction is left (bindings and registrations stay).
     pub fn is_quiet(&self) -> bool {
         self.calls.is_idle() && self.shared.transactions.is_empty()
+    }
+
+    /// Where phones are registered from by UDP now.
+    pub fn phones(&self, now: Instant) -> BTreeSet<SocketAddr> {
+        let flows = self.registrar.flows(now).into_iter();
+        flows.filter(|flow| flow.transport == Transport::Udp).map(|flow| flow.remote).collect()
     }
 
     /// The server that [`Link::towards`] is about.

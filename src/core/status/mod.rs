@@ -66,6 +66,22 @@ pub struct LanStatus {
     pub listening: Vec<String>,
     /// Why others are not listened on, for people.
     pub waiting: Vec<String>,
+    /// What came by UDP. A service older than the command that reads this says nothing of it.
+    #[serde(default)]
+    pub datagrams: DatagramStatus,
+}
+
+/// Datagrams of the LAN since the service started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatagramStatus {
+    /// Octets that the kernel holds for a socket until we read, as it counts them; the smallest where there are several.
+    pub buffer: Option<u64>,
+    /// What was read.
+    pub received: u64,
+    /// Of that, what was dropped unread, because its sender sends far more than a phone does.
+    pub dropped: u64,
+    /// What the kernel dropped, because its buffer was full.
+    pub lost: u64,
 }
 
 /// The state folder.

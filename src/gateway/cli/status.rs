@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Done, failed};
 use gateway_core::plain::{plain, plain_lines};
 use gateway_core::status::{
-    ClockStatus, DriftStatus, HandsetStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus,
+    ClockStatus, DatagramStatus, DriftStatus, HandsetStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus,
 };
 use gateway_core::time::WallClock;
 
@@ -76,6 +76,9 @@ fn table(status: &Status) -> String {
     let _ = write!(text, "\naccount {}", account(&status.drift));
     for reason in &status.lan.waiting {
         let _ = write!(text, "\nLAN {reason}");
+    }
+    if let Some(buffer) = buffer(&status.lan.datagrams) {
+        let _ = write!(text, "\nLAN buffer {buffer}");
     }
     if let Some(trouble) = &status.store.trouble {
         let _ = write!(text, "\nstate not saved: {trouble}");
@@ -243,6 +246,19 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
+/// What the kernel holds of phones' datagrams, and what did not get through.
+fn buffer(datagrams: &DatagramStatus) -> Option<String> {
+    let DatagramStatus { buffer, dropped, lost, .. } = datagrams;
+    let mut text = format!("{} kB", (*buffer)? / 1024);
+    if *lost > 0 {
+        let _ = write!(text, ", {lost} datagrams lost there");
+    }
+    if *dropped > 0 {
+        let _ = write!(text, ", {dropped} of floods dropped");
+    }
+    Some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,6 +340,15 @@ mod tests {
         let reason = "192.168.2.1:5060: no interface has this address yet";
         status.lan.waiting = vec![reason.to_owned()];
         assert!(table(&status).contains(&format!("\nLAN {reason}\n\n")), "{}", table(&status));
+    }
+
+    #[test]
+    fn the_buffer_for_datagrams_is_told_with_what_was_lost() {
+        let granted = DatagramStatus { buffer: Some(212_992), received: 7, ..DatagramStatus::default() };
+        assert_eq!(buffer(&granted).unwrap(), "208 kB");
+        let flooded = DatagramStatus { lost: 3, dropped: 9000, ..granted };
+        assert_eq!(buffer(&flooded).unwrap(), "208 kB, 3 datagrams lost there, 9000 of floods dropped");
+        assert_eq!(buffer(&DatagramStatus::default()), None);
     }
 
     #[test]

@@ -100,6 +100,16 @@ fn service(text: &mut Text, snapshot: &Snapshot) {
             tables.add(&[("table", table)], count(size));
         }
     });
+    let datagrams = &status.lan.datagrams;
+    let help =
+        "Datagrams of the LAN: \"received\"; of these \"dropped\" unread in a flood; \"lost\" in the kernel's buffer.";
+    text.family("gateway_lan_datagrams_total", Kind::Counter, help, |fates| {
+        for (fate, how_many) in
+            [("received", datagrams.received), ("dropped", datagrams.dropped), ("lost", datagrams.lost)]
+        {
+            fates.add(&[("fate", fate)], number(how_many));
+        }
+    });
     let help = "Times that a timer woke the service, by reason.";
     text.family("gateway_wakeups_total", Kind::Counter, help, |wake_ups| {
         for reason in Reason::ALL {

@@ -43,6 +43,7 @@ fn the_figures_stand_under_the_names_that_dashboards_know() {
         "gateway_events_total{level=\"warning\"} 2",
         "gateway_history_entries 6",
         "gateway_table_entries{table=\"legs\"} 2",
+        "gateway_lan_datagrams_total{fate=\"lost\"} 0",
         "gateway_wakeups_total{reason=\"keepalive\"} 144",
         "gateway_wakeups_total{reason=\"call\"} 0",
         "gateway_account_drift_changes 2",

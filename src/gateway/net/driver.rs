@@ -5,11 +5,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc};
 
 use super::clock::Clock;
@@ -17,6 +16,7 @@ use super::dns::Resolver;
 use super::recorder::Recorder;
 use super::rtp::MediaHandle;
 use super::tls::{Tls, Trust};
+use super::udp::Receiver;
 use super::{http, stream, unreachable};
 use gateway_core::context::Output;
 use gateway_core::engine::{Engine, Input};
@@ -39,7 +39,8 @@ pub struct Driver {
     /// The class of SIP; see [`super::dscp`].
     pub sip_class: u8,
     recorder: Recorder,
-    udp: RefCell<BTreeMap<SocketAddr, Rc<UdpSocket>>>,
+    receiver: Receiver,
+    udp: RefCell<BTreeMap<SocketAddr, Arc<UdpSocket>>>,
     streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
     /// The bindings changed since they were written.
     unsaved: Cell<bool>,
@@ -61,7 +62,9 @@ impl Driver {
         trust: Trust,
         sip_class: u8,
         recorder: Recorder,
+        receiver: Receiver,
     ) -> Rc<Self> {
+        receiver.set_phones(engine.phones(clock.now()));
         Rc::new(Driver {
             engine: RefCell::new(engine),
             dns: Resolver::new(clock.clone()),
@@ -70,6 +73,7 @@ impl Driver {
             trust: RefCell::new(trust),
             sip_class,
             recorder,
+            receiver,
             udp: RefCell::default(),
             streams: RefCell::default(),
             unsaved: Cell::new(false),
@@ -82,8 +86,16 @@ impl Driver {
     }
 
     /// A socket that handsets reach us by.
-    pub fn add_udp(&self, local: SocketAddr, socket: Rc<UdpSocket>) {
+    pub fn add_udp(&self, local: SocketAddr, socket: UdpSocket) -> std::io::Result<()> {
+        let socket = Arc::new(socket);
+        self.receiver.add(local, Arc::clone(&socket))?;
         self.udp.borrow_mut().insert(local, socket);
+        Ok(())
+    }
+
+    /// What datagrams come by.
+    pub fn receiver(&self) -> &Receiver {
+        &self.receiver
     }
 
     /// The webhooks that the emergency service's call back comes by.
@@ -104,6 +116,9 @@ impl Driver {
     /// Gives the engine an input and carries out what follows.
     pub fn input(self: &Rc<Self>, input: Input) {
         let now = self.clock.now();
+        if let Input::Reload { config, .. } = &input {
+            self.receiver.set_config(Arc::clone(config));
+        }
         let mut outputs = Vec::new();
         let next = {
             let mut engine = self.engine.borrow_mut();
@@ -151,6 +166,7 @@ impl Driver {
             }
             Output::Media(command) => media.push(command),
             Output::Persist => {
+                self.receiver.set_phones(self.look(Engine::phones));
                 self.unsaved.set(true);
                 self.bindings_changed.notify_one();
             }
@@ -167,7 +183,7 @@ impl Driver {
         if flow.transport == Transport::Udp {
             let socket = self.udp.borrow().get(&flow.local).cloned();
             if let Some(socket) = socket {
-                unreachable::send(|| socket.try_send_to(&bytes, flow.remote));
+                unreachable::send(|| socket.send_to(&bytes, flow.remote));
             }
             return;
         }
@@ -265,8 +281,10 @@ mod tests {
         let media = rtp::start(media, |_| {}).unwrap();
         let recorder = Recorder::open(Store::open(folder).unwrap(), clock.clone());
         let (now, wall) = (clock.now(), clock.wall());
-        let engine = Engine::new(Arc::new(config), Arc::new(Secrets::default()), None, [2; 32], now, wall);
-        Driver::new(engine, clock.clone(), media, Trust::new(None, &clock), 0, recorder)
+        let config = Arc::new(config);
+        let receiver = Receiver::start(clock.clone(), Arc::clone(&config), 3).unwrap();
+        let engine = Engine::new(config, Arc::new(Secrets::default()), None, [2; 32], now, wall);
+        Driver::new(engine, clock.clone(), media, Trust::new(None, &clock), 0, recorder, receiver)
     }
 
     #[test]

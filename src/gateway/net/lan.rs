@@ -6,18 +6,18 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::net::TcpListener;
 
 use super::descriptors::Descriptors;
 use super::driver::Driver;
 use super::dscp::mark;
 use super::listening::way_out;
 use super::stream::Accepting;
-use super::{stream, udp, unreachable};
+use super::{stream, unreachable};
 use gateway_core::config;
 use gateway_core::event::{Code, Event};
 use gateway_core::status::LanStatus;
@@ -45,6 +45,7 @@ impl Lan {
         let (warning, accepting) = (config.warning(), Accepting::new(descriptors));
         accepting.look(driver);
         tokio::task::spawn_local(accepting.clone().keep_looking(Rc::clone(driver)));
+        tokio::task::spawn_local(driver.receiver().clone().pass(Rc::clone(driver)));
         let lan = Rc::new(Lan { driver: Rc::clone(driver), places: RefCell::default(), warning, accepting });
         for &address in &config.listen {
             if let Err(error) = lan.listen(address).await {
@@ -80,7 +81,7 @@ impl Lan {
     /// For `gateway status`.
     pub fn status(&self) -> LanStatus {
         let places = self.places.borrow();
-        let mut status = LanStatus::default();
+        let mut status = LanStatus { datagrams: self.driver.receiver().status(), ..LanStatus::default() };
         for (address, place) in &*places {
             match place {
                 Ok(local) => status.listening.push(local.to_string()),
@@ -112,7 +113,12 @@ impl Lan {
     }
 
     async fn listen(&self, address: SocketAddr) -> io::Result<()> {
-        let (local, socket, listener) = match open(address, self.driver.sip_class).await {
+        let opened = open(address, self.driver.sip_class).await.and_then(|(local, socket, listener)| {
+            unreachable::watch(&self.driver, local, &socket);
+            self.driver.add_udp(local, socket)?;
+            Ok((local, listener))
+        });
+        let (local, listener) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 self.places.borrow_mut().insert(address, Err(reason(address, &error)));
@@ -120,9 +126,6 @@ impl Lan {
             }
         };
         let (driver, accepting) = (&self.driver, self.accepting.clone());
-        unreachable::watch(driver, local, &*socket);
-        driver.add_udp(local, Rc::clone(&socket));
-        tokio::task::spawn_local(udp::receive(Rc::clone(driver), local, socket));
         tokio::task::spawn_local(stream::accept(Rc::clone(driver), local, listener, accepting));
         self.places.borrow_mut().insert(address, Ok(local));
         self.log(Code::LanListening, &local.to_string(), "UDP and TCP for handsets");
@@ -143,15 +146,15 @@ fn reason(address: SocketAddr, error: &io::Error) -> String {
     format!("cannot be listened on: {}{way}; it is tried again every {} s", error.kind(), RETRY.as_secs())
 }
 
-type Opened = (SocketAddr, Rc<UdpSocket>, TcpListener);
+type Opened = (SocketAddr, UdpSocket, TcpListener);
 
 /// UDP and TCP on the same address; port 0 means the same free port for both.
 async fn open(listen: SocketAddr, class: u8) -> io::Result<Opened> {
     let listener = TcpListener::bind(listen).await?;
     let local = listener.local_addr()?;
-    let socket = UdpSocket::bind(local).await?;
+    let socket = UdpSocket::bind(local)?;
     mark(&socket, local.ip(), class);
-    Ok((local, Rc::new(socket), listener))
+    Ok((local, socket, listener))
 }
 
 #[cfg(test)]
@@ -164,7 +167,7 @@ mod tests {
     async fn what_phones_are_sent_has_the_class_of_sip() {
         for (class, octet) in [(24, 0x60), (46, 0xb8), (0, 0)] {
             let (_, socket, _) = open("127.0.0.1:0".parse().unwrap(), class).await.unwrap();
-            assert_eq!(getsockopt(&*socket, sockopt::Ipv4Tos), Ok(octet));
+            assert_eq!(getsockopt(&socket, sockopt::Ipv4Tos), Ok(octet));
         }
     }
 }

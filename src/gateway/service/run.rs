@@ -27,6 +27,7 @@ use crate::net::driver::Driver;
 use crate::net::lan::Lan;
 use crate::net::recorder::Recorder;
 use crate::net::tls::Trust;
+use crate::net::udp::Receiver;
 use crate::net::{control_socket, http, listening, metrics, rtp};
 use crate::store::Store;
 use crate::tunnel::Place;
@@ -59,6 +60,9 @@ pub enum RunError {
     /// Not a call has sound without it.
     #[error("the media thread cannot be started: {}; no call would have sound; is the system out of threads or memory?", .0.kind())]
     Media(std::io::Error),
+    /// No phone is heard without it.
+    #[error("the thread that reads from phones cannot be started: {}; is the system out of threads or memory?", .0.kind())]
+    Receiver(std::io::Error),
     /// Tags, branches and nonces would be known beforehand.
     #[error("no randomness from the system: {0}")]
     Random(getrandom::Error),
@@ -140,7 +144,9 @@ async fn serve(options: Options) -> Result<(), RunError> {
 
     let engine =
         Engine::new(Arc::clone(&config), Arc::clone(&secrets), bindings.as_deref(), seed()?, clock.now(), clock.wall());
-    let driver = Driver::new(engine, clock.clone(), media, trust, config.dscp.sip, recorder.clone());
+    let receiver =
+        Receiver::start(clock.clone(), Arc::clone(&config), Random::new(seed()?).u64()).map_err(RunError::Receiver)?;
+    let driver = Driver::new(engine, clock.clone(), media, trust, config.dscp.sip, recorder.clone(), receiver);
     let descriptors = Descriptors::default();
     let lan = Lan::start(&driver, &config.lan, descriptors.clone()).await;
 
