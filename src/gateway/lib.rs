@@ -13,6 +13,7 @@ pub mod config_file;
 mod disk;
 pub mod history;
 pub mod log;
+pub mod memory;
 pub mod metrics;
 pub mod net;
 pub mod service;

@@ -393,6 +393,16 @@ pub struct Limits {
     pub house_minutes: u32,
     /// New numbers that all extensions together may call in an hour. Default as for minutes.
     pub house_new_numbers: u32,
+    /// Octets that all tables together may hold. Default: a quarter of the machine's memory, at least
+    /// [`MIN_MEMORY`](Self::MIN_MEMORY).
+    pub memory: Option<u64>,
+    /// Octets that transactions may hold, of each side. No key: it follows from `memory`.
+    pub transactions: usize,
+}
+
+impl Limits {
+    /// With less no box works, octets.
+    pub const MIN_MEMORY: u64 = 24 << 20;
 }
 
 /// What an extension may use: a stolen password costs no more than this.

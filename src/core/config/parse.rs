@@ -11,6 +11,7 @@ use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
 use super::{account, emergency, environment, tunnel, upgrade};
+use crate::sip::transaction::MAX_OCTETS;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
 const PORTS_PER_CALL: usize = 4;
@@ -214,6 +215,9 @@ fn limits(mut section: Section<'_>, allowance: Allowance, extensions: usize) -> 
         allowance,
         house_minutes,
         house_new_numbers,
+        // In MB.
+        memory: section.optional("memory", value::integer(Limits::MIN_MEMORY >> 20..=65_536)).map(|mb| mb << 20),
+        transactions: MAX_OCTETS,
     };
     section.finish();
     limits

@@ -62,6 +62,7 @@ impl Engine {
 
     pub(super) fn on_reload(&mut self, now: Instant, wall: WallClock, config: Arc<Config>, secrets: Arc<Secrets>) {
         self.shared.secrets = secrets;
+        self.shared.transactions.set_max_octets(config.limits.transactions);
         // Another server, domain or certificate means another flow, and an emergency call must not lose its own.
         let waits = config.trunk != self.shared.config.trunk && self.calls.has_emergency();
         self.shared.config = match waits {

@@ -49,9 +49,11 @@
 //! - The same seed and the same inputs at the same times give the same outputs, octet for octet.
 //! - All that follows from an input comes with the drain after it, or has a deadline.
 //! - It sends nothing on a stream after the turn in which the stream ended.
-//! - Its memory is bounded: [`MAX_STREAMS`], and [`MAX_UNFINISHED`](crate::streams::MAX_UNFINISHED) octets on those that no
+//! - Its memory is bounded: [`MAX_STREAMS`], [`MAX_OF_SOURCE`](crate::streams::MAX_OF_SOURCE) strangers' of one source, and [`MAX_UNFINISHED`](crate::streams::MAX_UNFINISHED) octets on those that no
 //!   call uses; [`transaction::MAX`] and [`transaction::RESERVE`] of each side, of one source
 //!   [`MAX_UNANSWERED`](transaction::sources::MAX_UNANSWERED) and [`MAX_ANSWERED`](transaction::sources::MAX_ANSWERED);
+//!   [`Limits::transactions`](crate::config::Limits::transactions) octets of them on each side, of one source
+//!   [`MAX_OF_SOURCE`](transaction::sources::MAX_OF_SOURCE);
 //!   [`Limits::calls`](crate::config::Limits::calls), and [`bound::MAX_CALLS`](crate::emergency::bound::MAX_CALLS) emergency
 //!   calls; [`Limits::bindings_per_extension`](crate::config::Limits::bindings_per_extension).
 //! - The outputs of one input are bounded by its octets and by these tables. A queue that is drained is empty.
@@ -89,7 +91,7 @@ use crate::secrets::Secrets;
 use crate::sip::dialled::Dialled;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header;
-use crate::sip::transaction::{self, Priority, ServerId, Transactions, response_to};
+use crate::sip::transaction::{self, Priority, ServerId, Transactions, give_back, response_to};
 use crate::sip::wire::{self, Datagram, Frame, ReadError};
 use crate::status::usage::{ExtensionUsage, Usage};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
@@ -201,13 +203,9 @@ impl Engine {
         now: Instant,
         wall: WallClock,
     ) -> Self {
-        let shared = Shared {
-            config,
-            secrets,
-            random: Random::new(seed),
-            transactions: Transactions::default(),
-            outputs: VecDeque::new(),
-        };
+        let mut transactions = Transactions::default();
+        transactions.set_max_octets(config.limits.transactions);
+        let shared = Shared { config, secrets, random: Random::new(seed), transactions, outputs: VecDeque::new() };
         Engine {
             shared,
             registrar: Registrar::new(bindings, now, wall),
@@ -339,7 +337,10 @@ impl Engine {
 
     /// The next thing for the drivers to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.shared.outputs.pop_front()
+        self.shared.outputs.pop_front().or_else(|| {
+            give_back(&mut self.shared.outputs);
+            None
+        })
     }
 
     /// When the next [`Input::Tick`] is due, and for what; `None` while nothing waits for time. May be early, and may have

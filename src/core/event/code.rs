@@ -204,6 +204,9 @@ codes! {
     SystemDescriptors "system.descriptors": Error, Box,
         "The system allows too few open files for `limits.calls`."
         => "Raise the limit as the text says.";
+    SystemMemory "system.memory": Warning, Box,
+        "`limits.memory` is less than the bounds of the config need. Your box lowers those that all share."
+        => "Raise it as the text says, if your box has the memory.";
     TrunkAddress "trunk.address": Notice or Warning, Line,
         "Twilio sees your box at another address. A warning means that the config names a wrong one."
         => "With a warning, correct or remove `media.public_address`.";

@@ -26,7 +26,7 @@ use crate::time::Instant;
 /// How long a nonce is good. A handset that comes back later gets `stale=true` and needs one more round trip.
 const NONCE_LIFETIME: Duration = Duration::from_secs(300);
 /// Nonces in use whose count is remembered; above it the oldest becomes stale.
-const MAX_NONCES: usize = 4096;
+pub(super) const MAX_NONCES: usize = 4096;
 
 /// A nonce that we made: when, and what makes it differ from others of that microsecond.
 type Nonce = (u64, u64);

@@ -34,6 +34,8 @@ use crate::time::{Instant, WallClock, soonest};
 
 /// Octets of a Contact URI that is taken.
 const MAX_CONTACT: usize = 512;
+/// Octets of nonces and of sources that guess, in full: a table's entry has about so many.
+pub const GATE_OCTETS: usize = 192 * (auth::MAX_NONCES + throttle::MAX_SOURCES);
 /// Characters of `+sip.instance` or User-Agent that are kept.
 const MAX_TEXT: usize = 128;
 /// How late a request can be: its transaction gives up after 64·T1.

@@ -695,7 +695,7 @@ fn a_handset_is_asked_at_once_where_its_port_is_in_doubt_and_else_when_it_was_qu
         asymmetric(&mut lan, "192.168.1.21:5060;rport", contact);
         assert_eq!(lan.due(), expected, "{contact}");
         assert!(lan.due().is_empty(), "once");
-        lan.now = lan.now + Duration::from_secs(299);
+        lan.now += Duration::from_secs(299);
         assert!(lan.due().is_empty());
     }
     let mut lan = Lan::new();
@@ -721,7 +721,7 @@ fn silence_to_options_says_something_of_a_model_that_answers_them_alone() {
     lan.with(|registrar, context| registrar.left_options(context, first.flow));
     assert!(lan.registrar.is_silent(first.flow, lan.now));
     assert_eq!(lan.codes(), ["handset.silent"]);
-    lan.now = lan.now + Duration::from_secs(7);
+    lan.now += Duration::from_secs(7);
     assert_eq!(lan.registrar.status("101", lan.now)[0].not_responding_for, Some(7));
     // Its own request with the right password brings it back, over a refresh that changes nothing.
     first.register(&mut lan, 3600);
@@ -756,11 +756,11 @@ fn many_handsets_are_asked_a_few_at_a_time() {
         handset("101", &format!("192.168.1.{n}:5060")).register(&mut lan, 3600);
     }
     lan.questions();
-    lan.now = lan.now + Duration::from_secs(700);
+    lan.now += Duration::from_secs(700);
     let mut asked = Vec::new();
     for _ in 0..4 {
         asked.push(lan.due().len());
-        lan.now = lan.now + Duration::from_secs(1);
+        lan.now += Duration::from_secs(1);
     }
     assert_eq!(asked, [16, 16, 8, 0]);
 }

@@ -16,7 +16,7 @@ const MAX_DELAY: Duration = Duration::from_secs(120);
 /// A source that was quiet for so long starts anew. Longer than [`MAX_DELAY`], or waiting would be forgiven at once.
 const FORGET: Duration = Duration::from_secs(900);
 /// Sources remembered; above it the one quiet for longest goes.
-const MAX_SOURCES: usize = 1024;
+pub(super) const MAX_SOURCES: usize = 1024;
 
 #[derive(Debug)]
 struct Offence {

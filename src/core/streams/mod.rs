@@ -4,6 +4,7 @@
 //! The rules:
 //! - Over a limit of connections or octets a stranger's connection goes, never one that the caller says is kept (a call
 //!   or a registered handset uses it), and never the trunk's.
+//! - Over [`MAX_OF_SOURCE`] strangers' connections from one address its own oldest goes, whatever room there is.
 //! - A message that was begun is whole within [`MESSAGE_LIMIT`]: more of its octets do not buy more time. A connection
 //!   that a call uses is kept all the same.
 
@@ -18,6 +19,9 @@ use crate::timers::Timers;
 /// Connections at a time, the trunk's among them. For a further one the oldest stranger's goes: strangers who connect and keep
 /// silent, or say something harmless once, must not lock handsets out.
 pub const MAX_STREAMS: usize = 512;
+
+/// Of them, strangers' from one address: a proxy of many phones has few, and its phones register.
+pub const MAX_OF_SOURCE: usize = MAX_STREAMS / 4;
 
 /// How long a new connection may take to say its first whole message: what a SIP timer would wait (64·T1).
 pub const STREAM_GRACE: Duration = Duration::from_secs(32);
@@ -103,7 +107,19 @@ impl Streams {
     pub fn accepted(&mut self, now: Instant, flow: Flow, kept: impl FnOnce() -> BTreeSet<Flow>) -> Vec<Flow> {
         self.insert(now, flow, Side::Lan);
         self.owing.set(flow, now + STREAM_GRACE);
-        self.crowded(kept)
+        let source = |flow: Flow| flow.remote.ip().to_canonical();
+        let of_source = self.table.keys().filter(|other| source(**other) == source(flow)).count();
+        if of_source <= MAX_OF_SOURCE {
+            return self.crowded(kept);
+        }
+        // One came, so that one goes, and then all have their room again.
+        let kept = kept();
+        let own = self.strangers(&kept).filter(|(other, _)| source(*other) == source(flow));
+        let oldest = own.map(|(other, stream)| (stream.number, other)).collect::<BTreeSet<_>>();
+        match oldest.len() > MAX_OF_SOURCE {
+            true => oldest.into_iter().take(1).map(|(_, oldest)| oldest).collect(),
+            false => self.crowded(|| kept),
+        }
     }
 
     /// From now on there may be so many connections of handsets. Those to close for it, as [`Self::accepted`] has them.

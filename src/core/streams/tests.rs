@@ -176,3 +176,25 @@ fn what_a_closed_stream_held_is_given_back() {
     streams.remove(flow);
     assert_eq!((streams.unfinished(), streams.len()), (0, 0));
 }
+
+#[test]
+fn one_address_that_connects_without_end_costs_itself_alone() {
+    let mut streams = Streams::default();
+    let of = |host: u64, number: u64| Flow {
+        remote: format!("192.168.2.{host}:{}", 1000 + number).parse().unwrap(),
+        ..flow(host * 10_000 + number)
+    };
+    let quiet = of(1, 1);
+    assert_eq!(streams.accepted(at(0), quiet, BTreeSet::new), []);
+    let bound = of(2, 0);
+    assert_eq!(streams.accepted(at(0), bound, BTreeSet::new), []);
+    for number in 1..2000 {
+        for gone in streams.accepted(at(1), of(2, number), || BTreeSet::from([bound])) {
+            assert!(gone.remote.ip() == bound.remote.ip() && gone != bound && gone != of(2, number), "{gone:?}");
+            streams.remove(gone);
+        }
+        assert!(streams.len() <= MAX_OF_SOURCE + 2);
+    }
+    // With few places the oldest stranger goes, as ever.
+    assert_eq!(streams.set_places(2, || BTreeSet::from([bound])).len(), streams.len() - 2);
+}

@@ -8,6 +8,8 @@ use super::arguments::Trace;
 use super::show::Colours;
 use super::{Done, failed};
 use crate::config_file;
+use crate::memory;
+use crate::net::descriptors::Descriptors;
 use crate::twilio::{hosted_folder, url_proof};
 use gateway_account::account_status::AccountStatus;
 use gateway_account::check::{self, Finding, Severity, observed};
@@ -33,6 +35,7 @@ pub(super) fn run(file: &Path) -> Done {
             Err(error) => super::warn(&[error.to_string()]),
         }
     }
+    super::warn(&memory::hold(&mut config, &Descriptors::default()).into_iter().collect::<Vec<_>>());
     let doors = config.open_doors();
     if !doors.is_empty() {
         return Err(doors.iter().map(|door| format!("{}: {door}", file.display())).collect());

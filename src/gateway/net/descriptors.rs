@@ -7,11 +7,12 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::http::MAX_CONNECTIONS;
+use crate::memory;
 use gateway_core::event::{Code, Event};
 use gateway_core::streams::MAX_STREAMS;
 
@@ -46,8 +47,21 @@ pub enum Kind {
 }
 
 /// The connections that came in; all clones count the same ones.
-#[derive(Clone, Debug, Default)]
-pub struct Descriptors(Arc<[AtomicUsize; 2]>);
+#[derive(Clone, Debug)]
+pub struct Descriptors(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    held: [AtomicUsize; 2],
+    /// The part of all places that there is memory for, percent.
+    share: AtomicU64,
+}
+
+impl Default for Descriptors {
+    fn default() -> Descriptors {
+        Descriptors(Arc::new(Counts { held: Default::default(), share: AtomicU64::new(100) }))
+    }
+}
 
 /// A connection that is counted until this is dropped.
 #[derive(Debug)]
@@ -67,17 +81,22 @@ impl Descriptors {
     }
 
     fn of(&self, kind: Kind) -> &AtomicUsize {
-        &self.0[kind as usize]
+        &self.0.held[kind as usize]
+    }
+
+    /// From now on there is memory for so many percent of all places ([`memory::Fit::share`]).
+    pub fn set_share(&self, share: u64) {
+        self.0.share.store(share, Ordering::Relaxed);
     }
 
     /// How many connections of a kind there may be now.
     pub fn places(&self, kind: Kind) -> usize {
-        let limit = limit();
+        let (limit, most) = (limit(), memory::part(most(kind), self.0.share.load(Ordering::Relaxed)));
         if limit >= WANTED {
-            return most(kind);
+            return most;
         }
-        let held = self.0.iter().map(|held| held.load(Ordering::Relaxed)).sum();
-        places(limit, used(limit), held, kind)
+        let held = self.0.held.iter().map(|held| held.load(Ordering::Relaxed)).sum();
+        places(limit, used(limit), held, kind).min(most)
     }
 }
 

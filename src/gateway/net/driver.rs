@@ -23,11 +23,28 @@ use gateway_core::engine::{Engine, Input};
 use gateway_core::event::Event;
 use gateway_core::media::Command;
 use gateway_core::sip::flow::{Flow, Transport};
+use gateway_core::streams::MAX_STREAMS;
 use gateway_core::time::Instant;
 use gateway_core::wake::{Counts, Reason};
 
-/// Messages that a slow connection may have waiting; then it is closed.
+/// Messages that a slow connection may have waiting, and octets of them; then it is closed.
 const STREAM_QUEUE: usize = 256;
+const STREAM_OCTETS: usize = 256 * 1024;
+
+/// Octets that wait for all connections together. Beyond it the handset's with the most waiting is closed.
+pub const MAX_QUEUED: usize = 512 * 1024;
+
+/// What the kernel is asked to hold of our answers on a handset's connection; it takes twice as much.
+pub const SEND_BUFFER: usize = 8 * 1024;
+
+/// What waits for a connection.
+struct Waiting {
+    queue: mpsc::Sender<Vec<u8>>,
+    octets: Queued,
+}
+
+/// How many octets wait for a connection; its writer takes them off.
+pub type Queued = Rc<Cell<usize>>;
 
 /// The engine with all that it needs to act.
 pub struct Driver {
@@ -41,7 +58,7 @@ pub struct Driver {
     recorder: Recorder,
     receiver: Receiver,
     udp: RefCell<BTreeMap<SocketAddr, Arc<UdpSocket>>>,
-    streams: RefCell<BTreeMap<u64, mpsc::Sender<Vec<u8>>>>,
+    streams: RefCell<BTreeMap<u64, Waiting>>,
     /// The bindings changed since they were written.
     unsaved: Cell<bool>,
     pub bindings_changed: Notify,
@@ -188,18 +205,28 @@ impl Driver {
             return;
         }
         let mut streams = self.streams.borrow_mut();
-        if let Some(queue) = streams.get(&flow.connection)
-            && queue.try_send(bytes).is_err()
-        {
+        let Some(Waiting { queue, octets }) = streams.get(&flow.connection) else { return };
+        let waiting = octets.get() + bytes.len();
+        if waiting > STREAM_OCTETS || queue.try_send(bytes).is_err() {
             streams.remove(&flow.connection);
+            return;
+        }
+        octets.set(waiting);
+        // While each has its part at most, all have their bound.
+        let is_over = || streams.values().map(|one| one.octets.get()).sum::<usize>() > MAX_QUEUED;
+        if waiting > MAX_QUEUED / MAX_STREAMS && is_over() {
+            let handsets = streams.iter().filter(|(connection, _)| **connection & stream::ACCEPTED != 0);
+            let slowest = handsets.max_by_key(|(_, one)| one.octets.get()).map(|(connection, _)| *connection);
+            slowest.map(|connection| streams.remove(&connection));
         }
     }
 
     /// The queue of a new connection; the connection ends when the queue is closed from here.
-    pub fn add_stream(&self, connection: u64) -> mpsc::Receiver<Vec<u8>> {
-        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-        self.streams.borrow_mut().insert(connection, sender);
-        receiver
+    pub fn add_stream(&self, connection: u64) -> (mpsc::Receiver<Vec<u8>>, Queued) {
+        let (queue, receiver) = mpsc::channel(STREAM_QUEUE);
+        let octets = Queued::default();
+        self.streams.borrow_mut().insert(connection, Waiting { queue, octets: Rc::clone(&octets) });
+        (receiver, octets)
     }
 
     /// A connection is gone.
@@ -302,6 +329,35 @@ mod tests {
             let mut once = Counts::default();
             once.add(Reason::Search);
             assert_eq!(driver.wake_ups(), once);
+        });
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn answers_that_nobody_reads_are_bounded_and_cost_slow_handsets_not_the_trunk() {
+        let folder = std::env::temp_dir().join(format!("gateway-queued-{}", std::process::id()));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let driver = driver(&folder);
+            let flow = |connection, transport| {
+                let at = "192.168.1.1:5060".parse().unwrap();
+                Flow { transport, local: at, remote: at, connection }
+            };
+            let trunk = flow(1, Transport::Tls);
+            let _kept = driver.add_stream(1);
+            driver.send(trunk, vec![0; 100_000]);
+            let quick = flow(stream::ACCEPTED | 1, Transport::Tcp);
+            let _reads = driver.add_stream(quick.connection);
+            driver.send(quick, vec![0; 500]);
+            let handsets: Vec<_> = (2..400).map(|number| flow(stream::ACCEPTED | number, Transport::Tcp)).collect();
+            let queues: Vec<_> = handsets.iter().map(|flow| driver.add_stream(flow.connection)).collect();
+            for flow in handsets.iter().cycle().take(20_000) {
+                driver.send(*flow, vec![0; 2000]);
+                let streams = driver.streams.borrow();
+                assert!(streams.values().map(|one| one.octets.get()).sum::<usize>() <= MAX_QUEUED);
+                assert!(streams.contains_key(&trunk.connection) && streams.contains_key(&quick.connection));
+            }
+            drop(queues);
         });
         std::fs::remove_dir_all(&folder).unwrap();
     }

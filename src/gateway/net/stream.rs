@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::ready;
 use std::time::Duration;
 
+use nix::sys::socket::{setsockopt, sockopt};
 use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
@@ -15,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use super::descriptors::{Descriptors, Kind};
-use super::driver::Driver;
+use super::driver::{Driver, Queued, SEND_BUFFER};
 use super::dscp::mark;
 use super::tls::{Tls, is_about_time};
 use gateway_core::engine::Input;
@@ -40,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const MAX_NAMES: usize = 3;
 
 /// Connections that come in are numbered apart from those that the engine asks for.
-const ACCEPTED: u64 = 1 << 63;
+pub(super) const ACCEPTED: u64 = 1 << 63;
 
 /// What all listeners for handsets share.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +93,8 @@ pub async fn accept(driver: Rc<Driver>, local: SocketAddr, listener: TcpListener
         accepting.numbers.set(number);
         let _ = socket.set_nodelay(true);
         mark(&socket, local.ip(), driver.sip_class);
+        // Who reads nothing holds this much of our memory, not megabytes.
+        let _ = setsockopt(&socket, sockopt::SndBuf, &SEND_BUFFER);
         let flow = Flow { transport: Transport::Tcp, local, remote, connection: ACCEPTED | number };
         let queue = driver.add_stream(flow.connection);
         driver.input(Input::Accepted { flow });
@@ -189,7 +192,7 @@ fn shown_name(name: &str) -> String {
 }
 
 /// Reads and writes until either end closes.
-async fn carry<S>(driver: Rc<Driver>, flow: Flow, socket: S, mut queue: mpsc::Receiver<Vec<u8>>)
+async fn carry<S>(driver: Rc<Driver>, flow: Flow, socket: S, (mut queue, octets): (mpsc::Receiver<Vec<u8>>, Queued))
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -204,7 +207,7 @@ where
             next = queue.recv() => {
                 let Some(bytes) = next else { break "closed".to_string() };
                 match tokio::time::timeout(WRITE_LIMIT, write(&mut writer, &bytes)).await {
-                    Ok(Ok(())) => {}
+                    Ok(Ok(())) => octets.set(octets.get().saturating_sub(bytes.len())),
                     Ok(Err(error)) => break error.to_string(),
                     Err(_) => break format!("nothing was taken for {} s", WRITE_LIMIT.as_secs()),
                 }

@@ -11,6 +11,7 @@ use super::drift;
 use super::trouble::Troubles;
 use super::tunnel::Tunnel;
 use crate::config_file;
+use crate::memory;
 use crate::net::driver::Driver;
 use crate::net::recorder::Recorder;
 use crate::net::tls::Tls;
@@ -87,11 +88,11 @@ impl Reloader {
     pub async fn keep_fitting(self: Rc<Self>) {
         loop {
             tokio::time::sleep(LOOK).await;
-            let calls = descriptors::calls(descriptors::limit(), self.running.calls.get());
-            if calls != self.config().limits.calls {
-                let mut config = Config::clone(&self.config());
-                config.limits.calls = self.running.calls.get();
-                self.fit(&mut config);
+            let mut config = Config::clone(&self.config());
+            let before = std::mem::replace(&mut config.limits.calls, self.running.calls.get());
+            // What memory lacks was told when the configuration came.
+            let _ = self.fit(&mut config);
+            if config.limits.calls != before {
                 self.put_in_force(config);
             }
         }
@@ -138,8 +139,8 @@ impl Reloader {
         });
     }
 
-    /// No more calls than there are descriptors for.
-    fn fit(&self, config: &mut Config) {
+    /// No more calls than there are descriptors and memory for.
+    fn fit(&self, config: &mut Config) -> Option<String> {
         match descriptors::shortage(descriptors::limit(), config.limits.calls) {
             Some(shortage) => {
                 if self.troubles.set("descriptors", shortage.clone()) {
@@ -148,7 +149,9 @@ impl Reloader {
             }
             None => drop(self.troubles.clear("descriptors")),
         }
+        let memory = memory::hold(config, self.shared.descriptors());
         config.limits.calls = descriptors::calls(descriptors::limit(), config.limits.calls);
+        memory
     }
 
     fn try_reload(&self) -> Result<Vec<String>, Vec<String>> {
@@ -196,7 +199,9 @@ impl Reloader {
             notes.push("[tunnel] needs a restart".to_string());
         }
         self.running.calls.set(config.limits.calls);
-        self.fit(&mut config);
+        if let Some(shortage) = self.fit(&mut config) {
+            self.recorder.record(&memory::event(&shortage));
+        }
         self.troubles.clear("config");
         self.troubles.clear("secrets");
         let doors = config.open_doors();

@@ -20,6 +20,7 @@ use super::trouble::{Opening, Troubles};
 use super::tunnel::{self, Tunnel};
 use super::{link, persist, timekeeper};
 use crate::config_file;
+use crate::memory;
 use crate::net::clock::Clock;
 use crate::net::control_socket::Unbound;
 use crate::net::descriptors::{self, Descriptors};
@@ -123,7 +124,11 @@ async fn serve(options: Options) -> Result<(), RunError> {
         recorder.record(&Event::new(Code::EmergencySound, "gateway", error.to_string()));
     }
     let calls = config.limits.calls;
-    config.limits.calls = descriptors::calls(descriptors::limit(), calls);
+    let descriptors = Descriptors::default();
+    if let Some(shortage) = memory::hold(&mut config, &descriptors) {
+        recorder.record(&memory::event(&shortage));
+    }
+    config.limits.calls = descriptors::calls(descriptors::limit(), config.limits.calls);
     let config = Arc::new(config);
     let secrets = Arc::new(persist::secrets(&store, &recorder, &troubles));
     let bindings = persist::bindings(&store, &recorder);
@@ -147,7 +152,6 @@ async fn serve(options: Options) -> Result<(), RunError> {
     let receiver =
         Receiver::start(clock.clone(), Arc::clone(&config), Random::new(seed()?).u64()).map_err(RunError::Receiver)?;
     let driver = Driver::new(engine, clock.clone(), media, trust, config.dscp.sip, recorder.clone(), receiver);
-    let descriptors = Descriptors::default();
     let lan = Lan::start(&driver, &config.lan, descriptors.clone()).await;
 
     let opening = |what, code, subject: String, breaks| Opening {

@@ -23,7 +23,7 @@ fn the_defaults_shown_in_the_file_that_we_ship_are_the_defaults() {
                 Some("fallback_url" | "networks" | "daily" | "monthly" | "assets" | "name" | "address" | "notify") => {
                     line
                 }
-                Some("failure_sound") => line,
+                Some("failure_sound" | "memory") => line,
                 _ => rest,
             },
             _ => line,

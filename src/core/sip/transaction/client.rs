@@ -21,6 +21,8 @@ pub(super) struct Client<O> {
     /// `None`: a CANCEL that the layer sent by itself, nobody wants to hear of it.
     pub owner: Option<O>,
     pub machine: Machine,
+    /// What it holds at most, as the table counts it.
+    pub octets: usize,
 }
 
 #[derive(Debug)]

@@ -64,6 +64,13 @@ struct Rfc2543 {
 }
 
 impl ServerKey {
+    /// Octets of its texts.
+    pub fn octets(&self) -> usize {
+        let of = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let old = self.rfc2543.as_ref().map_or(0, |old| old.uri.len() + of(&old.from_tag) + old.call_id.len());
+        self.host.len() + of(&self.branch) + old
+    }
+
     /// The transaction of a request; for CANCEL that of the CANCEL itself.
     pub fn of_request(flow: Flow, request: &Request, via: &Via) -> Option<Self> {
         let method = if request.method == Method::Ack { Method::Invite } else { request.method };
@@ -105,6 +112,11 @@ pub(super) struct MergeKey {
 }
 
 impl MergeKey {
+    /// Octets of its texts.
+    pub fn octets(&self) -> usize {
+        self.call_id.len() + self.from_tag.as_ref().map_or(0, String::len)
+    }
+
     /// `None` inside a dialog, where nothing forks, and for REGISTER: two of one phone do no harm, and after a reboot it may
     /// count anew under the same Call-ID and tag.
     pub fn of_request(request: &Request) -> Option<Self> {

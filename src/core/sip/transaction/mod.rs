@@ -29,7 +29,7 @@ pub use self::key::stateless_tag;
 use self::key::{ClientKey, MergeKey, ServerKey};
 pub use self::priority::Priority;
 pub use self::response::response_to;
-use self::server::{Acknowledged, Server};
+use self::server::{Acknowledged, Server, held};
 use self::sources::Sources;
 pub use self::timer::{T1, T2, T4, TIMEOUT};
 use self::timer::{Timer, Timers, all_of};
@@ -42,10 +42,21 @@ use crate::time::Instant;
 
 /// Most server transactions, and most client transactions, at a time. Above it new requests get 503 with Retry-After, and
 /// requests of ours fail.
-pub const MAX: usize = 8192;
+pub const MAX: usize = 4096;
+
+/// Most octets of memory that those of one side hold, where there is memory for it ([`Limits::transactions`]).
+///
+/// [`Limits::transactions`]: crate::config::Limits::transactions
+pub const MAX_OCTETS: usize = 6 << 20;
 
 /// Beyond [`MAX`], for INVITEs of [`Priority::Emergency`] and the requests of ours that follow from them alone.
 pub const RESERVE: usize = 256;
+
+/// The same beyond [`MAX_OCTETS`].
+pub const RESERVE_OCTETS: usize = 512 * 1024;
+
+/// What a transaction holds beside the texts of its messages: itself, its places in the tables, its timers.
+const OVERHEAD: usize = 640;
 
 /// Seconds to wait before another try, in a 503.
 const RETRY_AFTER: u64 = 5;
@@ -63,6 +74,10 @@ pub struct Transactions<O> {
     transmits: VecDeque<(Flow, Vec<u8>)>,
     sources: Sources,
     ways: Ways,
+    /// Octets that those of each side hold, and may hold.
+    client_octets: usize,
+    server_octets: usize,
+    max_octets: usize,
     /// Of transactions of both sides: timers know a transaction by its number alone.
     last_id: u64,
     strays: u64,
@@ -81,6 +96,9 @@ impl<O> Default for Transactions<O> {
             transmits: VecDeque::new(),
             sources: Sources::default(),
             ways: Ways::default(),
+            client_octets: 0,
+            server_octets: 0,
+            max_octets: MAX_OCTETS,
             last_id: 0,
             strays: 0,
         }
@@ -88,6 +106,16 @@ impl<O> Default for Transactions<O> {
 }
 
 impl<O: Copy> Transactions<O> {
+    /// From now on those of one side may hold so many octets, at most [`MAX_OCTETS`].
+    pub fn set_max_octets(&mut self, octets: usize) {
+        self.max_octets = octets.min(MAX_OCTETS);
+    }
+
+    /// Octets that they hold, of both sides.
+    pub fn octets(&self) -> usize {
+        self.client_octets + self.server_octets
+    }
+
     /// Takes a message off a flow. What it means is polled with [`Transactions::poll_event`]. A new INVITE of
     /// [`Priority::Emergency`] finds room where others do not.
     pub fn receive(&mut self, now: Instant, flow: Flow, message: SipMessage, priority: Priority) {
@@ -113,7 +141,7 @@ impl<O: Copy> Transactions<O> {
         }
         let branch = via::branch(random);
         via::push_front(&mut request.headers, via::ours(flow, &branch));
-        if self.clients.len() >= room(priority) {
+        if self.clients.len() >= room(priority) || self.client_octets >= self.room_of_octets(priority) {
             let id = ClientId(self.next_id());
             self.events.push_back(Event::Failed { id, owner, failure: Failure::Transport });
             return id;
@@ -146,13 +174,17 @@ impl<O: Copy> Transactions<O> {
         if next == Next::End {
             return self.end_server(id);
         }
-        if !was_answered
-            && server.is_answered()
-            && let Some(source) = sources::of(server.flow)
-            && let Some(oldest) = self.sources.answer(source, id)
-        {
-            let flow = server.flow;
-            self.end_server(oldest);
+        let octets = OVERHEAD + server.held();
+        let before = std::mem::replace(&mut server.octets, octets);
+        self.server_octets = self.server_octets - before + octets;
+        let flow = server.flow;
+        let Some(source) = sources::of(flow) else { return };
+        self.sources.weigh(source, before, octets);
+        let is_new = !was_answered && server.is_answered();
+        if is_new && self.sources.answer(source, id) {
+            while let Some(oldest) = self.sources.oldest(source, 0) {
+                self.end_server(oldest);
+            }
             if self.sources.reports(now) {
                 self.events.push_back(Event::Crowded { flow });
             }
@@ -218,7 +250,10 @@ impl<O: Copy> Transactions<O> {
 
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event<O>> {
-        self.events.pop_front()
+        self.events.pop_front().or_else(|| {
+            give_back(&mut self.events);
+            None
+        })
     }
 
     /// Whether there is a next event.
@@ -228,7 +263,10 @@ impl<O: Copy> Transactions<O> {
 
     /// The next octets to send.
     pub fn poll_transmit(&mut self) -> Option<(Flow, Vec<u8>)> {
-        self.transmits.pop_front()
+        self.transmits.pop_front().or_else(|| {
+            give_back(&mut self.transmits);
+            None
+        })
     }
 
     /// When [`Transactions::handle_timeout`] wants to be called.
@@ -328,22 +366,26 @@ impl<O: Copy> Transactions<O> {
         priority: Priority,
     ) {
         let source = sources::of(flow);
-        let crowded = !priority.is_emergency() && source.is_some_and(|source| !self.sources.has_room(source));
+        let merge = MergeKey::of_request(&request);
+        let octets = OVERHEAD + held(&key, merge.as_ref());
+        while let Some(oldest) = source.and_then(|source| self.sources.oldest(source, octets)) {
+            self.end_server(oldest);
+        }
+        let crowded = !priority.is_emergency() && source.is_some_and(|source| !self.sources.has_room(source, octets));
         if crowded && self.sources.reports(now) {
             self.events.push_back(Event::Crowded { flow });
         }
         // An emergency call makes room beyond what others may use; nobody's answered request is worth more than that.
-        if self.servers.len() >= room(priority)
+        while !self.has_server_room(priority, octets)
             && let Some(victim) = self.sources.victim()
         {
             self.end_server(victim);
         }
-        if crowded || self.servers.len() >= room(priority) {
+        if crowded || !self.has_server_room(priority, octets) {
             let mut response = response_to(&request, 503, Some(&key::stateless_tag(&request)));
             header::push_retry_after(&mut response.headers, RETRY_AFTER);
             return self.refuse(reply, &response);
         }
-        let merge = MergeKey::of_request(&request);
         if merge.as_ref().is_some_and(|merge| self.merge_keys.contains_key(merge)) {
             // The same request by another way (RFC 3261 section 8.2.2.2).
             let response = response_to(&request, 482, Some(&key::stateless_tag(&request)));
@@ -398,10 +440,12 @@ impl<O: Copy> Transactions<O> {
         if let Some(merge) = &merge {
             self.merge_keys.insert(merge.clone(), id);
         }
+        let octets = OVERHEAD + held(&key, merge.as_ref());
+        self.server_octets += octets;
         if let Some(source) = sources::of(flow) {
-            self.sources.begin(source);
+            self.sources.begin(source, octets);
         }
-        self.servers.insert(id, Server { flow, reply, key, merge, to_tag: None, machine });
+        self.servers.insert(id, Server { flow, reply, key, merge, to_tag: None, machine, octets });
         id
     }
 
@@ -425,8 +469,9 @@ impl<O: Copy> Transactions<O> {
     fn end_server(&mut self, id: ServerId) {
         self.timers.cancel_all(all_of(id.0));
         if let Some(server) = self.servers.remove(&id) {
+            self.server_octets -= server.octets;
             if let Some(source) = sources::of(server.flow) {
-                self.sources.end(source, id);
+                self.sources.end(source, id, server.octets);
             }
             self.server_keys.remove(&server.key);
             if let Some(merge) = &server.merge {
@@ -455,7 +500,10 @@ impl<O: Copy> Transactions<O> {
             client::Machine::Other(client::Other::new(&request, &mut io))
         };
         self.client_keys.insert(ClientKey::new(&branch, method), id);
-        self.clients.insert(id, Client { flow, other, branch, owner, machine });
+        // As it was sent just now, and of an INVITE also in parts, for ACK and CANCEL.
+        let octets = OVERHEAD + 2 * self.transmits.back().map_or(0, |(_, octets)| octets.len());
+        self.client_octets += octets;
+        self.clients.insert(id, Client { flow, other, branch, owner, machine, octets });
         id
     }
 
@@ -538,8 +586,22 @@ impl<O: Copy> Transactions<O> {
     fn end_client(&mut self, id: ClientId) -> Option<Client<O>> {
         self.timers.cancel_all(all_of(id.0));
         let client = self.clients.remove(&id)?;
+        self.client_octets -= client.octets;
         self.client_keys.remove(&ClientKey::new(&client.branch, client.machine.method()));
         Some(client)
+    }
+}
+
+impl<O> Transactions<O> {
+    fn has_server_room(&self, priority: Priority, octets: usize) -> bool {
+        self.servers.len() < room(priority) && self.server_octets + octets <= self.room_of_octets(priority)
+    }
+
+    fn room_of_octets(&self, priority: Priority) -> usize {
+        match priority {
+            Priority::Ordinary => self.max_octets,
+            Priority::Emergency => self.max_octets + RESERVE_OCTETS,
+        }
     }
 }
 
@@ -548,6 +610,14 @@ impl<O: Copy> Transactions<O> {
 fn answers(asked: Flow, flow: Flow) -> bool {
     let address = |flow: Flow| flow.remote.ip().to_canonical();
     (asked.transport, asked.connection) == (flow.transport, flow.connection) && address(asked) == address(flow)
+}
+
+/// An empty queue gives back what a flood needed.
+pub(crate) fn give_back<T>(queue: &mut VecDeque<T>) {
+    const USUAL: usize = 64;
+    if queue.capacity() > 4 * USUAL {
+        queue.shrink_to(USUAL);
+    }
 }
 
 /// How many transactions of a kind there may be before one more.

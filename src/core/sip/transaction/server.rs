@@ -22,9 +22,26 @@ pub(super) struct Server {
     /// The To-tag of our responses, once one had it.
     pub to_tag: Option<String>,
     pub machine: Machine,
+    /// What it holds, as the table counts it.
+    pub octets: usize,
+}
+
+/// Octets of the keys of a request, which stand in two tables each.
+pub(super) fn held(key: &ServerKey, merge: Option<&MergeKey>) -> usize {
+    2 * (key.octets() + merge.map_or(0, MergeKey::octets))
 }
 
 impl Server {
+    /// Octets that its keys and its last response hold.
+    pub fn held(&self) -> usize {
+        let last = match &self.machine {
+            Machine::Invite(Invite::Proceeding { last: Some(octets) } | Invite::Completed { octets, .. })
+            | Machine::Other(Other::Proceeding { last: octets } | Other::Completed { octets }) => octets.capacity(),
+            _ => 0,
+        };
+        held(&self.key, self.merge.as_ref()) + last + self.to_tag.as_ref().map_or(0, String::len)
+    }
+
     /// Whether the final response was given.
     pub fn is_answered(&self) -> bool {
         match &self.machine {

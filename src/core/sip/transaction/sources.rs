@@ -1,9 +1,9 @@
 //! Who holds how many server transactions: one phone must not use up the table of all.
 //!
-//! Rule: a source of the LAN has so many requests that wait for an answer, and so many answered ones that are kept for
-//! their repetitions (RFC 3261 section 17.2). Beyond the first bound its next request gets 503; beyond the second its own
-//! oldest answered one is forgotten, which costs itself one repeated answer at most. Where the whole table is full, the
-//! source with the most answered ones gives way.
+//! Rule: a source of the LAN has so many requests that wait for an answer, so many answered ones that are kept for their
+//! repetitions (RFC 3261 section 17.2), and so many octets of both. Beyond the first bound its next request gets 503;
+//! beyond the others its own oldest answered one is forgotten, which costs itself one repeated answer at most. Where the
+//! whole table is full, the source whose answered ones hold the most gives way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,7 +16,9 @@ use crate::time::Instant;
 /// Requests of one source that wait for an answer: far more calls than any phone or PBX has.
 pub const MAX_UNANSWERED: usize = 512;
 /// Answered requests of one source that are kept for their repetitions.
-pub const MAX_ANSWERED: usize = 2048;
+pub const MAX_ANSWERED: usize = 1024;
+/// Octets that the requests of one source hold: a quarter of the table.
+pub const MAX_OF_SOURCE: usize = super::MAX_OCTETS / 4;
 
 /// Between two reports of a source beyond its bound: one says as much as a thousand.
 const REPORT: std::time::Duration = TIMEOUT;
@@ -27,6 +29,8 @@ struct Held {
     unanswered: usize,
     /// The oldest first.
     answered: BTreeSet<ServerId>,
+    /// Octets of both.
+    octets: usize,
 }
 
 /// All sources with a transaction. The trunk is none: what it may ask is bounded by the table.
@@ -42,26 +46,44 @@ pub(super) fn of(flow: Flow) -> Option<IpAddr> {
 }
 
 impl Sources {
-    /// Whether a source may ask something more.
-    pub fn has_room(&self, source: IpAddr) -> bool {
-        self.held.get(&source).is_none_or(|held| held.unanswered < MAX_UNANSWERED)
+    /// Whether a source may ask something more, of so many octets.
+    pub fn has_room(&self, source: IpAddr, octets: usize) -> bool {
+        self.held
+            .get(&source)
+            .is_none_or(|held| held.unanswered < MAX_UNANSWERED && held.octets + octets <= MAX_OF_SOURCE)
     }
 
-    pub fn begin(&mut self, source: IpAddr) {
-        self.held.entry(source).or_default().unanswered += 1;
+    /// What a source has to forget first, where it asks something more of so many octets.
+    pub fn oldest(&self, source: IpAddr, octets: usize) -> Option<ServerId> {
+        let held = self.held.get(&source)?;
+        let is_over = held.answered.len() > MAX_ANSWERED || held.octets + octets > MAX_OF_SOURCE;
+        held.answered.first().copied().filter(|_| is_over)
     }
 
-    /// A final answer was given. What the source must forget for it.
-    pub fn answer(&mut self, source: IpAddr, id: ServerId) -> Option<ServerId> {
+    pub fn begin(&mut self, source: IpAddr, octets: usize) {
+        let held = self.held.entry(source).or_default();
+        held.unanswered += 1;
+        held.octets += octets;
+    }
+
+    /// A response was given: the request holds `octets` now, and held `before`.
+    pub fn weigh(&mut self, source: IpAddr, before: usize, octets: usize) {
+        let held = self.held.entry(source).or_default();
+        held.octets = held.octets - before + octets;
+    }
+
+    /// A final answer was given. Whether the source holds too many of these now.
+    pub fn answer(&mut self, source: IpAddr, id: ServerId) -> bool {
         let held = self.held.entry(source).or_default();
         held.unanswered = held.unanswered.saturating_sub(1);
         held.answered.insert(id);
-        if held.answered.len() > MAX_ANSWERED { held.answered.first().copied() } else { None }
+        held.answered.len() > MAX_ANSWERED || held.octets > MAX_OF_SOURCE
     }
 
-    /// A transaction is over.
-    pub fn end(&mut self, source: IpAddr, id: ServerId) {
+    /// A transaction is over, which held so much.
+    pub fn end(&mut self, source: IpAddr, id: ServerId, octets: usize) {
         let Some(held) = self.held.get_mut(&source) else { return };
+        held.octets = held.octets.saturating_sub(octets);
         if !held.answered.remove(&id) {
             held.unanswered = held.unanswered.saturating_sub(1);
         }
@@ -70,9 +92,10 @@ impl Sources {
         }
     }
 
-    /// The oldest answered transaction of the source that has the most.
+    /// The oldest answered transaction of the source that holds the most.
     pub fn victim(&self) -> Option<ServerId> {
-        self.held.values().max_by_key(|held| held.answered.len())?.answered.first().copied()
+        let answered = self.held.values().filter(|held| !held.answered.is_empty());
+        answered.max_by_key(|held| held.octets)?.answered.first().copied()
     }
 
     /// Whether a source beyond its bound is to be reported now.

@@ -29,6 +29,7 @@ use connections::{Connections, Freshness};
 pub use gate::Rates;
 use gateway_core::twiml::WebhookEvent;
 pub use gateway_core::twiml::refusal::{Counts, Refusal};
+pub use replies::MAX_REPLIES;
 use respond::{respond, stray};
 pub use seen::MAX_SEEN;
 pub use shared::Shared;

@@ -117,6 +117,11 @@ impl Shared {
         Shared { descriptors, ..self }
     }
 
+    /// What counts them.
+    pub fn descriptors(&self) -> &Descriptors {
+        &self.descriptors
+    }
+
     /// From the next request on, this configuration and these secrets.
     pub fn replace(&self, config: Arc<Config>, secrets: Arc<Secrets>) {
         let next = Current::new(config, secrets, &self.urls.lock().unwrap_or_else(PoisonError::into_inner));

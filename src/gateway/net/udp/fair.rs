@@ -24,10 +24,10 @@ const PORTS: u64 = 8;
 const SLOTS: usize = (HOSTS * PORTS) as usize;
 
 /// Most datagrams that wait in a slot, and most octets of them.
-pub const SLOT_DATAGRAMS: usize = 64;
+const SLOT_DATAGRAMS: usize = 64;
 const SLOT_OCTETS: usize = 64 * 1024;
 /// Most octets that wait in a lane. Beyond it the fullest slot gives way.
-pub const LANE_OCTETS: usize = 512 * 1024;
+pub const LANE_OCTETS: usize = 192 * 1024;
 /// What a datagram costs beside its octets.
 const OVERHEAD: usize = 128;
 

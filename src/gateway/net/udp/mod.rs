@@ -50,7 +50,10 @@ const GATHER: Duration = Duration::from_micros(300);
 const BURST: usize = 16;
 
 /// What the kernel is asked to hold for each socket; it grants `net.core.rmem_max` at most.
-const BUFFER: usize = 1 << 20;
+const BUFFER: usize = 512 * 1024;
+
+/// Octets that all of it holds at most, with the kernel's buffer of one socket.
+pub const MOST: usize = BATCH * DATAGRAM + fair::LANES * fair::LANE_OCTETS + 2 * BUFFER;
 
 /// Between two lines about a flood.
 const REPORT: Duration = Duration::from_secs(32);

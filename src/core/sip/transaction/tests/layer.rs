@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use super::sources::{MAX_ANSWERED, MAX_UNANSWERED};
+use super::sources::{MAX_ANSWERED, MAX_OF_SOURCE, MAX_UNANSWERED};
 use super::*;
 use crate::sip::uri;
 
@@ -330,4 +330,67 @@ fn a_response_copies_what_section_8_2_6_says_and_keeps_a_tag_that_is_there() {
     assert_eq!(header::value(&response_to(&request, 100, None).headers, "To"), Some("<sip:5551212@gw>"));
     header::set(&mut request.headers, "To", "sip:5551212@gw;tag=old");
     assert_eq!(header::value(&response_to(&request, 200, Some("ours")).headers, "To"), Some("sip:5551212@gw;tag=old"));
+}
+
+/// A request whose texts are as long as a head may be.
+fn long(method: Method, n: usize) -> Request {
+    let via = format!("SIP/2.0/UDP 192.0.2.101;branch=z9hG4bK{n}-{}", "b".repeat(12_000));
+    with_via(nth(&to(method, "5551212"), n), &via)
+}
+
+#[test]
+fn a_source_of_long_requests_holds_its_part_of_the_octets_whether_they_are_answered_or_not() {
+    for answers in [true, false] {
+        let mut layer = Layer::new();
+        for n in 0..1000 {
+            layer.receive(spread(1), long(Method::Register, n));
+            if let Some(Event::Request { id, request, .. }) = layer.transactions.poll_event()
+                && answers
+            {
+                layer.respond(id, &request, 200);
+            }
+            while layer.transactions.poll_transmit().is_some() || layer.transactions.poll_event().is_some() {}
+            assert!(layer.transactions.octets() <= MAX_OF_SOURCE + 64 * 1024, "{}", layer.transactions.octets());
+        }
+        assert!(layer.transactions.octets() > MAX_OF_SOURCE / 2);
+        // Others are served meanwhile, and an emergency call of the same source.
+        layer.receive(spread(2), nth(&to(Method::Invite, "5551212"), 5000));
+        layer.request();
+        layer.receive_as(spread(1), nth(&to(Method::Invite, "911"), 5001), Priority::Emergency);
+        layer.request();
+    }
+}
+
+#[test]
+fn many_sources_of_long_requests_fill_the_octets_and_an_emergency_call_finds_room_all_the_same() {
+    let mut layer = Layer::new();
+    for n in 0..2000 {
+        layer.receive(spread(n), long(Method::Invite, n));
+        while layer.transactions.poll_transmit().is_some() || layer.transactions.poll_event().is_some() {}
+    }
+    let full = layer.transactions.octets();
+    assert!(full <= MAX_OCTETS && full > MAX_OCTETS - 64 * 1024, "{full}");
+    layer.receive_as(spread(7000), nth(&to(Method::Invite, "911"), 7000), Priority::Emergency);
+    layer.request();
+    for n in 0..1000 {
+        layer.receive_as(spread(n), long(Method::Invite, 8000 + n), Priority::Emergency);
+    }
+    assert!(layer.transactions.octets() <= MAX_OCTETS + RESERVE_OCTETS);
+}
+
+#[test]
+fn with_less_memory_answered_requests_give_way_sooner_and_emergency_calls_do_not() {
+    let mut layer = Layer::new();
+    layer.transactions.set_max_octets(100_000);
+    for n in 0..1000 {
+        layer.receive(spread(n), nth(&to(Method::Register, "101"), n));
+        let (id, request) = layer.request();
+        layer.respond(id, &request, 200);
+        layer.sent_response();
+        assert!(layer.transactions.octets() <= 101_000);
+    }
+    for n in 0..RESERVE {
+        layer.receive_as(spread(n), nth(&to(Method::Invite, "911"), 2000 + n), Priority::Emergency);
+        layer.request();
+    }
 }

@@ -106,6 +106,7 @@ impl Layer {
         let t = &self.transactions;
         assert!(t.is_empty());
         assert_eq!(t.poll_timeout(), None);
+        assert_eq!(t.octets(), 0);
         assert!(t.client_keys.is_empty() && t.server_keys.is_empty() && t.merge_keys.is_empty());
     }
 }
