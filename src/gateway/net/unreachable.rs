@@ -21,6 +21,7 @@ const SENDS: usize = 4;
 
 /// Gives the engine the reports about a socket for as long as the process lives. Where the system gives none, handsets that
 /// are gone are found by their silence.
+#[allow(deprecated, reason = "its successor is unsafe, for types whose descriptor can change; this one owns it")]
 pub fn watch(driver: &Rc<Driver>, local: SocketAddr, socket: &impl AsFd) {
     let asked = match local {
         SocketAddr::V4(_) => setsockopt(&socket.as_fd(), sockopt::Ipv4RecvErr, &true),
