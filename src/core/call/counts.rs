@@ -6,7 +6,7 @@ use super::Cause;
 use crate::media::Report;
 use crate::status::CallKind;
 
-/// What calls that ended have in common: 4 kinds, answered or not, and the causes, so a table of 120 at most.
+/// What calls that ended have in common: 4 kinds, answered or not, and the causes, so a table of 140 at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Outcome {
     pub kind: &'static str,
