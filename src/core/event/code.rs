@@ -101,7 +101,7 @@ codes! {
         "A phone transferred a call; a notice means that it failed."
         => "If it failed, dial the number of the transfer to see whether it answers.";
     CallUnusual "call.unusual": Warning, Phone,
-        "An extension calls more than is usual, or has reached a limit of its own; it is told once an hour."
+        "An extension calls more than is usual, or has reached a limit of its own; the log says so once an hour."
         => "Look at `gateway spend`. If the calls are not yours, take that phone off and give it another password.";
     CallWaiting "call.waiting": Notice, Line,
         "A call waits because there is no connection to your SIP domain."
