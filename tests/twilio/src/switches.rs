@@ -63,6 +63,13 @@ pub struct Switches {
     /// HTTP status of a second Service of the same UniqueName: 409 (with 20409), or 400 (with 20001)
     /// (TWILIO.md "API errors").
     pub duplicate_service_status: u16,
+    /// "Enhanced Programmable SIP Features" is on in the console: several `<Sip>` nouns and several contacts of a user ring
+    /// at once, up to ten (TWILIO.md "Dial").
+    pub enhanced_sip: bool,
+    /// Without it, a `<Dial>` with a second `<Sip>` fails; else the second one is left out (TWILIO.md "Dial").
+    pub second_sip_fails: bool,
+    /// Without it, a `<Number>` may stand beside one `<Sip>`; else it counts as a second `<Sip>` does (TWILIO.md "Dial").
+    pub sip_beside_number: bool,
     /// How often a build is read before it is finished; Twilio takes seconds, here reads are the clock
     /// (TWILIO.md "Builds and deployments").
     pub build_reads: u32,
@@ -107,6 +114,7 @@ pub const CONTRARY: &[&[&str]] = &[
         "retry_after=true",
         "ack_timeout_ms=4000",
         "registration_reads=0",
+        "enhanced_sip=true",
     ],
     &[
         "wrong_password_code=403",
@@ -117,6 +125,8 @@ pub const CONTRARY: &[&[&str]] = &[
         "session_expires=1800",
         "reinvite_after_ms=800",
         "unregistered_code=480",
+        "second_sip_fails=true",
+        "sip_beside_number=true",
     ],
     &[
         "reinvite_after_ms=800",
@@ -174,6 +184,9 @@ impl Default for Switches {
             decline_is_busy: true,
             action_after_caller_hangup: false,
             duplicate_service_status: 409,
+            enhanced_sip: false,
+            second_sip_fails: false,
+            sip_beside_number: false,
             build_reads: 2,
             retry_after: false,
             reinvite_after_ms: 0,

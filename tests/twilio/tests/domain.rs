@@ -261,7 +261,7 @@ async fn a_call_in_rings_the_registered_contact_on_its_own_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_contacts_fork_and_the_loser_is_cancelled() {
-    let twilio = start(Switches::default()).await;
+    let twilio = start(Switches { enhanced_sip: true, ..Switches::default() }).await;
     let (base, _) = hooks(&[("/in", dial_in())]).await;
     configure(&twilio, true, &base).await;
     let (mut one, mut two) = (Client::connect(&twilio, "101").await, Client::connect(&twilio, "101").await);
@@ -285,6 +285,27 @@ async fn two_contacts_fork_and_the_loser_is_cancelled() {
     one.send(&Message::response(&bye, 200, "OK")).await;
     assert!(call.await.unwrap().answered);
     assert_eq!(twilio.journal.violations(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_account_rings_the_newest_contact_with_the_headers_of_the_noun() {
+    let twilio = start(Switches::default()).await;
+    let header = "X-Gateway-Target=%2B15035550100&amp;X-Other=a-b";
+    let dial = dial_in().replace("secure=true", &format!("secure=true?{header}"));
+    let (base, _) = hooks(&[("/in", dial)]).await;
+    configure(&twilio, true, &base).await;
+    let (mut one, mut two) = (Client::connect(&twilio, "101").await, Client::connect(&twilio, "101").await);
+    assert_eq!(one.register(600, PASSWORD).await.code(), 200);
+    assert_eq!(two.register(600, PASSWORD).await.code(), 200);
+    let party = Party { hang_up_after_ms: Some(200), ..Party::default() };
+    let call = tokio::spawn(pstn::call(twilio.clone(), "+15035550199".to_owned(), NUMBER.to_owned(), party, LIMIT));
+    let invite = two.next().await.unwrap();
+    assert_eq!(invite.method(), "INVITE");
+    assert_eq!(invite.get("X-Gateway-Target"), Some("+15035550100"));
+    assert_eq!(invite.get("X-Other"), Some("a-b"));
+    two.send(&Message::response(&invite, 486, "Busy Here").with_to_tag("t2")).await;
+    assert_eq!(two.next().await.unwrap().method(), "ACK");
+    assert!(!call.await.unwrap().answered);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,3 +134,38 @@ async fn credentials_in_a_url_are_shown_to_its_server_and_not_signed() {
         assert_eq!(headers.get("x-twilio-signature"), Some(&signature), "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ordinary_account_rings_one_sip_noun_of_a_dial_in_each_variant() {
+    let sip = |user: &str| format!("<Sip>sip:{user}@{DOMAIN}</Sip>");
+    let number = "<Number>+15035551212</Number>".to_owned();
+    let two = format!("{}{}", sip("101"), sip("102"));
+    let mixed = format!("{}{number}", sip("101"));
+    let numbers = format!("{number}<Number>+15035551213</Number>");
+    let off = Switches::default();
+    let fails = Switches { second_sip_fails: true, ..off.clone() };
+    let beside = Switches { sip_beside_number: true, ..off.clone() };
+    let on = Switches { enhanced_sip: true, ..off.clone() };
+    for (switches, nouns, rung) in [
+        (&off, &two, 1),
+        (&off, &mixed, 1),
+        (&off, &numbers, 2),
+        (&fails, &two, 0),
+        (&fails, &mixed, 0),
+        (&fails, &numbers, 2),
+        (&beside, &mixed, 2),
+        (&beside, &two, 1),
+        (&on, &two, 2),
+        (&on, &mixed, 2),
+    ] {
+        let twilio = start(switches.clone()).await;
+        let dial = format!("<Response><Dial answerOnBridge=\"true\" callerId=\"{NUMBER}\">{nouns}</Dial></Response>");
+        let (base, _) = hooks(&[("/in", dial)]).await;
+        configure(&twilio, true, &base).await;
+        call(&twilio, 300).await;
+        let entries = twilio.journal.entries(0).into_iter();
+        let dialled = entries.filter(|entry| matches!(entry.event, Event::Dialled { .. })).count();
+        assert_eq!(dialled, rung, "{nouns} {switches:?}");
+        assert_eq!(alerts(&twilio).contains(&13215), rung < nouns.matches("</").count(), "{nouns}");
+    }
+}

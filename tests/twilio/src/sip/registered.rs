@@ -54,7 +54,11 @@ pub async fn call(twilio: &Arc<Twilio>, call: &str, text: &str, caller_id: &str,
     let aor = format!("{user}@{host}");
     let (call, target, caller_id) = (call.to_owned(), aor.clone(), caller_id.to_owned());
     twilio.journal.write(Event::Dialled { call, target, caller_id: caller_id.clone() });
-    let contacts = twilio.registrar().contacts(&aor);
+    let mut contacts = twilio.registrar().contacts(&aor);
+    // TWILIO.md "Dial": a call to several contacts needs Enhanced Programmable SIP Features.
+    if !twilio.switches().enhanced_sip && contacts.len() > 1 {
+        contacts.drain(..contacts.len() - 1);
+    }
     if contacts.is_empty() {
         twilio.journal.alert(32009, format!("{aor} is not registered with the corresponding SIP Domain"));
         let code = twilio.switches().unregistered_code;

@@ -14,6 +14,7 @@ use crate::leg::{Cause, Command, End, Leg, LegEvent};
 use crate::random;
 use crate::sip::inbound::EMERGENCY;
 use crate::sip::registered;
+use crate::switches::Switches;
 use crate::webhook::ask::{Target, ask};
 use crate::webhook::url::resolve;
 
@@ -75,6 +76,16 @@ impl Call {
             nouns.truncate(MAX_NOUNS);
         }
         let (mut children, mut refused) = (Vec::new(), Vec::new());
+        if let Some(surplus) = surplus(&self.twilio.switches(), &nouns) {
+            self.twilio.journal.alert(13215, format!("{surplus} needs Enhanced Programmable SIP Features"));
+            match self.twilio.switches().second_sip_fails {
+                true => {
+                    refused.push(End::of(Cause::Failed));
+                    nouns.clear();
+                }
+                false => nouns.truncate(1),
+            }
+        }
         for noun in &nouns {
             let started = match noun.name.as_str() {
                 "Number" => self.start_number(noun, verb, url).await,
@@ -375,6 +386,18 @@ impl Call {
 
 fn hangup() -> Command {
     Command::Hangup { code: 487, reason: "Request Terminated" }
+}
+
+/// What an ordinary account does not ring beside the first noun (TWILIO.md "Dial").
+fn surplus(switches: &Switches, nouns: &[Element]) -> Option<&'static str> {
+    let sips = nouns.iter().filter(|noun| noun.name == "Sip").count();
+    match (sips, nouns.len()) {
+        _ if switches.enhanced_sip => None,
+        (0, _) | (1, 1) => None,
+        (1, _) if switches.sip_beside_number => None,
+        (1, _) => Some("a <Number> beside a <Sip>"),
+        _ => Some("a second <Sip>"),
+    }
 }
 
 fn digits(text: &str) -> bool {
