@@ -29,7 +29,7 @@ pub struct Fake {
     pub collections: BTreeMap<String, Vec<Fields>>,
     /// Passwords by SID of the credential: Twilio does not give them back.
     pub passwords: BTreeMap<String, String>,
-    /// Domain names of other customers.
+    /// Names that others have: of domains, and of credential lists.
     pub taken: Vec<String>,
     /// Numbers that can be bought.
     pub for_sale: Vec<String>,
@@ -392,8 +392,14 @@ impl Api for Fake {
             if is_unique && there.iter().any(|record| record[name] == fields[&key]) {
                 return Err(refused(400, kind.schema().duplicate[0], "already exists"));
             }
+            if kind == Kind::Credential && there.len() >= 1000 {
+                return Err(refused(400, 21242, "Maximum Credentials Reached for List"));
+            }
             if kind == Kind::Domain && fake.taken.iter().any(|name| fields[&key] == name.as_str()) {
                 return Err(refused(400, 21232, "Domain already exists."));
+            }
+            if kind == Kind::CredentialList && fake.taken.iter().any(|name| fields[&key] == name.as_str()) {
+                return Err(refused(400, 21240, "Credential list validation error"));
             }
             if kind == Kind::PhoneNumber {
                 let at = fake.for_sale.iter().position(|number| fields[&key] == number.as_str());

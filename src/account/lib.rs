@@ -9,6 +9,7 @@
 //! api, hosted: requests, files
 //! account_status, kind, numbers: what Twilio has
 //! owned: what is ours
+//! lists: where users stand
 //! local, model: this box, what the config asks for
 //! actual, rotation: what is there
 //! plan: the changes
@@ -35,6 +36,7 @@ pub mod grouping;
 pub mod hosted;
 pub mod key;
 pub mod kind;
+pub mod lists;
 pub mod local;
 pub mod model;
 pub mod numbers;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::hosted::{self, File};
+use crate::lists;
 use crate::owned::Owned;
 use gateway_core::config::ACCOUNT;
 use gateway_core::config::{Address, Config, DEFAULT_ENVIRONMENT, Environment};
@@ -82,7 +83,7 @@ pub enum Build {
 /// What the desired state is made of.
 pub struct Wish<'a> {
     pub config: &'a Config,
-    /// Extensions without minted secrets are left out ([`Secrets::mint`] comes first).
+    /// Users without minted secrets are left out ([`Secrets::mint`] comes first).
     pub secrets: &'a Secrets,
     /// For promotions.
     pub owned: &'a Owned,
@@ -152,16 +153,23 @@ impl Wish<'_> {
         let promotion = self.owned.promotion(&environment.name);
         let (public_url, fallback_url) = self.owned.urls(config, environment);
         let fallback_url = || text(fallback_url.unwrap_or_default());
-        let name = format!("gateway-{}-{}", config.site.name, environment.name);
+        let name = lists::resource_name(config, &environment.name);
         let mut add = |resource: Resource| desired.resources.push(resource);
         let new = |id: &Id, fields| Resource::new(&environment.name, id.clone(), fields);
 
-        let list = Id::new(Kind::CredentialList, &name);
-        add(new(&list, Vec::new()));
-        for extension in &config.extensions {
-            let Some(password) = self.secrets.trunk_password(&environment.name, &extension.name) else { continue };
-            let id = Id::child(Kind::Credential, &name, &extension.name);
-            add(Resource { parent: Some(list.clone()), password: Some(password.clone()), ..new(&id, Vec::new()) });
+        let password = |user: &str| self.secrets.trunk_password(&environment.name, user);
+        // The box first: it carries calls from outside for all.
+        let users = std::iter::once(&config.site.user).chain(config.extensions.iter().map(|extension| &extension.name));
+        let users = users.map(String::as_str).filter(|user| password(user).is_some());
+        let mut lists = Vec::new();
+        for (list, users) in lists::lists(&name, users, self.owned) {
+            let list = Id::new(Kind::CredentialList, list);
+            add(new(&list, Vec::new()));
+            for user in users {
+                let (parent, password) = (Some(list.clone()), password(user).cloned());
+                add(Resource { parent, password, ..new(&lists::id(&list.key, user), Vec::new()) });
+            }
+            lists.push(list);
         }
 
         let domain = Id::new(Kind::Domain, &environment.domain);
@@ -187,8 +195,10 @@ impl Wish<'_> {
             key_of: Some(of.clone()),
             ..new(&Id::child(kind, &domain.key, &of.key), Vec::new())
         };
-        add(mapping(Kind::CallsMapping, &list));
-        add(mapping(Kind::RegistrationsMapping, &list));
+        for list in &lists {
+            add(mapping(Kind::CallsMapping, list));
+            add(mapping(Kind::RegistrationsMapping, list));
+        }
         if !config.access.networks.is_empty() {
             let access = Id::new(Kind::AccessList, &name);
             add(new(&access, Vec::new()));

@@ -55,6 +55,7 @@ impl Applier<'_> {
                 Err(
                     error @ (ApplyError::Unresolved { .. }
                     | ApplyError::DomainTaken { .. }
+                    | ApplyError::ListTaken { .. }
                     | ApplyError::AddressRefused { .. }),
                 ) => Some(format!("not undone: {error}")),
                 Err(error) => return Err(error),

@@ -30,8 +30,8 @@ pub enum Spending {
 /// Whose client transaction it is; each event of the transaction gives it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// A registration at the SIP domain, by index of the extension.
-    Registration(usize),
+    /// A registration at the SIP domain.
+    Registration,
     /// OPTIONS on the trunk flow.
     Probe,
     /// OPTIONS to the handset that is reached by this flow.
@@ -78,6 +78,8 @@ pub enum Output {
     Persist,
     /// A call from outside to this number is the emergency service's call back: the webhook rings that phone.
     CallBack(Box<callback::Phone>),
+    /// Calls from outside reach this box by this user at the SIP domain: the webhook names it. `None`: by none now.
+    Carrier(Option<String>),
     /// Tell people.
     Event(Event),
 }

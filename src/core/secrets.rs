@@ -31,6 +31,10 @@ pub struct Secrets {
     /// By extension name.
     #[serde(default)]
     pub extensions: BTreeMap<String, ExtensionSecrets>,
+    /// Of your box itself, by its user name there. A version that knows nothing of
+    /// it leaves it out, and the next `apply` of this one mints another.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub boxes: BTreeMap<String, BoxSecrets>,
 }
 
 /// An API key (TWILIO.md "API keys").
@@ -63,6 +67,18 @@ pub struct ExtensionSecrets {
     pub former_trunk_passwords: BTreeMap<String, Secret<String>>,
 }
 
+/// The passwords of your box itself: it has none at the LAN. Both as in [`ExtensionSecrets`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoxSecrets {
+    #[serde(default)]
+    pub trunk_passwords: Passwords,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former_trunk_passwords: Passwords,
+}
+
+/// Passwords by environment.
+type Passwords = BTreeMap<String, Secret<String>>;
+
 impl Secrets {
     /// Mints what is missing: passwords of extensions in environments, and the webhook's credentials.
     pub fn mint<'a>(
@@ -77,37 +93,40 @@ impl Secrets {
                 trunk_passwords: BTreeMap::new(),
                 former_trunk_passwords: BTreeMap::new(),
             });
-            for environment in environments {
-                if !extension.trunk_passwords.contains_key(*environment) {
-                    extension.trunk_passwords.insert((*environment).to_owned(), password(random, TRUNK_PASSWORD));
-                }
-            }
+            mint_missing(&mut extension.trunk_passwords, environments, random);
         }
         if self.webhook.is_none() {
             self.webhook = Some(Credentials { user: "twilio".to_owned(), password: password(random, TRUNK_PASSWORD) });
         }
     }
 
-    /// Another password for an extension at Twilio; the one that it takes the place of is kept until
+    /// The same of the box itself, by its user name.
+    pub fn mint_box(&mut self, user: &str, environments: &[&str], random: &mut Random) {
+        mint_missing(&mut self.boxes.entry(user.to_owned()).or_default().trunk_passwords, environments, random);
+    }
+
+    /// Another password for a user (an extension, or the box) at Twilio; the one that it takes the place of is kept until
     /// [`Secrets::settle`]. Where one is kept already, that rotation goes on: with a third password nobody would know
     /// which two to try. `false` when there was none.
-    pub fn rotate(&mut self, extension: &str, environment: &str, random: &mut Random) -> bool {
-        let Some(known) = self.extensions.get_mut(extension) else { return false };
-        let Some(now) = known.trunk_passwords.get_mut(environment) else { return false };
-        if !known.former_trunk_passwords.contains_key(environment) {
-            let former = std::mem::replace(now, password(random, TRUNK_PASSWORD));
-            known.former_trunk_passwords.insert(environment.to_owned(), former);
+    pub fn rotate(&mut self, user: &str, environment: &str, random: &mut Random) -> bool {
+        let Some((now, former)) = self.of_mut().find(|(name, ..)| *name == user).map(|(_, now, former)| (now, former))
+        else {
+            return false;
+        };
+        let Some(now) = now.get_mut(environment) else { return false };
+        if !former.contains_key(environment) {
+            let replaced = std::mem::replace(now, password(random, TRUNK_PASSWORD));
+            former.insert(environment.to_owned(), replaced);
         }
         true
     }
 
-    /// Drops the former passwords that Twilio provably has replaced: `is_taken` gets an extension, an environment and the
-    /// new password. Whether there were any.
+    /// Drops the former passwords that Twilio provably has replaced: `is_taken` gets a user, an environment and the new
+    /// password. Whether there were any.
     pub fn settle(&mut self, is_taken: impl Fn(&str, &str, &Secret<String>) -> bool) -> bool {
         let mut dropped = false;
-        for (name, extension) in &mut self.extensions {
-            let new = &extension.trunk_passwords;
-            extension.former_trunk_passwords.retain(|environment, _| {
+        for (name, new, former) in self.of_mut() {
+            former.retain(|environment, _| {
                 let taken = new.get(environment).is_some_and(|new| is_taken(name, environment, new));
                 dropped |= taken;
                 !taken
@@ -116,14 +135,37 @@ impl Secrets {
         dropped
     }
 
-    /// What an extension registers with at Twilio in an environment.
-    pub fn trunk_password(&self, environment: &str, extension: &str) -> Option<&Secret<String>> {
-        self.extensions.get(extension)?.trunk_passwords.get(environment)
+    /// What a user (an extension, or the box) registers with at Twilio in an environment.
+    pub fn trunk_password(&self, environment: &str, user: &str) -> Option<&Secret<String>> {
+        match self.extensions.get(user) {
+            Some(extension) => extension.trunk_passwords.get(environment),
+            None => self.boxes.get(user)?.trunk_passwords.get(environment),
+        }
     }
 
     /// What it registered with before a rotation that is not done: the one of the two that Twilio may still have.
-    pub fn former_trunk_password(&self, environment: &str, extension: &str) -> Option<&Secret<String>> {
-        self.extensions.get(extension)?.former_trunk_passwords.get(environment)
+    pub fn former_trunk_password(&self, environment: &str, user: &str) -> Option<&Secret<String>> {
+        match self.extensions.get(user) {
+            Some(extension) => extension.former_trunk_passwords.get(environment),
+            None => self.boxes.get(user)?.former_trunk_passwords.get(environment),
+        }
+    }
+
+    /// User, passwords and former passwords at Twilio, of each.
+    fn of_mut(&mut self) -> impl Iterator<Item = (&String, &mut Passwords, &mut Passwords)> {
+        let extensions = self.extensions.iter_mut();
+        let extensions =
+            extensions.map(|(name, one)| (name, &mut one.trunk_passwords, &mut one.former_trunk_passwords));
+        let boxes = self.boxes.iter_mut();
+        extensions.chain(boxes.map(|(name, one)| (name, &mut one.trunk_passwords, &mut one.former_trunk_passwords)))
+    }
+}
+
+fn mint_missing(passwords: &mut Passwords, environments: &[&str], random: &mut Random) {
+    for environment in environments {
+        if !passwords.contains_key(*environment) {
+            passwords.insert((*environment).to_owned(), password(random, TRUNK_PASSWORD));
+        }
     }
 }
 
@@ -190,6 +232,27 @@ mod tests {
         assert_eq!(secrets.trunk_password("prod", "101"), before.trunk_password("prod", "101"));
         assert!(!secrets.rotate("102", "stage", &mut random));
         assert!(!secrets.rotate("101", "dev", &mut random));
+    }
+
+    #[test]
+    fn the_box_has_passwords_at_twilio_of_its_own_which_rotate_and_settle_as_those_of_an_extension() {
+        let mut random = Random::from_number(8);
+        let mut secrets = Secrets::default();
+        secrets.mint(["101"], &["prod", "stage"], &mut random);
+        secrets.mint_box("box-office", &["prod", "stage"], &mut random);
+        let first = secrets.trunk_password("prod", "box-office").unwrap().clone();
+        let extensions = secrets.extensions.clone();
+        secrets.mint_box("box-office", &["prod", "stage"], &mut random);
+        assert_eq!(secrets.trunk_password("prod", "box-office"), Some(&first));
+        assert_ne!(secrets.trunk_password("stage", "box-office"), Some(&first));
+        assert!(secrets.rotate("box-office", "prod", &mut random));
+        assert_eq!(secrets.former_trunk_password("prod", "box-office"), Some(&first));
+        assert_eq!(secrets.former_trunk_password("stage", "box-office"), None);
+        assert!(secrets.settle(|user, environment, _| user == "box-office" && environment == "prod"));
+        assert_eq!(secrets.former_trunk_password("prod", "box-office"), None);
+        assert_ne!(secrets.trunk_password("prod", "box-office"), Some(&first));
+        assert_eq!(secrets.extensions, extensions, "nobody at the LAN is called so");
+        assert!(!format!("{secrets:?}").contains(first.expose()));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub fn status() -> Status {
             retry_in: None,
             standby: None,
         },
+        own: Some(OwnStatus {
+            name: "box-office".to_owned(),
+            registration: registration(RegistrationState::Registered, None),
+        }),
         extensions: vec![
             ExtensionStatus {
                 name: "101".to_owned(),

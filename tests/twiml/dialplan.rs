@@ -20,8 +20,14 @@ fn ask(config: &Config, endpoint: Endpoint, body: &str) -> Answer {
 }
 
 fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
+    ask_by(config, endpoint, form, None)
+}
+
+/// `carrier`: by whom calls from outside reach this box.
+fn ask_by(config: &Config, endpoint: Endpoint, form: Form<'_>, carrier: Option<&str>) -> Answer {
     let base = &told(config, &office::secrets(), &config.webhook.public_url);
-    answer(config, &WebhookRequest { endpoint, base, form, call_back: &|_| None, spending: &Spending::Open })
+    let request = WebhookRequest { endpoint, base, form, carrier, call_back: &|_| None, spending: &Spending::Open };
+    answer(config, &request)
 }
 
 fn xml(answer: &Answer) -> String {
@@ -139,7 +145,7 @@ fn an_extension_calls_another_at_the_domain_that_it_called_from() {
         assert!(answer.contains(&format!("<Sip>sip:102@{dialled};secure=true</Sip>")), "{domain}: {answer}");
     }
     let stage = explain(&config.select("stage").unwrap(), "101", "sip:102@host");
-    assert!(stage.document.to_xml().contains("sip:102@office-stage.sip.twilio.com"));
+    assert!(stage.document.to_xml().contains("sip:box-office@office-stage.sip.twilio.com"));
 }
 
 #[test]
@@ -178,7 +184,7 @@ fn while_spending_is_stopped_twilio_dials_no_number_but_for_help() {
     let spending = &Spending::Stopped("totalprice has reached 12.75".to_owned());
     let ask = |endpoint, body: &str| {
         let form = Form::decode(body.as_bytes()).unwrap();
-        let request = WebhookRequest { endpoint, base, form, call_back: &|_| None, spending };
+        let request = WebhookRequest { endpoint, base, form, carrier: None, call_back: &|_| None, spending };
         xml(&answer(&config, &request))
     };
     let outgoing = |to: &str| {
@@ -204,12 +210,93 @@ fn a_trunk_without_srtp_asks_for_none() {
     assert!(xml(&answer).contains("<Sip>sip:101@office.sip.twilio.com</Sip>"));
 }
 
+/// The addresses that a call to a number rings.
+fn rung(config: &Config, number: &str, carrier: Option<&str>) -> Vec<String> {
+    let form = Form::of([("From", "+12125550111"), ("To", number)]);
+    sip_nouns(&xml(&ask_by(config, Endpoint::Incoming, form, carrier)))
+}
+
+fn sip_nouns(xml: &str) -> Vec<String> {
+    let nouns = xml.split("<Sip>").skip(1);
+    nouns.map(|rest| rest.split_once("</Sip>").unwrap().0.replace("&amp;", "&")).collect()
+}
+
 #[test]
-fn no_more_than_ten_extensions_ring() {
+fn a_number_of_several_extensions_is_one_noun_that_your_box_forks() {
     let mut config = office::config();
-    config.numbers[0].ring = (100..120).map(|name| name.to_string()).collect();
-    let answer = ask(&config, Endpoint::Incoming, "From=%2B12125550111&To=%2B15035550100");
-    assert_eq!(xml(&answer).matches("<Sip>").count(), MAX_NOUNS);
+    for count in [2, 3, 20, 100] {
+        config.numbers[0].ring = (100..100 + count).map(|name| name.to_string()).collect();
+        let group = "sip:box-office@office.sip.twilio.com;secure=true?X-Gateway-Target=%2B15035550100";
+        assert_eq!(rung(&config, "+15035550100", Some("box-office")), [group], "{count}");
+        // The SIP domain does not know the box yet.
+        let by_own = "sip:100@office.sip.twilio.com;secure=true?X-Gateway-Target=%2B15035550100";
+        assert_eq!(rung(&config, "+15035550100", None), [by_own], "{count}");
+    }
+}
+
+#[test]
+fn one_extension_is_named_by_the_noun_unless_it_carries_the_call_itself() {
+    let config = office::config();
+    let by_box = "sip:box-office@office.sip.twilio.com;secure=true?X-Gateway-Target=101";
+    assert_eq!(rung(&config, "+15035550101", Some("box-office")), [by_box]);
+    assert_eq!(rung(&config, "+15035550101", Some("101")), ["sip:101@office.sip.twilio.com;secure=true"]);
+    assert_eq!(rung(&config, "+15035550101", None), ["sip:101@office.sip.twilio.com;secure=true"]);
+    for (to, target) in [("102", "102"), ("+15035550100", "%2B15035550100"), ("5035550100", "%2B15035550100")] {
+        let to = format!("sip:{to}@office.sip.twilio.com");
+        let form = Form::of([("From", "sip:101@office.sip.twilio.com"), ("To", &to)]);
+        let rung = sip_nouns(&xml(&ask_by(&config, Endpoint::Outgoing, form, Some("box-office"))));
+        assert_eq!(rung, [by_box.replace("=101", &format!("={target}"))], "{to}");
+    }
+}
+
+#[test]
+fn the_user_of_this_box_is_none_at_the_domain_of_another() {
+    let mut config = office::config();
+    config.numbers[0].environment = "stage".to_owned();
+    let by_own = "sip:101@office-stage.sip.twilio.com;secure=true?X-Gateway-Target=%2B15035550100";
+    assert_eq!(rung(&config, "+15035550100", Some("box-office")), [by_own]);
+}
+
+#[test]
+fn an_account_with_the_switch_on_rings_up_to_ten_extensions_itself() {
+    let mut config = office::config();
+    config.twilio.enhanced_programmable_sip_features = true;
+    for (count, nouns) in [(1, 1), (2, 2), (MAX_NOUNS, MAX_NOUNS), (MAX_NOUNS + 1, 1), (100, 1)] {
+        config.numbers[0].ring = (100..100 + count).map(|name| name.to_string()).collect();
+        let rung = rung(&config, "+15035550100", Some("box-office"));
+        assert_eq!(rung.len(), nouns, "{rung:?}");
+        let is_box = rung[0].starts_with("sip:box-office@") && rung[0].contains("?X-Gateway-Target=");
+        assert_eq!(is_box, nouns == 1, "{rung:?}");
+    }
+}
+
+#[test]
+fn a_call_back_goes_by_the_box_to_the_phone_s_extension() {
+    let config = office::config();
+    let base = &told(&config, &office::secrets(), &config.webhook.public_url);
+    let phone = Phone {
+        number: "+15035550100".to_owned(),
+        extension: "102".into(),
+        is_own: true,
+        flow: None,
+        address: "192.168.1.66".parse().unwrap(),
+        contact: gateway_core::sip::uri::sip(Some("x"), "192.168.1.66", None),
+        until: gateway_core::time::Instant::ZERO,
+    };
+    let call_back = &|_: &str| Some(phone.clone());
+    for (carrier, uri) in [
+        (
+            Some("box-office"),
+            "sip:box-office@office.sip.twilio.com;secure=true?X-Gateway-Target=102&X-Gateway-Call-Back=1",
+        ),
+        (Some("102"), "sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1"),
+        (None, "sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1"),
+    ] {
+        let form = Form::of([("From", "+15035559111"), ("To", "+15035550100")]);
+        let (endpoint, spending) = (Endpoint::Incoming, &Spending::Open);
+        let request = WebhookRequest { endpoint, base, form, carrier, call_back, spending };
+        assert_eq!(sip_nouns(&xml(&answer(&config, &request))), [uri]);
+    }
 }
 
 #[test]
@@ -297,7 +384,8 @@ fn the_dialplan_explains_a_call_offline() {
     for odd in ["", "#", "*21#", "a@b;c?d", "sip:102@host", "é"] {
         explain(&config, "101", odd);
     }
-    assert!(explain(&config, "101", "sip:102@host").document.to_xml().contains("sip:102@office"));
+    let other = explain(&config, "101", "sip:102@host").document.to_xml();
+    assert!(other.contains("sip:box-office@office.sip.twilio.com;secure=true?X-Gateway-Target=102<"), "{other}");
 }
 
 #[test]
@@ -317,10 +405,8 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
         let body = format!("CallSid=CA1&From=%2B15035559111&To={to}");
         let form = Form::decode(body.as_bytes()).unwrap();
         let call_back = &|number: &str| (number == shown).then(|| phone(shown));
-        xml(&answer(
-            &config,
-            &WebhookRequest { endpoint: Endpoint::Incoming, base, form, call_back, spending: &Spending::Open },
-        ))
+        let (endpoint, carrier, spending) = (Endpoint::Incoming, None, &Spending::Open);
+        xml(&answer(&config, &WebhookRequest { endpoint, base, form, carrier, call_back, spending }))
     };
     let first = ask("%2B15035550100", "+15035550100");
     let own = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial></Response>";
@@ -334,10 +420,10 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
     };
     for status in ["no-answer", "busy", "failed"] {
         let all = then("%2B15035550100", status);
-        assert!(all.contains("sip:101@") && all.contains("sip:102@") && all.contains("/twilio/dialed"), "{all}");
+        assert!(all.contains("X-Gateway-Target=%2B15035550100") && all.contains("/twilio/dialed"), "{all}");
         assert!(!then("%2B15035550199", status).contains("<Dial"), "it rings nobody else");
     }
     assert!(then("%2B15035550100", "completed").contains("<Hangup"), "they talked");
     let elsewhere = ask("%2B15035550100", "+15035550101");
-    assert!(!elsewhere.contains("X-Gateway"), "another number: {elsewhere}");
+    assert!(!elsewhere.contains("X-Gateway-Call-Back"), "another number: {elsewhere}");
 }

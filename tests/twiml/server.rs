@@ -519,7 +519,7 @@ async fn a_request_repeated_with_credentials_gets_the_same_answer_and_another_on
     }
     assert_eq!(server.events().len(), 1);
     let other = post("/twilio/incoming", &headers, &INCOMING.replace("0101", "0100"));
-    assert!(server.send(other.as_bytes()).await.contains("sip:102@"));
+    assert!(server.send(other.as_bytes()).await.contains("X-Gateway-Target=%2B15035550100"));
     assert_eq!(server.events().len(), 1);
 }
 

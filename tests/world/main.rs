@@ -24,6 +24,7 @@ mod idle;
 mod money;
 mod network;
 mod odd_bodies;
+mod own;
 mod ports;
 mod races;
 mod random;

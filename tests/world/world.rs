@@ -97,6 +97,8 @@ pub struct World {
     pub persisted: Option<String>,
     /// Phones whose emergency calls may be called back.
     pub call_backs: Vec<Phone>,
+    /// By whom calls from outside come, as the webhook knows it.
+    pub carrier: Option<String>,
     pub faults: Vec<String>,
     /// What woke the engine.
     pub wake_ups: Counts,
@@ -179,6 +181,7 @@ impl World {
             events: Vec::new(),
             persisted: None,
             call_backs: Vec::new(),
+            carrier: None,
             faults: Vec::new(),
             wake_ups: Counts::default(),
             restarted: None,
@@ -588,6 +591,7 @@ impl World {
             }
             Output::Persist => self.persisted = Some(self.engine.bindings(self.wall())),
             Output::CallBack(phone) => self.call_backs.push(*phone),
+            Output::Carrier(user) => self.carrier = user,
             Output::Event(event) => {
                 self.record("event", event.to_string(), &[]);
                 let secret = |text: &str| text.contains("-secret-");
@@ -714,6 +718,14 @@ impl World {
         CallRef { agent: handset, call }
     }
 
+    /// The SIP domain calls a user, for what `X-Gateway-Target` names.
+    pub fn call_in_for(&mut self, user: &str, target: &str) -> CallRef {
+        self.agents[DOMAIN].traits.headers = vec![("X-Gateway-Target", target.to_owned())];
+        let call = self.call_in(user, "+15035559111");
+        self.agents[DOMAIN].traits.headers.clear();
+        call
+    }
+
     pub fn call_in(&mut self, extension: &str, from: &str) -> CallRef {
         self.agents[DOMAIN].now = self.now;
         let call = self.agents[DOMAIN].call_in(extension, from);
@@ -736,6 +748,14 @@ impl World {
         self.hash.update(&subject);
         self.hash.update(bytes);
         self.trace.push((self.now, what, subject, bytes.to_vec()));
+    }
+
+    /// Whether a message that begins so and holds this text was sent to a far end.
+    pub fn was_sent(&self, to: usize, begins: &str, holds: &str) -> bool {
+        let remote = self.agents[to].contact_at.split(';').next().unwrap_or_default();
+        let is_it =
+            |bytes: &[u8]| bytes.starts_with(begins.as_bytes()) && String::from_utf8_lossy(bytes).contains(holds);
+        self.trace.iter().any(|(_, what, subject, bytes)| *what == "->" && subject == remote && is_it(bytes))
     }
 
     /// When messages that begin so were sent to a far end.

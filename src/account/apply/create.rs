@@ -251,6 +251,9 @@ fn not_made(id: &Id, error: ApiError) -> ApplyError {
         ApiError::Refused { code: Some(21232), message, .. } if id.kind == Kind::Domain => {
             ApplyError::DomainTaken { name: id.key.clone(), message, proposals: proposals(&id.key) }
         }
+        ApiError::Refused { code: Some(21240), message, .. } if id.kind == Kind::CredentialList => {
+            ApplyError::ListTaken { list: id.clone(), message }
+        }
         ApiError::Refused { status: 400, code, message, .. } if id.kind == Kind::Address => {
             ApplyError::AddressRefused { address: id.clone(), code, message }
         }

@@ -42,6 +42,13 @@ pub enum ApplyError {
          domain into the config, for example {}", .proposals.join(" or ")
     )]
     DomainTaken { name: String, message: String, proposals: Vec<String> },
+    /// 21240 and not in our account (TWILIO.md "Credential lists"): another list has its name, or Twilio does not take it.
+    /// A list of that name that the account does list is adopted.
+    #[error(
+        "{list}: Twilio refuses its name, and lists none of it ({message}), so that no phone can register; write another \
+         site.name into the config, and run: gateway apply"
+    )]
+    ListTaken { list: Id, message: String },
     /// Twilio knows no such place (21628, TWILIO.md "Addresses"), or misses something in it.
     #[error("{address} was refused{}: {message}; correct its [[address]] in the config and apply again", .code.map(|code| format!(" ({code})")).unwrap_or_default())]
     AddressRefused { address: Id, code: Option<u32>, message: String },

@@ -1,11 +1,14 @@
 //! Checks of an environment's SIP domain, of who may use it, and of the way to us.
 
+use std::collections::BTreeSet;
+
 use super::observed::{Domain, Mappings};
-use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
+use super::{APPLY, Check, FALLBACK, is_url, set};
+use crate::lists;
 use gateway_core::config::Environment;
 use gateway_core::twiml::OUTGOING_PATH;
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     pub(super) fn domain(&mut self, environment: &Environment) {
         let observed = self.observed;
         let Some(domain) = observed.domains.iter().find(|domain| domain.domain_name == environment.domain) else {
@@ -81,40 +84,60 @@ impl Check<'_> {
                 "write the office's networks into [access], or remove the mapping at console.twilio.com",
             );
         }
-        let list = resource_name(self.config, &environment.name);
-        let is_ours = |sid: &String| self.observed.lists.get(sid) == Some(&list);
-        let (calls, registrations) = (mappings.calls.iter().any(is_ours), mappings.registrations.iter().any(is_ours));
-        if !calls {
-            self.error(
-                format!("{name}: credential list {list} is not mapped for calls"),
-                "no extension can call out",
-                APPLY,
-            );
+        let first = lists::resource_name(self.config, &environment.name);
+        for (list, _) in lists::lists(&first, self.users(), self.owned) {
+            let is_ours = |sid: &String| self.observed.lists.get(sid) == Some(&list);
+            let (calls, registrations) =
+                (mappings.calls.iter().any(is_ours), mappings.registrations.iter().any(is_ours));
+            if !calls {
+                self.error(
+                    format!("{name}: credential list {list} is not mapped for calls"),
+                    "no extension can call out",
+                    APPLY,
+                );
+            }
+            if !registrations {
+                self.error(
+                    format!("{name}: credential list {list} is not mapped for registrations"),
+                    "no extension can register, hence none can be called",
+                    APPLY,
+                );
+            }
         }
-        if !registrations {
-            self.error(
-                format!("{name}: credential list {list} is not mapped for registrations"),
-                "no extension can register, hence none can be called",
-                APPLY,
-            );
-        }
+    }
+
+    /// Who has a credential at Twilio.
+    fn users(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        let config = self.config;
+        let extensions = config.extensions.iter().map(|extension| extension.name.as_str());
+        std::iter::once(config.site.user.as_str()).chain(extensions)
     }
 
     fn credentials(&mut self, environment: &Environment, domain: &Domain, mappings: &Mappings) {
         let observed = self.observed;
-        let name = resource_name(self.config, &environment.name);
-        let Some((sid, _)) = observed.lists.iter().find(|(_, list)| **list == name) else {
+        let name = lists::resource_name(self.config, &environment.name);
+        let sids: Vec<&String> =
+            observed.lists.iter().filter(|(_, list)| lists::place(&name, list).is_some()).map(|(sid, _)| sid).collect();
+        if sids.is_empty() {
             self.error(
                 format!("credential list {name} is not in the account"),
                 "no extension can register or call out",
                 APPLY,
             );
             return;
-        };
-        let none = Vec::new();
-        let ours = observed.credentials.get(sid).unwrap_or(&none);
+        }
+        let ours: BTreeSet<&str> =
+            sids.iter().filter_map(|sid| observed.credentials.get(*sid)).flatten().map(String::as_str).collect();
+        let own = self.config.site.user.as_str();
+        if !ours.contains(own) {
+            self.warning(
+                format!("your box has no credential of its own ({own}) in credential list {name}"),
+                "calls from outside come by an extension's credential until it has one",
+                APPLY,
+            );
+        }
         for extension in &self.config.extensions {
-            if !ours.contains(&extension.name) {
+            if !ours.contains(extension.name.as_str()) {
                 self.error(
                     format!("extension {} has no credential in credential list {name}", extension.name),
                     "it cannot register or call out",
@@ -122,7 +145,7 @@ impl Check<'_> {
                 );
             }
         }
-        for stranger in ours.iter().filter(|user| self.config.extension(user).is_none()) {
+        for stranger in ours.iter().filter(|user| **user != own && self.config.extension(user).is_none()) {
             self.warning(
                 format!("credential {stranger} in credential list {name} is no extension of the config"),
                 "whoever has its password can register, and call at your expense",
@@ -130,7 +153,7 @@ impl Check<'_> {
             );
         }
         let mut others: Vec<&String> =
-            mappings.calls.iter().chain(&mappings.registrations).filter(|other| *other != sid).collect();
+            mappings.calls.iter().chain(&mappings.registrations).filter(|other| !sids.contains(other)).collect();
         others.sort();
         others.dedup();
         for other in others {
@@ -138,10 +161,10 @@ impl Check<'_> {
             let twice: Vec<&str> = observed
                 .credentials
                 .get(other)
-                .unwrap_or(&none)
-                .iter()
-                .filter(|u| ours.contains(u))
+                .into_iter()
+                .flatten()
                 .map(String::as_str)
+                .filter(|user| ours.contains(user))
                 .collect();
             if !twice.is_empty() {
                 self.warning(

@@ -110,11 +110,6 @@ impl Check<'_> {
     }
 }
 
-/// The name of an environment's resources at Twilio.
-pub(crate) fn resource_name(config: &Config, environment: &str) -> String {
-    format!("gateway-{}-{environment}", config.site.name)
-}
-
 /// Whether a URL at Twilio is that path of a base; credentials in it do not count.
 fn is_url(set: Option<&str>, base: &str, path: &str) -> bool {
     set.and_then(Url::parse).is_some_and(|url| is_same(&url.without_user_info(), &format!("{base}{path}")))

@@ -1,6 +1,7 @@
 //! Checks of phone numbers, of the app that they ring, of caller IDs and emergency addresses.
 
-use super::{APPLY, Check, FALLBACK, is_url, resource_name, set};
+use super::{APPLY, Check, FALLBACK, is_url, set};
+use crate::lists::resource_name;
 use crate::numbers::Owned;
 use gateway_core::config::Environment;
 use gateway_core::twiml::INCOMING_PATH;

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::account_status::AccountStatus;
 use crate::api::{Api, ApiError, Collection, Product};
+use crate::lists;
 use crate::model::Kind;
 use crate::numbers;
 use crate::plan::Plan;
@@ -135,8 +136,9 @@ pub fn read(api: &mut dyn Api, config: &Config, environments: &[&Environment]) -
     let mut wanted: Vec<String> =
         seen.mappings.values().flat_map(|one| one.calls.iter().chain(&one.registrations)).cloned().collect();
     for environment in environments {
-        let name = super::resource_name(config, &environment.name);
-        wanted.extend(seen.lists.iter().filter(|(_, list)| **list == name).map(|(sid, _)| sid.clone()));
+        let name = lists::resource_name(config, &environment.name);
+        let ours = seen.lists.iter().filter(|(_, list)| lists::place(&name, list).is_some());
+        wanted.extend(ours.map(|(sid, _)| sid.clone()));
     }
     wanted.sort();
     wanted.dedup();

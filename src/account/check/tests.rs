@@ -54,7 +54,7 @@ fn good() -> Observed {
             emergency_caller_sid: None,
         }],
         lists: [("CL1".to_owned(), "gateway-office-prod".to_owned())].into(),
-        credentials: [("CL1".to_owned(), vec!["101".to_owned(), "102".to_owned()])].into(),
+        credentials: [("CL1".to_owned(), ["box-office", "101", "102"].map(str::to_owned).to_vec())].into(),
         mappings: [(
             "SD1".to_owned(),
             Mappings { calls: vec!["CL1".to_owned()], registrations: vec!["CL1".to_owned()], access: vec![] },
@@ -227,6 +227,12 @@ const CASES: &[Case] = &[
         Severity::Error,
         "extension 102 has no credential in credential list gateway-office-prod",
         "register",
+    ),
+    (
+        |s| drop(s.credentials.get_mut("CL1").unwrap().remove(0)),
+        Severity::Warning,
+        "your box has no credential of its own (box-office) in credential list gateway-office-prod",
+        "come by an extension's",
     ),
     (
         |s| s.credentials.get_mut("CL1").unwrap().push("mallory".to_owned()),

@@ -80,10 +80,12 @@ fn new_secrets_reach_twilio_without_being_readable_there() {
     the_box.set_up(&mut fake).unwrap();
     // The secrets file was lost.
     the_box.secrets = Secrets::default();
-    the_box.secrets.mint(["101"], &["prod"], &mut Random::from_number(77));
+    the_box.seed = 77;
+    the_box.mint();
     assert_eq!(
         the_box.sentences(&mut fake),
-        ["change credential 101 in credential list gateway-office-prod: set its password"]
+        ["box-office", "101"]
+            .map(|user| format!("change credential {user} in credential list gateway-office-prod: set its password"))
     );
     the_box.set_up(&mut fake).unwrap();
     the_box.assert_passwords(&fake);

@@ -37,6 +37,7 @@ fn a_first_run_makes_everything_in_the_order_of_its_dependencies() {
         "create hosted environment prod in hosted Service gateway-office".to_owned(),
         "put the build of these files in force in hosted environment prod in hosted Service gateway-office".to_owned(),
         "create credential list gateway-office-prod".to_owned(),
+        "create credential box-office in credential list gateway-office-prod".to_owned(),
         "create credential 101 in credential list gateway-office-prod".to_owned(),
         "create IP access list gateway-office-prod".to_owned(),
         "create network 192.0.2.0 in IP access list gateway-office-prod with FriendlyName 192.0.2.0, CidrPrefixLength 24"
@@ -100,7 +101,7 @@ fn each_step_is_one_write_to_disk_and_credentials_of_a_list_are_one_together() {
         ahead: BTreeSet::new(),
     };
     applier.run(&plan).unwrap();
-    assert_eq!(local.saves.get(), plan.changes.len() + 1 - 2);
+    assert_eq!(local.saves.get(), plan.changes.len() + 1 - 3);
 }
 
 #[test]
@@ -155,6 +156,74 @@ fn a_domain_of_another_customer_is_told_with_proposals_and_not_taken_for_ours_la
     assert!(the_box.owned.iter().all(|record| record.sid.is_some()));
     the_box.undo(&mut fake).unwrap();
     assert_eq!(contents(&fake), contents(&fresh()));
+}
+
+#[test]
+fn a_credential_list_of_that_name_is_adopted_or_told_with_what_helps() {
+    let mut fake = fresh();
+    fake.taken = vec!["gateway-office-prod".to_owned()];
+    let mut the_box = Box::new(office(&["101"], &[]));
+    assert_eq!(
+        the_box.set_up(&mut fake).unwrap_err(),
+        "credential list gateway-office-prod: Twilio refuses its name, and lists none of it (Credential list validation \
+         error), so that no phone can register; write another site.name into the config, and run: gateway apply"
+    );
+    assert!(the_box.owned.iter().all(|record| record.sid.is_some()));
+    the_box.undo(&mut fake).unwrap();
+    assert_eq!(contents(&fake), contents(&fresh()));
+
+    // Somebody has made one there, with a user of theirs in it.
+    let mut fake = fresh();
+    let mut other = Box::new(office(&["theirs"], &[]));
+    other.set_up(&mut fake).unwrap();
+    let sid = fake.named(Kind::CredentialList, "gateway-office-prod")["sid"].clone();
+    let mut the_box = Box::new(office(&["101"], &[]));
+    (the_box.secrets, the_box.seed) = (Secrets::default(), 50);
+    the_box.mint();
+    the_box.set_up(&mut fake).unwrap();
+    assert_eq!(fake.named(Kind::CredentialList, "gateway-office-prod")["sid"], sid);
+    assert_eq!(fake.collections["SIP/CredentialLists"].len(), 1);
+    the_box.assert_passwords(&fake);
+}
+
+#[test]
+fn more_than_a_thousand_users_are_in_lists_of_a_thousand_that_are_all_mapped() {
+    let names: Vec<String> = (0..1005).map(|n| format!("e{n}")).collect();
+    let mut config = office(&[], &[]);
+    let extension = |name: &String| Extension { name: name.clone(), ..office(&["101"], &[]).extensions[0].clone() };
+    config.extensions = names[..995].iter().map(extension).collect();
+    let mut fake = fresh();
+    let mut the_box = Box::new(config.clone());
+    the_box.set_up(&mut fake).unwrap();
+    assert_eq!(fake.collections["SIP/CredentialLists"].len(), 1);
+    // Two go and ten come: what goes makes room in the next plan.
+    config.extensions = names[2..].iter().map(extension).collect();
+    the_box.configure(config);
+    the_box.set_up(&mut fake).unwrap();
+    the_box.assert_nothing_to_do(&mut fake);
+    let sids = [
+        (Kind::CredentialList, "gateway-office-prod"),
+        (Kind::CredentialList, "gateway-office-prod.2"),
+        (Kind::Domain, "office.sip.twilio.com"),
+    ]
+    .map(|(kind, name)| fake.named(kind, name)["sid"].as_str().unwrap().to_owned());
+    let count = |kind: Kind, parent: &str| fake.collections[&kind.collection(Some(parent)).path].len();
+    assert_eq!((count(Kind::Credential, &sids[0]), count(Kind::Credential, &sids[1])), (998, 6));
+    assert_eq!((count(Kind::CallsMapping, &sids[2]), count(Kind::RegistrationsMapping, &sids[2])), (2, 2));
+    the_box.assert_passwords(&fake);
+}
+
+#[test]
+fn an_installation_from_before_gets_a_user_of_its_own_and_nothing_else_changes() {
+    let mut fake = fresh();
+    let mut the_box = Box::new(office(&["101", "102"], &[]));
+    the_box.secrets.boxes.clear();
+    the_box.set_up(&mut fake).unwrap();
+    the_box.mint();
+    assert_eq!(the_box.sentences(&mut fake), ["create credential box-office in credential list gateway-office-prod"]);
+    the_box.set_up(&mut fake).unwrap();
+    the_box.assert_passwords(&fake);
+    the_box.assert_nothing_to_do(&mut fake);
 }
 
 #[test]
@@ -313,7 +382,7 @@ fn a_credential_that_somebody_else_makes_meanwhile_stays_theirs_among_many_of_ou
     the_box.assert_passwords(&fake);
     the_box.undo(&mut fake).unwrap();
     let left: Vec<&str> = fake.collections[&credentials].iter().map(|one| one["username"].as_str().unwrap()).collect();
-    assert_eq!(left, ["101", "103"]);
+    assert_eq!(left, ["box-office", "101", "103"]);
 }
 
 #[test]

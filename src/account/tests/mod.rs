@@ -24,7 +24,7 @@ use crate::office::OfficeFile;
 use crate::owned::Owned;
 use crate::plan::Plan;
 use crate::progress::Progress;
-use gateway_core::config::{Address, Config, Environment};
+use gateway_core::config::{Address, Config, Environment, Extension};
 use gateway_core::random::Random;
 use gateway_core::secrets::Secrets;
 
@@ -121,6 +121,7 @@ impl Box {
         let extensions: Vec<String> = self.config.extensions.iter().map(|e| e.name.clone()).collect();
         let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
         self.secrets.mint(extensions.iter().map(String::as_str), &environments, &mut Random::from_number(self.seed));
+        self.secrets.mint_box(&self.config.site.user, &environments, &mut Random::from_number(self.seed + 1000));
         self.seed += 1;
     }
 
@@ -224,13 +225,14 @@ impl Box {
         assert_eq!(self.sentences(fake), Vec::<String>::new());
     }
 
-    /// Whether Twilio has the password of every extension in every environment.
+    /// Whether Twilio has the password of the box and of every extension in every environment.
     #[track_caller]
     fn assert_passwords(&self, fake: &Fake) {
-        for extension in &self.config.extensions {
+        let extensions = self.config.extensions.iter().map(|extension| &extension.name);
+        for user in extensions.chain([&self.config.site.user]) {
             for environment in &self.config.environments {
-                let password = self.secrets.trunk_password(&environment.name, &extension.name).unwrap().expose();
-                assert_eq!(fake.passwords.values().filter(|p| *p == password).count(), 1, "{}", extension.name);
+                let password = self.secrets.trunk_password(&environment.name, user).unwrap().expose();
+                assert_eq!(fake.passwords.values().filter(|p| *p == password).count(), 1, "{user}");
             }
         }
     }

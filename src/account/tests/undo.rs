@@ -22,6 +22,7 @@ fn the_way_back_is_told_in_sentences() {
                 .to_owned(),
             "delete SIP domain office.sip.twilio.com".to_owned(),
             "delete credential 101 in credential list gateway-office-prod".to_owned(),
+            "delete credential box-office in credential list gateway-office-prod".to_owned(),
             "delete credential list gateway-office-prod".to_owned(),
         ]
     );

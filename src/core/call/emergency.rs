@@ -11,6 +11,7 @@ use crate::emergency::bound::{Account, Admission, MAX_CALLS, MAX_STRANGERS, QUIE
 use crate::emergency::callback::{CALL_BACK, Marked, Phone};
 use crate::emergency::plan::Plan;
 use crate::event::{Code, Event, Level};
+use crate::route::target::Called;
 use crate::sip::flow::{Flow, Transport};
 use crate::sip::header::{self, Contact, NameAddr};
 use crate::sip::uri;
@@ -158,10 +159,10 @@ impl Calls {
         contact: rsip::Uri,
     ) {
         let any = || core.cx.config.extensions.first().map(|first| first.name.as_str());
-        let (Some(number), Some(carrier)) = (caller_id, extension.or_else(any)) else { return };
+        let (Some(number), Some(target)) = (caller_id, extension.or_else(any)) else { return };
         let phone = Phone {
             number: number.to_owned(),
-            extension: carrier.to_owned(),
+            extension: target.to_owned(),
             is_own: extension.is_some(),
             flow: Some(flow),
             address: flow.remote.ip().to_canonical(),
@@ -177,15 +178,18 @@ impl Calls {
     pub(super) fn call_back_targets(
         &self,
         core: &Core<'_, '_>,
-        called: &str,
+        called: Called<'_>,
         incoming: &Invite,
         caller: &NameAddr,
-    ) -> Option<Vec<Target>> {
+    ) -> Option<(String, Vec<Target>)> {
         let marked = match header::is_call_back(&incoming.request.headers) {
             true => Marked::Yes,
             false => Marked::No,
         };
-        let phone = self.call_backs.phone(core.cx.now, called, marked)?;
+        let phone = match called {
+            Called::Extension(extension) => self.call_backs.phone(core.cx.now, extension, marked),
+            Called::Number(number) => self.call_backs.of_number(core.cx.now, number),
+        }?;
         let target = |(name, flow, contact)| {
             let mut target = setup::handset_target(name, flow, contact, caller, setup::MAX_FORWARDS);
             if !phone.is_own {
@@ -208,7 +212,7 @@ impl Calls {
         if bindings.is_empty() {
             bindings.push((phone.extension.clone(), phone.flow?, phone.contact.clone()));
         }
-        Some(bindings.into_iter().map(target).collect())
+        Some((phone.extension.clone(), bindings.into_iter().map(target).collect()))
     }
 
     /// The media driver hears a leg of a call again, or has heard nothing for a while. `true`: it is the caller of an

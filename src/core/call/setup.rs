@@ -19,6 +19,7 @@ use crate::emergency::Priority;
 use crate::event::{Code, Event, Level};
 use crate::media::{Command, LastPorts, MediaLeg};
 use crate::route::Route;
+use crate::route::target::Called;
 use crate::sip::flow::Flow;
 use crate::sip::header::{self, NameAddr};
 use crate::sip::sdp::Remote;
@@ -112,22 +113,26 @@ impl Calls {
         }
     }
 
-    /// An INVITE from the SIP domain: for the extension in its Request-URI (TWILIO.md "Call to an extension").
+    /// An INVITE from the SIP domain (TWILIO.md "Call to an extension"), for its [`target`](crate::route::target).
     pub fn handle_trunk_invite(&mut self, core: &mut Core<'_, '_>, incoming: Invite) {
         let caller = Calling::outside(core, &incoming);
-        let called = uri::user(&incoming.request.uri).unwrap_or_default();
-        if core.cx.config.extension(&called).is_none() {
-            tell_refused(core, Level::Notice, incoming.flow, &caller.name, &called, "no such extension");
+        let carrier = uri::user(&incoming.request.uri).unwrap_or_default();
+        let config = core.cx.config;
+        let header = header::target(&incoming.request.headers);
+        let Some(called) = Called::read(config, header, &carrier) else {
+            let wanted = header.unwrap_or(&carrier).to_owned();
+            tell_refused(core, Level::Notice, incoming.flow, &caller.name, &wanted, "no such extension");
             refuse(core, &incoming, 404, "no such extension");
             return;
-        }
-        let party = Party::Trunk(Some(called.clone()));
-        if let Some(targets) = self.call_back_targets(core, &called, &incoming, &caller.shown) {
-            self.ring_handsets(core, incoming, party, Kind::CallBack, caller, called, targets);
+        };
+        let party = Party::Trunk(Some(carrier));
+        if let Some((to, targets)) = self.call_back_targets(core, called, &incoming, &caller.shown) {
+            self.ring_handsets(core, incoming, party, Kind::CallBack, caller, to, targets);
             return;
         }
-        let targets = handset_targets(core, std::slice::from_ref(&called), &incoming, &caller.shown);
-        self.ring_handsets(core, incoming, party, Kind::Inbound, caller, called, targets);
+        let called = called.extensions(config);
+        let targets = handset_targets(core, called, &incoming, &caller.shown);
+        self.ring_handsets(core, incoming, party, Kind::Inbound, caller, called.join(","), targets);
     }
 
     #[expect(clippy::too_many_arguments, reason = "what a call is made of; a struct would only rename them")]
@@ -458,15 +463,14 @@ pub(super) fn outside_target(core: &Core<'_, '_>, flow: Flow, paid: Paid, number
 }
 
 /// An emergency call: From is a number, because it is what Twilio looks at (TWILIO.md "Emergency caller"); the
-/// credentials are the caller's, or any extension's.
+/// credentials are of `account` ([`Trunk::account`](crate::trunk::Trunk::account)).
 pub(super) fn emergency_target(
     core: &Core<'_, '_>,
     flow: Flow,
-    extension: Option<&str>,
+    account: Option<&str>,
     number: &str,
     caller_id: Option<String>,
 ) -> Target {
-    let account = extension.or_else(|| core.cx.config.extensions.first().map(|first| first.name.as_str()));
     let user = caller_id.or_else(|| account.map(str::to_string)).unwrap_or_else(|| "gateway".into());
     trunk_target(core, flow, account, &user, number)
 }

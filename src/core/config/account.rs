@@ -51,6 +51,9 @@ pub(super) fn twilio(mut section: Section<'_>, folder: &Path) -> Twilio {
         api: api.or(regional).unwrap_or_else(|| "https://api.twilio.com".to_owned()),
         ca_file: path(&mut section, "ca_file", folder),
         drift_check: section.optional("drift_check", value::seconds(600..=604_800)).unwrap_or(DAY),
+        enhanced_programmable_sip_features: section
+            .optional("enhanced_programmable_sip_features", value::boolean)
+            .unwrap_or(false),
     };
     section.finish();
     twilio

@@ -180,6 +180,8 @@ impl Hops {
 
 fn site(mut section: Section<'_>, name: String, environments: &[Environment], folder: &Path) -> Site {
     let site = Site {
+        // Known when the extensions are.
+        user: String::new(),
         name,
         environment: one_of(&mut section, environments),
         state_dir: path(&mut section, "state_dir", folder).unwrap_or_else(|| PathBuf::from(STATE_DIR)),

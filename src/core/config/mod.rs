@@ -9,6 +9,7 @@ mod environment;
 mod error;
 mod folders;
 mod host;
+mod own;
 mod parse;
 mod reader;
 pub mod rules;
@@ -35,8 +36,11 @@ pub use parse::parse;
 /// Largest config file, in bytes.
 pub const MAX_FILE: u64 = 1 << 20;
 
-/// Most `[[extension]]` tables: Twilio's limit of credentials in one list (TWILIO.md "Credential lists").
-pub const MAX_EXTENSIONS: usize = 1000;
+/// Most `[[extension]]` tables. Twilio keeps them in lists of a thousand (TWILIO.md "Credential lists").
+pub const MAX_EXTENSIONS: usize = 5000;
+
+/// Most extensions that one number rings: they ring all at once.
+pub const MAX_RING: usize = 100;
 
 /// Most `[[number]]` tables.
 pub const MAX_NUMBERS: usize = 1000;
@@ -126,6 +130,8 @@ pub struct Metrics {
 pub struct Site {
     /// Names the Twilio resources of this installation (`gateway-NAME-…`).
     pub name: String,
+    /// The user name of the box itself at each SIP domain; see [`own::user`].
+    pub user: String,
     /// Which environment this box runs. Default `prod`.
     pub environment: String,
     /// What must survive a restart. Default `/var/lib/gateway`.
@@ -146,6 +152,9 @@ pub struct Twilio {
     pub ca_file: Option<PathBuf>,
     /// How often the running service compares the account with the config. Default one day.
     pub drift_check: Duration,
+    /// Whether "Enhanced Programmable SIP Features" is on in the console's voice settings: then Twilio rings several
+    /// `<Sip>` nouns at once (TWILIO.md "Dial"). Default false.
+    pub enhanced_programmable_sip_features: bool,
 }
 
 /// `[trunk]`

@@ -10,7 +10,7 @@ use super::host::{is_private, lan_addresses};
 use super::reader::{Section, Source};
 use super::value::{self, Listen};
 use super::*;
-use super::{account, emergency, environment, tunnel, upgrade};
+use super::{account, emergency, environment, own, tunnel, upgrade};
 use crate::sip::transaction::MAX_OCTETS;
 
 /// UDP ports of one call: two legs, RTP and RTCP each.
@@ -57,6 +57,7 @@ fn file(mut root: Section<'_>, folder: &Path, host: &Host) -> Config {
     let emergency = emergency::read(emergency_section, &lines, folder);
     let tunnel = tunnel::tunnel(root.section("tunnel"), folder);
     let (site, trunk, webhook, environments) = environment::read(&mut root, folder, &tunnel.url_from);
+    let site = Site { user: own::user(&site.name, &extensions), ..site };
     let addresses = account::addresses(root.sections("address", MAX_ADDRESSES));
     let numbers = numbers(root.sections("number", MAX_NUMBERS), &lines, &addresses, &environments);
     let metrics = metrics(root.section("metrics"), webhook.listen);
@@ -288,6 +289,10 @@ fn numbers(
             } else {
                 ring.push(name);
             }
+        }
+        if ring.len() > MAX_RING {
+            let (line, count) = (section.line_of("ring"), ring.len());
+            section.error(line, format!("ring has {count} extensions; at most {MAX_RING} ring at once, remove some"));
         }
         let number = Number {
             number,

@@ -23,7 +23,7 @@ pub const MAX_PHONES: usize = 32;
 pub struct Phone {
     /// The number that the service saw, E.164.
     pub number: String,
-    /// The extension whose registration at the SIP domain carries the call back: the phone's own, or any.
+    /// The extension that the call back is for at the SIP domain: the phone's own, or any.
     pub extension: String,
     /// Whether the phone is known to be one of that extension.
     pub is_own: bool,

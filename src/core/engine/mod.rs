@@ -40,6 +40,7 @@
 //! - [`Persist`](Output::Persist): write down [`Engine::bindings`], at a pace that the disk bears; one write serves many.
 //!   The next process gives it to [`Engine::new`].
 //! - [`CallBack`](Output::CallBack): hand the phone to the webhook, which rings it when that number calls.
+//! - [`Carrier`](Output::Carrier): hand the user to the webhook, which has calls from outside come by it.
 //! - [`Event`](Output::Event): show it to people. It holds no secret.
 //!
 //! # What the core owes
@@ -94,7 +95,7 @@ use crate::sip::header;
 use crate::sip::transaction::{self, Priority, ServerId, Transactions, give_back, response_to};
 use crate::sip::wire::{self, Datagram, Frame, ReadError};
 use crate::status::usage::{ExtensionUsage, Usage};
-use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, Sizes, Status, StoreStatus};
+use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, OwnStatus, Sizes, Status, StoreStatus};
 pub use crate::streams::MAX_STREAMS;
 use crate::streams::{Kept, Streams};
 use crate::time::trusted::TimeState;
@@ -147,6 +148,8 @@ pub struct Engine {
     trunk: Trunk,
     /// The flows that the calls know of.
     trunk_flows: [Option<Flow>; 2],
+    /// The user that the webhook knows of.
+    carrier: Option<String>,
     calls: Calls,
     streams: Streams,
     began: Instant,
@@ -211,6 +214,7 @@ impl Engine {
             registrar: Registrar::new(bindings, now, wall),
             trunk: Trunk::new(now),
             trunk_flows: [None; 2],
+            carrier: None,
             calls: Calls::default(),
             streams: Streams::default(),
             began: now,
@@ -299,6 +303,11 @@ impl Engine {
             if !self.shared.transactions.has_events() && self.trunk_flows == self.trunk.flows() {
                 break;
             }
+        }
+        let carrier = self.trunk.carrier(&self.shared.config, now);
+        if carrier != self.carrier.as_deref() {
+            self.carrier = carrier.map(str::to_owned);
+            self.shared.outputs.push_back(Output::Carrier(self.carrier.clone()));
         }
         // First what is cheap: most of the time both flows stand.
         if self.trunk.is_sought() && self.calls.needs_trunk() {
@@ -451,6 +460,10 @@ impl Engine {
             domain: self.shared.config.trunk.domain.clone(),
             public_url: self.shared.config.webhook.public_url.clone(),
             trunk: self.trunk.status(now),
+            own: Some(OwnStatus {
+                name: self.shared.config.site.user.clone(),
+                registration: self.trunk.own(&self.shared.config, &self.shared.secrets, now),
+            }),
             extensions: extensions.collect(),
             calls: self.calls.status(now),
             troubles: self.trunk.troubles(now),
@@ -562,11 +575,8 @@ impl Engine {
             // The leg was over with its refusal.
             transaction::Event::NoAck { .. } => {}
             transaction::Event::Response { id, owner, flow, response } => match owner {
-                Owner::Registration(index) => {
-                    self.trunk.handle_response(&mut self.shared.context(now, wall), id, Some(index), &response);
-                }
-                Owner::Probe => {
-                    self.trunk.handle_response(&mut self.shared.context(now, wall), id, None, &response);
+                Owner::Registration | Owner::Probe => {
+                    self.trunk.handle_response(&mut self.shared.context(now, wall), id, &response);
                 }
                 Owner::Handset(_) => self.registrar.answered_options(&mut self.shared.context(now, wall), flow),
                 Owner::Leg(leg) => {
@@ -579,10 +589,9 @@ impl Engine {
                 }
             }
             transaction::Event::Failed { id, owner, failure } => match owner {
-                Owner::Registration(index) => {
-                    self.trunk.handle_failure(&mut self.shared.context(now, wall), id, Some(index), failure);
+                Owner::Registration | Owner::Probe => {
+                    self.trunk.handle_failure(&mut self.shared.context(now, wall), id, failure);
                 }
-                Owner::Probe => self.trunk.handle_failure(&mut self.shared.context(now, wall), id, None, failure),
                 Owner::Handset(flow) => self.registrar.left_options(&mut self.shared.context(now, wall), flow),
                 Owner::Leg(leg) => {
                     self.call_part(now, wall, |calls, core| calls.handle_failure(core, leg, id, failure));

@@ -4,6 +4,7 @@
 
 pub mod number;
 pub mod shown;
+pub mod target;
 
 use crate::config::{Config, Extension};
 use crate::emergency::Wanted;

@@ -26,6 +26,9 @@ pub struct Status {
     pub extensions: Vec<ExtensionStatus>,
     pub calls: Vec<CallStatus>,
     // A service older than the command that reads this says nothing of what follows.
+    /// The user that is the box itself.
+    #[serde(default)]
+    pub own: Option<OwnStatus>,
     /// What does not work now and stops nothing else, for people: a sentence each.
     #[serde(default)]
     pub troubles: Vec<String>,
@@ -156,6 +159,13 @@ pub struct StandbyStatus {
 pub struct ExtensionStatus {
     pub name: String,
     pub handsets: Vec<HandsetStatus>,
+    pub registration: RegistrationStatus,
+}
+
+/// The box itself, as a user at the SIP domain: calls from outside come by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OwnStatus {
+    pub name: String,
     pub registration: RegistrationStatus,
 }
 

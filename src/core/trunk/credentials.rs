@@ -46,6 +46,11 @@ impl Passwords {
         self.proven = Some(password);
     }
 
+    /// Whether it took one.
+    pub fn has_proof(&self) -> bool {
+        self.proven.is_some()
+    }
+
     /// Whether it is the former one that the SIP domain has.
     pub fn is_former(&self, secrets: &Secrets, environment: &str, extension: &str) -> bool {
         self.proven.is_some() && self.proven.as_ref() == secrets.former_trunk_password(environment, extension)

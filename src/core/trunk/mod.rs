@@ -1,5 +1,5 @@
-//! The Twilio side of SIP: one TLS flow to the domain, a registration per extension on it, and who may call in on it; and
-//! a second flow, the [`standby`], that emergency calls may leave by.
+//! The Twilio side of SIP: one TLS flow to the domain, on it a registration of the box itself and one per extension, and
+//! who may call in on it; and a second flow, the [`standby`], that emergency calls may leave by.
 //!
 //! ```text
 //! Waiting ──▶ Resolving ──▶ Connecting ──▶ Up
@@ -34,6 +34,7 @@ use crate::context::Owner;
 use crate::context::{Context, Output};
 use crate::dns::DnsAnswer;
 use crate::event::{Code, Event};
+use crate::secrets::Secrets;
 use crate::sip::digest::Challenge;
 use crate::sip::flow::Flow;
 use crate::sip::header::AuthHeader;
@@ -70,7 +71,7 @@ pub struct Trunk {
     state: State,
     /// Why there is no flow, for people.
     fault: String,
-    /// In the order of the config.
+    /// Of the box and of the extensions.
     registrations: Vec<Registration>,
     /// The soonest of them.
     due: Option<Instant>,
@@ -165,13 +166,20 @@ fn contact(local: SocketAddr, user: &str) -> String {
     uri::write(&contact)
 }
 
+/// Who registers at the SIP domain: the box, where a password was made for it (by `gateway apply`), and each extension.
+fn users<'a>(config: &'a Config, secrets: &'a Secrets) -> impl Iterator<Item = &'a str> {
+    let own = Some(config.site.user.as_str());
+    let own = own.filter(|user| secrets.trunk_password(&config.site.environment, user).is_some());
+    own.into_iter().chain(config.extensions.iter().map(|extension| extension.name.as_str()))
+}
+
 impl Up {
     fn contact(&self, user: &str) -> String {
         contact(self.local, user)
     }
 
-    fn origin(&self, extension: &str) -> Origin<'_> {
-        Origin { flow: self.flow, contact: self.contact(extension), instance: &self.instance }
+    fn origin(&self, user: &str) -> Origin<'_> {
+        Origin { flow: self.flow, contact: self.contact(user), instance: &self.instance }
     }
 }
 
@@ -239,19 +247,33 @@ impl Trunk {
         keepalive.map_or_else(|| RoundTrip::default().patience(), |keepalive| keepalive.round_trip.patience())
     }
 
-    /// The extension that answers for an emergency call: the caller's own, unless the SIP domain refuses it, or another
-    /// one that the SIP domain takes.
+    /// The user that answers for an emergency call: the caller's own extension, unless the SIP domain refuses it; else the
+    /// box, or another extension that the SIP domain takes.
     pub fn account(&self, context: &Context<'_>, extension: Option<&str>) -> Option<String> {
-        let registration = |name: &str| self.registrations.iter().find(|one| one.extension == name);
-        let is_registered = |name: &&str| registration(name).is_some_and(|one| one.is_registered(context.now));
-        let own = extension.filter(|own| context.config.extension(own).is_some());
-        let names = || context.config.extensions.iter().map(|extension| extension.name.as_str());
-        let other = || names().find(is_registered).or_else(|| names().next());
-        let name = match own {
-            Some(own) if !registration(own).is_some_and(Registration::is_refused) => Some(own),
-            own => other().or(own),
+        let is = |user: &str, so: fn(&Registration) -> bool| {
+            self.registrations.iter().any(|one| one.user == user && so(one))
         };
-        name.map(str::to_owned)
+        let own = extension.filter(|own| context.config.extension(own).is_some());
+        let user = match own {
+            Some(own) if !is(own, Registration::is_refused) => Some(own),
+            own => self
+                .carrier(context.config, context.now)
+                .or_else(|| users(context.config, context.secrets).find(|user| is(user, Registration::was_taken)))
+                .or_else(|| context.config.extensions.first().map(|first| first.name.as_str()))
+                .or(own),
+        };
+        user.map(str::to_owned)
+    }
+
+    /// The user by which calls from outside reach this box: the box itself, or as long as the SIP domain does not know it
+    /// an extension. `None` while nothing is registered.
+    pub fn carrier<'a>(&self, config: &'a Config, now: Instant) -> Option<&'a str> {
+        let State::Up(_) = self.state else { return None };
+        let registered = || self.registrations.iter().filter(|one| one.is_registered(now) && !one.leaving);
+        match registered().find(|one| one.user == config.site.user) {
+            Some(_) => Some(&config.site.user),
+            None => registered().find_map(|one| config.extension(&one.user)).map(|extension| extension.name.as_str()),
+        }
     }
 
     /// Whether a request that came on this flow is from the SIP domain (only the TLS flow that we opened is).
@@ -304,7 +326,7 @@ impl Trunk {
         choice: Choice,
     ) -> Option<(AuthHeader, String)> {
         let on_standby = self.is_standby(flow);
-        let registration = self.registrations.iter_mut().find(|one| one.extension == extension)?;
+        let registration = self.registrations.iter_mut().find(|one| one.user == extension)?;
         let environment = &context.config.site.environment;
         let password = registration.password_for_call(context.secrets, environment, choice)?;
         let known = match on_standby {
@@ -339,7 +361,9 @@ impl Trunk {
         };
         self.up(context, server, flow, &format!("TLS from {}", flow.local));
         for registration in &mut self.registrations {
-            registration.rank = rank(&registration.extension);
+            // The box first: it carries all calls from outside.
+            let is_box = registration.user == context.config.site.user;
+            registration.rank = if is_box { 0 } else { rank(&registration.user) };
         }
         self.handle_timeout(context);
     }
@@ -415,14 +439,8 @@ impl Trunk {
         }
     }
 
-    /// A response to a REGISTER of `extension` (index into the config) or to an OPTIONS.
-    pub fn handle_response(
-        &mut self,
-        context: &mut Context<'_>,
-        id: ClientId,
-        _extension: Option<usize>,
-        response: &Response,
-    ) {
+    /// A response to a REGISTER or to an OPTIONS.
+    pub fn handle_response(&mut self, context: &mut Context<'_>, id: ClientId, response: &Response) {
         if self.standby_answered(context, id) {
             return;
         }
@@ -437,7 +455,7 @@ impl Trunk {
         if let Some(waited) = registration.waits(context.now) {
             up.keepalive.round_trip.add(waited);
         }
-        let outcome = registration.on_response(context, &up.origin(&registration.extension), response);
+        let outcome = registration.on_response(context, &up.origin(&registration.user), response);
         if outcome == Outcome::Registered && !up.proven {
             up.proven = true;
             self.backoff.reset();
@@ -447,13 +465,7 @@ impl Trunk {
     }
 
     /// No response came.
-    pub fn handle_failure(
-        &mut self,
-        context: &mut Context<'_>,
-        id: ClientId,
-        _extension: Option<usize>,
-        failure: Failure,
-    ) {
+    pub fn handle_failure(&mut self, context: &mut Context<'_>, id: ClientId, failure: Failure) {
         if self.standby_unanswered(context, id, failure) {
             return;
         }
@@ -551,7 +563,7 @@ impl Trunk {
         match &self.state {
             State::Up(up) => {
                 for registration in &mut self.registrations {
-                    registration.leave(context, &up.origin(&registration.extension));
+                    registration.leave(context, &up.origin(&registration.user));
                 }
             }
             _ => self.state = State::Stopped,
@@ -651,25 +663,24 @@ impl Trunk {
         self.standby.hurry(context.now);
     }
 
-    /// Brings the registrations in line with the config's extensions.
+    /// Brings the registrations in line with the config and the secrets.
     fn sync(&mut self, context: &mut Context<'_>) {
         self.config = Some(context.config.trunk.clone());
         for registration in &mut self.registrations {
-            let place = context.config.extensions.iter().position(|one| one.name == registration.extension);
-            registration.index = place.unwrap_or(registration.index);
-            if place.is_none() && !registration.leaving {
+            let is_wanted = users(context.config, context.secrets).any(|user| user == registration.user);
+            if !is_wanted && !registration.leaving {
                 registration.leaving = true;
                 if let State::Up(up) = &self.state {
-                    registration.leave(context, &up.origin(&registration.extension));
+                    registration.leave(context, &up.origin(&registration.user));
                 }
-            } else if place.is_some() {
+            } else if is_wanted {
                 registration.leaving = false;
             }
         }
-        for (index, extension) in context.config.extensions.iter().enumerate() {
-            if !self.registrations.iter().any(|one| one.extension == extension.name) {
+        for user in users(context.config, context.secrets) {
+            if !self.registrations.iter().any(|one| one.user == user) {
                 let call_id = format!("{}@gateway", context.random.hex(16));
-                self.registrations.push(Registration::new(extension.name.clone(), index, call_id));
+                self.registrations.push(Registration::new(user.to_owned(), call_id));
             }
         }
         self.registrations.retain(|one| !one.leaving || one.is_busy());
@@ -696,7 +707,7 @@ impl Trunk {
         // A server that took the connection but never a registration is no better than one that is down.
         self.first = if up.proven { 0 } else { (up.server + 1) % context.config.trunk.servers.len().max(1) };
         for registration in &mut self.registrations {
-            registration.flow_lost(&up.contact(&registration.extension));
+            registration.flow_lost(&up.contact(&registration.user));
         }
         let text = format!("the connection is gone: {reason}; calls to and from outside fail until it is back");
         context.event(Event::new(Code::TrunkLost, up.name.as_str(), text));
@@ -741,7 +752,7 @@ impl Trunk {
         }
         let waiting = self.registrations.iter_mut().filter_map(|one| Some((one.due()?, one)));
         if let Some((_, registration)) = waiting.min_by_key(|(due, one)| (*due, one.rank)) {
-            registration.send_due(context, &up.origin(&registration.extension));
+            registration.send_due(context, &up.origin(&registration.user));
             self.next_send = context.now + PACE;
         }
         self.settle();

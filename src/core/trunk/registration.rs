@@ -1,4 +1,4 @@
-//! One extension's registration at the SIP domain (RFC 3261 section 10.2, TWILIO.md "Registration").
+//! One user's registration at the SIP domain: of an extension, or of the box (RFC 3261 section 10.2, TWILIO.md "Registration").
 
 use std::time::Duration;
 
@@ -93,12 +93,10 @@ pub(super) enum Outcome {
     Registered,
 }
 
-/// The registration of one extension. Outlives flows.
+/// The registration of one user. Outlives flows.
 #[derive(Debug)]
 pub(super) struct Registration {
-    pub extension: String,
-    /// Its place in the config, for [`Owner::Registration`].
-    pub index: usize,
+    pub user: String,
     /// Of those that are due at the same time, the lowest goes first.
     pub rank: u8,
     /// Not in the config any more; goes away when it is idle.
@@ -128,10 +126,9 @@ pub(super) struct Registration {
 }
 
 impl Registration {
-    pub fn new(extension: String, index: usize, call_id: String) -> Self {
+    pub fn new(user: String, call_id: String) -> Self {
         Registration {
-            extension,
-            index,
+            user,
             rank: 0,
             leaving: false,
             call_id,
@@ -222,7 +219,7 @@ impl Registration {
         environment: &str,
         choice: Choice,
     ) -> Option<&'s Secret<String>> {
-        let choose = |refused| self.passwords.choose(secrets, environment, &self.extension, refused);
+        let choose = |refused| self.passwords.choose(secrets, environment, &self.user, refused);
         let first = choose(None)?;
         Some(match choice {
             Choice::First => first,
@@ -232,7 +229,7 @@ impl Registration {
 
     /// Whether Twilio took a password last that is none of those that there are now.
     pub fn is_outdated(&self, secrets: &Secrets, environment: &str) -> bool {
-        self.passwords.is_outdated(secrets, environment, &self.extension)
+        self.passwords.is_outdated(secrets, environment, &self.user)
     }
 
     /// Sends what is due: the REGISTER, or the removal of a dead binding before it.
@@ -266,7 +263,7 @@ impl Registration {
         };
         let domain = &context.config.trunk.domain;
         let target = uri::write(&uri::sip(None, domain, None));
-        let aor = format!("<{}>", uri::write(&uri::sip(Some(&self.extension), domain, None)));
+        let aor = format!("<{}>", uri::write(&uri::sip(Some(&self.user), domain, None)));
         let asked = match purpose {
             Purpose::Register => self.asked(context),
             Purpose::Leave | Purpose::Remove(_) => 0,
@@ -285,11 +282,11 @@ impl Registration {
         header::push_contact(headers, contact);
         header::push_expires(headers, asked);
         if let Some(known) = &mut self.known {
-            let (name, value) = known.answer(&self.extension, password, "REGISTER", &target, context.random);
+            let (name, value) = known.answer(&self.user, password, "REGISTER", &target, context.random);
             header::set_credentials(headers, name, value);
         }
         header::push_user_agent(headers, crate::USER_AGENT);
-        let owner = Owner::Registration(self.index);
+        let owner = Owner::Registration;
         let id =
             context.transactions.request(context.now, origin.flow, request, owner, Priority::Ordinary, context.random);
         let sent = context.now;
@@ -298,7 +295,7 @@ impl Registration {
 
     /// The password to try, or the other one when that was refused.
     fn password<'s>(&self, context: &Context<'s>, refused: Option<&Secret<String>>) -> Option<&'s Secret<String>> {
-        self.passwords.choose(context.secrets, &context.config.site.environment, &self.extension, refused)
+        self.passwords.choose(context.secrets, &context.config.site.environment, &self.user, refused)
     }
 
     /// Whether a refused attempt may go on with the other of two passwords.
@@ -342,7 +339,7 @@ impl Registration {
                 let text = format!(
                     "the SIP domain does not accept the password of {0} ({1}); `gateway extension rotate {0}` sets \
                      another",
-                    self.extension,
+                    self.user,
                     cause(response)
                 );
                 self.refuse(context, text);
@@ -367,7 +364,7 @@ impl Registration {
                 let after = Duration::from_secs(u64::from(after)).min(RETRY_MAX);
                 self.fail(context, purpose, after, cause(response));
             }
-            _ if purpose == Purpose::Register => self.refuse(context, refusal(&self.extension, code, response)),
+            _ if purpose == Purpose::Register => self.refuse(context, refusal(&self.user, code, response)),
             _ => self.fail(context, purpose, Duration::ZERO, cause(response)),
         }
         Outcome::Nothing
@@ -398,13 +395,13 @@ impl Registration {
             Purpose::Leave => {
                 self.expires = None;
                 self.phase = Phase::Offline;
-                context.event(Event::new(Code::TrunkUnregistered, self.extension.as_str(), "as we asked"));
+                context.event(Event::new(Code::TrunkUnregistered, self.user.as_str(), "as we asked"));
                 return Outcome::Nothing;
             }
             Purpose::Remove(contact) => {
                 self.former.retain(|former| *former != contact);
                 let text = format!("removed {contact}, a binding of an earlier connection of ours");
-                context.event(Event::new(Code::TrunkCleaned, self.extension.as_str(), text));
+                context.event(Event::new(Code::TrunkCleaned, self.user.as_str(), text));
                 self.schedule(context.now);
                 return Outcome::Nothing;
             }
@@ -445,15 +442,15 @@ impl Registration {
         self.reason = None;
         self.backoff.reset();
         self.schedule(context.now);
-        let former = self.passwords.is_former(context.secrets, &context.config.site.environment, &self.extension);
+        let former = self.passwords.is_former(context.secrets, &context.config.site.environment, &self.user);
         if former && !self.by_former {
             let text = format!("registered, but {BY_FORMER}");
-            context.event(Event::new(Code::TrunkFormerPassword, self.extension.as_str(), text));
+            context.event(Event::new(Code::TrunkFormerPassword, self.user.as_str(), text));
         }
         self.by_former = former;
         if fresh {
             let text = format!("registered as {} for {} s", origin.contact, granted.as_secs());
-            context.event(Event::new(Code::TrunkRegistered, self.extension.as_str(), text));
+            context.event(Event::new(Code::TrunkRegistered, self.user.as_str(), text));
         }
         Outcome::Registered
     }
@@ -482,7 +479,7 @@ impl Registration {
                 let wait = self.backoff.next(context.random).max(at_least);
                 self.phase = Phase::Due(context.now + wait);
                 let text = format!("not registered: {cause}; next try in {} s", wait.as_secs());
-                context.event(Event::new(Code::TrunkRegisterFailed, self.extension.as_str(), text));
+                context.event(Event::new(Code::TrunkRegisterFailed, self.user.as_str(), text));
                 self.reason = Some(cause);
             }
         }
@@ -493,13 +490,18 @@ impl Registration {
         self.phase = Phase::Refused(context.now + wait);
         self.expires = None;
         let line = format!("{text}; next try in {} s", wait.as_secs());
-        context.event(Event::new(Code::TrunkRefused, self.extension.as_str(), line));
+        context.event(Event::new(Code::TrunkRefused, self.user.as_str(), line));
         self.reason = Some(text);
     }
 
     /// Whether the server will not have it, as far as it said last.
     pub fn is_refused(&self) -> bool {
         matches!(self.phase, Phase::Refused(_))
+    }
+
+    /// Whether the server has taken its password, and did not refuse it since.
+    pub fn was_taken(&self) -> bool {
+        !self.is_refused() && self.passwords.has_proof()
     }
 
     /// Whether the binding at the server stands.

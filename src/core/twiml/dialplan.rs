@@ -9,6 +9,7 @@ use crate::config::{Config, Number};
 use crate::context::Spending;
 use crate::emergency::callback::Phone;
 use crate::route::shown::shown;
+use crate::route::target::Called;
 use crate::route::{self, Caller, Route, number};
 use crate::setting::Setting;
 use crate::sip::header;
@@ -31,6 +32,9 @@ pub struct WebhookRequest<'a> {
     pub base: &'a Setting,
     /// The body's fields; of a GET, those of the query.
     pub form: Form<'a>,
+    /// The user by which calls from the SIP domain reach this box ([`Trunk::carrier`](crate::trunk::Trunk::carrier)).
+    /// `None`: not known, so that each call goes by the called extension's own.
+    pub carrier: Option<&'a str>,
     /// The phone that a call to a number (E.164) is for before all others: it made an emergency call that showed it.
     pub call_back: &'a dyn Fn(&str) -> Option<Phone>,
     /// Whether an extension's call may leave at all; an emergency call always may.
@@ -115,7 +119,10 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         Route::Local { extensions } => {
             // Not the extension's name: on a call from a SIP domain Twilio takes the account's numbers only (13214).
             let caller_id = route::caller_id(config, extension).map(str::to_owned);
-            (Dial { caller_id, ..ring(config, base, &extensions, called_domain(config, form)) }, extensions.join(", "))
+            let domain = called_domain(config, form);
+            let nouns = Called::of_group(config, &extensions)
+                .map_or_else(Vec::new, |called| nouns(config, request.carrier, called, domain));
+            (Dial { caller_id, ..ring(config, base, nouns) }, extensions.join(", "))
         }
         Route::Refuse { code, reason } => return reject(form, Endpoint::Outgoing, code, reason),
     };
@@ -153,7 +160,7 @@ fn called<'a>(config: &'a Config, form: &Form<'_>) -> (Option<String>, Option<&'
 }
 
 fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Number>) -> Answer {
-    let WebhookRequest { base, form, .. } = request;
+    let form = &request.form;
     let Some(number) = number.filter(|number| !number.ring.is_empty()) else {
         let to = form.get("To").or(form.get("Called")).unwrap_or_default();
         return reject(form, Endpoint::Incoming, 486, format!("no extension has number {:?}", clip(to)));
@@ -161,19 +168,25 @@ fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Nu
     // A promoted environment is served by another one's box, and its extensions are registered at its own domain.
     let domain =
         config.environment(&number.environment).map_or(&config.trunk.domain, |environment| &environment.domain);
-    let dial = ring(config, base, &number.ring, domain);
+    let called = match &number.ring[..] {
+        [one] => Called::Extension(one),
+        _ => Called::Number(&number.number),
+    };
+    let dial = ring(config, request.base, nouns(config, request.carrier, called, domain));
     rings(config, request, number.number.clone(), number.ring.clone(), dial)
 }
 
 /// The emergency service calls back: the phone that called rings first, past every rule, and for as long as it must.
 fn call_back(config: &Config, request: &WebhookRequest<'_>, phone: &Phone) -> Answer {
     let WebhookRequest { base, .. } = request;
-    let uri = format!("{}?{}=1", extension_uri(config, &phone.extension, &config.trunk.domain), header::CALL_BACK);
+    let domain = &config.trunk.domain;
+    let uri = Called::Extension(&phone.extension).uri(config, request.carrier.unwrap_or(&phone.extension), domain);
+    let sign = if uri.contains('?') { '&' } else { '?' };
+    let nouns = vec![Noun::Sip(format!("{uri}{sign}{}=1", header::CALL_BACK))];
     let dial = Dial {
-        nouns: vec![Noun::Sip(uri)],
         time_limit: None,
         action: Some(Setting::new(format!("{}{CALLED_BACK_PATH}", base.expose()))),
-        ..ring(config, base, &[], "")
+        ..ring(config, base, nouns)
     };
     rings(config, request, phone.number.clone(), vec![phone.extension.clone()], dial)
 }
@@ -295,18 +308,24 @@ fn capped(config: &Config, base: &Setting) -> Dial {
     Dial { time_limit: Some(config.limits.call_duration), ..dial(base) }
 }
 
-/// Where Twilio finds an extension that is registered at a domain. `secure=true` makes it offer SRTP, without which a
-/// secure domain's own extensions would be offered plain RTP (TWILIO.md "SRTP").
-pub fn extension_uri(config: &Config, extension: &str, domain: &str) -> String {
-    let secure = if config.trunk.secure.is_on() { ";secure=true" } else { "" };
-    format!("sip:{extension}@{domain}{secure}")
-}
-
-/// One that rings extensions at a domain.
-fn ring(config: &Config, base: &Setting, extensions: &[String], domain: &str) -> Dial {
-    let nouns = extensions.iter().take(MAX_NOUNS).map(|name| Noun::Sip(extension_uri(config, name, domain))).collect();
+/// One that rings.
+fn ring(config: &Config, base: &Setting, nouns: Vec<Noun>) -> Dial {
     let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
     Dial { timeout, nouns, ..capped(config, base) }
+}
+
+/// What rings the called at a domain: one `<Sip>` noun, which every account rings and the box forks
+/// ([`crate::route::target`]), or one for each extension where Twilio rings several. No `<Sip>` ever stands beside a
+/// `<Number>`, which an ordinary account may not ring together (TWILIO.md "Dial").
+fn nouns(config: &Config, carrier: Option<&str>, called: Called<'_>, domain: &str) -> Vec<Noun> {
+    let extensions = called.extensions(config);
+    if config.twilio.enhanced_programmable_sip_features && (2..=MAX_NOUNS).contains(&extensions.len()) {
+        let one = |name: &String| Noun::Sip(Called::Extension(name).uri(config, name, domain));
+        return extensions.iter().map(one).collect();
+    }
+    // The box of another environment may be of a version that has no user of its own.
+    let carrier = carrier.filter(|_| domain == config.trunk.domain).or(extensions.first().map(String::as_str));
+    carrier.map(|carrier| Noun::Sip(called.uri(config, carrier, domain))).into_iter().collect()
 }
 
 fn reject(form: &Form<'_>, endpoint: Endpoint, code: u16, reason: String) -> Answer {

@@ -32,8 +32,8 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
         ("SipDomain", domain.clone()),
     ]);
     let base = &shown(config, &config.webhook.public_url);
-    let request =
-        WebhookRequest { endpoint: Endpoint::Outgoing, base, form, call_back: &|_| None, spending: &Spending::Open };
+    let (endpoint, carrier, spending) = (Endpoint::Outgoing, Some(config.site.user.as_str()), &Spending::Open);
+    let request = WebhookRequest { endpoint, base, form, carrier, call_back: &|_| None, spending };
     let document = answer(config, &request).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }

@@ -88,6 +88,7 @@ impl Opened {
         let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
         let extensions = self.config.extensions.iter().map(|extension| extension.name.as_str());
         self.secrets.mint(extensions, &environments, &mut self.random);
+        self.secrets.mint_box(&self.config.site.user, &environments, &mut self.random);
     }
 
     /// From here on requests are made with the auth token, where it is known.

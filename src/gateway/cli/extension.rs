@@ -9,7 +9,7 @@ use super::account::{self, Purpose};
 use super::arguments::Trace;
 use super::{Done, apply, failed};
 use gateway_account::account::Scope;
-use gateway_account::model::{Id, Kind};
+use gateway_account::lists;
 
 pub(super) fn list(path: &Path, json: bool) -> Done {
     let config = super::load(path)?;
@@ -18,9 +18,9 @@ pub(super) fn list(path: &Path, json: bool) -> Done {
     let owned = super::told(store.owned().map_err(failed)?);
     let environments: Vec<&str> = config.environments.iter().map(|one| one.name.as_str()).collect();
     let at_twilio = |extension: &str| -> Vec<&str> {
-        let list = |environment: &str| format!("gateway-{}-{environment}", config.site.name);
-        let is_there =
-            |environment: &&str| owned.sid(&Id::child(Kind::Credential, &list(environment), extension)).is_some();
+        let is_there = |environment: &&str| {
+            lists::credential(&owned, environment, extension).is_some_and(|record| record.sid.is_some())
+        };
         environments.iter().copied().filter(is_there).collect()
     };
     if json {
@@ -57,15 +57,15 @@ pub(super) fn list(path: &Path, json: bool) -> Done {
 /// former one is dropped. Where that was stopped, the new one that it was about is brought to its end.
 pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: Trace) -> Done {
     let mut opened = account::open(path, Purpose::Change, trace)?;
-    if opened.config.extension(name).is_none() {
+    if opened.config.extension(name).is_none() && opened.config.site.user != name {
         return Err(failed(super::no_extension(&opened.config, path, name)));
     }
     let environment = account::environment(&opened.config, environment)?;
-    let list = format!("gateway-{}-{environment}", opened.config.site.name);
-    let credential = Id::child(Kind::Credential, &list, name);
-    if opened.owned.sid(&credential).is_none() {
-        return Err(failed(format!("{credential} was not made yet; run \"gateway apply\"")));
-    }
+    let credential = lists::credential(&opened.owned, &environment, name).filter(|record| record.sid.is_some());
+    let Some(credential) = credential.map(|record| record.id.clone()) else {
+        let list = lists::resource_name(&opened.config, &environment);
+        return Err(failed(format!("{} was not made yet; run \"gateway apply\"", lists::id(&list, name))));
+    };
     opened.mint();
     opened.secrets.rotate(name, &environment, &mut opened.random);
     opened.save_secrets()?;
@@ -73,9 +73,12 @@ pub(super) fn rotate(path: &Path, environment: Option<&str>, name: &str, trace: 
     // Whatever else there is to change was not asked for.
     plan.changes.retain(|change| change.id() == credential);
     apply::make_quietly(&mut opened, &plan)?;
+    let (who, phone) = match opened.config.extension(name) {
+        Some(_) => ("extension", ", the phone's own password is what it was"),
+        None => ("your box", ""),
+    };
     super::print(&format!(
-        "extension {name} has another password at Twilio in environment {environment}: calls in progress go on, the \
-         phone's own password is what it was\n"
+        "{who} {name} has another password at Twilio in environment {environment}: calls in progress go on{phone}\n"
     ));
     Ok(())
 }

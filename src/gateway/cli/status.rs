@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{Done, failed};
 use gateway_core::plain::{plain, plain_lines};
 use gateway_core::status::{
-    ClockStatus, DatagramStatus, DriftStatus, HandsetStatus, RegistrationStatus, StandbyStatus, Status, TunnelStatus,
+    ClockStatus, DatagramStatus, DriftStatus, HandsetStatus, OwnStatus, RegistrationStatus, StandbyStatus, Status,
+    TunnelStatus,
 };
 use gateway_core::time::WallClock;
 
@@ -89,6 +90,11 @@ fn table(status: &Status) -> String {
     text.push_str("\n\n");
 
     let mut rows = vec![["extension", "at Twilio", "next", "handset", "expires", "phone"].map(str::to_owned)];
+    if let Some(OwnStatus { name, registration }) = &status.own {
+        let next = registration.next_in.map(span).unwrap_or_default();
+        let handset = "your box itself".to_owned();
+        rows.push([name.clone(), upstream(registration), next, handset, String::new(), String::new()]);
+    }
     for extension in &status.extensions {
         let registration = &extension.registration;
         let next = registration.next_in.map(span).unwrap_or_default();

@@ -192,6 +192,11 @@ impl Driver {
                     webhooks.expect_call_back(*phone);
                 }
             }
+            Output::Carrier(user) => {
+                if let Some(webhooks) = &*self.webhooks.borrow() {
+                    webhooks.set_carrier(user);
+                }
+            }
             Output::Event(event) => self.recorder.record(&event),
         }
     }

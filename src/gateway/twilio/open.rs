@@ -79,6 +79,7 @@ impl Opening {
         let environments: Vec<&str> = self.config.environments.iter().map(|e| e.name.as_str()).collect();
         let extensions = self.config.extensions.iter().map(|extension| extension.name.as_str());
         self.secrets.mint(extensions, &environments, random);
+        self.secrets.mint_box(&self.config.site.user, &environments, random);
     }
 
     /// The operations of [`gateway_account::account`]. What they change of secrets and records is on disk, and in what [`Account`]

@@ -97,8 +97,33 @@ fn too_many_extensions_are_told_and_not_read() {
         (0..=MAX_EXTENSIONS).map(|n| format!("[[extension]]\nname = \"e{n}\"\nemergency = false\n")).collect();
     assert_eq!(
         errors(&format!("{MINIMAL}{many}")),
-        ["gateway.toml:9: 1001 [[extension]] tables are too many; at most 1000 can be had"]
+        ["gateway.toml:9: 5001 [[extension]] tables are too many; at most 5000 can be had"]
     );
+}
+
+#[test]
+fn a_number_rings_a_hundred_extensions_at_most() {
+    let extensions = |count: usize| -> String {
+        (0..count).map(|n| format!("[[extension]]\nname = \"e{n}\"\nemergency = false\n")).collect()
+    };
+    let ring = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("\"e{n}\"")).collect();
+        format!("{MINIMAL}{}[[number]]\nnumber = \"+15035550100\"\nring = [{}]\n", extensions(count), names.join(", "))
+    };
+    let config = parse(&ring(MAX_RING), "gateway.toml", &Host::default()).unwrap();
+    assert_eq!(config.numbers[0].ring.len(), MAX_RING);
+    let errors = errors(&ring(MAX_RING + 1));
+    assert_eq!(errors.len(), 1);
+    assert!(errors[0].ends_with("ring has 101 extensions; at most 100 ring at once, remove some"), "{errors:?}");
+}
+
+#[test]
+fn the_switch_of_the_console_is_off_unless_the_file_says_so() {
+    let config = with("");
+    assert!(!config.twilio.enhanced_programmable_sip_features);
+    assert_eq!(config.site.user, format!("box-{}", config.site.name));
+    let text = MINIMAL.replace("[twilio]\n", "[twilio]\nenhanced_programmable_sip_features = true\n");
+    assert!(parse(&text, "gateway.toml", &Host::default()).unwrap().twilio.enhanced_programmable_sip_features);
 }
 
 #[test]

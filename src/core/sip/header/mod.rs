@@ -52,8 +52,8 @@ pub use date::{date, push_date, write_date};
 pub use identity::{call_id, from, from_tag, push_call_id, push_from, push_to, refer_to, request, to, to_tag};
 pub use name::{long_name, make, parts};
 pub use note::{
-    CALL_BACK, PRIVACY, PRIVACY_FIELD, is_call_back, push_event, push_server, push_subscription_state, push_user_agent,
-    push_warning, twilio_error, user_agent,
+    CALL_BACK, PRIVACY, PRIVACY_FIELD, TARGET, is_call_back, push_event, push_server, push_subscription_state,
+    push_user_agent, push_warning, target, twilio_error, user_agent,
 };
 pub use number::{
     cseq, expires, max_forwards, min_expires, push_cseq, push_expires, push_max_forwards, push_min_expires, push_rack,

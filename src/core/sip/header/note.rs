@@ -23,6 +23,15 @@ pub fn is_call_back(headers: &Headers) -> bool {
     value(headers, CALL_BACK).is_some()
 }
 
+/// Header of an INVITE from Twilio that our own TwiML asked for: whom the call is for. Only what comes on the trunk's own
+/// flow is believed.
+pub const TARGET: &str = "X-Gateway-Target";
+
+/// The value of [`TARGET`].
+pub fn target(headers: &Headers) -> Option<&str> {
+    value(headers, TARGET)
+}
+
 /// Code and text of an error that Twilio names in a refusal (TWILIO.md "X-Twilio-Error").
 pub fn twilio_error(headers: &Headers) -> Option<&str> {
     value(headers, "X-Twilio-Error")

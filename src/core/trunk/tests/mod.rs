@@ -2,6 +2,7 @@
 
 mod flow;
 mod link;
+mod own;
 mod registering;
 mod rotating;
 mod standby;
@@ -120,10 +121,10 @@ impl World {
             while let Some(event) = self.transactions.poll_event() {
                 match event {
                     transaction::Event::Response { id, response, .. } => {
-                        self.with(|trunk, context| trunk.handle_response(context, id, Some(0), &response));
+                        self.with(|trunk, context| trunk.handle_response(context, id, &response));
                     }
                     transaction::Event::Failed { id, failure, .. } => {
-                        self.with(|trunk, context| trunk.handle_failure(context, id, Some(0), failure));
+                        self.with(|trunk, context| trunk.handle_failure(context, id, failure));
                     }
                     _ => {}
                 }

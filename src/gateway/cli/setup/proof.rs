@@ -14,8 +14,8 @@ use gateway_account::api::{Api, ApiError, Collection, Form, Product};
 use gateway_core::config::Config;
 use gateway_core::config::tunnel::Driver;
 use gateway_core::plain::{plain, plain_lines};
+use gateway_core::route::target::Called;
 use gateway_core::status::{RegistrationState, Status, TunnelState};
-use gateway_core::twiml::dialplan::extension_uri;
 
 /// How long the extensions may take to register: some tries of the trunk.
 const REGISTER_LIMIT: Duration = Duration::from_secs(45);
@@ -238,7 +238,7 @@ fn call(opened: &mut Opened, extension: &str) -> Result<bool, ApiError> {
     let shown = config.extension(extension).and_then(|extension| extension.caller_id.clone()).or_else(numbers);
     let calls = Collection::new(Product::Core, "Calls");
     let mut form = Form::default();
-    form.plain("To", extension_uri(config, extension, &config.trunk.domain));
+    form.plain("To", Called::Extension(extension).uri(config, extension, &config.trunk.domain));
     // To a SIP address, any name may call (TWILIO.md "Calls by the API").
     form.plain("From", shown.unwrap_or_else(|| config.site.name.clone()));
     form.plain("Twiml", SAID);

@@ -201,10 +201,10 @@ pub(super) async fn respond(
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
     let call_back = &|number: &str| shared.call_back(number);
-    let answer = answer(
-        &current.config,
-        &WebhookRequest { endpoint, base: &current.base, form, call_back, spending: &shared.spending() },
-    );
+    let (carrier, spending) = (shared.carrier(), shared.spending());
+    let (base, carrier, spending) = (&current.base, carrier.as_deref(), &spending);
+    let request = WebhookRequest { endpoint, base, form, carrier, call_back, spending };
+    let answer = answer(&current.config, &request);
     // What came before was told then.
     if is_fresh {
         events(answer.event);

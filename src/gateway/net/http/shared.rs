@@ -32,6 +32,7 @@ pub struct Shared {
     gate: Mutex<Gate>,
     call_backs: Mutex<CallBacks>,
     spending: Mutex<Spending>,
+    carrier: Mutex<Option<String>>,
     /// Outlives a configuration: what Twilio signed then is nothing new now.
     seen: Mutex<Seen>,
     pub(super) descriptors: Descriptors,
@@ -106,6 +107,7 @@ impl Shared {
             gate: Mutex::new(Gate::new(limits.rates)),
             call_backs: Mutex::default(),
             spending: Mutex::default(),
+            carrier: Mutex::default(),
             seen: Mutex::default(),
             descriptors: Descriptors::default(),
             began: std::time::Instant::now(),
@@ -188,6 +190,16 @@ impl Shared {
 
     pub(super) fn spending(&self) -> Spending {
         self.spending.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From the next request on, calls from outside come by this user at the SIP domain.
+    pub fn set_carrier(&self, user: Option<String>) {
+        *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = user;
+    }
+
+    /// The user by which calls from outside come to this box.
+    pub(super) fn carrier(&self) -> Option<String> {
+        self.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn call_backs(&self) -> MutexGuard<'_, CallBacks> {
