@@ -28,12 +28,12 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that atexit runs
 class Program:
     """A running program. Leaves `NAME.log` in `folder`; ended with SIGTERM, and SIGKILL if it does not listen."""
 
-    def __init__(self, host, folder, name, *argv, env=None):
+    def __init__(self, host, folder, name, *argv, env=None, stdin=subprocess.DEVNULL):
         self.name = name
         self.log_path = os.path.join(folder, f"{name}.log")
         self.log_file = open(self.log_path, "w")
         self.process = subprocess.Popen(
-            host.command(*argv), stdin=subprocess.DEVNULL, stdout=self.log_file, stderr=subprocess.STDOUT,
+            host.command(*argv), stdin=stdin, stdout=self.log_file, stderr=subprocess.STDOUT,
             cwd=folder, env={**os.environ, **(env or {})}, start_new_session=True)
         _running.append(self)
 
