@@ -18,7 +18,7 @@ use super::shared::{Guard, Shared};
 use super::{MAX_BODY, host, replies, report};
 use gateway_core::config::Protection;
 use gateway_core::hex::hex;
-use gateway_core::twiml::credentials::CredentialsError;
+use gateway_core::twiml::credentials::{self, CredentialsError};
 use gateway_core::twiml::dialplan::{WebhookRequest, answer};
 use gateway_core::twiml::form::Form;
 use gateway_core::twiml::proof::proof;
@@ -151,7 +151,7 @@ pub(super) async fn respond(
                     if !is_worn {
                         shared.gate().was_good();
                     }
-                    (verified.covered, current.urls.get(verified.url))
+                    (verified.covered, current.url(verified.url))
                 }
                 Err(error) => return unsigned(shared, endpoint, error, events),
             }
@@ -201,8 +201,11 @@ pub(super) async fn respond(
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
     let call_back = &|number: &str| shared.call_back(number);
+    // A call goes on by the URL that Twilio knows to work.
+    let announced = by.filter(|by| current.announced.contains(by));
+    let base = announced.map(|by| credentials::told(&current.config, &current.secrets, by));
     let (carrier, spending) = (shared.carrier(), shared.spending());
-    let (base, carrier, spending) = (&current.base, carrier.as_deref(), &spending);
+    let (base, carrier, spending) = (base.as_ref().unwrap_or(&current.base), carrier.as_deref(), &spending);
     let request = WebhookRequest { endpoint, base, form, carrier, call_back, spending };
     let answer = answer(&current.config, &request);
     // What came before was told then.

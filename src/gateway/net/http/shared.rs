@@ -25,6 +25,8 @@ pub struct Shared {
     current: RwLock<Arc<Current>>,
     /// What Twilio calls, the present one first, where a tunnel tells; else what the configuration says.
     urls: Mutex<Vec<String>>,
+    /// What a tunnel has announced: a request that Twilio signed over one of these proves it.
+    announced: Mutex<Vec<String>>,
     /// By which of them requests of Twilio's came in, until somebody asks.
     came_by: Mutex<Vec<String>>,
     pub(super) limits: Limits,
@@ -47,6 +49,8 @@ pub(super) struct Current {
     pub guard: Guard,
     /// The URLs that Twilio may call, in the guard's order: the present one first.
     pub urls: Vec<String>,
+    /// The announced ones, which come after them.
+    pub announced: Vec<String>,
     /// What stands before the path in URLs that Twilio is told.
     pub base: Setting,
     /// An answer of another configuration is no answer any more.
@@ -63,7 +67,7 @@ pub(super) enum Guard {
 }
 
 impl Current {
-    fn new(mut config: Arc<Config>, secrets: Arc<Secrets>, urls: &[String]) -> Arc<Self> {
+    fn new(mut config: Arc<Config>, secrets: Arc<Secrets>, urls: &[String], announced: &[String]) -> Arc<Self> {
         if let Some(present) = urls.first().filter(|present| **present != config.webhook.public_url) {
             Arc::make_mut(&mut config).webhook.public_url.clone_from(present);
         }
@@ -71,14 +75,23 @@ impl Current {
         let guard = match (config.webhook.protect, &secrets.auth_token, &secrets.webhook) {
             (Protection::Signature, Some(token), _) => {
                 let verifier = Verifier::new(public_url, vec![Key::auth_token(token)]);
-                Guard::Signature(urls.iter().skip(1).fold(verifier, |verifier, former| verifier.also(former)))
+                let others = urls.iter().skip(1).chain(announced);
+                Guard::Signature(others.fold(verifier, |verifier, other| verifier.also(other)))
             }
             (Protection::Credentials, _, Some(credentials)) => Guard::Credentials(BasicVerifier::new(credentials)),
             _ => Guard::Nothing,
         };
         let base = credentials::told(&config, &secrets, public_url);
         let urls = std::iter::once(public_url).chain(urls.iter().skip(1)).cloned().collect();
-        Arc::new(Current { config, secrets, guard, urls, base, replies: Mutex::default() })
+        let announced = announced.to_vec();
+        Arc::new(Current { config, secrets, guard, urls, announced, base, replies: Mutex::default() })
+    }
+}
+
+impl Current {
+    /// The URL at a place in the guard's order.
+    pub fn url(&self, place: usize) -> Option<&String> {
+        self.urls.iter().chain(&self.announced).nth(place)
     }
 }
 
@@ -97,10 +110,11 @@ impl Shared {
 
     /// With limits of one's own.
     pub fn with_limits(config: Arc<Config>, secrets: Arc<Secrets>, limits: Limits) -> Self {
-        let current = RwLock::new(Current::new(config, secrets, &[]));
+        let current = RwLock::new(Current::new(config, secrets, &[], &[]));
         Shared {
             current,
             urls: Mutex::default(),
+            announced: Mutex::default(),
             came_by: Mutex::default(),
             limits,
             counts: Counters::default(),
@@ -126,13 +140,22 @@ impl Shared {
 
     /// From the next request on, this configuration and these secrets.
     pub fn replace(&self, config: Arc<Config>, secrets: Arc<Secrets>) {
-        let next = Current::new(config, secrets, &self.urls.lock().unwrap_or_else(PoisonError::into_inner));
+        let urls = self.urls.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let next = Current::new(config, secrets, &urls, &announced);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
     }
 
     /// From the next request on, Twilio calls the first of these URLs, and may still call the others.
     pub fn set_public_urls(&self, urls: Vec<String>) {
         *self.urls.lock().unwrap_or_else(PoisonError::into_inner) = urls;
+        let current = self.current();
+        self.replace(Arc::clone(&current.config), Arc::clone(&current.secrets));
+    }
+
+    /// From the next request on, one that Twilio signed over one of these is taken, and proves it.
+    pub fn set_announced_urls(&self, urls: Vec<String>) {
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = urls;
         let current = self.current();
         self.replace(Arc::clone(&current.config), Arc::clone(&current.secrets));
     }

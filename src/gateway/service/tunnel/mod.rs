@@ -60,6 +60,8 @@ pub struct Options {
     pub prove: Prove,
     pub write_url: WriteUrl,
     pub take_urls: TakeUrls,
+    /// Takes the URLs that a request of Twilio's would prove.
+    pub take_announced: TakeUrls,
     pub events: Tell,
 }
 
@@ -242,6 +244,7 @@ impl Runner {
                 Some(Output::Prove { url, nonce }) => self.prove(url, nonce),
                 Some(Output::UrlChanged { old, new }) => self.write(old, new),
                 Some(Output::Urls(urls)) => (self.options.take_urls)(urls),
+                Some(Output::Announced(urls)) => (self.options.take_announced)(urls),
                 Some(Output::Event(event)) => (self.options.events)(&event),
             }
         }
@@ -339,6 +342,7 @@ mod tests {
                 wrote.send((old.into(), new.into())).map_err(|error| error.to_string())
             }),
             take_urls: Box::new(move |urls| drop(took.send(urls))),
+            take_announced: Box::new(drop),
             events: Arc::new(|_| {}),
         });
         Scene { tunnel, proofs, writes, urls }

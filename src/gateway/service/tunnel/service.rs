@@ -46,6 +46,7 @@ pub fn of_service(
         }
     };
     let (shared, recorder) = (Arc::clone(shared), recorder.clone());
+    let announced = Arc::clone(&shared);
     let prove: Prove = {
         let (shared, prove) = (Arc::clone(&shared), prover(store, config.twilio.ca_file.clone(), clock.clone()));
         Arc::new(move |url, nonce| {
@@ -63,6 +64,7 @@ pub fn of_service(
         prove,
         write_url: Arc::new(write_url),
         take_urls: Box::new(move |urls| shared.set_public_urls(urls)),
+        take_announced: Box::new(move |urls| announced.set_announced_urls(urls)),
         events: Arc::new(move |event| recorder.record(event)),
     })
 }

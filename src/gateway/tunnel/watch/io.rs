@@ -39,6 +39,8 @@ pub enum Output {
     UrlChanged { old: String, new: String },
     /// The public URLs that a signature may be made over from now on, the present one first.
     Urls(Vec<String>),
+    /// URLs that the tunnel has announced. A request that Twilio signed over one of them proves it.
+    Announced(Vec<String>),
     /// Tell people.
     Event(Event),
 }

@@ -87,6 +87,13 @@ impl Watch {
     }
 
     pub(super) fn request(&mut self, now: Instant, by: &str) {
+        if !matches!(self.phase, Phase::Up(_)) {
+            return;
+        }
+        if self.urls.came_in_by(by) {
+            self.forget_proof();
+            return self.proved(now);
+        }
         if !self.urls.is_settled() || by != self.urls.present() {
             return;
         }

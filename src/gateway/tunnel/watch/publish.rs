@@ -41,12 +41,16 @@ impl Watch {
             if kept != url {
                 let text = format!("a later URL of the same process is left aside: {url}; it stays {kept}");
                 self.log(Event::new(Code::TunnelUrl, self.plan.driver, text).at(Level::Debug));
+                if self.urls.announce_later(url) {
+                    self.outputs.push_back(Output::Announced(self.urls.unproved()));
+                }
             }
             return false;
         }
         if !self.urls.announce(url) {
             return false;
         }
+        self.outputs.push_back(Output::Announced(self.urls.unproved()));
         // What waited to be written was the URL of a process that is gone.
         self.writing.backoff.reset();
         self.timers.cancel(Timer::Write);
@@ -62,6 +66,7 @@ impl Watch {
         if let Some(old) = self.urls.prove(now) {
             self.watch_expiry();
             self.outputs.push_back(Output::Urls(self.urls.all()));
+            self.outputs.push_back(Output::Announced(self.urls.unproved()));
             let url = self.urls.present();
             let text = match old.as_str() {
                 "" => format!("the public URL is {url}"),

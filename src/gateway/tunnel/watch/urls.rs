@@ -1,7 +1,7 @@
 //! The public URL, the one that a tunnel has announced, the one that Twilio has been told, and those that were.
 //!
-//! The rule: **an announced URL is nothing to anybody but our own proof until it is proved.** No document names it, no
-//! signature is taken over it, and Twilio is not told of it.
+//! The rule: **an announced URL is nothing to anybody until it is proved.** Our own proof proves it, or a request that Twilio
+//! signed over it: nobody else has the token. Until then no document names it and Twilio is not told of it.
 
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const FORMER_FOR: Duration = Duration::from_secs(3600);
 /// Most former URLs; the oldest goes first.
 const MAX_FORMER: usize = 8;
 
+/// Most later URLs of one process; the oldest goes first.
+const MAX_LATER: usize = 4;
+
 /// The URLs.
 #[derive(Debug)]
 pub(super) struct Urls {
@@ -23,6 +26,8 @@ pub(super) struct Urls {
     present: String,
     /// What the running tunnel says that it is, until that is proved.
     announced: Option<String>,
+    /// What the same process said after that. Only a request of Twilio's proves one of these.
+    later: Vec<String>,
     /// What Twilio has.
     written: String,
     former: Vec<(String, Instant)>,
@@ -30,7 +35,13 @@ pub(super) struct Urls {
 
 impl Urls {
     pub fn new(url: &str) -> Self {
-        Urls { present: url.to_owned(), announced: None, written: url.to_owned(), former: Vec::new() }
+        Urls {
+            present: url.to_owned(),
+            announced: None,
+            later: Vec::new(),
+            written: url.to_owned(),
+            former: Vec::new(),
+        }
     }
 
     pub fn present(&self) -> &str {
@@ -50,8 +61,40 @@ impl Urls {
     /// The tunnel says what its URL is. Whether it is to be proved anew.
     pub fn announce(&mut self, url: &str) -> bool {
         let is_news = !is_same(url, self.subject());
+        self.later.clear();
         self.announced = (!is_same(url, &self.present)).then(|| url.to_owned());
         is_news
+    }
+
+    /// The same process says another one. Whether that is news.
+    pub fn announce_later(&mut self, url: &str) -> bool {
+        if is_same(url, &self.present) || self.is_unproved(url) {
+            return false;
+        }
+        if self.later.len() == MAX_LATER {
+            self.later.remove(0);
+        }
+        self.later.push(url.to_owned());
+        true
+    }
+
+    fn is_unproved(&self, url: &str) -> bool {
+        self.announced.iter().chain(&self.later).any(|unproved| is_same(unproved, url))
+    }
+
+    /// Those that a request of Twilio's would prove.
+    pub fn unproved(&self) -> Vec<String> {
+        self.announced.iter().chain(&self.later).cloned().collect()
+    }
+
+    /// A request of Twilio's came in by this one. Whether it was unproved; it is what is to be proved then.
+    pub fn came_in_by(&mut self, url: &str) -> bool {
+        let is_unproved = self.is_unproved(url);
+        if is_unproved {
+            self.later.retain(|later| !is_same(later, url));
+            self.announced = Some(url.to_owned());
+        }
+        is_unproved
     }
 
     /// What is to be proved has been. The URL that was present before, if that is another one.

@@ -476,7 +476,7 @@ fn whatever_happens_there_is_never_a_second_driver_and_never_a_state_that_nothin
                         url = Some(new);
                     }
                     Output::Urls(urls) => assert!(urls.len() <= 9, "seed {seed}: {urls:?}"),
-                    Output::Event(_) => {}
+                    Output::Announced(_) | Output::Event(_) => {}
                 }
             }
             let status = watch.status(now);

@@ -80,10 +80,10 @@ fn a_later_url_of_the_same_process_never_replaces_its_first() {
 }
 
 #[test]
-fn a_request_by_a_former_url_proves_nothing_of_an_announced_one_and_neither_does_its_own() {
+fn a_request_by_a_former_url_proves_nothing_of_an_announced_one() {
     let mut scene = Scene::proved();
     restarted(&mut scene, NEW);
-    for by in [URL, NEW, "https://other.example.com"] {
+    for by in [URL, "https://other.example.com"] {
         scene.input(Input::Request { by: by.into() });
         assert_eq!((scene.watch.state(), writes(&scene)), (State::Connected, 0), "{by}");
     }
@@ -97,6 +97,37 @@ fn a_request_by_a_former_url_proves_nothing_of_an_announced_one_and_neither_does
     assert_eq!(scene.watch.state(), State::Doubtful);
     scene.input(Input::Request { by: NEW.into() });
     assert_eq!(scene.watch.state(), State::Proved);
+}
+
+#[test]
+fn a_request_that_twilio_signed_over_an_announced_url_proves_it() {
+    let mut scene = Scene::proved();
+    restarted(&mut scene, NEW);
+    assert_eq!(scene.count(&Output::Announced(vec![NEW.into()])), 1);
+    scene.input(Input::Request { by: NEW.into() });
+    assert_eq!((scene.watch.state(), writes(&scene)), (State::Proved, 1));
+    assert_eq!(scene.watch.urls(), [NEW, URL]);
+    assert_eq!(scene.count(&Output::Announced(Vec::new())), 1);
+}
+
+#[test]
+fn a_later_url_of_the_same_process_is_proved_by_a_request_of_twilios_alone() {
+    const LATER: &str = "https://later.trycloudflare.com";
+    let mut scene = Scene::proved();
+    restarted(&mut scene, NEW);
+    scene.pass(3);
+    scene.answer(0, Ok(()));
+    for number in 0..9 {
+        scene.report(Report::Up { public_url: Some(format!("https://flood{number}.trycloudflare.com")) });
+    }
+    scene.report(Report::Up { public_url: Some(LATER.into()) });
+    scene.pass(30);
+    scene.answer(0, Ok(()));
+    assert_eq!(scene.watch.urls()[0], NEW);
+    scene.input(Input::Request { by: "https://flood0.trycloudflare.com".into() });
+    assert_eq!(scene.watch.urls()[0], NEW, "few are remembered, the oldest goes first");
+    scene.input(Input::Request { by: LATER.into() });
+    assert_eq!(scene.watch.urls(), [LATER, URL, NEW]);
 }
 
 #[test]
