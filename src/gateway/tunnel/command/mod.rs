@@ -73,7 +73,7 @@ async fn run_within(
     let mut output = group.output();
     let mut reader = Reader::of_program(&argv, place.local, settings.url_pattern.clone());
     let mut last = None;
-    // The first one is kept for the life of the process.
+    // Later ones are told, too: what they are worth is the watch's business.
     let mut is_known = false;
     let mut asked = match &settings.url_from {
         UrlFrom::Ask(from) => Some(Asker::start(from.clone(), reader.clone())),
@@ -91,7 +91,7 @@ async fn run_within(
             line = output.recv() => match line {
                 Some(line) => {
                     reports.said(&line.text);
-                    let is_read = settings.url_from == UrlFrom::Output && !is_known;
+                    let is_read = settings.url_from == UrlFrom::Output;
                     let found = if is_read { reader.line(&line) } else { None };
                     last = Some(line.text);
                     found
