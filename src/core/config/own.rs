@@ -26,9 +26,10 @@ fn cut(site: &str, end: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::office::OfficeFile;
 
     fn extension(name: &str) -> Extension {
-        Extension { name: name.to_owned(), display_name: None, caller_id: None, emergency: true }
+        OfficeFile::new().extension(name).config().extensions.remove(0)
     }
 
     #[test]
