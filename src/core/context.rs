@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::dns::DnsQuestion;
 use crate::emergency::callback;
 use crate::event::Event;
+use crate::forward::Forward;
 use crate::media;
 use crate::random::Random;
 use crate::secrets::Secrets;
@@ -80,6 +81,8 @@ pub enum Output {
     CallBack(Box<callback::Phone>),
     /// Calls from outside reach this box by this user at the SIP domain: the webhook names it. `None`: by none now.
     Carrier(Option<String>),
+    /// A call from outside ends here and goes on outside: the webhook lets Twilio call the number.
+    Forward(Box<Forward>),
     /// Tell people.
     Event(Event),
 }

@@ -13,7 +13,7 @@
 //! random, setting, timers, wake: small tools
 //! backoff, media, secrets: waits, RTP, passwords
 //! sip: messages, transactions, dialogs
-//! emergency, status, streams: what SIP meets
+//! emergency, forward, status, streams: what SIP meets
 //! config: gateway.toml
 //! context, route: what parts share, where calls go
 //! registrar, trunk, twiml: handsets, Twilio, webhooks
@@ -37,6 +37,7 @@ pub mod dns;
 pub mod emergency;
 pub mod engine;
 pub mod event;
+pub mod forward;
 pub mod hex;
 pub mod media;
 pub mod plain;

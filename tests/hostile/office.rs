@@ -234,7 +234,7 @@ impl Office {
             }
             Output::Media(command) => self.on_media(command),
             Output::Persist => self.persists += 1,
-            Output::CallBack(_) | Output::Carrier(_) => {}
+            Output::CallBack(_) | Output::Carrier(_) | Output::Forward(_) => {}
             Output::Event(event) => {
                 let secret = format!("{event}");
                 assert!(!secret.contains("-secret-"), "a password in the log: {event}");

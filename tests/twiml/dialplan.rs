@@ -5,6 +5,7 @@ use std::path::Path;
 use gateway_core::config::{Config, Protection, Secure};
 use gateway_core::context::Spending;
 use gateway_core::emergency::callback::Phone;
+use gateway_core::forward::Forward;
 use gateway_core::route::Route;
 use gateway_core::twiml::credentials::told;
 use gateway_core::twiml::dialplan::{Answer, Outcome, WebhookRequest, answer};
@@ -26,7 +27,15 @@ fn ask_form(config: &Config, endpoint: Endpoint, form: Form<'_>) -> Answer {
 /// `carrier`: by whom calls from outside reach this box.
 fn ask_by(config: &Config, endpoint: Endpoint, form: Form<'_>, carrier: Option<&str>) -> Answer {
     let base = &told(config, &office::secrets(), &config.webhook.public_url);
-    let request = WebhookRequest { endpoint, base, form, carrier, call_back: &|_| None, spending: &Spending::Open };
+    let request = WebhookRequest {
+        endpoint,
+        base,
+        form,
+        carrier,
+        call_back: &|_| None,
+        forward: &|_| None,
+        spending: &Spending::Open,
+    };
     answer(config, &request)
 }
 
@@ -142,7 +151,7 @@ fn an_extension_calls_another_at_the_domain_that_it_called_from() {
     ] {
         let body = format!("{FROM_101}&SipDomain={domain}&To=sip%3A102%40{domain}");
         let answer = xml(&ask(&config, Endpoint::Outgoing, &body));
-        assert!(answer.contains(&format!("<Sip>sip:102@{dialled};secure=true</Sip>")), "{domain}: {answer}");
+        assert!(answer.contains(&format!("<Sip>sip:102@{dialled};secure=true")), "{domain}: {answer}");
     }
     let stage = explain(&config.select("stage").unwrap(), "101", "sip:102@host");
     assert!(stage.document.to_xml().contains("sip:box-office@office-stage.sip.twilio.com"));
@@ -184,7 +193,8 @@ fn while_spending_is_stopped_twilio_dials_no_number_but_for_help() {
     let spending = &Spending::Stopped("totalprice has reached 12.75".to_owned());
     let ask = |endpoint, body: &str| {
         let form = Form::decode(body.as_bytes()).unwrap();
-        let request = WebhookRequest { endpoint, base, form, carrier: None, call_back: &|_| None, spending };
+        let request =
+            WebhookRequest { endpoint, base, form, carrier: None, call_back: &|_| None, forward: &|_| None, spending };
         xml(&answer(&config, &request))
     };
     let outgoing = |to: &str| {
@@ -294,7 +304,7 @@ fn a_call_back_goes_by_the_box_to_the_phone_s_extension() {
     ] {
         let form = Form::of([("From", "+15035559111"), ("To", "+15035550100")]);
         let (endpoint, spending) = (Endpoint::Incoming, &Spending::Open);
-        let request = WebhookRequest { endpoint, base, form, carrier, call_back, spending };
+        let request = WebhookRequest { endpoint, base, form, carrier, call_back, forward: &|_| None, spending };
         assert_eq!(sip_nouns(&xml(&answer(&config, &request))), [uri]);
     }
 }
@@ -406,7 +416,10 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
         let form = Form::decode(body.as_bytes()).unwrap();
         let call_back = &|number: &str| (number == shown).then(|| phone(shown));
         let (endpoint, carrier, spending) = (Endpoint::Incoming, None, &Spending::Open);
-        xml(&answer(&config, &WebhookRequest { endpoint, base, form, carrier, call_back, spending }))
+        xml(&answer(
+            &config,
+            &WebhookRequest { endpoint, base, form, carrier, call_back, forward: &|_| None, spending },
+        ))
     };
     let first = ask("%2B15035550100", "+15035550100");
     let own = "<Sip>sip:102@office.sip.twilio.com;secure=true?X-Gateway-Call-Back=1</Sip></Dial></Response>";
@@ -426,4 +439,108 @@ fn the_emergency_service_s_call_back_rings_the_phone_that_called_and_then_all_ot
     assert!(then("%2B15035550100", "completed").contains("<Hangup"), "they talked");
     let elsewhere = ask("%2B15035550100", "+15035550101");
     assert!(!elsewhere.contains("X-Gateway-Call-Back"), "another number: {elsewhere}");
+}
+
+/// The answer to the end of a `<Dial>` of a call that 102 forwards to `number`.
+fn forwarded(endpoint: Endpoint, number: &str, body: &str) -> String {
+    let config = office::config();
+    let base = &told(&config, &office::secrets(), &config.webhook.public_url);
+    let forward = &|call_sid: &str| {
+        (call_sid == "CA1").then(|| Forward {
+            call_sid: call_sid.to_owned(),
+            by: "102".to_owned(),
+            number: number.to_owned(),
+            from: "+12125550111".to_owned(),
+            at: gateway_core::time::Instant::ZERO,
+        })
+    };
+    let form = Form::decode(body.as_bytes()).unwrap();
+    xml(&answer(
+        &config,
+        &WebhookRequest {
+            endpoint,
+            base,
+            form,
+            carrier: None,
+            call_back: &|_| None,
+            forward,
+            spending: &Spending::Open,
+        },
+    ))
+}
+
+#[test]
+fn a_call_that_a_phone_forwards_goes_on_with_the_number_of_its_caller() {
+    let goes_on = |from: &str| {
+        let body =
+            format!("CallSid=CA1&CallStatus=ringing&DialCallStatus=no-answer&DialSipResponseCode=480&From={from}");
+        forwarded(Endpoint::Dialed, "+15035551212", &body)
+    };
+    let number = "<Number>+15035551212</Number>";
+    let with_number = goes_on("%2B12125550111");
+    assert!(with_number.contains(number) && with_number.contains(r#"callerId="+12125550111""#), "{with_number}");
+    assert!(with_number.contains("/twilio/forwarded") && with_number.contains("timeLimit"), "{with_number}");
+    for withheld in ["anonymous", "", "%2B266696687", "101", "911"] {
+        let dial = goes_on(withheld);
+        assert!(dial.contains(number) && !dial.contains("callerId"), "Twilio passes on that it is withheld: {dial}");
+    }
+    // A call from the SIP domain shows the forwarder's number: another one is refused there.
+    let from_sip = goes_on("sip%3A101%40office.sip.twilio.com");
+    assert!(from_sip.contains(number) && from_sip.contains(r#"callerId="+15035550100""#), "{from_sip}");
+}
+
+#[test]
+fn a_forwarded_call_ends_where_it_was_taken_or_may_not_go() {
+    let busy = "CallSid=CA1&CallStatus=ringing&From=%2B12125550111&DialCallStatus=busy";
+    for number in ["911", "112", "+442071838751", "+19005551212", "101", "nonsense"] {
+        let dial = forwarded(Endpoint::Dialed, number, busy);
+        assert!(dial.contains("Reject"), "{number}: {dial}");
+    }
+    for status in ["completed", "answered", "canceled"] {
+        let body = format!("CallSid=CA1&From=%2B12125550111&DialCallStatus={status}");
+        assert!(forwarded(Endpoint::Dialed, "+15035551212", &body).contains("Hangup"), "{status}");
+    }
+    assert!(
+        forwarded(Endpoint::Dialed, "+15035551212", &busy.replace("CA1", "CA2")).contains("Reject"),
+        "another call"
+    );
+    assert!(forwarded(Endpoint::Forwarded, "+15035551212", busy).contains("Reject"), "it is not forwarded twice");
+}
+
+#[test]
+fn the_box_hears_which_call_rings_it_where_it_answers_for_the_end_of_it() {
+    let rings =
+        |config: &Config| xml(&ask(config, Endpoint::Incoming, "CallSid=CA1&From=%2B12125550111&To=%2B15035550101"));
+    let mut config = office::config();
+    assert!(rings(&config).contains("X-Gateway-Parent=CA1</Sip>"), "{}", rings(&config));
+    let forged = xml(&ask(&config, Endpoint::Incoming, "CallSid=CA1%3F%26x&From=%2B12125550111&To=%2B15035550101"));
+    assert!(!forged.contains("X-Gateway-Parent"), "{forged}");
+    config.numbers[1].environment = "stage".to_owned();
+    assert!(!rings(&config).contains("X-Gateway-Parent"), "another box rings: {}", rings(&config));
+}
+
+#[test]
+fn a_caller_who_is_not_to_be_seen_shows_the_number_that_says_least() {
+    let config = office::config();
+    let shown = |extension: &str, more: &str| {
+        let body = format!("CallSid=CA1&From=sip%3A{extension}%40office.sip.twilio.com&{more}");
+        let document = xml(&ask(&config, Endpoint::Outgoing, &body));
+        document.split("callerId=\"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned)
+    };
+    let to = "To=sip%3A5035551212%40office.sip.twilio.com";
+    assert_eq!(shown("101", to).as_deref(), Some("+15035550101"));
+    for more in [
+        format!("{to}&SipHeader_X-Gateway-Privacy=id"),
+        "To=sip%3A*675035551212%40office.sip.twilio.com".to_owned(),
+        "To=sip%3A%2331%235035551212%40office.sip.twilio.com".to_owned(),
+    ] {
+        assert_eq!(shown("101", &more).as_deref(), Some("+15035550199"), "the one that rings nobody: {more}");
+    }
+    let help = "To=sip%3A*67911%40office.sip.twilio.com&SipHeader_X-Gateway-Privacy=id";
+    assert_eq!(shown("101", help).as_deref(), Some("+15035550101"), "the emergency service sees the right number");
+    // With one number there is nothing else to show.
+    let mut one = office::config();
+    one.numbers.retain(|number| number.number == "+15035550101");
+    let body = format!("CallSid=CA1&From=sip%3A101%40office.sip.twilio.com&{to}&SipHeader_X-Gateway-Privacy=id");
+    assert!(xml(&ask(&one, Endpoint::Outgoing, &body)).contains("+15035550101"));
 }

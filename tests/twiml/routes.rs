@@ -136,3 +136,54 @@ fn what_may_not_or_cannot_be_called_is_refused_with_a_fitting_code() {
         assert_eq!(code(from_101(dialled)), expected, "{dialled}");
     }
 }
+
+#[test]
+fn a_code_before_a_number_and_a_dial_key_behind_it_are_no_part_of_it() {
+    let outside =
+        |dialled: &str| matches!(from_101(dialled), Route::Outside { number, .. } if number == "+15035551212");
+    assert_eq!(from_101("+15035550100#"), local(&["101", "102"]));
+    for dialled in ["5035551212#", "*675035551212", "*82 (503) 555-1212", "#31#+15035551212", "*31#5035551212#"] {
+        assert!(outside(dialled), "{dialled}: {:?}", from_101(dialled));
+    }
+    for dialled in ["*67102", "#31#102", "*31#102"] {
+        assert_eq!(from_101(dialled), local(&["102"]), "{dialled}");
+    }
+    for dialled in ["911#", "*67911", "#31#9-1-1#"] {
+        assert_eq!(from_101(dialled), emergency("911", "+15035550101"), "{dialled}");
+    }
+    for dialled in ["*21#", "**21*5035551212#", "*67", "#", "*67*21#", "5035551212##", "102#"] {
+        assert!(matches!(code(from_101(dialled)), 404 | 484), "{dialled}");
+    }
+}
+
+#[test]
+fn a_context_abroad_makes_a_number_abroad() {
+    for dialled in [
+        "tel:2079460123;phone-context=+44",
+        "sip:020-7946-0123;phone-context=+44@host;user=phone",
+        "sip:5035551212@host;user=phone;phone-context=+49",
+        "<tel:5035551212;phone-context=+1-876>",
+    ] {
+        assert!(
+            !matches!(from_101(dialled), Route::Outside { number, .. } if number.starts_with("+1207")),
+            "{dialled}"
+        );
+    }
+    assert_eq!(code(from_101("tel:2075551234;phone-context=+49")), 403);
+    assert_eq!(code(from_101("tel:5551212;phone-context=+1876")), 403);
+    for (dialled, number) in [
+        ("tel:5551212;phone-context=+1-503", "+15035551212"),
+        ("tel:5035551212;phone-context=+1", "+15035551212"),
+        ("tel:5555536266;phone-context=+52", "+525555536266"),
+        ("tel:+15035551212;phone-context=+44", "+15035551212"),
+        ("tel:5035551212;phone-context=pbx.example", "+15035551212"),
+    ] {
+        assert!(matches!(from_101(dialled), Route::Outside { number: called, .. } if called == number), "{dialled}");
+    }
+    assert_eq!(from_101("tel:102;phone-context=+1"), local(&["102"]));
+    for dialled in
+        ["tel:911;phone-context=+44", "sip:911;phone-context=+49@host;user=phone", "tel:9-1-1;phone-context=+1503"]
+    {
+        assert_eq!(from_101(dialled), emergency("911", "+15035550101"), "{dialled}");
+    }
+}

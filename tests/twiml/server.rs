@@ -105,7 +105,7 @@ async fn a_signed_request_gets_its_twiml() {
     let answer = server.send(signed("/twilio/incoming", CLOSE, INCOMING).as_bytes()).await;
     assert_status(&answer, 200);
     assert!(answer.to_ascii_lowercase().contains("\r\ncontent-type: text/xml"), "{answer}");
-    assert!(answer.contains("<Sip>sip:101@office.sip.twilio.com;secure=true</Sip>"), "{answer}");
+    assert!(answer.contains("<Sip>sip:101@office.sip.twilio.com;secure=true?X-Gateway-Parent=CA1</Sip>"), "{answer}");
     assert_eq!(
         server.events(),
         [WebhookEvent::Incoming {

@@ -19,6 +19,7 @@ mod early;
 mod edges;
 mod emergency;
 mod flows;
+mod forward;
 mod hold;
 mod idle;
 mod money;

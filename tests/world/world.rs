@@ -15,6 +15,7 @@ use gateway_core::dns::{DnsAnswer, DnsQuestion};
 use gateway_core::emergency::callback::Phone;
 use gateway_core::engine::{Engine, Input};
 use gateway_core::event::Event;
+use gateway_core::forward::Forward;
 use gateway_core::media::{Command, Notice};
 use gateway_core::random::Random;
 use gateway_core::secrets::Secrets;
@@ -99,6 +100,7 @@ pub struct World {
     pub call_backs: Vec<Phone>,
     /// By whom calls from outside come, as the webhook knows it.
     pub carrier: Option<String>,
+    pub forwards: Vec<Forward>,
     pub faults: Vec<String>,
     /// What woke the engine.
     pub wake_ups: Counts,
@@ -182,6 +184,7 @@ impl World {
             persisted: None,
             call_backs: Vec::new(),
             carrier: None,
+            forwards: Vec::new(),
             faults: Vec::new(),
             wake_ups: Counts::default(),
             restarted: None,
@@ -592,6 +595,7 @@ impl World {
             Output::Persist => self.persisted = Some(self.engine.bindings(self.wall())),
             Output::CallBack(phone) => self.call_backs.push(*phone),
             Output::Carrier(user) => self.carrier = user,
+            Output::Forward(forward) => self.forwards.push(*forward),
             Output::Event(event) => {
                 self.record("event", event.to_string(), &[]);
                 let secret = |text: &str| text.contains("-secret-");

@@ -83,7 +83,7 @@ impl Calls {
 /// Whether the caller must be told: it did not end the call itself, and the box is not being stopped.
 fn is_failure(cause: Cause) -> bool {
     match cause {
-        Cause::Cleared | Cause::Cancelled | Cause::AnsweredElsewhere | Cause::Transferred => false,
+        Cause::Cleared | Cause::Cancelled | Cause::AnsweredElsewhere | Cause::Transferred | Cause::Forwarded => false,
         // Of a full table the one gives way whose phone is gone.
         Cause::Stopping | Cause::Limit => false,
         Cause::Refused(_)

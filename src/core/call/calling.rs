@@ -3,6 +3,7 @@
 use super::Core;
 use super::setup::Invite;
 use crate::route::shown::{ANONYMOUS, Shown, is_withheld, shown};
+use crate::sip::dialled::{Dialled, Presentation, presentation};
 use crate::sip::header::{self, NameAddr, Privacy};
 use crate::sip::uri;
 
@@ -16,6 +17,8 @@ pub(super) struct Calling {
     pub name: String,
     /// From of an INVITE to a phone; its host is ours.
     pub shown: NameAddr,
+    /// The caller's leg at Twilio, where our own webhook had the call ring here.
+    pub inbound: Option<String>,
 }
 
 impl Calling {
@@ -27,7 +30,7 @@ impl Calling {
             true => NameAddr::anonymous(),
             false => colleague(core, &name),
         };
-        Calling { name, shown }
+        Calling { name, shown, inbound: None }
     }
 
     /// Somebody outside.
@@ -36,21 +39,27 @@ impl Calling {
             Privacy::None => shown(core.cx.config, &user(incoming).unwrap_or_default()),
             Privacy::Asked | Privacy::Critical => Shown::Withheld,
         };
+        let inbound = header::inbound(&incoming.request.headers).map(str::to_owned);
         match seen {
-            Shown::As(name) => Calling { shown: named(&name), name },
-            Shown::Withheld => Calling { name: ANONYMOUS.to_owned(), shown: NameAddr::anonymous() },
+            Shown::As(name) => Calling { shown: named(&name), name, inbound },
+            Shown::Withheld => Calling { name: ANONYMOUS.to_owned(), shown: NameAddr::anonymous(), inbound },
         }
     }
 }
 
-/// Whether a phone asks that the called party does not see who calls: by its headers, or by a From that says so.
+/// Whether a phone asks that the called party does not see who calls: by a code that was dialled, which goes first; by its
+/// headers, or by a From that says so.
 fn is_private(incoming: &Invite) -> bool {
     let from = header::from(&incoming.request.headers).ok();
     let says_so = |from: &NameAddr| {
         let user = uri::user(&from.uri).filter(|user| !user.is_empty());
         user.is_some_and(|user| is_withheld(&user)) || from.display.as_deref().is_some_and(is_withheld)
     };
-    header::privacy(&incoming.request.headers) != Privacy::None || from.as_ref().is_some_and(says_so)
+    let dialled = Dialled::of_uri(&incoming.request.uri).map(|dialled| dialled.text()).unwrap_or_default();
+    match presentation(&dialled).0 {
+        Some(asked) => asked == Presentation::Withheld,
+        None => header::privacy(&incoming.request.headers) != Privacy::None || from.as_ref().is_some_and(says_so),
+    }
 }
 
 fn user(incoming: &Invite) -> Option<String> {

@@ -37,6 +37,8 @@ pub enum Cause {
     Stopping,
     /// The call goes on between two others.
     Transferred,
+    /// A phone forwards the call to a number outside, which Twilio calls.
+    Forwarded,
 }
 
 impl Cause {
@@ -46,7 +48,7 @@ impl Cause {
             Cause::Cancelled | Cause::Cleared | Cause::Transferred => 487,
             Cause::AnsweredElsewhere => 487,
             Cause::Refused(code) => relayed(code),
-            Cause::NoAnswer | Cause::NotRegistered => 480,
+            Cause::NoAnswer | Cause::NotRegistered | Cause::Forwarded => 480,
             Cause::TrunkDown | Cause::TrunkCredentials | Cause::Limit | Cause::NoMedia | Cause::Stopping => 503,
             Cause::Incompatible => 488,
             Cause::Lost => 504,
@@ -65,6 +67,7 @@ impl Cause {
             Cause::Refused(code) => (q850(code), crate::sip::status::reason(code)),
             Cause::NoAnswer => (19, "No answer"),
             Cause::NotRegistered => (20, "Not registered"),
+            Cause::Forwarded => (19, "Forwarded"),
             Cause::TrunkDown => (38, "No connection to the SIP domain"),
             Cause::TrunkCredentials => (21, "Credentials refused by the SIP domain"),
             Cause::Limit => (42, "Too many calls"),
@@ -99,6 +102,7 @@ impl Cause {
             Cause::Spend => "spend",
             Cause::Stopping => "stopping",
             Cause::Transferred => "transferred",
+            Cause::Forwarded => "forwarded",
         }
     }
 
@@ -124,6 +128,7 @@ impl Cause {
             Cause::Spend => "a usage trigger has stopped calls outside; see `gateway spend`".into(),
             Cause::Stopping => "the service stops".into(),
             Cause::Transferred => "transferred".into(),
+            Cause::Forwarded => "forwarded to a number outside; Twilio calls it".into(),
         }
     }
 }

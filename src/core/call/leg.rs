@@ -18,6 +18,7 @@ use super::{CallId, LegId, Timer};
 use crate::context::Context;
 use crate::context::Owner;
 use crate::media::MediaLeg;
+use crate::sip::dialled::Presentation;
 use crate::sip::dialog::{Dialog, DialogId};
 use crate::sip::digest;
 use crate::sip::flow::{Flow, Transport};
@@ -99,6 +100,8 @@ pub enum LegEvent {
     Refused(Cause),
     /// The handset says nothing at all to our INVITE, which goes on.
     Unheard,
+    /// The phone of this extension sends the call on: with this status, to these, the best first.
+    Diverted { by: String, code: u16, to: Vec<Uri> },
     /// They cancelled their INVITE, and why; it is answered.
     Cancelled(Vec<Reason>),
     /// Their ACK to our 2xx came; with `answer`, it answered an offer in it.
@@ -339,6 +342,8 @@ pub struct Invitation {
     pub contact_user: String,
     /// One less than what came in (a loop ends), or 70.
     pub max_forwards: u32,
+    /// Whether Twilio is asked to withhold who calls.
+    pub presentation: Presentation,
 }
 
 impl Leg {

@@ -15,6 +15,7 @@ mod announcement;
 mod bridge;
 mod calling;
 mod description;
+mod divert;
 mod early;
 mod emergency;
 mod emergency_invite;
@@ -40,6 +41,7 @@ use rsip::{Request, Response};
 use self::calling::Calling;
 pub use self::cause::Cause;
 pub use self::counts::Counts;
+use self::divert::Diversions;
 use self::emergency::{Emergency, Heard};
 use self::leg::{Invitation, Leg, LegEvent, LegTimer, Party, Role, Scope};
 use self::negotiation::preferring;
@@ -176,6 +178,7 @@ struct Call {
     /// A description has been sent to the caller in a provisional response; its answer repeats it.
     early_media: Option<Vec<u8>>,
     transfer: Option<Transfer>,
+    diversions: Diversions,
 }
 
 impl Call {
@@ -194,6 +197,7 @@ impl Call {
             refusal: None,
             early_media: None,
             transfer: None,
+            diversions: Diversions::of(calling.inbound),
         }
     }
 
@@ -382,6 +386,7 @@ impl Calls {
                     self.go_on_without(core, call_id, Cause::Refused(408));
                 }
             }
+            LegEvent::Diverted { by, code, to } => self.on_diverted(core, call_id, id, &by, (code, &to)),
             LegEvent::Cancelled(reasons) => {
                 let cause = self.cancelled(core, call_id, &reasons);
                 self.pass_on(call_id, &reasons);
@@ -547,9 +552,10 @@ impl Calls {
         let Some(call) = self.calls.get_mut(&call_id) else { return };
         let is_urgent = matches!(call.kind, Kind::CallBack | Kind::Notice | Kind::Emergency(_));
         let is_waited_for = |id: &LegId| is_urgent || self.legs.get(id).is_none_or(Leg::is_waited_for);
-        if call.ringing.iter().any(is_waited_for) {
+        if call.ringing.iter().any(is_waited_for) || self.ring_next(core, call_id) {
             return;
         }
+        let Some(call) = self.calls.get_mut(&call_id) else { return };
         let flow_lost = cause == Cause::TrunkDown && core.trunk.flow().is_err();
         let age = core.cx.now.since(call.began);
         let redial = match call.kind {
@@ -563,7 +569,10 @@ impl Calls {
             self.dial_trunk(core, call_id);
             return;
         }
-        let cause = call.refusal.unwrap_or(cause);
+        let cause = match call.diversions.is_handed_over {
+            true => Cause::Forwarded,
+            false => call.refusal.unwrap_or(cause),
+        };
         if call.transfer.is_some() {
             self.transfer_failed(core, call_id, cause);
         } else {
@@ -616,6 +625,7 @@ impl Calls {
             Cause::Cleared
             | Cause::Cancelled
             | Cause::AnsweredElsewhere
+            | Cause::Forwarded
             | Cause::Transferred
             | Cause::NoAnswer
             | Cause::Refused(486) => Level::Info,

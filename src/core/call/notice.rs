@@ -48,7 +48,7 @@ impl Calls {
         let id = CallId(self.number());
         // No leg has this number: the box calls by itself.
         let caller = LegId(self.number());
-        let calling = Calling { name: subject.from.to_owned(), shown };
+        let calling = Calling { name: subject.from.to_owned(), shown, inbound: None };
         let call = Call::new(Kind::Notice, calling, name, core.cx.now, caller);
         let text = format!("notice to {}: {display}", call.to);
         core.cx.event(Event::new(Code::CallBegun, format!("call {}", id.0), text));

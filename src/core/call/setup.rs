@@ -20,8 +20,9 @@ use crate::event::{Code, Event, Level};
 use crate::media::{Command, LastPorts, MediaLeg};
 use crate::route::Route;
 use crate::route::target::Called;
+use crate::sip::dialled::Presentation;
 use crate::sip::flow::Flow;
-use crate::sip::header::{self, NameAddr};
+use crate::sip::header::{self, NameAddr, Privacy};
 use crate::sip::sdp::Remote;
 use crate::sip::status;
 use crate::sip::transaction::{ServerId, response_to};
@@ -32,6 +33,10 @@ const MAX_FORKS: usize = 100;
 
 /// Max-Forwards where the caller sent none (RFC 3261 section 8.1.1.6).
 pub(super) const MAX_FORWARDS: u32 = 70;
+
+/// Why a call with `Privacy: critical` does not leave.
+const UNPRIVATE: &str =
+    "Twilio shows a number of the account on each call, and this one asks for none (Privacy: critical)";
 
 /// An INVITE that a handset or the trunk sent, outside any dialog.
 pub struct Invite {
@@ -47,6 +52,24 @@ pub(super) struct Target {
     invitation: Invitation,
     /// Who pays for it, where it is outside.
     paid: Option<Paid>,
+}
+
+impl Target {
+    /// The same, without who calls where that is withheld.
+    fn presenting(mut self, caller: &NameAddr) -> Target {
+        if caller.is_anonymous() {
+            self.invitation.presentation = Presentation::Withheld;
+        }
+        self
+    }
+
+    /// The extension or the number that is rung.
+    fn name(&self) -> Option<String> {
+        match &self.party {
+            Party::Handset(extension) => extension.clone(),
+            Party::Trunk(_) => uri::user(&self.invitation.target),
+        }
+    }
 }
 
 impl Calls {
@@ -68,6 +91,11 @@ impl Calls {
             Route::Refuse { code, reason } => {
                 tell_refused(core, Level::Notice, incoming.flow, &from, &dialled, &format!("{code}, {reason}"));
                 refuse(core, &incoming, code, &reason);
+            }
+            // RFC 3323 section 5: what cannot be withheld is not called.
+            Route::Outside { .. } if header::privacy(&incoming.request.headers) == Privacy::Critical => {
+                tell_refused(core, Level::Notice, incoming.flow, &from, &dialled, UNPRIVATE);
+                refuse(core, &incoming, 500, UNPRIVATE);
             }
             Route::Outside { number, .. } => {
                 let trunk = match core.trunk.flow() {
@@ -94,6 +122,7 @@ impl Calls {
                     }
                 };
                 let target = outside_target(core, trunk, paid, &number);
+                let target = target.presenting(&caller.shown);
                 if let Some(call) = self.admit(core, incoming, party, Kind::Outbound, caller, number) {
                     self.open(core, call, vec![target]);
                 }
@@ -107,7 +136,7 @@ impl Calls {
                     refuse(core, &incoming, Denied::STATUS, &reason);
                     return;
                 }
-                let targets = handset_targets(core, &extensions, &incoming, &caller.shown);
+                let targets = handset_targets(core, &extensions, Some(incoming.flow), &caller.shown, hops(&incoming));
                 self.ring_handsets(core, incoming, party, Kind::Local, caller, extensions.join(","), targets);
             }
         }
@@ -131,7 +160,7 @@ impl Calls {
             return;
         }
         let called = called.extensions(config);
-        let targets = handset_targets(core, called, &incoming, &caller.shown);
+        let targets = handset_targets(core, called, Some(incoming.flow), &caller.shown, hops(&incoming));
         self.ring_handsets(core, incoming, party, Kind::Inbound, caller, called.join(","), targets);
     }
 
@@ -233,6 +262,9 @@ impl Calls {
     pub(super) fn open(&mut self, core: &mut Core<'_, '_>, call_id: CallId, targets: Vec<Target>) -> Vec<LegId> {
         let mut plan = Vec::new();
         let priority = self.calls.get(&call_id).map_or(Priority::Ordinary, |call| call.kind.priority());
+        if let Some(call) = self.calls.get_mut(&call_id) {
+            call.diversions.been.extend(targets.iter().filter_map(Target::name));
+        }
         for target in targets {
             let id = self.new_leg(call_id, target.party, priority, target.flow);
             if let Some((leg, paid)) = self.legs.get_mut(&id).zip(target.paid) {
@@ -244,7 +276,12 @@ impl Calls {
         let legs: Vec<LegId> = plan.iter().map(|(id, _)| *id).collect();
         if let Some(call) = self.calls.get_mut(&call_id) {
             call.ringing.extend(&legs);
-            call.phase = Phase::Opening(plan);
+            // Who was to be rung already waits for a port still.
+            if let Phase::Opening(waiting) = &mut call.phase {
+                waiting.extend(plan);
+            } else {
+                call.phase = Phase::Opening(plan);
+            }
         }
         self.invite_when_open(core, call_id);
         legs
@@ -325,10 +362,11 @@ impl Calls {
         match core.trunk.flow() {
             Ok(flow) => {
                 let number = call.to.clone();
+                let shown = call.shown.clone();
                 self.timers.cancel(Timer::TrunkWait(call_id));
                 match extension.map(|extension| self.admit_again(&extension)) {
                     Some(Ok(paid)) => {
-                        let target = outside_target(core, flow, paid, &number);
+                        let target = outside_target(core, flow, paid, &number).presenting(&shown);
                         self.open(core, call_id, vec![target]);
                     }
                     // Who pays is gone, or nobody may.
@@ -369,12 +407,7 @@ impl Calls {
     ) -> Result<(), u16> {
         let targets = match route {
             Route::Refuse { code, .. } => return Err(*code),
-            Route::Local { extensions } => extensions
-                .iter()
-                .flat_map(|name| bindings_of(core, name, None))
-                .map(|(name, flow, contact)| handset_target(name, flow, contact, caller, MAX_FORWARDS))
-                .take(MAX_FORKS)
-                .collect(),
+            Route::Local { extensions } => handset_targets(core, extensions, None, caller, MAX_FORWARDS),
             // Refused when the transfer was asked for.
             Route::Emergency { .. } => return Err(403),
             Route::Outside { number, .. } => {
@@ -451,6 +484,7 @@ fn trunk_target(core: &Core<'_, '_>, flow: Flow, account: Option<&str>, user: &s
             contact_user: account.unwrap_or("gateway").to_string(),
             // Twilio wants 20 at least (TWILIO.md "Max-Forwards").
             max_forwards: MAX_FORWARDS,
+            presentation: Presentation::Shown,
         },
     }
 }
@@ -485,14 +519,25 @@ pub(super) fn bindings_of(core: &Core<'_, '_>, extension: &str, but: Option<Flow
         .collect()
 }
 
-fn handset_targets(core: &Core<'_, '_>, extensions: &[String], incoming: &Invite, caller: &NameAddr) -> Vec<Target> {
-    let hops = header::max_forwards(&incoming.request.headers).ok().flatten().unwrap_or(MAX_FORWARDS);
+/// Every handset of these extensions, but for the one that calls. `hops` are left to reach them.
+pub(super) fn handset_targets(
+    core: &Core<'_, '_>,
+    extensions: &[String],
+    but: Option<Flow>,
+    caller: &NameAddr,
+    hops: u32,
+) -> Vec<Target> {
     extensions
         .iter()
-        .flat_map(|name| bindings_of(core, name, Some(incoming.flow)))
-        .map(|(name, flow, contact)| handset_target(name, flow, contact, caller, hops.saturating_sub(1)))
+        .flat_map(|name| bindings_of(core, name, but))
+        .map(|(name, flow, contact)| handset_target(name, flow, contact, caller, hops))
         .take(MAX_FORKS)
         .collect()
+}
+
+/// Max-Forwards of what follows from an INVITE: a loop over other boxes ends.
+fn hops(incoming: &Invite) -> u32 {
+    header::max_forwards(&incoming.request.headers).ok().flatten().unwrap_or(MAX_FORWARDS).saturating_sub(1)
 }
 
 pub(super) fn handset_target(name: String, flow: Flow, contact: Uri, caller: &NameAddr, max_forwards: u32) -> Target {
@@ -514,6 +559,7 @@ pub(super) fn handset_target(name: String, flow: Flow, contact: Uri, caller: &Na
             // So that a call back from the handset's list of calls reaches who called.
             contact_user: user.unwrap_or_else(|| "gateway".into()),
             max_forwards,
+            presentation: Presentation::Shown,
         },
     }
 }

@@ -3,6 +3,7 @@
 use rsip::{Method, Response};
 
 use super::cause::Cause;
+use super::divert;
 use super::leg::{
     Confirmed, Early, Invitation, Leg, LegEvent, Outgoing, Party, Purpose, SUPPORTED, Scope, Sign, State,
 };
@@ -10,6 +11,7 @@ use super::negotiation::NegotiationError;
 use super::session_timer;
 use crate::event::{Code, Event, Level};
 use crate::sip::body;
+use crate::sip::dialled::Presentation;
 use crate::sip::dialog::Dialog;
 use crate::sip::header::{self, SessionExpires};
 use crate::sip::sdp::Codec;
@@ -43,6 +45,9 @@ impl Leg {
         header::push_session_expires(headers, SessionExpires { interval: session_timer::INTERVAL, refresher: None });
         header::push_min_se(headers, session_timer::MIN_SE);
         header::push_user_agent(headers, crate::USER_AGENT);
+        if invitation.presentation == Presentation::Withheld {
+            header::push_privacy(headers);
+        }
         header::push_content_type(headers, body::SDP);
         request.body = description;
         // Credentials at once save the challenge's round trip (RFC 7616 section 3.6 allows nonce reuse).
@@ -77,6 +82,9 @@ impl Leg {
                 let State::Outgoing(outgoing) = &self.state else { return None };
                 let cancelled = outgoing.cancelled;
                 self.end(scope);
+                if let (300..=399, Party::Handset(Some(by)), false) = (code, &self.party, cancelled) {
+                    return Some(LegEvent::Diverted { by: by.clone(), code, to: divert::contacts(&response.headers) });
+                }
                 let cause = match (code, &self.party) {
                     (401 | 407, Party::Trunk(_)) => Cause::TrunkCredentials,
                     _ => Cause::Refused(code),

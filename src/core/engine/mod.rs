@@ -41,6 +41,7 @@
 //!   The next process gives it to [`Engine::new`].
 //! - [`CallBack`](Output::CallBack): hand the phone to the webhook, which rings it when that number calls.
 //! - [`Carrier`](Output::Carrier): hand the user to the webhook, which has calls from outside come by it.
+//! - [`Forward`](Output::Forward): hand the call to the webhook before anything is sent, which calls the number.
 //! - [`Event`](Output::Event): show it to people. It holds no secret.
 //!
 //! # What the core owes

@@ -83,6 +83,9 @@ codes! {
     CallEnded "call.ended": Info or Warning or Error, Varies,
         "A call ended; the text says why. A warning means a failure, an error a failed emergency call."
         => "If it failed, look for what the text names in `gateway status`.";
+    CallForwarded "call.forwarded": Info or Notice, Nobody,
+        "A phone forwards a call by its own setting; a notice means that your box does not follow it."
+        => "If the call should have gone there, correct the number in that phone's call-forward menu.";
     CallIncompatible "call.incompatible": Warning, Varies,
         "The far end answered a call with audio that your box cannot use."
         => "Allow PCMU or PCMA (G.711) in that phone.";

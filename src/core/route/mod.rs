@@ -6,9 +6,9 @@ pub mod number;
 pub mod shown;
 pub mod target;
 
-use crate::config::{Config, Extension};
+use crate::config::{Config, Extension, Number};
 use crate::emergency::Wanted;
-use crate::sip::dialled::Dialled;
+use crate::sip::dialled::{Dialled, in_context, presentation, without_dial_key};
 use number::NumberError;
 
 /// Who calls.
@@ -54,9 +54,30 @@ pub fn route_dialled(config: &Config, caller: Caller<'_>, dialled: &Dialled) -> 
         return emergency(config, extension, &wanted);
     }
     match extension {
-        Some(extension) => ordinary(config, extension, &dialled.text()),
+        Some(extension) => match dialled {
+            Dialled::Local { text, context } if !is_home(config, context) => {
+                ordinary(config, extension, &in_context(text, context))
+            }
+            // An extension has no context; what else is short of one is completed.
+            Dialled::Local { text, context } if config.extension(text).is_none() => {
+                ordinary(config, extension, &in_context(text, context))
+            }
+            dialled => {
+                let text = dialled.text();
+                let text = presentation(&text).1;
+                // Behind a telephone number alone: what else ends so is for a menu.
+                let number = without_dial_key(text);
+                ordinary(config, extension, if number::e164(number).is_ok() { number } else { text })
+            }
+        },
         None => refuse(403, "the handset is no known extension; it may make emergency calls only"),
     }
+}
+
+/// Whether digits in this context are dialled as here: in North America, or in the country of a number of ours.
+fn is_home(config: &Config, context: &str) -> bool {
+    let ours = |number: &str| number.trim_start_matches('+').starts_with(context);
+    context.starts_with('1') || config.numbers.iter().any(|number| ours(&number.number))
 }
 
 /// The emergency number that was dialled, if it was one.
@@ -136,6 +157,22 @@ pub fn caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a
         .as_deref()
         .or_else(|| number_of(config, extension))
         .or_else(|| unowned().map(|n| n.number.as_str()))
+}
+
+/// What a called party outside sees of an extension that withholds its number. Twilio shows a number of the account or
+/// none of the call ([`caller_id`]), so it is one that says least about who calls: one that rings nobody, else one that
+/// does not ring this extension, else one that rings others, too; the extension's own where there is no other.
+pub fn withheld_caller_id<'a>(config: &'a Config, extension: &'a Extension) -> Option<&'a str> {
+    let own = extension.caller_id.as_deref();
+    let tells = |number: &&Number| match &number.ring[..] {
+        _ if Some(number.number.as_str()) == own => 4,
+        [] => 0,
+        ring if !ring.contains(&extension.name) => 1,
+        [_, _, ..] => 2,
+        [_] => 3,
+    };
+    let least = config.numbers.iter().min_by_key(tells).map(|number| number.number.as_str());
+    least.or_else(|| caller_id(config, extension))
 }
 
 /// Whether the configuration knows a number as one of ours: its From may be believed to be an emergency call's.

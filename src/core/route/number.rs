@@ -12,7 +12,7 @@
 //! `numbering.txt` beside this file, with its sources: each country and area behind +1, and Mexico, has a row of its own.
 
 use crate::config::Dialing;
-use crate::sip::dialled::{Dialled, DialledError, digits};
+use crate::sip::dialled::{Dialled, DialledError, digits, in_context};
 
 /// Longest E.164 number, in digits (ITU-T E.164 section 6).
 pub const MAX_E164_DIGITS: usize = 15;
@@ -78,9 +78,12 @@ impl NumberError {
 }
 
 /// What was dialled, as text: the user part of a `sip:` or `sips:` URI, of a `tel:` URI (RFC 3966) or of a bare text,
-/// without its parameters (`;phone-context` adds nothing: the rules here know the context) and percent-decoded.
+/// percent-decoded and without its parameters; of digits in a context abroad the whole number.
 pub fn dialled(text: &str) -> Result<String, NumberError> {
-    Ok(Dialled::of_text(text)?.text())
+    Ok(match Dialled::of_text(text)? {
+        Dialled::Local { text, context } => in_context(&text, &context),
+        dialled => dialled.text(),
+    })
 }
 
 /// The number that [`dialled`] means: E.164 with its `+`, or `+1NNN` for a three-digit service. Whether it may be called,

@@ -20,6 +20,9 @@ const SERVICE_URN: &str = "urn:service:";
 pub enum Dialled {
     /// Digits, signs or a name, as typed.
     Text(String),
+    /// Digits that mean what they mean in another country or area: `tel:2079460123;phone-context=+44` (RFC 3966
+    /// section 5.1.5). `context` is the digits behind its `+`.
+    Local { text: String, context: String },
     /// A service by its label in lower case (RFC 5031 section 3): `sos.fire` of `urn:service:sos.fire`.
     Service(String),
 }
@@ -67,7 +70,8 @@ impl Dialled {
             return Ok(Dialled::Service(label));
         }
         let user = uri.auth.as_ref().map(|auth| auth.user.as_str()).unwrap_or_default();
-        Dialled::of_user(user)
+        let of_uri = || uri::param(uri, CONTEXT).flatten().and_then(|value| context(&value));
+        Dialled::of_user(user, context_in(user).or_else(of_uri))
     }
 
     /// What stands in a text: a URI, a name-addr (RFC 3261 section 20.10), or a bare user part.
@@ -81,18 +85,19 @@ impl Dialled {
             return Ok(Dialled::Service(label));
         }
         let is = |scheme: &str, name: &str| scheme.eq_ignore_ascii_case(name);
-        Dialled::of_user(match text.split_once(':') {
+        let user = match text.split_once(':') {
             // A URI without `@` has a host and no user (RFC 3261 section 25.1).
             Some((scheme, rest)) if is(scheme, "sip") || is(scheme, "sips") => {
                 rest.split_once('@').map(|(user, _)| user).unwrap_or_default()
             }
             Some((scheme, rest)) if is(scheme, "tel") => rest,
             _ => text.split('@').next().unwrap_or_default(),
-        })
+        };
+        Dialled::of_user(user, context_in(text))
     }
 
-    /// A user part as written, with its parameters and its password.
-    fn of_user(user: &str) -> Result<Dialled, DialledError> {
+    /// A user part as written, with its parameters and its password, and the context that goes with it.
+    fn of_user(user: &str, context: Option<String>) -> Result<Dialled, DialledError> {
         let user = user.split([';', ':']).next().unwrap_or_default();
         if user.len() > MAX_ENCODED {
             return Err(DialledError::TooLong);
@@ -102,18 +107,61 @@ impl Dialled {
             .into_owned();
         match text.len() {
             0 => Err(DialledError::Empty),
-            1..=MAX_DIALLED => Ok(Dialled::Text(text)),
+            1..=MAX_DIALLED => Ok(match context.filter(|_| digits(&text).is_some_and(|(plus, _)| !plus)) {
+                Some(context) => Dialled::Local { text, context },
+                None => Dialled::Text(text),
+            }),
             _ => Err(DialledError::TooLong),
         }
     }
 
-    /// As text; of a service the URN.
+    /// As typed; of a service the URN.
     pub fn text(&self) -> String {
         match self {
-            Dialled::Text(text) => text.clone(),
+            Dialled::Text(text) | Dialled::Local { text, .. } => text.clone(),
             Dialled::Service(label) => format!("{SERVICE_URN}{label}"),
         }
     }
+}
+
+/// The number that local digits are in their context. A context names where they are valid, not what stands before them
+/// (RFC 3966 section 5.1.5): an area of North America completes what lacks it; of another country the digits are the
+/// national number, without the zero that its people dial first.
+pub fn in_context(text: &str, context: &str) -> String {
+    let Some((_, digits)) = digits(text) else { return text.to_owned() };
+    match context.starts_with('1') {
+        true if context.len() + digits.len() == 11 => format!("+{context}{digits}"),
+        true => digits,
+        false => format!("+{context}{}", digits.trim_start_matches('0')),
+    }
+}
+
+/// The parameter of a number that says where it is valid (RFC 3966 section 3).
+const CONTEXT: &str = "phone-context";
+
+/// The context among the parameters of a text.
+fn context_in(text: &str) -> Option<String> {
+    let params = text.split(['@', '?', '>']).flat_map(|part| part.split(';').skip(1));
+    let mut named = params.filter_map(|param| param.split_once('='));
+    let (_, value) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case(CONTEXT))?;
+    context(&uri::decode_utf8(value)?)
+}
+
+/// The digits of a context; `None` of a domain name, which is as good as none here, and of all North America, whose rules
+/// are ours.
+fn context(value: &str) -> Option<String> {
+    match digits(value) {
+        Some((true, digits)) if digits != "1" && digits.len() <= MAX_CONTEXT => Some(digits),
+        _ => None,
+    }
+}
+
+/// Longest context, in digits.
+const MAX_CONTEXT: usize = 15;
+
+/// A number without the `#` of phones that send their dial key; a code for a menu has more of it than that.
+pub fn without_dial_key(text: &str) -> &str {
+    text.strip_suffix('#').filter(|number| !number.contains(['#', '*'])).unwrap_or(text)
 }
 
 /// The label of a service URN. Its parts compare without case (RFC 5031 section 4.2); a trailing dot names nothing.
@@ -162,6 +210,65 @@ mod tests {
             let uri = uri::parse_any(written).unwrap_or_else(|error| panic!("{written}: {error}"));
             assert_eq!(Dialled::of_uri(&uri).as_ref(), Ok(&meant), "{written}");
             assert_eq!(Dialled::of_text(written).as_ref(), Ok(&meant), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_context_is_read_wherever_phones_write_it() {
+        let local = |text: &str, context: &str| Dialled::Local { text: text.into(), context: context.into() };
+        for (written, meant) in [
+            ("tel:2079460123;phone-context=+44", local("2079460123", "44")),
+            ("tel:020-7946-0123;isub=1;Phone-Context=+44", local("020-7946-0123", "44")),
+            ("sip:2079460123;phone-context=+44@host;user=phone", local("2079460123", "44")),
+            ("sip:2079460123;phone-context=%2b44@host", local("2079460123", "44")),
+            ("sip:2079460123@host;user=phone;phone-context=+44", local("2079460123", "44")),
+            ("tel:863-1234;phone-context=+1-914", local("863-1234", "1914")),
+            ("tel:+12079460123;phone-context=+44", text("+12079460123")),
+            ("tel:2079460123;phone-context=+1", text("2079460123")),
+            ("tel:2079460123;phone-context=44.example", text("2079460123")),
+            ("tel:*21#;phone-context=+44", text("*21#")),
+            ("sip:bob;phone-context=+44@host", text("bob")),
+        ] {
+            let uri = uri::parse_any(written).unwrap_or_else(|error| panic!("{written}: {error}"));
+            assert_eq!(Dialled::of_uri(&uri).as_ref(), Ok(&meant), "{written}");
+            assert_eq!(Dialled::of_text(written).as_ref(), Ok(&meant), "{written}");
+        }
+        for (digits, context, number) in [
+            ("2079460123", "44", "+442079460123"),
+            ("020 7946 0123", "44", "+442079460123"),
+            ("5555536266", "52", "+525555536266"),
+            ("863-1234", "1914", "+19148631234"),
+            ("5035551212", "1914", "5035551212"),
+            ("411", "1914", "411"),
+        ] {
+            assert_eq!(in_context(digits, context), number, "{digits} in +{context}");
+        }
+    }
+
+    #[test]
+    fn codes_before_and_the_key_behind_a_number_are_told_from_it() {
+        use Presentation::{Shown, Withheld};
+        for (dialled, asked, rest) in [
+            ("*675035551212", Some(Withheld), "5035551212"),
+            ("*67 101", Some(Withheld), "101"),
+            ("#31#+15035551212", Some(Withheld), "+15035551212"),
+            ("*82911", Some(Shown), "911"),
+            ("*31#101", Some(Shown), "101"),
+            ("*67", None, "*67"),
+            ("*21*5035551212#", None, "*21*5035551212#"),
+            ("67101", None, "67101"),
+        ] {
+            assert_eq!(presentation(dialled), (asked, rest), "{dialled}");
+        }
+        for (dialled, number) in [
+            ("5035551212#", "5035551212"),
+            ("102#", "102"),
+            ("*21#", "*21#"),
+            ("1##", "1##"),
+            ("102", "102"),
+            ("#", ""),
+        ] {
+            assert_eq!(without_dial_key(dialled), number, "{dialled}");
         }
     }
 

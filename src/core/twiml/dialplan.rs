@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use super::document::{Dial, Document, MAX_NOUNS, Noun, Reason, Verb};
 use super::form::Form;
-use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, WebhookEvent};
+use super::{CALLED_BACK_PATH, DIALED_PATH, Endpoint, FORWARDED_PATH, WebhookEvent};
 use crate::config::{Config, Number};
 use crate::context::Spending;
 use crate::emergency::callback::Phone;
-use crate::route::shown::shown;
+use crate::forward::Forward;
+use crate::route::shown::{Shown, shown};
 use crate::route::target::Called;
 use crate::route::{self, Caller, Route, number};
 use crate::setting::Setting;
+use crate::sip::dialled::{Presentation, presentation};
 use crate::sip::header;
 
 /// Shortest and longest ringing that Twilio takes in `timeout` (TWILIO.md "Dial").
@@ -39,6 +41,8 @@ pub struct WebhookRequest<'a> {
     pub call_back: &'a dyn Fn(&str) -> Option<Phone>,
     /// Whether an extension's call may leave at all; an emergency call always may.
     pub spending: &'a Spending,
+    /// Where a call (Twilio's CallSid) goes on that a phone did not take but sent outside.
+    pub forward: &'a dyn Fn(&str) -> Option<Forward>,
 }
 
 /// What to answer, and what to tell the log.
@@ -79,7 +83,8 @@ pub fn answer(config: &Config, request: &WebhookRequest<'_>) -> Answer {
     match request.endpoint {
         Endpoint::Outgoing => outgoing(config, request),
         Endpoint::Incoming => incoming(config, request),
-        Endpoint::Dialed => dialed(form),
+        Endpoint::Dialed => forwarded(config, request).unwrap_or_else(|| dialed(form)),
+        Endpoint::Forwarded => dialed(form),
         Endpoint::CalledBack => called_back(config, request),
         Endpoint::Status => Answer {
             document: None,
@@ -113,6 +118,8 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         }
         Route::Emergency { number, caller_id } => return emergency(request, &extension.name, number, caller_id),
         Route::Outside { number, caller_id } => {
+            let withheld = route::withheld_caller_id(config, extension).filter(|_| is_private(form, to));
+            let caller_id = withheld.map_or(caller_id, str::to_owned);
             let nouns = vec![Noun::Number(number.clone())];
             (Dial { caller_id: Some(caller_id), nouns, ..capped(config, base) }, number)
         }
@@ -122,7 +129,8 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
             let domain = called_domain(config, form);
             let nouns = Called::of_group(config, &extensions)
                 .map_or_else(Vec::new, |called| nouns(config, request.carrier, called, domain));
-            (Dial { caller_id, ..ring(config, base, nouns) }, extensions.join(", "))
+            let dial = named(config, form, domain, ring(config, base, nouns));
+            (Dial { caller_id, ..dial }, extensions.join(", "))
         }
         Route::Refuse { code, reason } => return reject(form, Endpoint::Outgoing, code, reason),
     };
@@ -130,6 +138,13 @@ fn outgoing(config: &Config, request: &WebhookRequest<'_>) -> Answer {
         document: Some(Document::of(Verb::Dial(dial))),
         event: WebhookEvent::Outgoing { call_sid: call_sid(form), extension: extension.name.clone(), to },
     }
+}
+
+/// Whether the caller asks that its number is not shown: its phone by a header that the box passes on, or by what was
+/// dialled.
+fn is_private(form: &Form<'_>, to: &str) -> bool {
+    let code = number::dialled(to).is_ok_and(|to| presentation(&to).0 == Some(Presentation::Withheld));
+    code || form.get(header::PRIVACY_FIELD).is_some()
 }
 
 /// An emergency call, reached only where the domain's emergency flag is off (TWILIO.md "Emergency numbers"). No cap.
@@ -173,6 +188,7 @@ fn ring_number(config: &Config, request: &WebhookRequest<'_>, number: Option<&Nu
         _ => Called::Number(&number.number),
     };
     let dial = ring(config, request.base, nouns(config, request.carrier, called, domain));
+    let dial = named(config, form, domain, dial);
     rings(config, request, number.number.clone(), number.ring.clone(), dial)
 }
 
@@ -210,6 +226,38 @@ fn rings(config: &Config, request: &WebhookRequest<'_>, number: String, ring: Ve
     let dial = Dial { caller_id: Some(from.clone()), ..dial };
     let event = WebhookEvent::Incoming { call_sid: call_sid(form), from, number, ring };
     Answer { document: Some(Document::of(Verb::Dial(dial))), event }
+}
+
+/// A phone sent the call on ([`crate::forward`]): Twilio calls the number, if the forwarder may, with the number of the
+/// caller. A caller who withholds it stays withheld, for an absent `callerId` is the caller's own.
+fn forwarded(config: &Config, request: &WebhookRequest<'_>) -> Option<Answer> {
+    let WebhookRequest { base, form, .. } = request;
+    // A caller who left may be told as no-answer (TWILIO.md "Dial action").
+    let is_gone = !matches!(form.get("CallStatus"), None | Some("ringing" | "in-progress"));
+    let taken = is_gone || matches!(dial_outcome(form).0, Outcome::Completed | Outcome::Canceled);
+    if let Spending::Stopped(_) = request.spending {
+        return None;
+    }
+    let Forward { by, number, .. } = (request.forward)(form.get("CallSid")?).filter(|_| !taken)?;
+    let Route::Outside { number, caller_id: own } = route::route(config, Caller::Extension(&by), &number) else {
+        return None;
+    };
+    let from = form.get("From").or(form.get("Caller")).unwrap_or_default();
+    let caller_id = match number::dialled(from).map(|from| shown(config, &from)) {
+        // On a call from the SIP domain Twilio takes the account's numbers only (13214).
+        _ if from.contains("sip:") || from.contains("sips:") => Some(own),
+        Ok(Shown::As(from)) => Some(from),
+        Ok(Shown::Withheld) | Err(_) => None,
+    };
+    let dial = Dial {
+        caller_id,
+        timeout: ringing(config),
+        nouns: vec![Noun::Number(number.clone())],
+        action: Some(Setting::new(format!("{}{FORWARDED_PATH}", base.expose()))),
+        ..capped(config, base)
+    };
+    let event = WebhookEvent::Forwarded { call_sid: call_sid(form), extension: by, number };
+    Some(Answer { document: Some(Document::of(Verb::Dial(dial))), event })
 }
 
 /// A `<Dial>` ended: Twilio asks what comes next.
@@ -310,8 +358,27 @@ fn capped(config: &Config, base: &Setting) -> Dial {
 
 /// One that rings.
 fn ring(config: &Config, base: &Setting, nouns: Vec<Noun>) -> Dial {
-    let timeout = Some(config.limits.ring.clamp(*RING.start(), *RING.end()));
-    Dial { timeout, nouns, ..capped(config, base) }
+    Dial { timeout: ringing(config), nouns, ..capped(config, base) }
+}
+
+/// Tells the box which call rings it, so that a phone may send it on ([`crate::forward`]). The box of another domain
+/// would not be asked by the action of this `<Dial>`.
+fn named(config: &Config, form: &Form<'_>, domain: &str, dial: Dial) -> Dial {
+    let call_sid = form.get("CallSid").filter(|sid| header::is_call_sid(sid) && domain == config.trunk.domain);
+    let Some(call_sid) = call_sid else { return dial };
+    let name = |noun| match noun {
+        Noun::Sip(uri) => {
+            let sign = if uri.contains('?') { '&' } else { '?' };
+            Noun::Sip(format!("{uri}{sign}{}={call_sid}", header::INBOUND))
+        }
+        noun @ Noun::Number(_) => noun,
+    };
+    Dial { nouns: dial.nouns.into_iter().map(name).collect(), ..dial }
+}
+
+/// How long somebody may ring.
+fn ringing(config: &Config) -> Option<Duration> {
+    Some(config.limits.ring.clamp(*RING.start(), *RING.end()))
 }
 
 /// What rings the called at a domain: one `<Sip>` noun, which every account rings and the box forks

@@ -33,7 +33,7 @@ pub fn explain(config: &Config, extension: &str, dialled: &str) -> Explanation {
     ]);
     let base = &shown(config, &config.webhook.public_url);
     let (endpoint, carrier, spending) = (Endpoint::Outgoing, Some(config.site.user.as_str()), &Spending::Open);
-    let request = WebhookRequest { endpoint, base, form, carrier, call_back: &|_| None, spending };
+    let request = WebhookRequest { endpoint, base, form, carrier, call_back: &|_| None, forward: &|_| None, spending };
     let document = answer(config, &request).document.unwrap_or_default();
     let lines = lines(config, extension, dialled, &route);
     Explanation { route, document, lines }

@@ -23,6 +23,8 @@ pub const INCOMING_PATH: &str = "/twilio/incoming";
 pub const DIALED_PATH: &str = "/twilio/dialed";
 /// Action of the `<Dial>` to the phone that an emergency service calls back: how it ended.
 pub const CALLED_BACK_PATH: &str = "/twilio/called-back";
+/// Action of the `<Dial>` to the number outside that a phone forwards to: how it ended.
+pub const FORWARDED_PATH: &str = "/twilio/forwarded";
 /// Status callbacks of domain and app.
 pub const STATUS_PATH: &str = "/twilio/status";
 /// Callback of usage triggers: a day or a month has cost too much.
@@ -37,6 +39,7 @@ pub enum Endpoint {
     Incoming,
     Dialed,
     CalledBack,
+    Forwarded,
     Status,
     Usage,
 }
@@ -49,6 +52,7 @@ impl Endpoint {
             INCOMING_PATH => Some(Endpoint::Incoming),
             DIALED_PATH => Some(Endpoint::Dialed),
             CALLED_BACK_PATH => Some(Endpoint::CalledBack),
+            FORWARDED_PATH => Some(Endpoint::Forwarded),
             STATUS_PATH => Some(Endpoint::Status),
             USAGE_PATH => Some(Endpoint::Usage),
             _ => None,
@@ -62,6 +66,7 @@ impl Endpoint {
             Endpoint::Incoming => INCOMING_PATH,
             Endpoint::Dialed => DIALED_PATH,
             Endpoint::CalledBack => CALLED_BACK_PATH,
+            Endpoint::Forwarded => FORWARDED_PATH,
             Endpoint::Status => STATUS_PATH,
             Endpoint::Usage => USAGE_PATH,
         }
@@ -77,6 +82,8 @@ pub enum WebhookEvent {
     Incoming { call_sid: String, from: String, number: String, ring: Vec<String> },
     /// A call was rejected.
     Rejected { call_sid: String, endpoint: Endpoint, reason: String },
+    /// A phone did not take the call but sent it on: Twilio calls this number.
+    Forwarded { call_sid: String, extension: String, number: String },
     /// A `<Dial>` ended.
     Dialed { call_sid: String, outcome: dialplan::Outcome, sip_code: Option<u16> },
     /// A status callback.
@@ -120,6 +127,7 @@ impl WebhookEvent {
             WebhookEvent::Outgoing { .. }
             | WebhookEvent::Incoming { .. }
             | WebhookEvent::Rejected { .. }
+            | WebhookEvent::Forwarded { .. }
             | WebhookEvent::Dialed { .. }
             | WebhookEvent::Status { .. }
             | WebhookEvent::Spend { .. }
@@ -156,6 +164,11 @@ impl WebhookEvent {
                 let code = sip_code.map(|code| format!(" ({code})")).unwrap_or_default();
                 Event::new(Code::WebhookDialed, call_sid, format!("ended as {outcome}{code}"))
             }
+            WebhookEvent::Forwarded { call_sid, extension, number } => Event::new(
+                Code::CallForwarded,
+                call_sid,
+                format!("{extension} forwards it; Twilio calls {number} with the caller's own number"),
+            ),
             WebhookEvent::Status { call_sid, status } => Event::new(Code::WebhookStatus, call_sid, status),
             WebhookEvent::Unsigned { endpoint, error, in_a_row } => Event::new(
                 Code::WebhookUnsigned,

@@ -197,6 +197,11 @@ impl Driver {
                     webhooks.set_carrier(user);
                 }
             }
+            Output::Forward(forward) => {
+                if let Some(webhooks) = &*self.webhooks.borrow() {
+                    webhooks.expect_forward(*forward);
+                }
+            }
             Output::Event(event) => self.recorder.record(&event),
         }
     }

@@ -344,9 +344,12 @@ impl Agent {
         if self.calls[id].state != State::Incoming {
             return;
         }
-        let Some(response) = self.reply(id, code) else { return };
+        let Some(mut response) = self.reply(id, code) else { return };
         if matches!(code, 488 | 606) {
             self.offers_refused += 1;
+        }
+        for contact in self.traits.forwards_to.iter().filter(|_| (300..400).contains(&code)) {
+            response.headers.push(header::make("Contact", contact.as_str()));
         }
         let server = self.calls[id].server.expect("an INVITE that came has a transaction");
         self.respond(server, &response, true);

@@ -103,6 +103,8 @@ pub struct Traits {
     pub demands_reliable: bool,
     /// What it makes of each INVITE and UPDATE, and of each response with a description, before they leave.
     pub dress: Option<Dress>,
+    /// Where its 3xx responses send a call.
+    pub forwards_to: Vec<String>,
     /// The Reason of its CANCELs and BYEs.
     pub reason: Option<String>,
 }
@@ -126,6 +128,7 @@ impl Default for Traits {
             srtp: false,
             demands_reliable: false,
             dress: None,
+            forwards_to: Vec::new(),
             reason: None,
         }
     }

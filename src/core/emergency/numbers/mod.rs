@@ -119,7 +119,7 @@ impl Numbers {
     pub fn wanted(&self, dialled: &Dialled, is_extension: impl Fn(&str) -> bool) -> Option<Wanted> {
         let text = match dialled {
             Dialled::Service(label) => return self.service(label),
-            Dialled::Text(text) => presentation(text).1,
+            Dialled::Text(text) | Dialled::Local { text, .. } => presentation(text).1,
         };
         let taken = is_extension(text);
         // Registered phones have no such name; a key for help may be set to it.

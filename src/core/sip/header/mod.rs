@@ -52,7 +52,7 @@ pub use date::{date, push_date, write_date};
 pub use identity::{call_id, from, from_tag, push_call_id, push_from, push_to, refer_to, request, to, to_tag};
 pub use name::{long_name, make, parts};
 pub use note::{
-    CALL_BACK, PRIVACY, PRIVACY_FIELD, TARGET, is_call_back, push_event, push_server, push_subscription_state,
+    CALL_BACK, INBOUND, TARGET, inbound, is_call_back, is_call_sid, push_event, push_server, push_subscription_state,
     push_user_agent, push_warning, target, twilio_error, user_agent,
 };
 pub use number::{
@@ -64,7 +64,7 @@ pub use option::{
     set_supported, supports,
 };
 pub use params::Params;
-pub use privacy::{Privacy, privacy, push_privacy};
+pub use privacy::{PRIVACY_FIELD, Privacy, privacy, push_privacy};
 pub use reason::{Reason, push_reason, reasons};
 pub use replaces::Replaces;
 pub(super) use routing::push_route;

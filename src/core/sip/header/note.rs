@@ -11,12 +11,19 @@ use super::value;
 /// begin with `X-` (TWILIO.md "Sip noun").
 pub const CALL_BACK: &str = "X-Gateway-Call-Back";
 
-/// Header of a call to Twilio whose caller withholds the number; the webhook sees it as [`PRIVACY_FIELD`]
-/// (TWILIO.md "Headers for the webhook").
-pub const PRIVACY: &str = "X-Gateway-Privacy";
+/// Header of an INVITE from Twilio that our own TwiML asked for: Twilio's CallSid of the caller's leg, which the action
+/// of the `<Dial>` will name, too.
+pub const INBOUND: &str = "X-Gateway-Parent";
 
-/// [`PRIVACY`] as a field of the webhook.
-pub const PRIVACY_FIELD: &str = "SipHeader_X-Gateway-Privacy";
+/// What [`INBOUND`] says, if it can be a CallSid (TWILIO.md "Call to an extension").
+pub fn inbound(headers: &Headers) -> Option<&str> {
+    value(headers, INBOUND).filter(|sid| is_call_sid(sid))
+}
+
+/// Whether a text can be a CallSid: letters and digits, of 34 at most.
+pub fn is_call_sid(text: &str) -> bool {
+    (1..=34).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
+}
 
 /// Whether an INVITE carries [`CALL_BACK`].
 pub fn is_call_back(headers: &Headers) -> bool {

@@ -36,10 +36,15 @@ pub fn privacy(headers: &Headers) -> Privacy {
     }
 }
 
-/// Asks for it (RFC 3325 section 9.3).
+/// Asks Twilio for it: by the header of RFC 3325 section 9.3, and by one that our webhook sees as [`PRIVACY_FIELD`]
+/// (TWILIO.md "Headers for the webhook").
 pub fn push_privacy(headers: &mut Headers) {
     push(headers, "Privacy", "id");
+    push(headers, "X-Gateway-Privacy", "id");
 }
+
+/// The field of the webhook that says that a caller withholds the number.
+pub const PRIVACY_FIELD: &str = "SipHeader_X-Gateway-Privacy";
 
 impl NameAddr {
     /// The From of a caller who is not to be seen (RFC 3323 section 4.1.1.3).

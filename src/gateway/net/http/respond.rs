@@ -201,13 +201,18 @@ pub(super) async fn respond(
         events(WebhookEvent::SignedWithoutCallToken { call_sid });
     }
     let call_back = &|number: &str| shared.call_back(number);
+    let forward = &|call_sid: &str| shared.forward(call_sid);
+    let over = forward_that_ends(endpoint, &form);
     // A call goes on by the URL that Twilio knows to work.
     let announced = by.filter(|by| current.announced.contains(by));
     let base = announced.map(|by| credentials::told(&current.config, &current.secrets, by));
     let (carrier, spending) = (shared.carrier(), shared.spending());
     let (base, carrier, spending) = (base.as_ref().unwrap_or(&current.base), carrier.as_deref(), &spending);
-    let request = WebhookRequest { endpoint, base, form, carrier, call_back, spending };
+    let request = WebhookRequest { endpoint, base, form, carrier, call_back, forward, spending };
     let answer = answer(&current.config, &request);
+    if let Some(call_sid) = over.filter(|_| !matches!(answer.event, WebhookEvent::Forwarded { .. })) {
+        shared.forward_over(&call_sid);
+    }
     // What came before was told then.
     if is_fresh {
         events(answer.event);
@@ -217,6 +222,17 @@ pub(super) async fn respond(
         replies().insert(key, document.clone());
     }
     reply(document)
+}
+
+/// The call that a request ends, as far as it was forwarded: a `<Dial>` is over, or the call itself.
+fn forward_that_ends(endpoint: Endpoint, form: &Form<'_>) -> Option<String> {
+    let goes_on = matches!(form.get("CallStatus"), Some("queued" | "initiated" | "ringing" | "in-progress"));
+    let ends = match endpoint {
+        Endpoint::Dialed | Endpoint::Forwarded => true,
+        Endpoint::Status => !goes_on,
+        Endpoint::Outgoing | Endpoint::Incoming | Endpoint::CalledBack | Endpoint::Usage => false,
+    };
+    form.get("CallSid").filter(|_| ends).map(str::to_owned)
 }
 
 fn unsigned(shared: &Shared, endpoint: Endpoint, error: SignatureError, events: &impl Fn(WebhookEvent)) -> Reply {

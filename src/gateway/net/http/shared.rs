@@ -12,6 +12,7 @@ use crate::net::descriptors::Descriptors;
 use gateway_core::config::{Config, Protection};
 use gateway_core::context::Spending;
 use gateway_core::emergency::callback::{CALL_BACK, CallBacks, Phone};
+use gateway_core::forward::{Forward, Forwards};
 use gateway_core::secrets::Secrets;
 use gateway_core::setting::Setting;
 use gateway_core::time::Instant;
@@ -35,6 +36,7 @@ pub struct Shared {
     call_backs: Mutex<CallBacks>,
     spending: Mutex<Spending>,
     carrier: Mutex<Option<String>>,
+    forwards: Mutex<Forwards>,
     /// Outlives a configuration: what Twilio signed then is nothing new now.
     seen: Mutex<Seen>,
     pub(super) descriptors: Descriptors,
@@ -122,6 +124,7 @@ impl Shared {
             call_backs: Mutex::default(),
             spending: Mutex::default(),
             carrier: Mutex::default(),
+            forwards: Mutex::default(),
             seen: Mutex::default(),
             descriptors: Descriptors::default(),
             began: std::time::Instant::now(),
@@ -223,6 +226,26 @@ impl Shared {
     /// The user by which calls from outside come to this box.
     pub(super) fn carrier(&self) -> Option<String> {
         self.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A call ends here and goes on outside.
+    pub fn expect_forward(&self, forward: Forward) {
+        let now = self.now();
+        self.forwards().remember(now, Forward { at: now, ..forward });
+    }
+
+    /// Where the call of this CallSid goes on.
+    pub(super) fn forward(&self, call_sid: &str) -> Option<Forward> {
+        self.forwards().of_call(self.now(), call_sid).cloned()
+    }
+
+    /// That call is over, or its caller talks.
+    pub(super) fn forward_over(&self, call_sid: &str) {
+        self.forwards().over(call_sid);
+    }
+
+    fn forwards(&self) -> MutexGuard<'_, Forwards> {
+        self.forwards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn call_backs(&self) -> MutexGuard<'_, CallBacks> {
