@@ -79,7 +79,7 @@ fn a_call_from_outside_goes_on_at_twilio_where_our_webhook_asked_for_it() {
         let mut world = office(3, 302, &["<sip:5035551212@192.168.1.1>"]);
         world.outside("+15035551212", Reaction::answers(500));
         if alive {
-            world.agents[DOMAIN].traits.headers = vec![("X-Gateway-Parent".into(), "CA7".into())];
+            world.agents[DOMAIN].traits.headers = vec![("X-Gateway-Parent", "CA7".into())];
         }
         let far = world.call_in("102", "+15035550111");
         world.run(ms(2000));

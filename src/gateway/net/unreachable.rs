@@ -29,15 +29,10 @@ pub fn watch(driver: &Rc<Driver>, local: SocketAddr, socket: &impl AsFd) {
     };
     // Errors alone: a socket that can be read wakes nobody here.
     let own = socket.as_fd().try_clone_to_owned();
-    if let (Ok(()), Ok(own)) = (asked, own) {
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe, for types whose descriptor can change; this one owns it"
-        )]
-        let reports = AsyncFd::with_interest(own, Interest::PRIORITY);
-        if let Ok(reports) = reports {
-            tokio::task::spawn_local(pass(Rc::clone(driver), local, reports));
-        }
+    if let (Ok(()), Ok(own)) = (asked, own)
+        && let Ok(reports) = AsyncFd::with_interest(own, Interest::PRIORITY)
+    {
+        tokio::task::spawn_local(pass(Rc::clone(driver), local, reports));
     }
 }
 

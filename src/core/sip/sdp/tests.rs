@@ -114,7 +114,7 @@ fn rtcp_has_its_own_port_and_perhaps_its_own_address() {
     for line in ["a=rtcp:9 IN IP4 0.0.0.0", "a=rtcp:0", "a=rtcp:70000", "a=rtcp", "a=rtcp-mux", "a=rtcp-fb:0 nack"] {
         assert_eq!(ok(&plain(C, M, &format!("{line}\r\n"))).rtcp, None, "{line}");
     }
-    let of_another_stream = format!("a=sendrecv\r\nm=video 6000 RTP/AVP 96\r\na=rtcp:53020\r\n");
+    let of_another_stream = "a=sendrecv\r\nm=video 6000 RTP/AVP 96\r\na=rtcp:53020\r\n".to_owned();
     assert_eq!(ok(&plain(C, M, &of_another_stream)).rtcp, None);
 }
 
