@@ -208,7 +208,7 @@ impl Calls {
             Ok(timer) => timer,
             Err(response) => {
                 let code = response.status_code.code();
-                let warning = header::value(&response.headers, "Warning").map(|warning| format!(": {warning}"));
+                let warning = header::warning(&response.headers).map(|warning| format!(": {warning}"));
                 let why = format!("{code} {}{}", status::reason(code), warning.unwrap_or_default());
                 tell_refused(core, Level::Notice, incoming.flow, &calling.name, &to, &why);
                 core.cx.transactions.respond(core.cx.now, incoming.server, *response);

@@ -102,7 +102,7 @@ impl Leg {
         if code < 300 {
             return scope.trunk.note_taken();
         }
-        let reason = header::value(&response.headers, "Reason").map(|reason| clip(&format!(", Reason: {reason}")));
+        let reason = header::reason(&response.headers).map(|reason| clip(&format!(", Reason: {reason}")));
         let said = TwilioError::of(response);
         let refused = format!("refused with {code} {}{}", status::reason(code), reason.as_deref().unwrap_or_default());
         let event = match (said, reason) {

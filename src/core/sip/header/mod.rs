@@ -53,7 +53,7 @@ pub use identity::{call_id, from, from_tag, push_call_id, push_from, push_to, re
 pub use name::{long_name, make, parts};
 pub use note::{
     CALL_BACK, INBOUND, TARGET, inbound, is_call_back, is_call_sid, push_event, push_server, push_subscription_state,
-    push_user_agent, push_warning, target, twilio_error, user_agent,
+    push_user_agent, push_warning, target, twilio_error, user_agent, warning,
 };
 pub use number::{
     cseq, expires, max_forwards, min_expires, push_cseq, push_expires, push_max_forwards, push_min_expires, push_rack,
@@ -65,7 +65,7 @@ pub use option::{
 };
 pub use params::Params;
 pub use privacy::{PRIVACY_FIELD, Privacy, privacy, push_privacy};
-pub use reason::{Reason, push_reason, reasons};
+pub use reason::{Reason, push_reason, reason, reasons};
 pub use replaces::Replaces;
 pub(super) use routing::push_route;
 pub use routing::{push_record_route, record_routes, remove_record_routes, via};

@@ -59,6 +59,11 @@ pub fn push_server(headers: &mut Headers, name: impl Into<String>) {
     push(headers, "Server", name);
 }
 
+/// The Warning as it was written.
+pub fn warning(headers: &Headers) -> Option<&str> {
+    value(headers, "Warning")
+}
+
 /// Writes a Warning of code 399, which a person with a trace finds (RFC 3261 section 20.43). `agent` is a name or an
 /// address. What would need an escape in the text becomes an apostrophe.
 pub fn push_warning(headers: &mut Headers, agent: impl Display, text: &str) {

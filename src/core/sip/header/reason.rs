@@ -50,6 +50,11 @@ impl fmt::Display for Reason {
     }
 }
 
+/// The first Reason as it was written.
+pub fn reason(headers: &Headers) -> Option<&str> {
+    values(headers, "Reason").next()
+}
+
 /// Why the sender of a CANCEL or BYE ends it; what cannot be read is passed over.
 pub fn reasons(headers: &Headers) -> Vec<Reason> {
     let all = values(headers, "Reason").flat_map(split_list);
