@@ -11,7 +11,7 @@ use gateway_core::engine::Input;
 use gateway_core::media::{MediaLeg, Notice};
 use rsip::Method;
 
-use crate::office::{Ask, Far, Office, codes, handset, sdp, source, tcp, udp};
+use crate::office::{Ask, Far, Office, codes, config, handset, sdp, source, tcp, udp};
 
 /// An INVITE to 911, as a phone at this address writes it.
 fn emergency(office: &mut Office, from: &str, at: &str) -> Ask {
@@ -254,10 +254,15 @@ fn who_called_for_help_without_a_password_cannot_transfer_to_another_number() {
 
 #[test]
 fn emergency_calls_pass_a_full_table_and_a_full_house() {
-    let mut office = Office::with_handsets(12);
+    let mut config = config(&["101", "102", "103"]);
+    // One extension may fill the house.
+    for extension in &mut config.extensions {
+        extension.allowance.calls = usize::MAX;
+    }
+    let mut office = Office::with_config(12, config).registered();
     office.far = Far::Rings;
     for _ in 0..office.config.limits.calls + 5 {
-        office.dial("101", "5035551212");
+        office.dial("101", "102");
     }
     assert_eq!(office.engine.sizes().calls, office.config.limits.calls);
     office.far = Far::Answers;

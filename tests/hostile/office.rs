@@ -136,7 +136,12 @@ impl Office {
 
     /// The same with these extensions.
     pub fn with_extensions(seed: u64, names: &[&str]) -> Self {
-        let config = Arc::new(config(names));
+        Office::with_config(seed, config(names))
+    }
+
+    /// The same with the config of one's own.
+    pub fn with_config(seed: u64, config: Config) -> Self {
+        let config = Arc::new(config);
         let secrets = Arc::new(secrets_of(&config));
         let mut key = [3; 32];
         key[..8].copy_from_slice(&seed.to_be_bytes());
@@ -379,13 +384,18 @@ impl Office {
 
     /// Registers each extension's handset over UDP at 192.168.1.101 and so on.
     pub fn with_handsets(seed: u64) -> Self {
-        let mut office = Office::new(seed);
+        Office::new(seed).registered()
+    }
+
+    /// Registers them.
+    pub fn registered(mut self) -> Self {
+        let office = &mut self;
         for name in ["101", "102", "103"] {
             office.register(handset(name), name);
         }
         office.seconds(2);
         office.sent.clear();
-        office
+        self
     }
 
     /// A call of a registered handset to a number; its last answers.

@@ -282,10 +282,11 @@ mod tests {
              line; next try in 60 s\n\
              account as the config says, 90 s ago\n\
              \n\
-             extension  at Twilio                             next   handset                expires  phone\n\
-             101        registered                            4 min  192.168.1.20:5060 udp  4 min    Grandstream[2J\n\
-             \x20                                                       192.168.1.21:5060 udp  4 min\n\
-             102        refused: 403 (32202): wrong password  4 min  none\n\
+             extension   at Twilio                             next   handset                expires  phone\n\
+             box-office  registered                            4 min  your box itself\n\
+             101         registered                            4 min  192.168.1.20:5060 udp  4 min    Grandstream[2J\n\
+             \x20                                                        192.168.1.21:5060 udp  4 min\n\
+             102         refused: 403 (32202): wrong password  4 min  none\n\
              \n\
              call  from  to            state     since\n\
              7     101   +15035551212  answered  61 s\n"

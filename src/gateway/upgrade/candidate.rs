@@ -204,6 +204,8 @@ pub struct Content {
     bindings: usize,
     last_time: Option<WallClock>,
     history: Vec<Entry>,
+    /// What was used outside, and a stop of spending.
+    spend: Option<serde_json::Value>,
     tunnel_url: Option<(String, String)>,
     #[cfg(feature = "ssh-tunnel")]
     tunnel: crate::tunnel::ssh::Kept,
@@ -224,7 +226,8 @@ fn through(state: &Path, pass: Pass) -> Result<Content, Vec<String>> {
     let store = Store::open(state).map_err(failed)?;
     let (secrets, owned) = (store.secrets().map_err(failed)?, store.owned().map_err(failed)?);
     let (bindings, last_time) = (store.bindings().map_err(failed)?, store.last_time().map_err(failed)?);
-    let warnings = [&secrets.warning, &owned.warning, &bindings.warning, &last_time.warning];
+    let spend = store.spend::<serde_json::Value>().map_err(failed)?;
+    let warnings = [&secrets.warning, &owned.warning, &bindings.warning, &last_time.warning, &spend.warning];
     let unreadable: Vec<String> = warnings
         .into_iter()
         .flatten()
@@ -246,6 +249,9 @@ fn through(state: &Path, pass: Pass) -> Result<Content, Vec<String>> {
         if let Some(time) = last_time.value {
             store.save_last_time(time).map_err(failed)?;
         }
+        if let Some(spend) = &spend.value {
+            store.save_spend(spend).map_err(failed)?;
+        }
         if history.is_some() {
             let lines = lines.lines(time::Instant::ZERO, wall);
             store.save_file(files::HISTORY, lines.as_bytes()).map_err(failed)?;
@@ -257,6 +263,7 @@ fn through(state: &Path, pass: Pass) -> Result<Content, Vec<String>> {
         bindings: registrar.sizes(Sizes::default()).bindings,
         last_time: last_time.value,
         history: lines.entries().cloned().collect(),
+        spend: spend.value,
         tunnel_url: public_url::kept(&store, pass).map_err(|error| vec![error])?,
         #[cfg(feature = "ssh-tunnel")]
         tunnel: crate::tunnel::ssh::kept(&store, pass)?,
@@ -272,6 +279,7 @@ pub fn compare(before: &Content, state: &StateCopy) -> Result<(), Vec<String>> {
         (before.bindings != after.bindings, "the phones' registrations are lost"),
         (before.last_time != after.last_time, "the last time that was certain is lost"),
         (before.history != after.history, "the history is lost, or a part of it"),
+        (before.spend != after.spend, "what was used outside, or a stop of spending, is lost"),
         (before.tunnel_url != after.tunnel_url, "the tunnel's URL is lost"),
         #[cfg(feature = "ssh-tunnel")]
         (before.tunnel != after.tunnel, "the tunnel's key or those of its servers are lost"),
@@ -318,6 +326,7 @@ mod tests {
         put(files::BINDINGS, &format!(r#"{{"version":1,"written":0,"bindings":[{binding}]}}"#));
         put(files::TIME, "1800000000");
         put(files::HISTORY, &format!("{ENTRY}\ntorn by a cut\n{ENTRY}\n"));
+        put(files::SPEND, r#"{"stop":null,"tokens":["t"],"ledger":null}"#);
         put(files::TUNNEL_URL, "prod https://one.tunnel.example.com\n");
         put(files::TUNNEL_KNOWN_HOSTS, &format!("server.example.com {SERVER}\n"));
         put(files::TUNNEL_REFUSED_HOST_KEY, "");
@@ -375,6 +384,7 @@ mod tests {
             (files::TIME, Some("1700000000"), "the last time"),
             (files::TIME, None, "the last time"),
             (files::HISTORY, Some(ENTRY), "the history"),
+            (files::SPEND, Some("{}"), "what was used outside"),
             (files::TUNNEL_URL, None, "the tunnel's URL"),
         ];
         if cfg!(feature = "ssh-tunnel") {

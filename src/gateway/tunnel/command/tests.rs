@@ -57,7 +57,7 @@ async fn until_gone(pid: &str) {
 }
 
 #[tokio::test]
-async fn the_url_that_a_program_announces_is_reported_and_kept_for_the_life_of_the_process() {
+async fn each_url_that_a_program_announces_is_reported_and_nothing_else_that_it_says() {
     let text = "echo 'ERR Request failed dest=https://evil.trycloudflare.com/x'; \
                 echo 'INF | https://a.trycloudflare.com |'; echo 'INF | https://b.trycloudflare.com |'; \
                 echo https://a.trycloudflare.com; echo https://c.trycloudflare.com; echo done; exec sleep 1000";
@@ -70,7 +70,9 @@ async fn the_url_that_a_program_announces_is_reported_and_kept_for_the_life_of_t
             _ => {}
         }
     }
-    assert_eq!(urls, [Some("https://a.trycloudflare.com".to_owned())]);
+    // What a later one is worth is the watch's business.
+    let announced = ["a", "b", "a", "c"].map(|name| Some(format!("https://{name}.trycloudflare.com")));
+    assert_eq!(urls, announced);
 }
 
 #[tokio::test]
