@@ -13,6 +13,7 @@ use crate::random::Random;
 use crate::secrets::Secrets;
 use crate::sip::flow::Flow;
 use crate::sip::transaction::Transactions;
+use crate::streams::outward::Outward;
 use crate::time::{Instant, WallClock};
 
 /// Names a leg of a call. Never reused.
@@ -50,6 +51,7 @@ pub struct Context<'a> {
     pub secrets: &'a Secrets,
     pub random: &'a mut Random,
     pub transactions: &'a mut Transactions<Owner>,
+    pub outward: &'a mut Outward,
     pub outputs: &'a mut VecDeque<Output>,
 }
 
@@ -67,6 +69,9 @@ pub enum Output {
     Send { flow: Flow, bytes: Vec<u8> },
     /// Connect by TCP and TLS; the certificate must be valid for `server_name`. `connection` will be the flow's number.
     Connect { connection: u64, address: SocketAddr, server_name: String },
+    /// Connect to a handset by TCP, from the address of `flow.local`, whose port is the listener's. What is sent on the flow
+    /// meanwhile waits.
+    Open { flow: Flow },
     /// Close a stream.
     Close { flow: Flow },
     /// Look a name up.

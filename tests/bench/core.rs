@@ -246,12 +246,8 @@ impl Core {
                 self.pending.push_back(Input::Resolved { query, answer });
             }
             Output::Media(command) => self.media(command),
-            Output::Close { .. }
-            | Output::Persist
-            | Output::CallBack(_)
-            | Output::Carrier(_)
-            | Output::Forward(_)
-            | Output::Event(_) => {}
+            Output::Open { .. } | Output::Close { .. } => {}
+            Output::Persist | Output::CallBack(_) | Output::Carrier(_) | Output::Forward(_) | Output::Event(_) => {}
         }
     }
 

@@ -136,7 +136,9 @@ fn requests_inside_a_dialog_from_a_foreign_address_do_nothing() {
             let mut attack = ask.inside(method, answer, cseq);
             attack.branch += &foreign.remote.ip().to_string();
             let request = attack.sdp(&sdp("198.51.100.1:4000")).text(foreign);
-            assert_eq!(codes(&office.give(foreign, request)), [481], "{method} from {}", foreign.remote);
+            // On the LAN it may be the phone, which has moved.
+            let code = if foreign == trunk { 481 } else { 401 };
+            assert_eq!(codes(&office.give(foreign, request)), [code], "{method} from {}", foreign.remote);
         }
     }
     assert_eq!(office.engine.sizes().calls, 1);

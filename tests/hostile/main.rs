@@ -12,6 +12,7 @@ mod identity;
 mod media;
 mod mutation;
 mod office;
+mod outward;
 mod process;
 mod record;
 mod service;

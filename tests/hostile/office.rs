@@ -93,6 +93,15 @@ pub enum Far {
     Mute,
 }
 
+/// What becomes of a connection to a handset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Opened,
+    Refused,
+    /// The test says so later.
+    Silent,
+}
+
 pub struct Office {
     pub engine: Engine,
     pub config: Arc<Config>,
@@ -109,6 +118,9 @@ pub struct Office {
     pub most_media: usize,
     pub most: Sizes,
     pub closed: BTreeSet<Flow>,
+    /// Connections to handsets that the engine asked for, and what becomes of them.
+    pub opened: BTreeSet<Flow>,
+    pub reach: Reach,
     /// How often the bindings were to be kept.
     pub persists: u64,
     /// The INVITEs that the far end got.
@@ -160,6 +172,8 @@ impl Office {
             most_media: 0,
             most: Sizes::default(),
             closed: BTreeSet::new(),
+            opened: BTreeSet::new(),
+            reach: Reach::Refused,
             persists: 0,
             far_calls: Vec::new(),
             next_port: 20_000,
@@ -224,6 +238,16 @@ impl Office {
                 self.trunk = Some(flow);
                 self.trunk_reader = StreamReader::default();
                 self.pending.push(Input::Connected { connection, flow });
+            }
+            Output::Open { flow } => {
+                self.opened.insert(flow);
+                match self.reach {
+                    Reach::Opened => self.pending.push(Input::Opened { flow }),
+                    Reach::Refused => {
+                        self.pending.push(Input::Disconnected { flow, reason: "connection refused".into() });
+                    }
+                    Reach::Silent => {}
+                }
             }
             Output::Close { flow } => {
                 self.closed.insert(flow);

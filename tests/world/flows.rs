@@ -115,13 +115,17 @@ fn a_silent_trunk_is_left_and_calls_go_on_by_the_next_flow() {
 }
 
 #[test]
-fn a_tcp_handset_that_loses_its_connection_ends_its_call_and_can_call_again() {
+fn the_call_of_a_tcp_handset_that_dies_ends_when_it_is_not_heard_and_the_handset_can_call_again() {
     let mut world = World::new(8, office(&["101", "102"]));
     let (a, b) = (world.tcp_handset("101"), world.handset("102"));
     world.open();
+    world.listen();
     world.connect("102");
+    world.run(ms(10_000));
     world.cut(a);
-    world.run(ms(1000));
+    world.run(ms(30_000));
+    assert_eq!(world.state(world.last_call(b)), State::Talking);
+    world.run(ms(40_000));
     assert_eq!(world.ended(world.last_call(b)), Some(Ended::TheyHungUp));
     world.reconnect(a);
     world.agents[a].register(600);

@@ -15,6 +15,7 @@ mod announcement;
 mod bits;
 mod contract;
 mod dead_phones;
+mod dialogs;
 mod early;
 mod edges;
 mod emergency;

@@ -7,7 +7,7 @@ use gateway_core::random::Random;
 
 use crate::agent::{Reaction, State, Then, Traits, ms};
 use crate::link::Quality;
-use crate::world::{CallRef, DOMAIN, Internet, World, office, office_of_two_edges};
+use crate::world::{CallRef, DOMAIN, Internet, Listening, World, office, office_of_two_edges};
 
 const NAMES: [&str; 8] = ["101", "102", "103", "104", "105", "106", "107", "108"];
 const OUTSIDE: [&str; 4] = ["5035551200", "5035551201", "5035551202", "5035551203"];
@@ -78,6 +78,9 @@ fn run(seed: u64) -> String {
     for name in names {
         let tcp = dice.one_in(4);
         let handset = if tcp { world.tcp_handset(name) } else { world.handset(name) };
+        if tcp && dice.one_in(2) {
+            world.listening.insert(handset, Listening::Takes);
+        }
         world.agents[handset].traits = dice.traits();
         world.agents[handset].reaction = dice.reaction();
     }
@@ -224,10 +227,22 @@ fn step(world: &mut World, dice: &mut Dice) {
         38 => world.clock_error = dice.below(4_000_000_000) as i64 - 1_700_000_000,
         _ => {
             if world.agents[handset].reliable {
-                if world.agents[handset].flow.is_some() {
-                    world.cut(handset);
-                } else {
-                    world.reconnect(handset);
+                match world.agents[handset].flow {
+                    Some(_) if dice.one_in(2) => world.cut(handset),
+                    Some(_) => world.close(handset),
+                    None => {
+                        world.reconnect(handset);
+                        world.agents[handset].register(600);
+                    }
+                }
+            } else if dice.one_in(4) {
+                // A NAT forgets its port; now and then the phone has another address.
+                let (host, port) = (handset as u64 + 100 + 50 * dice.below(2), 5060 + dice.below(3));
+                match dice.one_in(2) {
+                    true => world.seen_at(handset, &format!("192.168.1.{host}:{port}")),
+                    false => world.move_to(handset, &format!("192.168.1.{host}:{port}")),
+                }
+                if dice.one_in(2) {
                     world.agents[handset].register(600);
                 }
             } else {

@@ -54,11 +54,24 @@ enum Delivery {
     Input(Input),
     /// The stream's other end hears that it is gone.
     Gone(usize, Flow),
+    /// What becomes of a connection to a handset.
+    Reached(Flow, Option<usize>),
     /// The driver has looked at interfaces and routes.
     Link,
     /// The media driver looks for silence.
     Listen,
 }
+
+/// What a handset does with connections to its Contact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    Takes,
+    /// Nobody answers at all; others refuse.
+    Dead,
+}
+
+/// What an ALG makes of octets that go this way.
+pub type Rewriter = fn(Way, Vec<u8>) -> Vec<u8>;
 
 /// How the internet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +130,13 @@ pub struct World {
     /// Numbers of connections and look-ups that the engine asked for.
     asked: BTreeSet<u64>,
     /// Streams that carry nothing any more, which neither end knows.
-    broken: BTreeSet<Flow>,
+    pub broken: BTreeSet<Flow>,
+    /// Handsets that take connections at their Contact, and what becomes of one to them.
+    pub listening: BTreeMap<usize, Listening>,
+    /// Connections to handsets that are being made, with what was sent on them meanwhile.
+    opening: BTreeMap<Flow, Vec<Vec<u8>>>,
+    /// What stands between a handset and us, and rewrites what it reads.
+    pub gateways: BTreeMap<usize, Rewriter>,
     trace: Vec<(Instant, &'static str, String, Vec<u8>)>,
     hash: Sha256,
     /// A run that ended well prints nothing.
@@ -178,6 +197,9 @@ impl World {
             refusing: BTreeSet::new(),
             wan: WAN.parse().expect("an address"),
             broken: BTreeSet::new(),
+            listening: BTreeMap::new(),
+            opening: BTreeMap::new(),
+            gateways: BTreeMap::new(),
             trunk_up_since: None,
             trunk_last_up: Instant::ZERO,
             events: Vec::new(),
@@ -239,6 +261,7 @@ impl World {
         self.queue.clear();
         self.dead.clear();
         self.broken.clear();
+        self.opening.clear();
         self.asked.clear();
         // Calls of the old process have no end, and numbers begin anew.
         self.events.clear();
@@ -310,7 +333,7 @@ impl World {
         agent
     }
 
-    fn tcp_flow(&mut self, remote: SocketAddr) -> Flow {
+    pub fn tcp_flow(&mut self, remote: SocketAddr) -> Flow {
         self.connections += 1;
         Flow { transport: Transport::Tcp, local: address(LAN), remote, connection: self.connections }
     }
@@ -323,7 +346,7 @@ impl World {
         self.input(Input::Accepted { flow });
     }
 
-    fn add(&mut self, name: &str, flow: Flow, contact: &str) -> usize {
+    pub fn add(&mut self, name: &str, flow: Flow, contact: &str) -> usize {
         let seed = self.seed ^ (self.agents.len() as u64) << 8;
         let mut agent = Agent::new(name, Some(flow), contact, flow.remote.ip(), seed);
         agent.password = format!("lan-secret-{name}");
@@ -426,6 +449,7 @@ impl World {
             }
             Delivery::ToAgent(agent, flow, bytes) => {
                 if self.agent_at(flow) == Some(agent) && !self.broken.contains(&flow) {
+                    let bytes = self.rewritten(agent, Way::ToAgent, bytes);
                     self.agents[agent].receive(self.now, &bytes);
                 }
             }
@@ -453,6 +477,7 @@ impl World {
                 self.input(Input::LinkChanged(trunk::Link { addresses, towards }));
             }
             Delivery::Listen => self.listen(),
+            Delivery::Reached(flow, agent) => self.reached(flow, agent),
             Delivery::Gone(agent, flow) => {
                 if self.agents[agent].flow == Some(flow) {
                     self.agents[agent].set_flow(None);
@@ -548,6 +573,7 @@ impl World {
                 };
                 self.later(self.now + ms(60), Delivery::Input(input));
             }
+            Output::Open { flow } => self.reach(flow),
             Output::Close { flow } => {
                 self.record("close", flow.remote.to_string(), &[]);
                 if self.dead.insert(flow) {
@@ -639,6 +665,9 @@ impl World {
                 self.faults.push(format!("an address of the LAN on the trunk: {line}"));
             }
         }
+        if let Some(waiting) = self.opening.get_mut(&flow) {
+            return waiting.push(bytes);
+        }
         let Some(agent) = self.agent_at(flow) else { return };
         if flow.transport == Transport::Udp && text.contains("a=crypto:") && !self.knows_srtp(agent) {
             self.faults.push("keys in the clear on the LAN".into());
@@ -663,9 +692,53 @@ impl World {
         for id in 0..self.agents.len() {
             for bytes in self.agents[id].take_output() {
                 let Some(flow) = self.agents[id].flow.filter(|_| !self.agents[id].off) else { continue };
+                let bytes = self.rewritten(id, Way::ToEngine, bytes);
                 for at in self.links[id].carry(self.now, Way::ToEngine, &bytes, &mut self.random) {
                     self.later(at, Delivery::ToEngine(flow, bytes.clone()));
                 }
+            }
+        }
+    }
+
+    fn rewritten(&self, agent: usize, way: Way, bytes: Vec<u8>) -> Vec<u8> {
+        match self.gateways.get(&agent) {
+            Some(gateway) => gateway(way, bytes),
+            None => bytes,
+        }
+    }
+
+    /// The engine connects to a handset.
+    fn reach(&mut self, flow: Flow) {
+        self.ask_once(flow.connection);
+        self.record("open", flow.remote.to_string(), &[]);
+        self.opening.insert(flow, Vec::new());
+        let at = flow.remote.to_string();
+        let is_there = |id: &&usize| self.agents[**id].contact_at.split(';').next() == Some(at.as_str());
+        let agent = self.listening.keys().find(is_there).copied();
+        match agent.map(|agent| self.listening[&agent]) {
+            Some(Listening::Dead) => self.later(self.now + ms(4000), Delivery::Reached(flow, None)),
+            Some(Listening::Takes) => self.later(self.now + ms(1), Delivery::Reached(flow, agent)),
+            None => self.later(self.now + ms(1), Delivery::Reached(flow, None)),
+        }
+    }
+
+    fn reached(&mut self, flow: Flow, agent: Option<usize>) {
+        let waiting = self.opening.remove(&flow).unwrap_or_default();
+        if self.dead.contains(&flow) {
+            return;
+        }
+        let Some(agent) = agent else {
+            return self.input(Input::Disconnected { flow, reason: "connection refused".into() });
+        };
+        // One connection is enough for it.
+        if let Some(old) = self.agents[agent].flow.filter(|old| !self.dead.contains(old)) {
+            self.input(Input::Disconnected { flow: old, reason: "closed by the other end".into() });
+        }
+        self.agents[agent].set_flow(Some(flow));
+        self.input(Input::Opened { flow });
+        for bytes in waiting {
+            for at in self.links[agent].carry(self.now, Way::ToAgent, &bytes, &mut self.random) {
+                self.later(at, Delivery::ToAgent(agent, flow, bytes.clone()));
             }
         }
     }
@@ -686,6 +759,37 @@ impl World {
             self.agents[agent].lose_calls();
         }
         self.input(Input::Disconnected { flow, reason: "connection reset".into() });
+    }
+
+    /// A handset closes a connection that it does not need just now. Its calls go on.
+    pub fn close(&mut self, agent: usize) {
+        self.flush();
+        let Some(flow) = self.agents[agent].flow else { return };
+        self.agents[agent].set_flow(None);
+        self.agents[agent].now = self.now;
+        self.input(Input::Disconnected { flow, reason: "closed by the other end".into() });
+    }
+
+    /// A handset on UDP has another address from now on, for SIP and for sound.
+    pub fn move_to(&mut self, agent: usize, place: &str) {
+        let remote = address(place);
+        self.seen_at(agent, place);
+        let moved = &mut self.agents[agent];
+        moved.contact_at = place.into();
+        moved.sent_by = place.into();
+        moved.rtp_host = remote.ip();
+        moved.now = self.now;
+        for call in &mut moved.calls {
+            call.media.rtp.set_ip(remote.ip());
+        }
+    }
+
+    /// What a handset sends comes from another address from now on, of which it knows nothing: a NAT has forgotten it. What
+    /// goes to the former address is lost.
+    pub fn seen_at(&mut self, agent: usize, place: &str) {
+        self.flush();
+        let flow = self.agents[agent].flow.expect("it has a flow");
+        self.agents[agent].flow = Some(Flow { remote: address(place), ..flow });
     }
 
     /// From now on the trunk's flow carries nothing, and nobody is told: another router's NAT forgot it.

@@ -74,7 +74,7 @@ impl Calls {
         }
         let subject = format!("call {} {}", leg.call.0, describe(leg));
         core.cx.event(Event::new(Code::MediaSilent, subject, "no RTP for a minute; asking whether it is there"));
-        self.with(core, id, |leg, scope| leg.probe(scope));
+        self.drive(core, id, |leg, scope| leg.probe(scope));
     }
 
     pub(super) fn close_media(&mut self, core: &mut Core<'_, '_>, id: LegId) {

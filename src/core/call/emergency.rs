@@ -97,7 +97,10 @@ impl Calls {
     /// Whether the connection or the registration of the phone that called is gone.
     fn caller_is_gone(&self, core: &Core<'_, '_>, call: &Call) -> bool {
         self.legs.get(&call.caller).is_none_or(|leg| {
-            leg.is_cut || leg.flow.transport == Transport::Udp && !core.registrar.is_registered(leg.flow, core.cx.now)
+            let is_udp = leg.flow.transport == Transport::Udp;
+            leg.is_cut
+                || core.cx.outward.is_idle(leg.flow)
+                || is_udp && !core.registrar.is_registered(leg.flow, core.cx.now)
         })
     }
 

@@ -338,6 +338,10 @@ impl Leg {
             },
             LegTimer::Session => {
                 let State::Confirmed(confirmed) = &self.state else { return None };
+                // On hold no silence tells that somebody is gone who cannot be asked.
+                if self.is_cut && !self.negotiation.as_ref().is_some_and(|one| one.remote_direction().sends()) {
+                    return self.unheard(scope);
+                }
                 // Before a repair their refresh has no way to us, and no timer of ours ends an emergency call: ask instead
                 // of giving up.
                 let asks = confirmed.repair.is_some() || self.priority.is_emergency();
@@ -353,12 +357,16 @@ impl Leg {
         }
     }
 
-    /// Silence where sound should be: ask by a refresh whether they are still there.
-    pub fn probe(&mut self, scope: &mut Scope<'_, '_>) {
+    /// Silence where sound should be: ask by a refresh whether they are still there. Who cannot be asked is gone.
+    pub fn probe(&mut self, scope: &mut Scope<'_, '_>) -> Option<LegEvent> {
+        if self.is_cut {
+            return self.unheard(scope);
+        }
         if let State::Confirmed(confirmed) = &mut self.state {
             confirmed.silent = true;
         }
         self.reinvite(scope, Reinvite::Refresh);
+        None
     }
 
     /// What the media driver shall accept and send on this leg.

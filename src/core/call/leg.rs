@@ -309,7 +309,7 @@ pub struct Leg {
     pub party: Party,
     pub priority: Priority,
     pub flow: Flow,
-    /// The handset's connection ended, and it was not heard on another one since.
+    /// The handset's connection ended, and no other way to it is known.
     pub is_cut: bool,
     pub media: MediaLeg,
     /// Once the media driver has bound a port.
@@ -366,13 +366,6 @@ impl Leg {
             pending: Vec::new(),
             parked: None,
             indexed: Vec::new(),
-        }
-    }
-
-    /// A request of its dialog came by this flow: a handset whose connection ended is reached by it from now on.
-    pub fn is_heard_on(&mut self, flow: Flow) {
-        if self.is_cut {
-            (self.flow, self.is_cut) = (flow, false);
         }
     }
 
@@ -620,6 +613,15 @@ impl Leg {
         let position = self.pending.iter().position(|pending| pending.client == client)?;
         let pending = self.pending.remove(position);
         match pending.purpose {
+            Purpose::Invite
+                if failure == Failure::Transport
+                    && self.is_unheard()
+                    && !self.is_cut
+                    && self.may_repeat(pending.attempts) =>
+            {
+                self.send(scope, pending.request, Purpose::Invite, pending.attempts + 1);
+                None
+            }
             Purpose::Invite => match &self.state {
                 State::Outgoing(outgoing) => {
                     let cancelled = outgoing.cancelled;
@@ -638,19 +640,33 @@ impl Leg {
                 self.park(scope, pending.request);
                 None
             }
+            Purpose::Bye if failure == Failure::Transport && self.may_repeat(pending.attempts) => {
+                self.send(scope, pending.request, Purpose::Bye, pending.attempts + 1);
+                None
+            }
             Purpose::Bye => {
                 self.end(scope);
                 None
             }
             Purpose::Reinvite if failure == Failure::Transport => {
-                // The flow may come back, and media goes on without it.
                 self.undo_reinvite();
+                if self.is_cut && matches!(&self.state, State::Confirmed(confirmed) if confirmed.silent) {
+                    return self.unheard(scope);
+                }
+                // The flow may come back, and media goes on without it.
                 scope.timers.set(Timer::Leg(self.id, LegTimer::Reinvite), scope.cx.now + AFTER_LOSS);
                 None
             }
             Purpose::Reinvite => self.on_reinvite_refused(scope, 408, None),
             Purpose::Other => None,
         }
+    }
+
+    /// Whether what went with a handset's connection is sent again: there may be another way to it by now.
+    fn may_repeat(&self, attempts: u8) -> bool {
+        let is_handset = matches!(self.party, Party::Handset(_));
+        let is_cancelled = matches!(&self.state, State::Outgoing(outgoing) if outgoing.cancelled);
+        is_handset && !is_cancelled && attempts < MAX_ATTEMPTS
     }
 
     /// The 2xx to an INVITE of ours will not be repeated: nothing needs its request any more, nor the ACK.

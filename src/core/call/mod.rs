@@ -5,6 +5,7 @@
 
 pub mod cause;
 pub mod counts;
+pub mod dialog_flow;
 pub mod ledger;
 pub mod leg;
 pub mod outside;
@@ -296,31 +297,6 @@ impl Calls {
         if let Some(server) = self.legs.remove(&id).and_then(|leg| leg.server) {
             self.servers.remove(&server);
         }
-    }
-
-    /// A request inside a dialog of ours. `false`: no such dialog (the engine answers 481).
-    pub fn handle_in_dialog(
-        &mut self,
-        core: &mut Core<'_, '_>,
-        server: ServerId,
-        flow: Flow,
-        request: Request,
-    ) -> bool {
-        let Some(id) = DialogId::of_request(&request).and_then(|id| self.dialogs.get(&id).copied()) else {
-            return false;
-        };
-        let Some(leg) = self.legs.get_mut(&id).filter(|leg| comes_from(leg, flow, core.trunk)) else { return false };
-        leg.is_heard_on(flow);
-        self.drive(core, id, |leg, scope| leg.on_request(scope, server, request));
-        true
-    }
-
-    /// An ACK to a 2xx.
-    pub fn handle_ack(&mut self, core: &mut Core<'_, '_>, flow: Flow, ack: &Request) {
-        let Some(id) = DialogId::of_request(ack).and_then(|id| self.dialogs.get(&id).copied()) else { return };
-        let Some(leg) = self.legs.get_mut(&id).filter(|leg| comes_from(leg, flow, core.trunk)) else { return };
-        leg.is_heard_on(flow);
-        self.drive(core, id, |leg, scope| leg.on_ack(scope, ack));
     }
 
     /// A CANCEL that matched.
@@ -736,17 +712,6 @@ impl Calls {
                 }
             })
             .collect()
-    }
-}
-
-/// In-dialog requests must come from where the dialog is: the trunk's flow, the standby for what began on it, or the
-/// handset's address.
-fn comes_from(leg: &Leg, flow: Flow, trunk: &Trunk) -> bool {
-    match leg.party {
-        Party::Trunk(_) => trunk.is_trunk(flow) || (trunk.is_standby(flow) && leg.flow == flow),
-        Party::Handset(_) => {
-            flow.remote.ip() == leg.flow.remote.ip() && !trunk.is_trunk(flow) && !trunk.is_standby(flow)
-        }
     }
 }
 

@@ -1,30 +1,10 @@
-//! What becomes of calls when a connection goes, or the service stops.
+//! What becomes of calls when the trunk's connection goes, or the service stops.
 
-use super::leg::{Leg, LegEvent, Party, State};
-use super::{Call, CallId, Calls, Cause, Core, Kind, LegId};
+use super::leg::{LegEvent, State};
+use super::{Call, CallId, Calls, Cause, Core, Kind};
 use crate::sip::flow::Flow;
 
 impl Calls {
-    /// A handset's connection ended: nothing can reach its legs any more, until it calls or registers anew. Those of
-    /// emergency calls go on: sound needs no connection, and the phone may come back by another one.
-    pub fn handle_flow_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {
-        let is_handset = |leg: &&mut Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_));
-        for leg in self.legs.values_mut().filter(is_handset).filter(|leg| leg.priority.is_emergency()) {
-            leg.is_cut = true;
-        }
-        self.call_backs.flow_down(flow);
-        let on_it =
-            |leg: &&Leg| leg.flow == flow && matches!(leg.party, Party::Handset(_)) && !leg.priority.is_emergency();
-        let lost: Vec<(CallId, LegId)> = self.legs.values().filter(on_it).map(|leg| (leg.call, leg.id)).collect();
-        // All of them first: what ends with one of them must not be sent to another.
-        for (_, id) in &lost {
-            self.with(core, *id, |leg, scope| leg.end(scope));
-        }
-        for (call, id) in lost {
-            self.on_leg_event(core, call, id, LegEvent::Broken(Cause::Lost));
-        }
-    }
-
     /// A flow of the trunk is gone. Nobody can answer an INVITE that came on it, and none of ours that waits for its port
     /// can leave by it; calls that talk go on.
     pub fn handle_trunk_down(&mut self, core: &mut Core<'_, '_>, flow: Flow) {

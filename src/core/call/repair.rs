@@ -22,9 +22,8 @@ use crate::context::Output;
 use crate::event::{Code, Event};
 use crate::media::{Command, MediaLeg};
 use crate::sip::flow::Flow;
-use crate::sip::header::{self, NameAddr};
+use crate::sip::header;
 use crate::sip::transaction::T1;
-use crate::sip::uri;
 use crate::time::Instant;
 
 /// How often a repair is tried. A far end that says 5xx or nothing may do better later: it still waits for the ACK of
@@ -65,17 +64,13 @@ impl Leg {
 
     fn follow(&mut self, scope: &mut Scope<'_, '_>, flow: Flow) {
         self.flow = flow;
-        let State::Confirmed(confirmed) = &self.state else { return };
-        let user = NameAddr::parse(&confirmed.dialog.contact).ok().and_then(|contact| uri::user(&contact.uri));
-        let contact = self.contact(scope, user.as_deref().unwrap_or("gateway"));
+        self.rename(scope);
         let State::Confirmed(confirmed) = &mut self.state else { return };
         if let Some(waiting) = &mut confirmed.unacknowledged {
-            header::set_contact(&mut waiting.response.headers, contact.as_str());
             // It, or its ACK, was lost with the flow: again at once.
             waiting.interval = T1 / 2;
             scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), scope.cx.now);
         }
-        confirmed.dialog.contact = contact;
         confirmed.repair = Some(Repair { since: scope.cx.now, tries: 0 });
     }
 

@@ -226,7 +226,11 @@ impl Calls {
             core.cx.event(Event::new(Code::CallPlain, incoming.flow.remote.to_string(), text));
         }
         let id = CallId(self.number());
-        let caller = self.new_leg(id, party, kind.priority(), incoming.flow);
+        let flow = match party {
+            Party::Handset(_) => core.cx.transactions.reply_flow(incoming.server).unwrap_or(incoming.flow),
+            Party::Trunk(_) => incoming.flow,
+        };
+        let caller = self.new_leg(id, party, kind.priority(), flow);
         self.servers.insert(incoming.server, caller);
         let call = Call::new(kind, calling, to, core.cx.now, caller);
         let text = format!("{} call from {} to {}", call.kind.word(), call.from, call.to);

@@ -323,12 +323,12 @@ impl Leg {
         waiting.interval = (waiting.interval * 2).min(T2);
         let next = (now + waiting.interval).min(waiting.give_up);
         scope.timers.set(Timer::Leg(self.id, LegTimer::Repeat2xx), next);
-        if confirmed.repair.is_some() {
-            // Its transaction went with the flow that the INVITE came on.
-            let response = waiting.response.clone();
-            self.send_outside(scope, response);
+        let (server, response) = (waiting.server, waiting.response.clone());
+        if scope.cx.transactions.is_open(server) {
+            scope.cx.transactions.respond(now, server, response);
         } else {
-            scope.cx.transactions.respond(now, waiting.server, waiting.response.clone());
+            // Its transaction went with the flow that the INVITE came on.
+            self.send_outside(scope, response);
         }
         None
     }

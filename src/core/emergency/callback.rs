@@ -62,10 +62,11 @@ impl CallBacks {
         self.0.iter().find(|phone| phone.until > now && phone.number == number)
     }
 
-    /// A connection ended: what called by it is reached where it is registered, or not at all.
-    pub fn flow_down(&mut self, flow: Flow) {
+    /// A connection ended: what called by it is reached where it is registered, or by the flow there is `instead` to its
+    /// Contact, or not at all.
+    pub fn flow_down(&mut self, flow: Flow, mut instead: impl FnMut(&Uri) -> Option<Flow>) {
         for phone in self.0.iter_mut().filter(|phone| phone.flow == Some(flow)) {
-            phone.flow = None;
+            phone.flow = instead(&phone.contact);
         }
     }
 

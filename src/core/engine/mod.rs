@@ -23,8 +23,10 @@
 //! - Each [`Connect`](Output::Connect) gets one [`Connected`](Input::Connected) or
 //!   [`ConnectFailed`](Input::ConnectFailed), each [`Resolve`](Output::Resolve) one [`Resolved`](Input::Resolved). The core
 //!   does not wait for ever, and closes a connection that comes too late.
+//! - Each [`Open`](Output::Open) gets one [`Opened`](Input::Opened), or the [`Disconnected`](Input::Disconnected) that ends
+//!   it, within seconds. Its flow is the one that was asked for.
 //! - Each media command gets the notices that [`media::Command`] names.
-//! - Each stream that was [`Accepted`](Input::Accepted) or `Connected` ends with one
+//! - Each stream that was [`Accepted`](Input::Accepted), `Connected` or asked for by `Open` ends with one
 //!   [`Disconnected`](Input::Disconnected), also after a [`Close`](Output::Close). A stream's flow never comes again.
 //! - An answer to no question brings a line in the log at most.
 //!
@@ -51,7 +53,9 @@
 //! - The same seed and the same inputs at the same times give the same outputs, octet for octet.
 //! - All that follows from an input comes with the drain after it, or has a deadline.
 //! - It sends nothing on a stream after the turn in which the stream ended.
-//! - Its memory is bounded: [`MAX_STREAMS`], [`MAX_OF_SOURCE`](crate::streams::MAX_OF_SOURCE) strangers' of one source, and [`MAX_UNFINISHED`](crate::streams::MAX_UNFINISHED) octets on those that no
+//! - Its memory is bounded: [`MAX_STREAMS`], [`MAX_OF_SOURCE`](crate::streams::MAX_OF_SOURCE) strangers' of one source,
+//!   [`MAX_OUTWARD`](crate::streams::outward::MAX_OUTWARD) opened by us to handsets, and
+//!   [`MAX_UNFINISHED`](crate::streams::MAX_UNFINISHED) octets on those that no
 //!   call uses; [`transaction::MAX`] and [`transaction::RESERVE`] of each side, of one source
 //!   [`MAX_UNANSWERED`](transaction::sources::MAX_UNANSWERED) and [`MAX_ANSWERED`](transaction::sources::MAX_ANSWERED);
 //!   [`Limits::transactions`](crate::config::Limits::transactions) octets of them on each side, of one source
@@ -79,6 +83,7 @@ use std::sync::Arc;
 
 use rsip::{Method, Request, SipMessage};
 
+use crate::call::dialog_flow::Standing;
 use crate::call::setup::Invite;
 use crate::call::{self, Calls, Core, options_response};
 use crate::config::Config;
@@ -98,6 +103,7 @@ use crate::sip::wire::{self, Datagram, Frame, ReadError};
 use crate::status::usage::{ExtensionUsage, Usage};
 use crate::status::{ClockStatus, DriftStatus, ExtensionStatus, LanStatus, OwnStatus, Sizes, Status, StoreStatus};
 pub use crate::streams::MAX_STREAMS;
+use crate::streams::outward::{Need, Outward};
 use crate::streams::{Kept, Streams};
 use crate::time::trusted::TimeState;
 use crate::time::{Instant, WallClock, soonest};
@@ -115,6 +121,8 @@ pub enum Input {
     Places(usize),
     /// The connection asked for by [`Output::Connect`] stands: TCP done, TLS verified.
     Connected { connection: u64, flow: Flow },
+    /// The connection asked for by [`Output::Open`] stands.
+    Opened { flow: Flow },
     /// It does not, and why (no secrets, for people).
     ConnectFailed { connection: u64, error: String },
     /// A stream ended, by the other end, by a fault or by [`Output::Close`]. The reason is for people.
@@ -153,6 +161,8 @@ pub struct Engine {
     carrier: Option<String>,
     calls: Calls,
     streams: Streams,
+    /// Flows that something was to be sent on, where one more connection is too many.
+    unopened: Vec<Flow>,
     began: Instant,
     /// The configuration with the `[trunk]` that waits for an emergency call to end.
     waiting_config: Option<Arc<Config>>,
@@ -166,6 +176,7 @@ struct Shared {
     secrets: Arc<Secrets>,
     random: Random,
     transactions: Transactions<Owner>,
+    outward: Outward,
     outputs: VecDeque<Output>,
 }
 
@@ -178,6 +189,7 @@ impl Shared {
             secrets: &self.secrets,
             random: &mut self.random,
             transactions: &mut self.transactions,
+            outward: &mut self.outward,
             outputs: &mut self.outputs,
         }
     }
@@ -209,7 +221,8 @@ impl Engine {
     ) -> Self {
         let mut transactions = Transactions::default();
         transactions.set_max_octets(config.limits.transactions);
-        let shared = Shared { config, secrets, random: Random::new(seed), transactions, outputs: VecDeque::new() };
+        let (random, outward) = (Random::new(seed), Outward::default());
+        let shared = Shared { config, secrets, random, transactions, outward, outputs: VecDeque::new() };
         Engine {
             shared,
             registrar: Registrar::new(bindings, now, wall),
@@ -218,6 +231,7 @@ impl Engine {
             carrier: None,
             calls: Calls::default(),
             streams: Streams::default(),
+            unopened: Vec::new(),
             began: now,
             waiting_config: None,
             stopping: Stopping::No,
@@ -249,6 +263,11 @@ impl Engine {
                     () => 2,
                 };
                 self.trunk.handle_connected(&mut self.shared.context(now, wall), connection, flow, &rank);
+            }
+            Input::Opened { flow } => {
+                if !self.shared.outward.opened(flow) {
+                    self.shared.outputs.push_back(Output::Close { flow });
+                }
             }
             Input::ConnectFailed { connection, error } => {
                 self.trunk.handle_connect_failed(&mut self.shared.context(now, wall), connection, &error);
@@ -302,7 +321,11 @@ impl Engine {
             self.follow_trunk(now, wall);
             self.after_emergency(now, wall);
             if !self.shared.transactions.has_events() && self.trunk_flows == self.trunk.flows() {
-                break;
+                self.transmit(now, wall);
+                match self.unopened.pop() {
+                    Some(flow) => self.on_disconnected(now, wall, flow, "too many connections to handsets"),
+                    None => break,
+                }
             }
         }
         let carrier = self.trunk.carrier(&self.shared.config, now);
@@ -314,14 +337,34 @@ impl Engine {
         if self.trunk.is_sought() && self.calls.needs_trunk() {
             self.trunk.hurry(&mut self.shared.context(now, wall));
         }
-        self.transmit();
+        self.transmit(now, wall);
     }
 
-    /// Turns what the transactions have to send into outputs.
-    fn transmit(&mut self) {
-        while let Some((flow, bytes)) = self.shared.transactions.poll_transmit() {
-            self.shared.outputs.push_back(Output::Send { flow, bytes });
+    /// Turns what the transactions have to send into outputs, and opens the connections that it needs.
+    fn transmit(&mut self, now: Instant, wall: WallClock) {
+        while let Some(flow) = self.shared.outward.pop_tried() {
+            self.open(now, wall, flow);
         }
+        while let Some((flow, bytes)) = self.shared.transactions.poll_transmit() {
+            match self.open(now, wall, flow) {
+                Need::Nothing | Need::Connection => self.shared.outputs.push_back(Output::Send { flow, bytes }),
+                Need::Place => self.unopened.push(flow),
+            }
+        }
+        let (calls, registrar) = (&self.calls, &self.registrar);
+        self.shared.outward.settle(|| kept(calls, registrar, now).all());
+    }
+
+    /// Opens the connection to a handset that has none yet.
+    fn open(&mut self, now: Instant, wall: WallClock, flow: Flow) -> Need {
+        let need = self.shared.outward.open(flow);
+        if need == Need::Connection {
+            self.shared.outputs.push_back(Output::Open { flow });
+            let (calls, registrar) = (&self.calls, &self.registrar);
+            let closed = self.streams.accepted(now, flow, || kept(calls, registrar, now).all());
+            self.close(now, wall, closed, "too many connections");
+        }
+        need
     }
 
     fn drain_events(&mut self, now: Instant, wall: WallClock) {
@@ -516,7 +559,7 @@ impl Engine {
             return;
         }
         self.drain_events(now, wall);
-        self.transmit();
+        self.transmit(now, wall);
         for flow in flows {
             self.shared.outputs.push_back(Output::Close { flow });
             self.on_disconnected(now, wall, flow, reason);
@@ -554,13 +597,15 @@ impl Engine {
 
     fn on_disconnected(&mut self, now: Instant, wall: WallClock, flow: Flow, reason: &str) {
         self.streams.remove(flow);
-        self.shared.transactions.flow_down(now, flow);
         if self.trunk.is_trunk(flow) || self.trunk.is_standby(flow) {
-            self.trunk.handle_disconnected(&mut self.shared.context(now, wall), flow, reason);
-        } else {
-            self.registrar.flow_down(&mut self.shared.context(now, wall), flow);
-            self.call_part(now, wall, |calls, core| calls.handle_flow_down(core, flow));
+            self.shared.transactions.flow_down(now, flow);
+            return self.trunk.handle_disconnected(&mut self.shared.context(now, wall), flow, reason);
         }
+        let ended = self.shared.outward.ended(flow);
+        self.registrar.flow_down(&mut self.shared.context(now, wall), flow, ended);
+        // What goes on by another flow moves there first.
+        self.call_part(now, wall, |calls, core| calls.handle_flow_down(core, flow, ended));
+        self.shared.transactions.flow_down(now, flow);
     }
 
     fn on_transaction(&mut self, now: Instant, wall: WallClock, event: transaction::Event<Owner>) {
@@ -621,7 +666,10 @@ impl Engine {
                 self.shared.transactions.respond_once(now, server, response_to(&request, 480, Some("standby")));
             }
             Method::Register if !trunk && !standby => {
-                self.registrar.handle_register(&mut self.shared.context(now, wall), server, flow, &request);
+                let cx = &mut self.shared.context(now, wall);
+                if let Some(bound) = self.registrar.handle_register(cx, server, flow, &request) {
+                    self.call_part(now, wall, |calls, core| calls.handle_bound(core, &bound));
+                }
             }
             Method::Options => self.shared.transactions.respond_once(now, server, options_response(&request)),
             Method::Invite => self.call_part(now, wall, |calls, core| {
@@ -645,11 +693,24 @@ impl Engine {
         }
     }
 
+    /// See [`call::dialog_flow`].
     fn on_request_in_dialog(&mut self, now: Instant, wall: WallClock, server: ServerId, flow: Flow, request: Request) {
-        let refusal = response_to(&request, 481, None);
-        let found = self.call_part(now, wall, |calls, core| calls.handle_in_dialog(core, server, flow, request));
-        if !found {
-            self.shared.transactions.respond_once(now, server, refusal);
+        match self.call_part(now, wall, |calls, core| calls.standing(core, flow, &request)) {
+            Standing::None => {
+                self.shared.transactions.respond_once(now, server, response_to(&request, 481, None));
+            }
+            Standing::Proved(leg) => {
+                self.call_part(now, wall, |calls, core| calls.handle_in_dialog(core, leg, server, flow, request));
+            }
+            Standing::Doubted(leg) => {
+                let verdict = self.registrar.authenticate(&mut self.shared.context(now, wall), server, flow, &request);
+                let Verdict::Extension(name) = verdict else { return };
+                if self.calls.is_of(leg, &name) {
+                    self.call_part(now, wall, |calls, core| calls.handle_in_dialog(core, leg, server, flow, request));
+                } else {
+                    self.shared.transactions.respond_once(now, server, response_to(&request, 403, None));
+                }
+            }
         }
     }
 

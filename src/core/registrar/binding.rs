@@ -55,6 +55,16 @@ impl Binding {
         self.contact != new.contact || self.flow != new.flow || self.instance != new.instance
     }
 
+    /// Whether that URI is its Contact.
+    pub fn is_contact(&self, contact: &rsip::Uri) -> bool {
+        same_contact(&self.contact, &uri::write(contact))
+    }
+
+    /// From now on it is reached by this flow.
+    pub(super) fn move_to(&mut self, flow: Flow) {
+        (self.flow, self.port) = (flow, flow.remote.port());
+    }
+
     /// Whether this handset sends or listens there.
     pub(crate) fn is_at(&self, flow: Flow) -> bool {
         let is =

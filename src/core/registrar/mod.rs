@@ -13,7 +13,7 @@ mod throttle;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rsip::{Request, Response};
+use rsip::{Request, Response, Uri};
 
 use auth::{Auth, Identity, Refusal};
 pub use binding::Binding;
@@ -30,6 +30,7 @@ use crate::sip::transaction::{ServerId, response_to, stateless_tag};
 use crate::sip::uri;
 use crate::status::HandsetStatus;
 use crate::status::Sizes;
+use crate::streams::outward::Ended;
 use crate::time::{Instant, WallClock, soonest};
 
 /// Octets of a Contact URI that is taken.
@@ -48,6 +49,17 @@ pub enum Verdict {
     Extension(String),
     /// A challenge or refusal has been sent; nothing more to do.
     Answered,
+}
+
+/// A handset of an extension has registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bound {
+    pub extension: String,
+    pub contact: Uri,
+    /// The flows that it was reached by before.
+    pub from: Vec<Flow>,
+    /// The flow that it is reached by now.
+    pub to: Flow,
 }
 
 /// Bindings, nonces and the brake for wrong passwords.
@@ -105,19 +117,32 @@ impl Registrar {
         registrar
     }
 
-    /// A REGISTER.
-    pub fn handle_register(&mut self, context: &mut Context<'_>, id: ServerId, flow: Flow, request: &Request) {
+    /// A REGISTER. Where it binds a handset, says what that is reached by.
+    pub fn handle_register(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ServerId,
+        flow: Flow,
+        request: &Request,
+    ) -> Option<Bound> {
         let identity = match self.check(context, flow, request) {
             Ok(identity) => identity,
-            Err(refusal) => return self.refuse(context, id, flow, request, refusal),
+            Err(refusal) => {
+                self.refuse(context, id, flow, request, refusal);
+                return None;
+            }
         };
         let tag = context.random.hex(4);
         let reply = context.transactions.reply_flow(id).unwrap_or(flow);
-        let response = match self.update(context, &identity, flow, reply, request) {
-            Ok(()) => self.listing(context, &identity.extension, request, &tag),
-            Err(refused) => refused.response(request, &tag),
+        let (response, left) = match self.update(context, &identity, flow, reply, request) {
+            Ok(left) => (self.listing(context, &identity.extension, request, &tag), left),
+            Err(refused) => (refused.response(request, &tag), Vec::new()),
         };
         context.transactions.respond(context.now, id, response);
+        let extension = identity.extension;
+        let newest = self.table.get(&extension)?.first()?;
+        let bound = Bound { from: left, to: newest.reach(), contact: uri::parse(&newest.contact).ok()?, extension };
+        (newest.refreshed == context.now).then_some(bound)
     }
 
     /// Checks the digest of any request from the LAN; challenges with 401 when there is none.
@@ -261,11 +286,20 @@ impl Registrar {
         self.bindings(extension, now).into_iter().map(status).collect()
     }
 
-    /// A handset's stream ended: its binding cannot be reached any more.
-    pub fn flow_down(&mut self, context: &mut Context<'_>, flow: Flow) {
-        if flow.transport != Transport::Udp {
-            self.drop_where(context, "its connection ended; it will register again", |binding| binding.is_at(flow));
+    /// A handset's stream ended. Its binding stays where it may listen at its Contact: a flow there takes the place of the
+    /// lost one, see [`outward`](crate::streams::outward). Others cannot be reached any more.
+    pub fn flow_down(&mut self, context: &mut Context<'_>, flow: Flow, ended: Ended) {
+        if flow.transport == Transport::Udp {
+            return;
         }
+        for binding in self.table.values_mut().flatten().filter(|binding| binding.is_at(flow)) {
+            let contact = uri::parse(&binding.contact).ok();
+            let instead = contact.and_then(|contact| context.outward.instead(flow, ended, &contact));
+            if let Some(instead) = instead.filter(|flow| flow.transport == Transport::Tcp) {
+                binding.move_to(instead);
+            }
+        }
+        self.drop_where(context, "its connection ended; it will register again", |binding| binding.is_at(flow));
     }
 
     /// When [`Registrar::handle_timeout`] wants to be called.
@@ -305,7 +339,7 @@ impl Registrar {
         }
     }
 
-    /// RFC 3261 section 10.3, steps 2 and 5 to 7. All or nothing.
+    /// RFC 3261 section 10.3, steps 2 and 5 to 7. All or nothing. Gives the flows that what it names was reached by.
     fn update(
         &mut self,
         context: &mut Context<'_>,
@@ -313,7 +347,7 @@ impl Registrar {
         flow: Flow,
         reply: Flow,
         request: &Request,
-    ) -> Result<(), Refused> {
+    ) -> Result<Vec<Flow>, Refused> {
         let extension = extension.as_str();
         let headers = &request.headers;
         let required: Vec<&str> = header::require(headers).collect();
@@ -353,7 +387,7 @@ impl Registrar {
             for binding in self.table.remove(extension).unwrap_or_default() {
                 self.unregistered(context, extension, &binding);
             }
-            return Ok(());
+            return Ok(Vec::new());
         }
 
         let limit = context.config.limits.bindings_per_extension;
@@ -393,16 +427,18 @@ impl Registrar {
             }
             news.push(new);
         }
+        let mut left = Vec::new();
         for new in news {
-            self.bind(context, extension, new, limit);
+            left.extend(self.bind(context, extension, new, limit));
         }
-        Ok(())
+        Ok(left)
     }
 
-    /// Takes one contact that has passed every check.
-    fn bind(&mut self, context: &mut Context<'_>, extension: &str, mut new: Binding, limit: usize) {
+    /// Takes one contact that has passed every check. Gives the flows that it was reached by before.
+    fn bind(&mut self, context: &mut Context<'_>, extension: &str, mut new: Binding, limit: usize) -> Vec<Flow> {
         let bindings = self.table.entry(extension.to_string()).or_default();
         let old: Vec<Binding> = bindings.extract_if(.., |old| old.is_same_handset(&new)).collect();
+        let left = old.iter().flat_map(|old| [old.flow, old.reach()]).collect();
         if new.granted.is_zero() {
             if bindings.is_empty() {
                 self.table.remove(extension);
@@ -410,7 +446,7 @@ impl Registrar {
             for old in &old {
                 self.unregistered(context, extension, old);
             }
-            return;
+            return left;
         }
         for old in &old {
             // What was answered there says more than where a response went.
@@ -462,6 +498,7 @@ impl Registrar {
         if udp && (changed || longer) || evicted.is_some() {
             self.persist(context);
         }
+        left
     }
 
     fn unregistered(&self, context: &mut Context<'_>, extension: &str, binding: &Binding) {

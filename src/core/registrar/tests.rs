@@ -15,6 +15,7 @@ use crate::secrets::{ExtensionSecrets, Secrets};
 use crate::sip::digest::{self, Algorithm, Challenge};
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
+use crate::streams::outward::Outward;
 
 /// The gateway's side of the LAN.
 struct Lan {
@@ -24,6 +25,7 @@ struct Lan {
     secrets: Secrets,
     random: Random,
     transactions: Transactions<Owner>,
+    outward: Outward,
     outputs: VecDeque<Output>,
     registrar: Registrar,
     /// Where the last answer went.
@@ -55,6 +57,7 @@ impl Lan {
             secrets,
             random: Random::from_number(1),
             transactions: Transactions::default(),
+            outward: Outward::default(),
             outputs: VecDeque::new(),
             registrar: Registrar::new(None, Instant::ZERO, WallClock(0)),
             replied: None,
@@ -69,6 +72,7 @@ impl Lan {
             secrets: &self.secrets,
             random: &mut self.random,
             transactions: &mut self.transactions,
+            outward: &mut self.outward,
             outputs: &mut self.outputs,
         };
         act(&mut self.registrar, &mut context)
@@ -806,9 +810,17 @@ fn a_tcp_handset_goes_with_its_connection() {
     assert_eq!(code(&phone.register(&mut lan, 300)), 200);
     assert_eq!(lan.persisted(), None);
     let later = flow(Transport::Tcp, "192.168.1.21:50000", 8);
-    lan.with(|registrar, context| registrar.flow_down(context, later));
+    lan.with(|registrar, context| registrar.flow_down(context, later, Ended::Theirs));
     assert_eq!(lan.contacts("101").len(), 1);
-    lan.with(|registrar, context| registrar.flow_down(context, phone.flow));
+    lan.with(|registrar, context| registrar.flow_down(context, phone.flow, Ended::Theirs));
+    // It may listen at its Contact.
+    assert_eq!(lan.contacts("101").len(), 1);
+    let tried = lan.outward.pop_tried().unwrap();
+    assert_eq!((tried.transport, tried.remote), (Transport::Tcp, phone.flow.remote));
+    lan.with(|registrar, context| {
+        let ended = context.outward.ended(tried);
+        registrar.flow_down(context, tried, ended);
+    });
     assert!(lan.contacts("101").is_empty());
     assert_eq!(lan.codes(), ["handset.lost"]);
 }

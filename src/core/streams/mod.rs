@@ -8,6 +8,8 @@
 //! - A message that was begun is whole within [`MESSAGE_LIMIT`]: more of its octets do not buy more time. A connection
 //!   that a call uses is kept all the same.
 
+pub mod outward;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -102,8 +104,8 @@ impl Streams {
         self.insert(now, flow, Side::Trunk);
     }
 
-    /// A handset connected. Those to close for it: strangers' (not in `kept`), the oldest first; the new one itself where
-    /// there is none.
+    /// A handset connected, or we to it. Those to close for it: strangers' (not in `kept`), the oldest first; the new one
+    /// itself where there is none.
     pub fn accepted(&mut self, now: Instant, flow: Flow, kept: impl FnOnce() -> BTreeSet<Flow>) -> Vec<Flow> {
         self.insert(now, flow, Side::Lan);
         self.owing.set(flow, now + STREAM_GRACE);

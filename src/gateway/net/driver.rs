@@ -170,6 +170,11 @@ impl Driver {
                 let driver = Rc::clone(self);
                 tokio::task::spawn_local(stream::connect(driver, connection, address, server_name));
             }
+            Output::Open { flow } => {
+                // What the same turn sends on it waits in the queue.
+                let queue = self.add_stream(flow.connection);
+                tokio::task::spawn_local(stream::open(Rc::clone(self), flow, queue));
+            }
             Output::Close { flow } => {
                 // The writer's end of the queue going away closes the connection.
                 self.streams.borrow_mut().remove(&flow.connection);

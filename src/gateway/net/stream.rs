@@ -1,4 +1,4 @@
-//! Connections: TCP from handsets, TLS to the SIP domain.
+//! Connections: TCP from and to handsets, TLS to the SIP domain.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::descriptors::{Descriptors, Kind};
@@ -24,6 +24,9 @@ use gateway_core::sip::flow::{Flow, Transport};
 
 /// TCP and TLS together; more is no line to call over.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// A phone of the LAN answers in a moment; others ring meanwhile.
+const OPEN_LIMIT: Duration = Duration::from_secs(4);
 
 /// One write may wait this long for the other end; then the connection is dead.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -137,6 +140,30 @@ pub async fn connect(driver: Rc<Driver>, connection: u64, address: SocketAddr, s
             driver.input(Input::ConnectFailed { connection, error });
         }
     }
+}
+
+/// Connects to a handset, tells the engine, and carries the flow until it ends.
+pub async fn open(driver: Rc<Driver>, flow: Flow, queue: (mpsc::Receiver<Vec<u8>>, Queued)) {
+    let reason = match tokio::time::timeout(OPEN_LIMIT, connect_from(flow, driver.sip_class)).await {
+        Ok(Ok(socket)) => {
+            driver.input(Input::Opened { flow });
+            return carry(driver, flow, socket, queue).await;
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no connection within {} s", OPEN_LIMIT.as_secs()),
+    };
+    driver.remove_stream(flow.connection);
+    driver.input(Input::Disconnected { flow, reason });
+}
+
+/// From the address that the phone knows, by any port.
+async fn connect_from(flow: Flow, class: u8) -> std::io::Result<TcpStream> {
+    let socket = if flow.remote.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    mark(&socket, flow.remote.ip(), class);
+    socket.bind(SocketAddr::new(flow.local.ip(), 0))?;
+    let stream = socket.connect(flow.remote).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 async fn handshake(

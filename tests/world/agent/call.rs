@@ -80,6 +80,8 @@ pub struct Call {
     pub refer_code: Option<u16>,
     pub info_code: Option<u16>,
     pub reinvite_code: Option<u16>,
+    /// What our BYE got in the end.
+    pub bye_code: Option<u16>,
     pub reinvites_seen: usize,
     pub pracks_seen: usize,
     /// Our INVITE's transaction, theirs.
@@ -147,6 +149,7 @@ impl Agent {
             refer_code: None,
             info_code: None,
             reinvite_code: None,
+            bye_code: None,
             reinvites_seen: 0,
             pracks_seen: 0,
             client: None,

@@ -34,7 +34,13 @@ impl Agent {
             Purpose::Register => self.on_registered(id, &response),
             Purpose::Invite(call) => self.on_invite_response(id, call, &response),
             Purpose::Reinvite(call) => self.on_reinvite_response(id, call, &response),
-            Purpose::Bye(call) if code_of(&response) >= 200 => self.over(call, Ended::WeHungUp),
+            Purpose::Bye(call) if code_of(&response) >= 200 => {
+                if self.authorize_and_repeat(id, &response) {
+                    return;
+                }
+                self.calls[call].bye_code = Some(code_of(&response));
+                self.over(call, Ended::WeHungUp);
+            }
             Purpose::Other(call) => self.on_other(id, call, &response),
             Purpose::Question if code_of(&response) >= 200 => {
                 if code_of(&response) == 500 && header::value(&response.headers, "Retry-After").is_none() {
@@ -299,6 +305,7 @@ impl Agent {
                 }
                 self.ack(call, cseq, body);
             }
+            401 | 407 if self.authorize_and_repeat(id, response) => {}
             _ => {
                 self.calls[call].reinviting = false;
                 self.calls[call].reinvite_code = Some(code);

@@ -34,7 +34,7 @@ use self::sources::Sources;
 pub use self::timer::{T1, T2, T4, TIMEOUT};
 use self::timer::{Timer, Timers, all_of};
 use self::ways::Ways;
-use super::flow::Flow;
+use super::flow::{Flow, Transport};
 use super::header;
 use super::wire;
 use crate::random::Random;
@@ -246,6 +246,27 @@ impl<O: Copy> Transactions<O> {
             }
         }
         is_refused
+    }
+
+    /// A stream is about to go; what they asked on it is answered by another flow (RFC 3261 section 18.2.2).
+    pub fn move_server(&mut self, id: ServerId, flow: Flow) {
+        // What a source holds is counted by its address.
+        let is_same = |server: &&mut Server| sources::of(server.flow) == sources::of(flow);
+        if let Some(server) = self.servers.get_mut(&id).filter(is_same) {
+            (server.flow, server.reply) = (flow, flow);
+        }
+    }
+
+    /// The same for what we asked: whoever rings may still answer by a connection that it opens.
+    pub fn move_client(&mut self, id: ClientId, flow: Flow) {
+        if let Some(client) = self.clients.get_mut(&id) {
+            client.flow = flow;
+        }
+    }
+
+    /// Whether an answer to it can still be sent.
+    pub fn is_open(&self, id: ServerId) -> bool {
+        self.servers.contains_key(&id)
     }
 
     /// The next event.
@@ -605,11 +626,13 @@ impl<O> Transactions<O> {
     }
 }
 
-/// Whether what came on `flow` can be an answer to what went out on `asked`: the same connection, or the same address
-/// (over UDP the port may be another).
+/// Whether what came on `flow` can be an answer to what went out on `asked`: the same connection of the trunk, or the same
+/// address on the LAN. Over UDP the port may be another; over TCP a handset may open a connection for its answer (RFC 3261
+/// section 18.2.2).
 fn answers(asked: Flow, flow: Flow) -> bool {
     let address = |flow: Flow| flow.remote.ip().to_canonical();
-    (asked.transport, asked.connection) == (flow.transport, flow.connection) && address(asked) == address(flow)
+    let is_same = asked.transport != Transport::Tls || asked.connection == flow.connection;
+    asked.transport == flow.transport && is_same && address(asked) == address(flow)
 }
 
 /// An empty queue gives back what a flood needed.

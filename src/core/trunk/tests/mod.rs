@@ -24,6 +24,7 @@ use crate::sip::header;
 use crate::sip::transaction::{self, Priority, Transactions};
 use crate::sip::wire::{self, Datagram};
 use crate::status::{RegistrationState, StandbyState, TrunkState};
+use crate::streams::outward::Outward;
 use crate::time::WallClock;
 
 /// A gateway with `extensions` extensions 101, 102…
@@ -33,6 +34,7 @@ struct World {
     secrets: Secrets,
     random: Random,
     transactions: Transactions<Owner>,
+    outward: Outward,
     outputs: VecDeque<Output>,
     trunk: Trunk,
     connections: u64,
@@ -88,6 +90,7 @@ impl World {
             secrets,
             random: Random::from_number(3),
             transactions: Transactions::default(),
+            outward: Outward::default(),
             outputs: VecDeque::new(),
             trunk,
             connections: 0,
@@ -110,6 +113,7 @@ impl World {
             secrets: &self.secrets,
             random: &mut self.random,
             transactions: &mut self.transactions,
+            outward: &mut self.outward,
             outputs: &mut self.outputs,
         };
         act(&mut self.trunk, &mut context)
