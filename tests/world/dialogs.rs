@@ -188,6 +188,25 @@ fn a_phone_that_stopped_listening_costs_a_call_a_moment() {
 }
 
 #[test]
+fn what_takes_a_connection_and_closes_it_instead_of_an_answer_is_no_phone_that_listens() {
+    let mut world = World::new(24, office(&["101", "102"]));
+    let (phone, other) = (world.tcp_handset("101"), world.handset("102"));
+    world.listening.insert(phone, Listening::Takes);
+    world.open();
+    world.close(phone);
+    world.run(ms(60_000));
+    assert_eq!(world.engine.status(world.now).extensions[0].handsets.len(), 1);
+    world.agents[phone].off = true;
+    let call = world.dial(other, "101");
+    world.run(ms(100));
+    world.close(phone);
+    world.run(ms(1000));
+    assert!(matches!(world.ended(call), Some(Ended::Refused(_))), "{:?}", world.ended(call));
+    assert!(world.engine.status(world.now).extensions[0].handsets.is_empty(), "its binding goes");
+    world.finish();
+}
+
+#[test]
 fn a_phone_that_closes_while_it_rings_may_answer_by_another_connection() {
     let mut world = World::new(14, office(&["101", "102"]));
     let (phone, other) = (world.tcp_handset("101"), world.handset("102"));

@@ -343,10 +343,13 @@ impl Engine {
     /// Turns what the transactions have to send into outputs, and opens the connections that it needs.
     fn transmit(&mut self, now: Instant, wall: WallClock) {
         while let Some(flow) = self.shared.outward.pop_tried() {
-            self.open(now, wall, flow);
+            let need = self.shared.outward.open(flow);
+            self.opening(now, wall, flow, need);
         }
         while let Some((flow, bytes)) = self.shared.transactions.poll_transmit() {
-            match self.open(now, wall, flow) {
+            let need = self.shared.outward.ask(flow);
+            self.opening(now, wall, flow, need);
+            match need {
                 Need::Nothing | Need::Connection => self.shared.outputs.push_back(Output::Send { flow, bytes }),
                 Need::Place => self.unopened.push(flow),
             }
@@ -355,16 +358,14 @@ impl Engine {
         self.shared.outward.settle(|| kept(calls, registrar, now).all());
     }
 
-    /// Opens the connection to a handset that has none yet.
-    fn open(&mut self, now: Instant, wall: WallClock, flow: Flow) -> Need {
-        let need = self.shared.outward.open(flow);
+    /// Asks for the connection to a handset that has none yet.
+    fn opening(&mut self, now: Instant, wall: WallClock, flow: Flow, need: Need) {
         if need == Need::Connection {
             self.shared.outputs.push_back(Output::Open { flow });
             let (calls, registrar) = (&self.calls, &self.registrar);
             let closed = self.streams.accepted(now, flow, || kept(calls, registrar, now).all());
             self.close(now, wall, closed, "too many connections");
         }
-        need
     }
 
     fn drain_events(&mut self, now: Instant, wall: WallClock) {
@@ -567,6 +568,7 @@ impl Engine {
     }
 
     fn on_stream(&mut self, now: Instant, wall: WallClock, flow: Flow, bytes: &[u8]) {
+        self.shared.outward.heard(flow);
         self.streams.push(flow, bytes);
         loop {
             match self.streams.next(flow) {

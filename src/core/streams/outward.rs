@@ -5,7 +5,8 @@
 //! somebody who asked for nothing.
 //!
 //! Such a flow is there before its connection is: the first octets for it open one. A phone that ended its own connection
-//! is tried at once, so that a binding of one that does not listen goes. Afterwards the phone may close as it likes.
+//! is tried at once, so that a binding of one that does not listen goes. Afterwards the phone may close as it likes, but not
+//! instead of an answer: what takes a connection and says nothing to a request on it is no phone that listens.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -34,6 +35,17 @@ const FIRST: u64 = 1 << 62;
 struct Phone {
     flow: Flow,
     state: State,
+    said: Said,
+}
+
+/// What went over its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Nothing,
+    /// We asked, and it has never said anything.
+    Ours,
+    /// It said something.
+    Theirs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +63,7 @@ pub enum Ended {
     Theirs,
     /// We had: the phone listens.
     Ours,
-    /// We could not open it.
+    /// We could not open it, or it was closed instead of an answer.
     Unreached,
 }
 
@@ -90,7 +102,7 @@ impl Outward {
             None => {
                 self.last += 1;
                 let flow = Flow { connection: FIRST | self.last, ..place };
-                self.phones.insert(key, Phone { flow, state: State::Idle });
+                self.phones.insert(key, Phone { flow, state: State::Idle, said: Said::Nothing });
                 flow
             }
         };
@@ -114,6 +126,22 @@ impl Outward {
     }
 
     /// Something is to be sent on a flow.
+    pub fn ask(&mut self, flow: Flow) -> Need {
+        let need = self.open(flow);
+        if let Some(phone) = self.of(flow).filter(|phone| phone.said == Said::Nothing) {
+            phone.said = Said::Ours;
+        }
+        need
+    }
+
+    /// Octets came on a flow.
+    pub fn heard(&mut self, flow: Flow) {
+        if let Some(phone) = self.of(flow) {
+            phone.said = Said::Theirs;
+        }
+    }
+
+    /// The connection of a flow is wanted.
     pub fn open(&mut self, flow: Flow) -> Need {
         let busy = || self.phones.values().filter(|phone| phone.state != State::Idle);
         let own = busy().filter(|phone| phone.flow.remote.ip() == flow.remote.ip()).count();
@@ -136,12 +164,11 @@ impl Outward {
 
     /// A stream ended. A flow of ours never comes again.
     pub fn ended(&mut self, flow: Flow) -> Ended {
-        match self.of(flow).map(|phone| phone.state) {
-            None => Ended::Theirs,
-            Some(state) => {
-                self.phones.remove(&(flow.local, flow.remote));
-                if state == State::Open { Ended::Ours } else { Ended::Unreached }
-            }
+        let Some((state, said)) = self.of(flow).map(|phone| (phone.state, phone.said)) else { return Ended::Theirs };
+        self.phones.remove(&(flow.local, flow.remote));
+        match (state, said) {
+            (State::Open, Said::Nothing | Said::Theirs) => Ended::Ours,
+            _ => Ended::Unreached,
         }
     }
 
