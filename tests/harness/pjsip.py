@@ -50,7 +50,7 @@ class Pjsip:
                    f"{self.program.name} is registered (log: {self.program.log_path})", seconds)
 
     def wait_for(self, state, call=0, seconds=10):
-        """Waits until a call is in a state of pjsip: EARLY, CONFIRMED, DISCONNCTD."""
+        """Waits until a call is in a state of pjsip: EARLY, CONFIRMED; or ENDED."""
         def there():
             calls = self.do("state")["calls"]
             return len(calls) > call and calls[call][0] == state

@@ -43,11 +43,14 @@ class Call(pj.Call):
 
     def onCallState(self, _):
         info = self.getInfo()
-        self.state, self.code = info.stateText, info.lastStatusCode
+        ended = info.state == pj.PJSIP_INV_STATE_DISCONNECTED
+        self.state, self.code = "ENDED" if ended else info.stateText, info.lastStatusCode
 
     def onCallMediaState(self, _):
         active = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
-        for media in self.getInfo().media:
+        # What it holds lives no longer than it does.
+        info = self.getInfo()
+        for media in info.media:
             if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in active:
                 audio = self.getAudioMedia(-1)
                 Call.tone.startTransmit(audio)
@@ -108,7 +111,7 @@ def obey(endpoint, mine, setup, order):
     call = Call.all[order["call"]] if "call" in order else None
     match order["do"]:
         case "dial":
-            by = ";transport=tcp" if setup["transport"] == "tcp" else ""
+            by = ";transport=tcp" if order.get("by", setup["transport"]) == "tcp" else ""
             Call(mine).makeCall(f"sip:{order['number']}@{setup['gateway']}{by}", pj.CallOpParam(True))
         case "answer":
             call.answer_with(200)
