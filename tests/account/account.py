@@ -45,7 +45,6 @@ class Account(Fresh):
         return simulator, office
 
     def assert_passwords(self, office, environments=("prod", "stage")):
-        """Twilio has the password of every extension in every environment, and no other."""
+        """Twilio has the password of every extension and of the box in every environment, and no other."""
         have = sorted(r["ha1"] for r in records(office.simulator) if r["kind"] == "credential")
-        extensions = office.state("secrets.json")["extensions"]
-        self.assertEqual(have, sorted(office.ha1(name, e) for e in environments for name in extensions))
+        self.assertEqual(have, sorted(office.ha1(name, e) for e in environments for name in office.users()))

@@ -84,7 +84,8 @@ class FirstRun(Account):
         said = self.office.done("setup", "--yes", "--no-prove", "--trace")
         secrets = self.office.state("secrets.json")
         hidden = [self.simulator.token, secrets["webhook"]["password"], secrets["api_key"]["secret"]]
-        hidden += [p for e in secrets["extensions"].values() for p in (e["lan_password"], *e["trunk_passwords"].values())]
+        hidden += [e["lan_password"] for e in secrets["extensions"].values()]
+        hidden += [password for user in self.office.users().values() for password in user["trunk_passwords"].values()]
         for secret in hidden:
             self.assertNotIn(secret, said.out + said.err)
         self.assertIn("Password=***", said.err)

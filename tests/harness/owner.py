@@ -147,10 +147,15 @@ class Office:
         with open(os.path.join(self.folder, "state", name)) as file:
             return json.load(file)
 
-    def ha1(self, extension, environment):
-        """What Twilio keeps of an extension's password (TWILIO.md "Credentials")."""
-        password = self.state("secrets.json")["extensions"][extension]["trunk_passwords"][environment]
-        return hashlib.md5(f"{extension}:{REALM}:{password}".encode()).hexdigest()
+    def users(self):
+        """The secrets of each user that Twilio knows by name: the extensions, and the box itself."""
+        secrets = self.state("secrets.json")
+        return {**secrets["extensions"], **secrets.get("boxes", {})}
+
+    def ha1(self, user, environment):
+        """What Twilio keeps of a user's password (TWILIO.md "Credentials")."""
+        password = self.users()[user]["trunk_passwords"][environment]
+        return hashlib.md5(f"{user}:{REALM}:{password}".encode()).hexdigest()
 
     def remove(self):
         shutil.rmtree(self.folder, ignore_errors=True)
